@@ -1,0 +1,52 @@
+"""The command `infergraph`. One module per command; each imports what is heavy when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from .. import __version__
+from ..errors import InfergraphError
+from . import demo, draw, lint, overview, serve
+
+COMMANDS = {
+    "list": overview,
+    "lint": lint,
+    "graph": draw,
+    "serve": serve,
+    "demo": demo,
+}
+USAGE_ERROR = 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit status: 0, 1 where a check failed, 2 for an error."""
+    args = build_parser().parse_args(argv)
+    try:
+        status: int = COMMANDS[args.command].run(args)
+        sys.stdout.flush()
+    except InfergraphError as error:
+        text = " ".join(str(error).split())
+        print(f"infergraph {args.command}: {text}", file=sys.stderr)
+        return USAGE_ERROR
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output, `head` for example, has seen enough. Nothing may be flushed to
+        # it at exit, or Python complains.
+        sys.stdout = None
+        return 0
+    return status
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="infergraph", description="Multi-model inference pipelines on MLServer."
+    )
+    parser.add_argument("--version", action="version", version=f"infergraph {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, module in COMMANDS.items():
+        command = commands.add_parser(name, help=module.HELP, description=module.DESCRIPTION)
+        module.add_arguments(command)
+    return parser

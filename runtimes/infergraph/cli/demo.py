@@ -1,0 +1,95 @@
+"""`infergraph demo`: a pipeline's sample request, step by step."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING
+
+from . import workspace
+from .serve import add_serving_options, prepare
+
+if TYPE_CHECKING:
+    from ..tensors import Message
+
+HELP = "serve a pipeline, send its sample request, show each step's answer and time"
+DESCRIPTION = (
+    "Serves a pipeline on free ports, sends the sample request of its folder, shows what each step "
+    "said and how long it took, and stops the server."
+)
+_TIMEOUT_MS = 120_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="PIPELINE", help="a pipeline, or a model")
+    add_serving_options(parser)
+    parser.add_argument(
+        "--url",
+        help="ask a server that runs already, at grpc://host:port or http://host:port, "
+        "rather than starting one",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from ..catalog import load_catalog
+    from ..graph import parse_pipeline
+    from . import report
+    from .sample import SAMPLE, load_sample
+
+    declaration = workspace.find_servable(load_catalog(args.models_dir), args.name, args.models_dir)
+    assert declaration.folder is not None
+    message = load_sample(declaration)
+    print(f"{args.name}: {workspace.shown(declaration.folder / SAMPLE)}")
+    print("\n".join(report.request_lines(message)), "\n", sep="", flush=True)
+
+    answers, times = _ask(args, message)
+    warm_up = f" (the first request took {report.milliseconds(times[0])})"
+    print(f"Answered in {report.milliseconds(times[-1])}{warm_up}")
+    print("\n".join(report.request_lines(answers[-1])))
+    trace = answers[-1].trace
+    if trace is not None and declaration.pipeline is not None:
+        text = workspace.read_text(declaration.pipeline)
+        pipeline = parse_pipeline(text, str(declaration.pipeline))
+        print("\n" + "\n".join(report.trace_lines(trace, report.said_by_step(pipeline, answers[-1]))))
+    return 0
+
+
+def _ask(args: argparse.Namespace, message: Message) -> tuple[list[Message], list[float]]:
+    """The answers to two requests, the second to warm models, and their times in microseconds."""
+    import asyncio
+
+    if args.url is not None:
+        return asyncio.run(_send(args.url, args.name, message))
+
+    from .cluster import Cluster, Interrupted, on_signals, raise_interrupted
+    from .model_server import choose_ports
+
+    plans, options = prepare(args, [args.name], choose_ports())
+    with on_signals(raise_interrupted):
+        try:
+            started = time.monotonic()
+            servables = ", ".join(each.name for plan in plans for each in plan.servables)
+            processes = "1 process" if len(plans) == 1 else f"{len(plans)} processes"
+            print(f"Serving {servables} in {processes} ...", end=" ", flush=True)
+            with Cluster(plans, options) as cluster:
+                print(f"ready after {time.monotonic() - started:.1f} s", flush=True)
+                return asyncio.run(_send(cluster.entry.grpc_url, args.name, message))
+        except Interrupted:
+            raise KeyboardInterrupt from None
+
+
+async def _send(url: str, name: str, message: Message) -> tuple[list[Message], list[float]]:
+    from ..request import Deadline, RequestContext
+    from ..transports import connect
+
+    transport = connect(url)
+    answers, times = [], []
+    try:
+        for _ in range(2):
+            context = RequestContext(deadline=Deadline.after_ms(_TIMEOUT_MS), trace=True)
+            started = time.perf_counter()
+            answers.append(await transport.infer(name, message, context))
+            times.append((time.perf_counter() - started) * 1e6)
+    finally:
+        await transport.close()
+    return answers, times

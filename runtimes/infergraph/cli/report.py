@@ -1,0 +1,100 @@
+"""What `infergraph demo` prints: requests, answers and traces, as aligned text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ..graph import Pipeline
+from ..tensors import Message, Tensor
+
+_WIDTH = 72
+_COLUMNS = ("start", "queue", "compute", "total")
+
+
+def request_lines(message: Message) -> Iterator[str]:
+    """The tensors of a request or an answer, one a line."""
+    width = max(len(tensor.name) for tensor in message.tensors)
+    for tensor in message.tensors:
+        yield f"  {tensor.name:{width}}  {value_text(tensor)}"
+
+
+def trace_lines(
+    trace: Mapping[str, Any], said: Mapping[str, Sequence[tuple[str, Tensor]]]
+) -> Iterator[str]:
+    """A table of a pipeline's trace; below each step, what it said.
+
+    Args:
+        trace: A pipeline's trace.
+        said: For each step, labelled tensors.
+    """
+    steps = list(_flattened(trace.get("steps", ()), 0))
+    labels = [label for tensors in said.values() for label, _ in tensors]
+    width = max(
+        [len(step["name"]) + 2 * depth for depth, step in steps]
+        + [len(label) + 2 for label in labels]
+        + [len("step")]
+    )
+    kinds = max([len(str(step.get("transport", "-"))) for _, step in steps] + [len("transport")])
+    header = "".join(f"{column:>11}" for column in _COLUMNS)
+    yield f"  {'step':{width}}  {'transport':{kinds}}{header}"
+    for depth, step in steps:
+        name = "  " * depth + step["name"]
+        start, total = step.get("start_us"), step.get("duration_us")
+        times = (start, step.get("queue_us"), step.get("compute_us"), total)
+        cells = "".join(f"{milliseconds(each):>11}" for each in times)
+        yield f"  {name:{width}}  {step.get('transport', '-'):{kinds}}{cells}"
+        if depth == 0:
+            for label, tensor in said.get(step["name"], ()):
+                yield f"    {label:{width - 2}}  {value_text(tensor)}"
+
+
+def said_by_step(pipeline: Pipeline, answer: Message) -> dict[str, list[tuple[str, Tensor]]]:
+    """The tensors of a pipeline's answer by the step that made each, under that step's own name."""
+    output = pipeline.spec.output
+    references = [reference.split(".") for reference in (output.steps if output else ())]
+    renamed = {new: old.split(".") for old, new in (output.tensor_map if output else {}).items()}
+    said: dict[str, list[tuple[str, Tensor]]] = {}
+    for tensor in answer.tensors:
+        if tensor.name in renamed:
+            step, _, label = renamed[tensor.name]
+        else:
+            named = [parts[0] for parts in references if parts[2:] == [tensor.name]]
+            whole = [parts[0] for parts in references if len(parts) < 3]
+            if not named and len(whole) != 1:
+                continue
+            step, label = (named or whole)[0], tensor.name
+        said.setdefault(step, []).append((label, tensor))
+    return said
+
+
+def value_text(tensor: Tensor) -> str:
+    """A tensor's values on one line, cut where it gets long."""
+    items = tensor.data.ravel().tolist()
+    shown = [_item_text(item) for item in items[:4]]
+    if len(items) > len(shown):
+        shown.append(f"and {len(items) - len(shown)} more")
+    return ", ".join(shown)
+
+
+def milliseconds(microseconds: float | None) -> str:
+    """A duration; "-" for None."""
+    return "-" if microseconds is None else f"{microseconds / 1000:,.1f} ms"
+
+
+def _item_text(item: Any) -> str:
+    if isinstance(item, float):
+        return f"{item:.3f}"
+    if not isinstance(item, bytes):
+        return str(item)
+    try:
+        text = item.decode()
+    except UnicodeDecodeError:
+        return f"({len(item):,} bytes)"
+    return f'"{text}"' if len(text) <= _WIDTH else f'"{text[: _WIDTH - 3]}..."'
+
+
+def _flattened(steps: Iterable[Mapping[str, Any]], depth: int) -> Iterator[tuple[int, Any]]:
+    for step in steps:
+        yield depth, step
+        yield from _flattened(step.get("steps", ()), depth + 1)

@@ -1,0 +1,99 @@
+"""The errors that a caller can meet, and the status each one has over REST and gRPC.
+
+::
+
+    InfergraphError                 HTTP  gRPC
+      InvalidInput                  400   INVALID_ARGUMENT   well-formed, but not what the model accepts
+      UnknownModel                  404   NOT_FOUND          no model, pipeline or version of that name
+      MalformedRequest              422   INVALID_ARGUMENT   contradicts itself or the V2 protocol
+      StageFailure                  500   INTERNAL           a model failed; not the caller's fault
+      Overloaded                    503   UNAVAILABLE        a queue is full: try again later
+      StageUnavailable              503   UNAVAILABLE        a stage cannot be reached
+      DeadlineExceeded              504   DEADLINE_EXCEEDED  the time budget ran out
+      ConfigurationError            500   INTERNAL           at load: a setting, device, checkpoint or
+                                                             pipeline file is wrong
+
+The text of an error is written for its reader: it names the tensor, setting or stage, what came and
+what is accepted. It never carries a traceback or another request's data. This module imports neither
+MLServer nor a transport, so that the graph and the command line can use it alone.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class InfergraphError(Exception):
+    """Base of all errors raised on purpose; ``status_code`` is the HTTP status."""
+
+    status_code: ClassVar[int] = 500
+
+    def prefixed(self, where: str) -> InfergraphError:
+        """The same error, with `where` (for example a step and its endpoint) put before its text."""
+        return type(self)(f"{where}: {self}")
+
+
+class InvalidInput(InfergraphError):
+    """The request is well-formed, but the model does not accept it."""
+
+    status_code = 400
+
+
+class UnknownModel(InfergraphError):
+    """No model, pipeline or version of that name is served."""
+
+    status_code = 404
+
+
+class MalformedRequest(InfergraphError):
+    """The request contradicts itself or the V2 protocol (data that does not fill its shape)."""
+
+    status_code = 422
+
+
+class StageFailure(InfergraphError):
+    """A model raised an unexpected error."""
+
+    status_code = 500
+
+
+class ConfigurationError(InfergraphError):
+    """A setting, device, checkpoint or pipeline file is wrong; raised when a model loads."""
+
+    status_code = 500
+
+
+class Overloaded(InfergraphError):
+    """A bounded queue is full."""
+
+    status_code = 503
+
+
+class StageUnavailable(InfergraphError):
+    """A stage cannot be reached (connection refused, reset, or the model is not ready)."""
+
+    status_code = 503
+
+
+class DeadlineExceeded(InfergraphError):
+    """The time budget of the request ran out."""
+
+    status_code = 504
+
+
+_BY_STATUS: dict[int, type[InfergraphError]] = {
+    400: InvalidInput,
+    404: UnknownModel,
+    422: MalformedRequest,
+    500: StageFailure,
+    503: StageUnavailable,
+    504: DeadlineExceeded,
+}
+
+
+def from_status(status_code: int, text: str) -> InfergraphError:
+    """The error of a stage that answered with an HTTP status; other codes fall to 400 or 500."""
+    kind = _BY_STATUS.get(status_code)
+    if kind is None:
+        kind = InvalidInput if 400 <= status_code < 500 else StageFailure
+    return kind(text)

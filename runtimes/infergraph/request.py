@@ -1,0 +1,76 @@
+"""What accompanies a message through the graph: its deadline, its trace switch, its headers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from .errors import DeadlineExceeded, InvalidInput
+
+TIMEOUT_HEADER = "infergraph-timeout-ms"
+TRACE_HEADER = "x-infergraph-trace"
+TRACE_PARAMETER = "trace"
+_FORWARDED_EXACTLY = frozenset({"traceparent", "tracestate", "baggage"})
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """One time budget for a whole request. `at` is on the clock of `time.monotonic()`, in seconds."""
+
+    at: float
+    budget_ms: float
+
+    @classmethod
+    def after_ms(cls, budget_ms: float) -> Deadline:
+        return cls(time.monotonic() + budget_ms / 1000, budget_ms)
+
+    def remaining(self) -> float:
+        """Seconds left; zero or less once it has passed."""
+        return self.at - time.monotonic()
+
+    def check(self, where: str) -> None:
+        """Raises DeadlineExceeded, naming `where`, when no time is left."""
+        if self.remaining() <= 0:
+            raise self.exceeded(where)
+
+    def exceeded(self, where: str) -> DeadlineExceeded:
+        return DeadlineExceeded(f"{where}: the deadline of {self.budget_ms:g} ms passed")
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """Travels beside a `Message`.
+
+    Attributes:
+        deadline: The budget of the whole request, or None.
+        trace: Whether the answer must carry timings.
+        headers: Headers that are handed on to every hop (`x-*` and W3C trace context). Never
+            Authorization, cookies, or the caller's other headers.
+    """
+
+    deadline: Deadline | None = None
+    trace: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def forwarded_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers that may go on to other servers: `x-*`, as in Seldon, and W3C trace context."""
+    return {
+        name: value
+        for name, value in headers.items()
+        if (lowered := name.lower()).startswith("x-") or lowered in _FORWARDED_EXACTLY
+    }
+
+
+def parse_timeout_ms(value: str) -> float:
+    """The budget of a `infergraph-timeout-ms` header, in milliseconds; InvalidInput if it is none."""
+    try:
+        budget = float(value)
+    except ValueError:
+        budget = -1.0
+    if not 0 < budget < float("inf"):
+        raise InvalidInput(
+            f"header {TIMEOUT_HEADER}: {value!r} is not a time; accepted: a number of milliseconds above 0"
+        )
+    return budget

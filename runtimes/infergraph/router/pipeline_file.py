@@ -1,0 +1,89 @@
+"""Where a router's pipeline file is, and what stands in it and beside it. All of it blocks."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from mlserver.settings import ModelSettings
+from mlserver.utils import to_absolute_path
+
+from ..catalog import load_catalog
+from ..declaration import ModelDeclaration
+from ..errors import ConfigurationError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineFile:
+    """A pipeline file as read.
+
+    Attributes:
+        path: The file.
+        text: Its contents.
+        catalog: The servables in the folders beside the router's own, by name.
+    """
+
+    path: Path
+    text: str
+    catalog: dict[str, ModelDeclaration]
+
+
+def read(settings: ModelSettings) -> PipelineFile:
+    """Reads the file that `parameters.uri` names; raises ConfigurationError if there is none."""
+    path = locate(settings)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"model '{settings.name}': cannot read pipeline file {path}: {error}"
+        ) from None
+    return PipelineFile(path, text, _siblings(settings))
+
+
+def locate(settings: ModelSettings) -> Path:
+    """The pipeline file of a model: `parameters.uri`, or a well-known name in that folder.
+
+    A relative path is relative to the model-settings.json. Seldon puts the file into a folder and
+    names that, so a folder is searched for `pipeline.yaml` and `<name>.yaml`.
+
+    Raises:
+        ConfigurationError: there is no such file; the text says where it was looked for.
+    """
+    uri = (settings.parameters and settings.parameters.uri) or "."
+    parts = urlsplit(uri)
+    if parts.scheme not in ("", "file"):
+        raise ConfigurationError(
+            f"model '{settings.name}': parameters.uri '{uri}' is not local; accepted: the path of "
+            "a pipeline file, or of a folder that holds one"
+        )
+    path = Path(to_absolute_path(settings, parts.path or "."))
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise ConfigurationError(
+            f"model '{settings.name}': parameters.uri '{uri}' names no file: {path} does not exist"
+        )
+    names = [f"{stem}.{ending}" for stem in ("pipeline", settings.name) for ending in ("yaml", "yml")]
+    for name in names:
+        if (path / name).is_file():
+            return path / name
+    raise ConfigurationError(
+        f"model '{settings.name}': folder {path} holds no pipeline file; "
+        f"accepted names: {', '.join(names)}; parameters.uri may also name the file itself"
+    )
+
+
+def _siblings(settings: ModelSettings) -> dict[str, ModelDeclaration]:
+    source = settings._source
+    if source is None:
+        return {}
+    try:
+        return load_catalog(Path(source).resolve().parent.parent)
+    except ConfigurationError as error:
+        # A broken folder that may have nothing to do with this pipeline must not stop it.
+        logger.warning("model '%s': its edges are not checked: %s", settings.name, error)
+        return {}

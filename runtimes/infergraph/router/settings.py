@@ -1,0 +1,38 @@
+"""`RouterSettings`: what `parameters.extra` of a pipeline's model-settings.json may say."""
+
+from __future__ import annotations
+
+from pydantic import Field, field_validator
+
+from ..errors import ConfigurationError
+from ..settings import ModelOptions
+from ..transports import Endpoint
+
+ANY_STEP = "*"
+
+
+class RouterSettings(ModelOptions):
+    """Settings of a pipeline's router.
+
+    Attributes:
+        endpoints: Step -> URL of the V2 server that has its model, `grpc://host:port` or
+            `http://host:port`. `*` stands for all steps that are neither named here nor loaded in
+            this process. Steps that are left over are called at this server's own gRPC port.
+        in_process: Whether a step whose model is loaded in this process is called without a hop.
+        timeout_ms: The time budget of a request that brings none of its own; it takes the place of
+            the pipeline file's `infergraph.io/timeout-ms`.
+    """
+
+    endpoints: dict[str, str] = {}
+    in_process: bool = True
+    timeout_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+
+    @field_validator("endpoints")
+    @classmethod
+    def _are_urls(cls, endpoints: dict[str, str]) -> dict[str, str]:
+        for url in endpoints.values():
+            try:
+                Endpoint.parse(url)
+            except ConfigurationError as error:
+                raise ValueError(str(error)) from None
+        return endpoints

@@ -1,0 +1,144 @@
+"""A servable's settings: `parameters.extra` of its model-settings.json, overridden by the environment.
+
+Every field is also accepted as a string, because Seldon hands all of a Model's parameters on as
+strings: numbers and booleans as text, lists and mappings as JSON. `INFERGRAPH_<MODEL>__<FIELD>`
+overrides a field; in <MODEL> every character that is not a letter or digit becomes an underscore.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from .errors import ConfigurationError
+
+Options = TypeVar("Options", bound="ModelOptions")
+
+
+class ModelOptions(BaseModel):
+    """Settings that models and routers share.
+
+    Attributes:
+        optional_inputs: Declared inputs that a request may leave out.
+        optional_outputs: Declared outputs that an answer may leave out; a step that needs one then
+            does not fire.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    optional_inputs: list[str] = []
+    optional_outputs: list[str] = []
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _from_string(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, str) or info.field_name is None:
+            return value
+        kinds = _kinds(cls.model_fields[info.field_name].annotation)
+        if type(None) in kinds and value.strip().lower() in ("", "none", "null"):
+            return None
+        if str not in kinds and kinds & {list, dict, tuple, set}:
+            try:
+                return json.loads(value)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"not JSON ({error})") from None
+        return value
+
+
+class RuntimeOptions(ModelOptions):
+    """Settings of every model runtime; a task adds its own.
+
+    Attributes:
+        variant: The checkpoint to serve, a key of `variants`.
+        variants: Checkpoints by name: a path in the model's folder, or a hub id.
+        device: auto, cpu, cuda, cuda:N or mps. Only auto falls back to the CPU.
+        dtype: auto (fp32 on a CPU, bf16 or fp16 on a GPU), fp32, bf16 or fp16.
+        memory_fraction: Largest share of the GPU's memory that this process may take, above 0 to 1.
+        compile: Whether the network is compiled with torch.compile.
+        threads: Threads of one operation on the CPU; None leaves torch's choice.
+        max_batch_size: Most items that run together.
+        max_queue_size: Most items that wait; further requests are answered with 503.
+    """
+
+    variant: str = "embedded"
+    variants: dict[str, str] = {}
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda|cuda:\d+|mps)$")
+    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    memory_fraction: float | None = Field(default=None, gt=0, le=1)
+    compile: bool = False
+    threads: PositiveInt | None = None
+    max_batch_size: PositiveInt = 32
+    max_queue_size: PositiveInt = 256
+
+
+def load_options(cls: type[Options], model: str, extra: Mapping[str, Any] | None) -> Options:
+    """Parses a model's `extra` with the environment's overrides.
+
+    Raises:
+        ConfigurationError: a setting is unknown or its value is not accepted; the text names each
+            one, where it came from and what is accepted.
+    """
+    overrides = environment_overrides(model)
+    values = {**(extra or {}), **{name: value for name, (_, value) in overrides.items()}}
+    try:
+        return cls.model_validate(values)
+    except ValidationError as error:
+        problems = [_explain(cls, problem, overrides) for problem in error.errors()]
+        raise ConfigurationError(f"model '{model}': " + "; ".join(problems)) from None
+
+
+def environment_prefix(model: str) -> str:
+    return f"INFERGRAPH_{re.sub(r'[^A-Za-z0-9]', '_', model).upper()}__"
+
+
+def environment_overrides(model: str) -> dict[str, tuple[str, str]]:
+    """Field -> (variable, value) of the environment's overrides for a model."""
+    prefix = environment_prefix(model)
+    return {
+        variable[len(prefix) :].lower(): (variable, value)
+        for variable, value in os.environ.items()
+        if variable.startswith(prefix)
+    }
+
+
+def _kinds(annotation: Any) -> set[Any]:
+    """The plain types that an annotation admits: `list[str] | None` gives {list, NoneType}."""
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return _kinds(typing.get_args(annotation)[0])
+    if origin in (typing.Union, types.UnionType):
+        return set().union(*(_kinds(arg) for arg in typing.get_args(annotation)))
+    if origin is Literal:
+        return {type(arg) for arg in typing.get_args(annotation)}
+    return {origin or annotation}
+
+
+def _explain(cls: type[ModelOptions], problem: Any, overrides: Mapping[str, Any]) -> str:
+    name = ".".join(str(part) for part in problem["loc"])
+    field = str(problem["loc"][0]) if problem["loc"] else ""
+    source = f" (from {overrides[field][0]})" if field in overrides else ""
+    if problem["type"] == "extra_forbidden":
+        close = difflib.get_close_matches(field, cls.model_fields, n=1)
+        hint = f"did you mean '{close[0]}'? " if close else ""
+        accepted = ", ".join(sorted(cls.model_fields))
+        return f"unknown setting '{name}'{source}; {hint}accepted: {accepted}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "string_pattern_mismatch" and field == "device":
+        message = "accepted: auto, cpu, cuda, cuda:N, mps"
+    return f"setting '{name}' = {problem['input']!r}{source}: {message[:1].lower()}{message[1:]}"

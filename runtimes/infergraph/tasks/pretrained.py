@@ -1,0 +1,58 @@
+"""Loads the parts of a Hugging Face checkpoint, from a folder or from the hub."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import AutoConfig, AutoFeatureExtractor, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from ..devices import Placement
+from ..errors import ConfigurationError
+
+transformers_logging.disable_progress_bar()
+
+
+def load_config(checkpoint: str) -> Any:
+    """The checkpoint's configuration; raises ConfigurationError when there is none."""
+    return _load(AutoConfig, checkpoint, "configuration")
+
+
+def load_tokenizer(checkpoint: str) -> Any:
+    """The checkpoint's tokenizer; raises ConfigurationError when there is none."""
+    return _load(AutoTokenizer, checkpoint, "tokenizer")
+
+
+def load_feature_extractor(checkpoint: str) -> Any:
+    """The checkpoint's feature extractor; raises ConfigurationError when there is none."""
+    return _load(AutoFeatureExtractor, checkpoint, "feature extractor")
+
+
+def load_network(auto_class: Any, checkpoint: str, placement: Placement) -> Any:
+    """The checkpoint's network, placed and in evaluation mode.
+
+    Only safetensors are read, and no code of the checkpoint's is run.
+
+    Args:
+        auto_class: The transformers `AutoModelFor...` class of the task.
+        checkpoint: A folder's path or a hub id.
+        placement: The device and dtype.
+
+    Raises:
+        ConfigurationError: there is no such checkpoint, it has no safetensors, or its architecture
+            is not one of the task's.
+    """
+    network = _load(
+        auto_class, checkpoint, "network", use_safetensors=True, dtype=placement.dtype
+    )
+    return placement.place(network)
+
+
+def _load(auto_class: Any, checkpoint: str, part: str, **arguments: Any) -> Any:
+    try:
+        return auto_class.from_pretrained(checkpoint, trust_remote_code=False, **arguments)
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigurationError(
+            f"cannot load the {part} of the checkpoint '{checkpoint}': {reason}"
+        ) from error

@@ -1,0 +1,133 @@
+"""Speech to text: input `audio` BYTES [-1, 1] (encoded audio), output `text` BYTES [-1, 1].
+
+CTC networks (Wav2Vec2, HuBERT, WavLM, Wav2Vec2-BERT) and sequence-to-sequence networks (Whisper,
+Speech2Text) run through the same code; the checkpoint's configuration decides which it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Literal
+
+import torch
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from ..errors import ConfigurationError
+from ..runtime import Item, Outputs, Runtime
+from ..settings import RuntimeOptions
+from ..tensors.audio import decode_audio
+from .chunks import cut_at_pauses
+from .minibatches import minibatches
+from .pretrained import load_config, load_feature_extractor
+from .recognizers import load_recognizer
+from .speech_features import SpeechFeatures
+
+_DEFAULT_CHUNK_SECONDS = 15.0
+
+
+class SpeechToTextOptions(RuntimeOptions):
+    """Settings of speech to text.
+
+    Attributes:
+        max_audio_seconds: The longest audio accepted.
+        chunk_seconds: Longer audio is cut, at pauses, into chunks of at most this length. None is
+            15 s, for Whisper 30 s, which is also the most that it takes.
+        language: The language spoken, or for Speech2Text to be written; None lets Whisper detect
+            it. Sequence-to-sequence networks only, like the settings below.
+        task: Whether Whisper transcribes, or translates to English.
+        num_beams: Width of the beam search; None is the checkpoint's own.
+        max_new_tokens: Most tokens generated for one chunk; None is the checkpoint's own limit.
+    """
+
+    max_audio_seconds: PositiveFloat = 600.0
+    chunk_seconds: float | None = Field(default=None, ge=1)
+    language: str | None = None
+    task: Literal["transcribe", "translate"] | None = None
+    num_beams: PositiveInt | None = None
+    max_new_tokens: PositiveInt | None = None
+
+
+class SpeechToText(Runtime):
+    """Transcribes encoded audio of any sample rate.
+
+    The text of an item does not depend on what else is in its batch. Audio longer than a chunk is
+    transcribed chunk by chunk, all chunks of a batch together, and the texts are joined with a
+    space. Audio without speech gives an empty text.
+    """
+
+    settings_class = SpeechToTextOptions
+    options: SpeechToTextOptions
+
+    def setup(self) -> None:
+        """Loads the feature extractor and the recogniser.
+
+        Raises:
+            ConfigurationError: the checkpoint is not a speech recogniser, is incomplete, or does
+                not take one of the settings.
+        """
+        options = self.options
+        config = load_config(self.checkpoint)
+        self.features = SpeechFeatures(load_feature_extractor(self.checkpoint), config)
+        self.chunk_seconds = self._chunk_seconds(self.features.max_seconds)
+        self.recognizer = load_recognizer(
+            self.checkpoint,
+            config,
+            self.placement,
+            {
+                "language": options.language,
+                "task": options.task,
+                "num_beams": options.num_beams,
+                "max_new_tokens": options.max_new_tokens,
+            },
+        )
+
+    def prepare(self, item: Item) -> Item:
+        """Decodes the audio, cuts it and computes the features of each chunk.
+
+        Raises:
+            InvalidInput: `audio` is not audio, of zero length, too long, or not finite.
+        """
+        samples = decode_audio(
+            item["audio"],
+            sample_rate=self.features.sample_rate,
+            max_seconds=self.options.max_audio_seconds,
+        )
+        chunks = cut_at_pauses(samples, self.features.sample_rate, self.chunk_seconds)
+        return {"chunks": [self.features(chunk) for chunk in chunks]}
+
+    def length(self, item: Item) -> int:
+        """Feature frames of the item, of all its chunks."""
+        return sum(len(chunk) for chunk in item["chunks"])
+
+    @torch.inference_mode()
+    def predict_batch(self, items: Sequence[Item]) -> list[Outputs]:
+        """One `text` per item; runs the chunks of all items in batches of similar length."""
+        chunks = [chunk for item in items for chunk in item["chunks"]]
+        texts = [""] * len(chunks)
+        for indices in minibatches(
+            [len(chunk) for chunk in chunks],
+            self.options.max_batch_size,
+            min_fill=0.5 if self.features.padded else 1,
+        ):
+            inputs, lengths = self.features.batch(
+                [chunks[index] for index in indices], self.placement.device, self.placement.dtype
+            )
+            for index, text in zip(indices, self.recognizer(inputs, lengths), strict=True):
+                texts[index] = text.strip()
+        in_order = iter(texts)
+        return [
+            {"text": " ".join(filter(None, islice(in_order, len(item["chunks"]))))}
+            for item in items
+        ]
+
+    def _chunk_seconds(self, limit: float | None) -> float:
+        wanted = self.options.chunk_seconds
+        if wanted is None:
+            return limit if limit is not None and limit <= 30 else _DEFAULT_CHUNK_SECONDS
+        if limit is not None and wanted > limit:
+            raise ConfigurationError(
+                f"setting 'chunk_seconds' = {wanted:g}: the checkpoint takes at most {limit:g} s "
+                "at once"
+            )
+        return wanted

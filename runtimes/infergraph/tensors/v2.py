@@ -1,0 +1,186 @@
+"""Between MLServer's request and response types and `Message`."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import enum
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from mlserver.types import (
+    InferenceRequest,
+    InferenceResponse,
+    Parameters,
+    ResponseOutput,
+    TensorData,
+)
+
+from ..errors import InvalidInput, MalformedRequest
+from ..request import (
+    TIMEOUT_HEADER,
+    TRACE_HEADER,
+    TRACE_PARAMETER,
+    Deadline,
+    RequestContext,
+    forwarded_headers,
+    parse_timeout_ms,
+)
+from .tensor import NUMPY_DTYPES, Message, Parameter, Tensor
+from .values import array_from_list
+
+BASE64 = "base64"
+_TRUE = frozenset({"1", "true", "yes"})
+
+
+class Wire(enum.Enum):
+    """How a request's values came, and so how the answer's values go back."""
+
+    JSON = "REST: lists and strings"
+    TYPED = "gRPC: typed contents"
+    RAW = "gRPC: raw contents"
+
+
+class GrpcInferenceRequest(InferenceRequest):
+    """A request that came over gRPC with typed contents."""
+
+
+class RawInferenceRequest(GrpcInferenceRequest):
+    """A request that came over gRPC with raw contents: its data are arrays."""
+
+
+def decode_request(payload: InferenceRequest) -> tuple[Message, RequestContext, Wire]:
+    """The message of a V2 request, what accompanies it, and its wire form.
+
+    Raises:
+        MalformedRequest: data that does not fill its shape, is not of its datatype, or is not base64
+            where base64 is announced; an unknown datatype; a negative size.
+        InvalidInput: the timeout header is not a time.
+    """
+    if isinstance(payload, RawInferenceRequest):
+        wire = Wire.RAW
+    elif isinstance(payload, GrpcInferenceRequest):
+        wire = Wire.TYPED
+    else:
+        wire = Wire.JSON
+    tensors = [decode_tensor(each) for each in payload.inputs]
+    if payload.parameters is None:
+        return Message(tensors, payload.id or ""), RequestContext(), wire
+    parameters = dict(payload.parameters.model_extra or {})
+    trace = parameters.pop(TRACE_PARAMETER, False)
+    headers = payload.parameters.headers or {}
+    timeout = headers.get(TIMEOUT_HEADER)
+    context = RequestContext(
+        deadline=None if timeout is None else Deadline.after_ms(parse_timeout_ms(timeout)),
+        trace=_is_true(trace) or _is_true(headers.get(TRACE_HEADER)),
+        headers=forwarded_headers(headers),
+    )
+    return Message(tensors, payload.id or "", parameters), context, wire
+
+
+def decode_tensor(tensor: Any) -> Tensor:
+    """The tensor of a V2 input or output of MLServer's types; raises MalformedRequest."""
+    name, datatype, shape = tensor.name, tensor.datatype, tensor.shape
+    dtype = NUMPY_DTYPES.get(datatype)
+    if dtype is None:
+        raise MalformedRequest(
+            f"tensor '{name}' has datatype '{datatype}'; accepted: {', '.join(NUMPY_DTYPES)}"
+        )
+    if any(size < 0 for size in shape):
+        raise MalformedRequest(f"tensor '{name}' has shape {list(shape)}; sizes cannot be negative")
+    values = tensor.data.root
+    if isinstance(values, np.ndarray):
+        array: npt.NDArray[Any] = values
+    elif isinstance(values, list):
+        array = array_from_list(name, datatype, values, len(shape))
+    else:
+        raise MalformedRequest(
+            f"tensor '{name}': data is {type(values).__name__}; accepted: a list of values"
+        )
+    count = 1
+    for size in shape:
+        count *= size
+    if array.size != count:
+        raise MalformedRequest(
+            f"tensor '{name}': shape {list(shape)} holds {count} values, but data has {array.size}"
+        )
+    if tensor.parameters is not None and tensor.parameters.content_type == BASE64:
+        array = _from_base64(name, array)
+    return Tensor(name, datatype, array.reshape(shape))
+
+
+def encode_response(
+    message: Message, model: str, version: str | None, wire: Wire, requested: Sequence[str] | None
+) -> InferenceResponse:
+    """The V2 response of a message; only the requested outputs, when any are named.
+
+    Raises:
+        InvalidInput: a requested output is not among the answer's.
+    """
+    tensors = message.tensors
+    if requested:
+        present = message.names()
+        for name in requested:
+            if name not in present:
+                raise InvalidInput(
+                    f"model '{model}': no output tensor '{name}' in this answer; "
+                    f"accepted: {', '.join(present) or 'none'}"
+                )
+        tensors = message.selected(requested)
+    parameters: dict[str, Any] = dict(message.parameters)
+    if message.trace is not None:
+        parameters[TRACE_PARAMETER] = json.dumps(message.trace, separators=(",", ":"))
+    response = InferenceResponse.model_construct(
+        model_name=model,
+        id=message.id,
+        outputs=[encode_tensor(tensor, wire) for tensor in tensors],
+    )
+    if version:
+        response.model_version = version
+    if parameters:
+        response.parameters = Parameters(**parameters)
+    return response
+
+
+def encode_tensor(tensor: Tensor, wire: Wire) -> ResponseOutput:
+    """A V2 output; over REST, BYTES that are not UTF-8 go as base64 and say so."""
+    fields: dict[str, Any] = {
+        "name": tensor.name,
+        "shape": list(tensor.data.shape),
+        "datatype": tensor.datatype,
+    }
+    values: Any
+    if wire is Wire.RAW:
+        values = tensor.data
+    else:
+        values = tensor.data.ravel().tolist()
+        if tensor.datatype == "BYTES" and wire is Wire.JSON:
+            try:
+                values = [item.decode() for item in values]
+            except UnicodeDecodeError:
+                values = [base64.b64encode(item).decode("ascii") for item in values]
+                fields["parameters"] = Parameters(content_type=BASE64)
+    return ResponseOutput.model_construct(
+        **fields, data=TensorData.model_construct(root=values)
+    )
+
+
+def _from_base64(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    decoded = np.empty(array.shape, dtype=object)
+    if array.dtype != object:
+        raise MalformedRequest(
+            f"tensor '{name}': content_type base64 needs datatype BYTES, not {array.dtype}"
+        )
+    for index, item in np.ndenumerate(array):
+        try:
+            decoded[index] = base64.b64decode(item, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise MalformedRequest(f"tensor '{name}': not valid base64 ({error})") from None
+    return decoded
+
+
+def _is_true(value: Parameter | None) -> bool:
+    return value is True or str(value).lower() in _TRUE

@@ -1,0 +1,94 @@
+"""Python lists of values, as JSON and typed gRPC contents give them, as arrays. Nothing is cast."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import MalformedRequest
+from .tensor import NUMPY_DTYPES
+
+_ACCEPTED_KINDS = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}
+_WORDS = {"f": "numbers", "i": "integers", "u": "integers from 0", "b": "true or false"}
+
+
+def array_from_list(
+    name: str, datatype: str, values: list[Any], rank: int
+) -> npt.NDArray[Any]:
+    """A flat or nested list as a flat array of its datatype.
+
+    Args:
+        name: The tensor's name, for error texts.
+        datatype: A V2 datatype.
+        values: Flat, or nested to at most `rank` levels.
+        rank: The number of dimensions of the tensor's shape.
+
+    Raises:
+        MalformedRequest: a value is not of the datatype, or out of its range, or the nesting is
+            ragged.
+    """
+    if datatype == "BYTES":
+        return _bytes_from_list(name, values, rank)
+    dtype = NUMPY_DTYPES[datatype]
+    if not values:
+        return np.empty(0, dtype)
+    try:
+        array = np.array(values)
+    except (ValueError, OverflowError):
+        raise MalformedRequest(f"tensor '{name}': data is nested unevenly") from None
+    if array.ndim > max(rank, 1):
+        raise MalformedRequest(
+            f"tensor '{name}': data is nested {array.ndim} deep, but its shape has {rank} dimensions"
+        )
+    if array.size == 0:
+        return np.empty(0, dtype)
+    kind = dtype.kind
+    if array.dtype.kind not in _ACCEPTED_KINDS[kind]:
+        raise MalformedRequest(
+            f"tensor '{name}' has datatype {datatype}, but data holds {_sample(array, kind)}; "
+            f"accepted: {_WORDS[kind]}"
+        )
+    if kind in "iu":
+        limits = np.iinfo(dtype)
+        low, high = int(array.min()), int(array.max())
+        if low < limits.min or high > limits.max:
+            raise MalformedRequest(
+                f"tensor '{name}': {low if low < limits.min else high} is out of the range of "
+                f"{datatype}, {limits.min} to {limits.max}"
+            )
+    with np.errstate(over="ignore"):
+        cast = array.astype(dtype).ravel()
+    if kind == "f" and dtype.itemsize < 8:
+        overflow = np.isinf(cast) & np.isfinite(array.ravel())
+        if overflow.any():
+            raise MalformedRequest(
+                f"tensor '{name}': {array.ravel()[overflow][0]!s} is out of the range of {datatype}"
+            )
+    return cast
+
+
+def _bytes_from_list(name: str, values: list[Any], rank: int) -> npt.NDArray[Any]:
+    for _ in range(rank - 1):
+        if not values or not all(isinstance(value, list) for value in values):
+            break
+        values = [inner for value in values for inner in value]
+    array = np.empty(len(values), dtype=object)
+    for index, value in enumerate(values):
+        if isinstance(value, str):
+            array[index] = value.encode()
+        elif isinstance(value, bytes):
+            array[index] = value
+        else:
+            raise MalformedRequest(
+                f"tensor '{name}' has datatype BYTES, but data holds "
+                f"{type(value).__name__}; accepted: strings"
+            )
+    return array
+
+
+def _sample(array: npt.NDArray[Any], wanted: str) -> str:
+    if array.dtype == object or array.dtype.kind in "US":
+        return "values that are not numbers" if wanted != "b" else "values that are not booleans"
+    return f"{array.ravel()[0]!s} ({array.dtype})"

@@ -1,0 +1,102 @@
+"""What every hop to another server carries beside its tensors: headers, parameters, time left."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..request import TIMEOUT_HEADER, TRACE_PARAMETER, RequestContext
+from ..tensors import Message
+
+logger = logging.getLogger(__name__)
+
+SELDON_MODEL_HEADER = "seldon-model"
+
+_HEADER_NAME = re.compile(r"[a-z0-9_.-]+\Z")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e]*\Z")
+_NOT_PARAMETERS = frozenset({"headers", "content_type"})
+
+
+def seconds_left(context: RequestContext, where: str) -> float | None:
+    """What is left of the deadline, or None without one; DeadlineExceeded when nothing is."""
+    deadline = context.deadline
+    if deadline is None:
+        return None
+    remaining = deadline.remaining()
+    if remaining <= 0:
+        raise deadline.exceeded(where)
+    return remaining
+
+
+def headers(model: str, context: RequestContext, remaining: float | None) -> dict[str, str]:
+    """The headers of one hop: Seldon's routing header, the time left, and those handed on.
+
+    A header that gRPC or HTTP cannot carry (binary, or not printable ASCII) stays behind: gRPC would
+    fail the whole call for it.
+    """
+    result = {
+        name: value
+        for given, value in context.headers.items()
+        if _HEADER_NAME.match(name := given.lower())
+        and not name.endswith("-bin")
+        and isinstance(value, str)
+        and _HEADER_VALUE.match(value)
+    }
+    result[SELDON_MODEL_HEADER] = model
+    if remaining is not None:
+        result[TIMEOUT_HEADER] = f"{remaining * 1000:.3f}"
+    return result
+
+
+def request_parameters(message: Message, trace: bool) -> dict[str, Any]:
+    """The V2 request parameters of a message; a trace is asked for by one of them."""
+    parameters: dict[str, Any] = {
+        name: value for name, value in message.parameters.items() if value is not None
+    }
+    if trace:
+        parameters[TRACE_PARAMETER] = True
+    return parameters
+
+
+def answer_parameters(
+    parameters: Mapping[str, Any],
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """A V2 answer's own parameters and its trace, without what MLServer puts beside them."""
+    kept = {
+        name: value
+        for name, value in parameters.items()
+        if value is not None
+        and name not in _NOT_PARAMETERS
+        and not name.lower().startswith("ce-")
+    }
+    trace = kept.pop(TRACE_PARAMETER, None)
+    return kept, None if trace is None else _parse_trace(trace)
+
+
+def optional_tensors(parameters: Mapping[str, Any], name: str) -> frozenset[str]:
+    """Names that a model's metadata lists under `optional_inputs` or `optional_outputs`.
+
+    Over gRPC such a list comes as JSON text, since MLServer drops lists there.
+    """
+    value = parameters.get(name)
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except json.JSONDecodeError:
+            return frozenset()
+    return frozenset(map(str, value)) if isinstance(value, list) else frozenset()
+
+
+def _parse_trace(text: object) -> dict[str, Any] | None:
+    # Another server may use the name for something else; a missing timing is no reason to fail.
+    try:
+        trace = json.loads(text) if isinstance(text, str) else None
+    except json.JSONDecodeError:
+        trace = None
+    if not isinstance(trace, dict):
+        logger.debug("an answer's parameter %r is not a trace", TRACE_PARAMETER)
+        return None
+    return trace

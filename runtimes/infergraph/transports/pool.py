@@ -1,0 +1,88 @@
+"""One connection per endpoint, shared by all routers of the process.
+
+The cache lives here, in a module that MLServer never reloads. It is kept per event loop, because
+connections belong to the loop they were made on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from ..declaration import ModelDeclaration
+from ..request import RequestContext
+from ..tensors import Message
+from .base import Transport
+from .endpoint import Endpoint
+from .grpc import GrpcTransport
+from .rest import RestTransport
+
+
+@dataclass(slots=True, eq=False)
+class _Shared:
+    transport: Transport
+    users: int = 0
+
+
+_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Endpoint, _Shared]] = WeakKeyDictionary()
+
+
+def connect(url: str) -> Transport:
+    """The transport of an endpoint, a `grpc://host:port` or `http://host:port` URL.
+
+    Nothing is sent yet: an endpoint that cannot be reached shows when it is first called. Every
+    caller closes what it was given; the connection ends with the last of them. Needs a running
+    event loop.
+
+    Raises:
+        ConfigurationError: the URL is no endpoint.
+    """
+    endpoint = Endpoint.parse(url)
+    pool = _pools.setdefault(asyncio.get_running_loop(), {})
+    shared = pool.get(endpoint)
+    if shared is None:
+        kind = GrpcTransport if endpoint.is_grpc else RestTransport
+        shared = pool[endpoint] = _Shared(kind(endpoint))
+    shared.users += 1
+    return _Lease(pool, endpoint, shared)
+
+
+class _Lease:
+    """One user's share of a connection."""
+
+    __slots__ = ("_endpoint", "_open", "_pool", "_shared", "_transport")
+
+    def __init__(self, pool: dict[Endpoint, _Shared], endpoint: Endpoint, shared: _Shared) -> None:
+        self._pool = pool
+        self._endpoint = endpoint
+        self._shared = shared
+        self._transport = shared.transport
+        self._open = True
+
+    @property
+    def kind(self) -> str:
+        return self._transport.kind
+
+    @property
+    def endpoint(self) -> str:
+        return self._transport.endpoint
+
+    def infer(
+        self, model: str, message: Message, context: RequestContext
+    ) -> Coroutine[Any, Any, Message]:
+        return self._transport.infer(model, message, context)
+
+    def declaration(self, model: str) -> Coroutine[Any, Any, ModelDeclaration]:
+        return self._transport.declaration(model)
+
+    async def close(self) -> None:
+        if not self._open:
+            return
+        self._open = False
+        self._shared.users -= 1
+        if self._shared.users == 0:
+            del self._pool[self._endpoint]
+            await self._transport.close()

@@ -1,0 +1,1 @@
+"""Benchmarks: `make bench`. They print tables; nothing here is a timed test."""

@@ -1,0 +1,37 @@
+"""`python -m tests.bench [--rounds N] [--only hops,tensors,trace,batching]`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+from pathlib import Path
+
+from . import batching, hops, tensors, trace
+
+BENCHMARKS = {
+    "hops": hops.run,
+    "tensors": tensors.run,
+    "trace": trace.run,
+    "batching": batching.run,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="rounds; medians are quoted")
+    parser.add_argument(
+        "--only", default=",".join(BENCHMARKS), help=f"of {','.join(BENCHMARKS)} (default: all)"
+    )
+    arguments = parser.parse_args()
+    chosen = arguments.only.split(",")
+    unknown = [name for name in chosen if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"unknown benchmark {unknown[0]!r}; accepted: {', '.join(BENCHMARKS)}")
+    for name in chosen:
+        with tempfile.TemporaryDirectory(prefix="infergraph-bench-") as folder:
+            asyncio.run(BENCHMARKS[name](Path(folder), arguments.rounds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Models that only tests serve. MLServer reloads this module for each: no state may live here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from infergraph.request import RequestContext
+from infergraph.runtime import Item, Outputs, Runtime
+from infergraph.settings import RuntimeOptions
+from infergraph.tensors import Message
+from mlserver import MLModel
+from mlserver.codecs import NumpyCodec, StringCodec, decode_args
+from mlserver.types import InferenceRequest, InferenceResponse
+
+
+class GatedOptions(RuntimeOptions):
+    """Adds the files through which a test watches and holds the model.
+
+    Attributes:
+        ledger: A line is added for each event: `arrived ID`, `ran TEXT`, `cancelled ID`.
+        gate: Batches wait until this file exists.
+    """
+
+    ledger: str
+    gate: str
+
+
+class Gated(Runtime):
+    """Hands `text` back, once a file exists; writes down what it did."""
+
+    settings_class: ClassVar[type[RuntimeOptions]] = GatedOptions
+    text_inputs: ClassVar[frozenset[str]] = frozenset({"text"})
+    options: GatedOptions
+
+    def setup(self) -> None:
+        self._pause = threading.Event()
+
+    async def infer(self, message: Message, context: RequestContext) -> Message:
+        self._note("arrived", message.id)
+        try:
+            return await super().infer(message, context)
+        except asyncio.CancelledError:
+            self._note("cancelled", message.id)
+            raise
+
+    def predict_batch(self, items: Sequence[Item]) -> Sequence[Outputs]:
+        for item in items:
+            self._note("ran", item["text"])
+        while not Path(self.options.gate).exists():
+            self._pause.wait(0.005)
+        return [{"text": item["text"]} for item in items]
+
+    def _note(self, event: str, subject: str) -> None:
+        with Path(self.options.ledger).open("a") as ledger:
+            ledger.write(f"{event} {subject}\n")
+
+
+class HeadersSeen(MLModel):
+    """A stock MLServer model: answers with the headers that reached it, as JSON."""
+
+    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        headers = (payload.parameters.headers if payload.parameters else None) or {}
+        seen = json.dumps({name.lower(): value for name, value in headers.items()})
+        return InferenceResponse(
+            model_name=self.name, outputs=[StringCodec.encode_output("headers", [seen])]
+        )
+
+
+class Scale(MLModel):
+    """A stock MLServer model that decodes and encodes with MLServer's own codecs."""
+
+    @decode_args
+    async def predict(self, values: np.ndarray, names: list[str]) -> list[np.ndarray]:
+        self.seen = (values.dtype, names)
+        return [values * 2, np.array([[len(name)] for name in names], dtype=np.int64)]
+
+
+class Codec(MLModel):
+    """A stock MLServer model that calls `NumpyCodec` itself, and keeps the datatype."""
+
+    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        array = NumpyCodec.decode_input(payload.inputs[0])
+        return InferenceResponse(
+            model_name=self.name,
+            outputs=[NumpyCodec.encode_output("output", np.ascontiguousarray(array[:, ::-1]))],
+        )
+
+
+class Broken(Runtime):
+    """Fails with a text that must not reach a client."""
+
+    def predict_batch(self, items: Sequence[Item]) -> Sequence[Outputs]:
+        raise RuntimeError("the secret inside")
