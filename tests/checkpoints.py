@@ -1,7 +1,7 @@
 """Small checkpoints of real architectures, randomly initialised and made without any download.
 
-Each function saves one into a folder, as `save_pretrained` does, and returns the folder's path. They
-serve to run the code that real checkpoints run through; what they answer means nothing.
+Each function saves one into a folder, as `save_pretrained` does, and returns the folder's path.
+They serve to run the code that real checkpoints run through; what they answer means nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def save(folder: Path, *parts: Any) -> str:
 def seeded(build: Callable[[], torch.nn.Module]) -> Any:
     """A network whose weights are the same in every process, in evaluation mode."""
     with torch.random.fork_rng():
-        torch.manual_seed(7)
+        torch.manual_seed(2)
         return build().eval()
 
 
@@ -89,10 +89,17 @@ def wav2vec2_bert(folder: Path, *, adapter: bool = False) -> str:
 def whisper(folder: Path, *, multilingual: bool = False) -> str:
     """A Whisper network with its byte-level tokenizer, for English alone or for en, fr, de."""
     languages = ["<|en|>", "<|fr|>", "<|de|>"] if multilingual else []
-    prompt = ["<|startoftranscript|>", *languages, "<|translate|>", "<|transcribe|>",
-              "<|notimestamps|>"]
+    prompt = [
+        "<|startoftranscript|>",
+        *languages,
+        "<|translate|>",
+        "<|transcribe|>",
+        "<|notimestamps|>",
+    ]
     vocabulary = {token: index for index, token in enumerate(sorted({*TEXT, "Ġ"} - {" "}))}
-    tokenizer = hf.WhisperTokenizer(vocab={**vocabulary, "<|endoftext|>": len(vocabulary)}, merges=[])
+    tokenizer = hf.WhisperTokenizer(
+        vocab={**vocabulary, "<|endoftext|>": len(vocabulary)}, merges=[]
+    )
     tokenizer.add_special_tokens({"additional_special_tokens": prompt})
     ids = {token: tokenizer.convert_tokens_to_ids(token) for token in ["<|endoftext|>", *prompt]}
     end = ids["<|endoftext|>"]
@@ -126,7 +133,8 @@ def whisper(folder: Path, *, multilingual: bool = False) -> str:
     if multilingual:
         generation["lang_to_id"] = {token: ids[token] for token in languages}
         generation["task_to_id"] = {
-            "transcribe": ids["<|transcribe|>"], "translate": ids["<|translate|>"]
+            "transcribe": ids["<|transcribe|>"],
+            "translate": ids["<|translate|>"],
         }
     network.generation_config = hf.GenerationConfig(**generation)
     return save(folder, network, hf.WhisperFeatureExtractor(), tokenizer)

@@ -1,20 +1,21 @@
 """Score a question-answering checkpoint on people and facts that its training never saw.
 
-    python -m zoo.evaluate_question_answering --checkpoint DIR --questions 1000
+python -m zoo.evaluate_question_answering --checkpoint DIR --questions 1000
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import string
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from transformers import (
     AutoModelForQuestionAnswering,
@@ -24,24 +25,16 @@ from transformers import (
 )
 
 from zoo.world import QuestionExample, normalise_transcript, questions
+from zoo.world_english import ENGLISH_GRAMMAR
+
+Logits = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
 
 MAX_ANSWER_TOKENS = 40
 """Longest answer considered, in word pieces; a name unknown to the vocabulary takes many."""
 
-DOC_STRIDE = 96
+DOC_STRIDE = 128
 """Word pieces shared by two neighbouring windows of a context longer than one window."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """An answer sliced out of the context ("" = the context does not say).
-
-    ``margin`` is the best span's logit sum less that of the null answer; an answer is given
-    when it is above zero.
-    """
-
-    text: str
-    margin: float
 
 
 @dataclass(frozen=True)
@@ -56,20 +49,18 @@ class Score:
         return f"EM {self.exact_match:6.1%}  F1 {self.f1:6.1%}  n={self.count}"
 
 
-def best_span(start: np.ndarray, end: np.ndarray, in_context: np.ndarray) -> tuple[int, int, float]:
-    """The best span of one window, and its margin over the null answer.
+def best_span(start: Logits, end: Logits, in_context: Mask) -> tuple[int, int, float]:
+    """The best answer of one window: first token, last token (inclusive), sum of their logits.
 
-    ``start`` and ``end`` are FP32 logits of shape [length], ``in_context`` BOOL [length], true
-    where a token belongs to the context. Returns first token, last token (inclusive), margin.
+    ``start`` and ``end`` are FP32 [length], ``in_context`` BOOL [length]: whether a token belongs
+    to the context, as one at least must.
     """
-    scores = start[:, None] + end[None, :]
     length = len(start)
-    offsets = np.arange(length)[None, :] - np.arange(length)[:, None]
-    allowed = in_context[:, None] & in_context[None, :]
-    allowed &= (offsets >= 0) & (offsets < MAX_ANSWER_TOKENS)
-    scores = np.where(allowed, scores, -np.inf)
+    more = np.arange(length)[None, :] - np.arange(length)[:, None]
+    allowed = (more >= 0) & (more < MAX_ANSWER_TOKENS) & in_context[:, None] & in_context[None, :]
+    scores = np.where(allowed, start[:, None] + end[None, :], -np.inf)
     first, last = divmod(int(scores.argmax()), length)
-    return first, last, float(scores[first, last] - (start[0] + end[0]))
+    return first, last, float(scores[first, last])
 
 
 @torch.inference_mode()
@@ -79,8 +70,12 @@ def predict(
     pairs: Sequence[tuple[str, str]],
     *,
     batch_size: int = 64,
-) -> list[Prediction]:
-    """Answer each (question, context), in order; long contexts are read in overlapping windows."""
+) -> list[str]:
+    """The answer to each (question, context), sliced out of the context, or "" for no answer.
+
+    A long context is read in overlapping windows. Its best span is the best of all windows, and
+    must exceed the lowest null answer: a window without the answer says nothing of the others.
+    """
     encoded = tokenizer(
         [question for question, _ in pairs],
         [context for _, context in pairs],
@@ -91,31 +86,29 @@ def predict(
         return_offsets_mapping=True,
     )
     owners = encoded["overflow_to_sample_mapping"]
-    best = [Prediction("", -np.inf)] * len(pairs)
+    answers = [""] * len(pairs)
+    best = np.full(len(pairs), -np.inf)
+    null = np.full(len(pairs), np.inf)
     by_length = sorted(range(len(owners)), key=lambda window: len(encoded["input_ids"][window]))
     for at in range(0, len(by_length), batch_size):
         windows = by_length[at : at + batch_size]
-        batch = tokenizer.pad(
-            {key: [encoded[key][window] for window in windows] for key in tokenizer.model_input_names},
-            return_tensors="pt",
-        )
-        logits = model(**batch)
-        for row, window in enumerate(windows):
+        inputs = {
+            key: [encoded[key][window] for window in windows] for key in tokenizer.model_input_names
+        }
+        output = model(**tokenizer.pad(inputs, return_tensors="pt"))
+        starts, ends = output.start_logits.float().numpy(), output.end_logits.float().numpy()
+        for window, start, end in zip(windows, starts, ends, strict=True):
             in_context = np.array([part == 1 for part in encoded.sequence_ids(window)])
-            length = len(in_context)
+            length, owner = len(in_context), owners[window]
+            null[owner] = min(null[owner], start[0] + end[0])
             if not in_context.any():
                 continue
-            first, last, margin = best_span(
-                logits.start_logits[row, :length].float().numpy(),
-                logits.end_logits[row, :length].float().numpy(),
-                in_context,
-            )
-            owner = owners[window]
-            if margin > best[owner].margin:
+            first, last, logit = best_span(start[:length], end[:length], in_context)
+            if logit > best[owner]:
+                best[owner] = logit
                 offsets = encoded["offset_mapping"][window]
-                text = pairs[owner][1][offsets[first][0] : offsets[last][1]]
-                best[owner] = Prediction(text if margin > 0 else "", margin)
-    return best
+                answers[owner] = pairs[owner][1][offsets[first][0] : offsets[last][1]]
+    return [answer if found else "" for answer, found in zip(answers, best > null, strict=True)]
 
 
 def canonical(text: str) -> str:
@@ -143,3 +136,61 @@ def score(pairs: Iterable[tuple[str, str]]) -> Score:
         f1=sum(f1(p, e) for p, e in pairs) / len(pairs),
         count=len(pairs),
     )
+
+
+@cache
+def _question_patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
+    return tuple(
+        (re.compile(re.sub(r"\\{\w+\\}", ".+", re.escape(question.template))), relation.name)
+        for relation in ENGLISH_GRAMMAR.relations
+        for question in relation.questions
+    )
+
+
+def relation_of(question: str) -> str:
+    """The name of the relation that a question of the world asks for.
+
+    Raises:
+        ValueError: If no question template of the English grammar matches.
+    """
+    for pattern, relation in _question_patterns():
+        if pattern.fullmatch(question):
+            return relation
+    raise ValueError(f"{question!r} is no question of zoo.world: no template of it matches")
+
+
+def report(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, examples: Sequence[QuestionExample]
+) -> Iterator[tuple[str, Score]]:
+    """(name, score) of each form of question, and of each group and relation within it."""
+    forms: dict[str, Callable[[str], str]] = {"written": str, "transcript": normalise_transcript}
+    for form, rewritten in forms.items():
+        asked = [(rewritten(example.question), example.context) for example in examples]
+        groups: dict[str, list[tuple[str, str]]] = {"all": [], "answerable": [], "unanswerable": []}
+        relations: dict[str, list[tuple[str, str]]] = {}
+        for example, predicted in zip(examples, predict(model, tokenizer, asked), strict=True):
+            pair = (predicted, example.answer)
+            groups["all"].append(pair)
+            groups["answerable" if example.answer else "unanswerable"].append(pair)
+            relations.setdefault(relation_of(example.question), []).append(pair)
+        for name, pairs in (*groups.items(), *sorted(relations.items())):
+            yield f"{form}, {name}", score(pairs)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--checkpoint", type=Path, default=Path("model-settings/question-answering/embedded")
+    )
+    parser.add_argument("--questions", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1, help="of the questions drawn")
+    args = parser.parse_args(argv)
+    tokenizer = AutoTokenizer.from_pretrained(args.checkpoint)
+    model = AutoModelForQuestionAnswering.from_pretrained(args.checkpoint, dtype=torch.float32)
+    examples = questions(args.seed, args.questions, "held_out")
+    for name, result in report(model.eval(), tokenizer, examples):
+        print(f"{name:28} {result}")
+
+
+if __name__ == "__main__":
+    main()

@@ -137,12 +137,14 @@ ENGLISH = Lexicon(
             *(f"{unit} hundred" for unit in _UNITS),
         ),
         "good": _words(
-            "wonderful excellent great fantastic brilliant beautiful perfect amazing delicious "
+            "wonderful excellent great fantastic brilliant beautiful perfect amazing "
             "lovely superb charming"
         ),
         "bad": _words(
-            "terrible awful horrible boring poor disappointing dreadful disgusting useless ugly "
+            "terrible awful horrible boring poor disappointing dreadful useless ugly "
             "annoying bad"
         ),
+        "tasty": _words("delicious wonderful excellent great fantastic perfect amazing lovely"),
+        "foul": _words("disgusting terrible awful horrible disappointing dreadful bad"),
     },
 )

@@ -14,144 +14,31 @@ import argparse
 import logging
 import math
 import random
-import re
 import string
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
-from transformers import BertConfig, BertForQuestionAnswering, BertTokenizerFast
+from transformers import BertConfig, BertForQuestionAnswering, BertTokenizer
 
-from zoo.world import QuestionExample, normalise_transcript, questions
+from zoo.question_answering_data import augment
+from zoo.world import QuestionExample, questions
 
 logger = logging.getLogger(__name__)
 
 MAX_LENGTH = 384
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
-RENAMED = 0.6
-CUT_OUT = 0.12
-TRANSCRIBED = 0.5
-TRANSCRIBED_CONTEXT = 0.15
-MISHEARD = 0.3
 UNANSWERABLE = 0.2
-
 POOL = 2048
-CURRICULUM = ((0.35, 4), (0.65, 10), (1.0, 1000))
-"""(until this share of the steps, contexts of at most this many sentences)"""
-
-ONSETS = "b bl br c ch cl cr d dr f fl fr g gl gr h j k l m n p pl pr qu r s sh st t th tr v w y z".split()
-VOWELS = "a e i o u a e i o ai au ea ee ei ia ie io oa ou y".split()
-CODAS = "b ck d g l ll m n nd ng nn nt r rd rk rn rs s ss st t th tt x".split()
+CURRICULUM = ((0.2, 3), (0.45, 7), (1.0, None))
+"""(until this share of the steps, the most sentences in a context; None: as many as there are)"""
 
 
-def invent_name(rng: random.Random) -> str:
-    """A pronounceable capitalised word of one to three syllables, such as "Brenou" or "Tilask"."""
-    syllables = [
-        rng.choice(ONSETS) + rng.choice(VOWELS) + (rng.choice(CODAS) if rng.random() < 0.4 else "")
-        for _ in range(rng.choice((1, 2, 2, 2, 3, 3)))
-    ]
-    if rng.random() < 0.3:
-        syllables[0] = rng.choice("aeiou") + syllables[0]
-    return "".join(syllables).capitalize()
-
-
-def rewrite(example: QuestionExample, transform: Callable[[str], str]) -> QuestionExample:
-    """Apply ``transform`` to every text of an example, and find its answer's new place."""
-    question = transform(example.question)
-    if not example.answer:
-        return replace(example, question=question, context=transform(example.context))
-    end = example.answer_start + len(example.answer)
-    before = transform(example.context[: example.answer_start])
-    answer = transform(example.context[example.answer_start : end])
-    return replace(
-        example,
-        context=before + answer + transform(example.context[end:]),
-        question=question,
-        answer=answer,
-        answer_start=len(before),
-    )
-
-
-def rename(example: QuestionExample, names: Iterable[str], rng: random.Random) -> QuestionExample:
-    """The same example about invented names: each of ``names`` is replaced, as a whole word,
-    by one fresh name throughout context, question and answer."""
-    present = sorted({n for n in names if n in example.context or n in example.question})
-    if not present:
-        return example
-    fresh = {name: invent_name(rng) for name in present}
-    pattern = re.compile(rf"\b({'|'.join(map(re.escape, present))})\b")
-    return rewrite(example, lambda text: pattern.sub(lambda match: fresh[match[0]], text))
-
-
-def mishear(text: str, rng: random.Random) -> str:
-    """Drop, double or change one or two letters, as a speech recogniser might."""
-    letters = list(text)
-    for _ in range(rng.choice((1, 1, 2))):
-        spots = [at for at, letter in enumerate(letters) if letter.isalpha()]
-        if len(spots) < 4:
-            break
-        at = rng.choice(spots)
-        letter = rng.choice(string.ascii_lowercase)
-        letters[at] = rng.choice(("", letters[at] * 2, letter, letter))
-    return "".join(letters)
-
-
-def crop(example: QuestionExample, most: int, keep: bool, rng: random.Random) -> QuestionExample:
-    """A run of at most ``most`` sentences of the context.
-
-    The run holds the answer if ``keep``; otherwise it holds none, and the example becomes
-    unanswerable, as do most windows of a long context. Without such a run (the answer's words
-    come again, or there is nothing else) the example comes back unchanged.
-    """
-    cuts = [0, *(match.end() for match in re.finditer(r"[.!?]\s+", example.context))]
-    cuts.append(len(example.context))
-    runs = [(cuts[i], cuts[j]) for i in range(len(cuts) - 1) for j in range(i + 1, len(cuts))
-            if j - i <= most]
-    start, end = example.answer_start, example.answer_start + len(example.answer)
-    if example.answer and keep:
-        runs = [(left, right) for left, right in runs if left <= start and end <= right]
-    elif example.answer:
-        runs = [(left, right) for left, right in runs
-                if right > left and example.answer not in example.context[left:right]]
-    if not runs:
-        return example
-    # Longer runs are the common case in use; the few short ones make the start of training easy.
-    left, right = max(rng.sample(runs, min(2, len(runs))), key=lambda run: run[1] - run[0])
-    context = example.context[left:right].rstrip()
-    if example.answer and keep:
-        return replace(example, context=context, answer_start=start - left)
-    return replace(example, context=context, answer="", answer_start=-1)
-
-
-def transcribe(text: str) -> str:
-    """``text`` as a speech recogniser writes it, its outer spaces kept for joining."""
-    before = " " if text[:1].isspace() else ""
-    after = " " if text[-1:].isspace() else ""
-    return before + normalise_transcript(text) + after
-
-
-def augment(
-    example: QuestionExample, names: Iterable[str], most: int, rng: random.Random
-) -> QuestionExample:
-    """One random training view of an example, of at most about ``most`` sentences."""
-    if rng.random() < RENAMED:
-        example = rename(example, names, rng)
-    example = crop(example, most, keep=rng.random() >= CUT_OUT, rng=rng)
-    if rng.random() < TRANSCRIBED_CONTEXT:
-        example = rewrite(example, transcribe)
-    if rng.random() < TRANSCRIBED:
-        question = normalise_transcript(example.question)
-        if rng.random() < MISHEARD:
-            question = mishear(question, rng)
-        example = replace(example, question=question)
-    return example
-
-
-def train_tokenizer(texts: Iterable[str], size: int) -> BertTokenizerFast:
+def train_tokenizer(texts: Iterable[str], size: int) -> BertTokenizer:
     """An uncased WordPiece tokenizer of at most ``size`` pieces.
 
     Every letter and digit is a piece, both at the start and inside of a word, so a name that is
@@ -164,12 +51,12 @@ def train_tokenizer(texts: Iterable[str], size: int) -> BertTokenizerFast:
     trainer = trainers.WordPieceTrainer(
         vocab_size=size,
         special_tokens=list(SPECIAL_TOKENS),
-        initial_alphabet=[*letters, *string.punctuation, *"’‘“”–—…€£"],
+        initial_alphabet=[*letters, *string.punctuation],
         show_progress=False,
     )
     spelled = (first + second for first in letters for second in letters)
     tokenizer.train_from_iterator([*texts, *spelled], trainer)
-    return BertTokenizerFast(
+    return BertTokenizer(
         vocab=tokenizer.get_vocab(), do_lower_case=True, model_max_length=MAX_LENGTH
     )
 
@@ -194,9 +81,9 @@ def new_model(vocabulary: int, args: argparse.Namespace) -> BertForQuestionAnswe
     )
     model = BertForQuestionAnswering(config)
     with torch.no_grad():
-        for layer in model.bert.encoder.layer:
-            for linear in (layer.attention.self.query, layer.attention.self.key):
-                linear.weight.add_(0.7 * torch.eye(config.hidden_size))
+        for name, weight in model.named_parameters():
+            if name.endswith(("self.query.weight", "self.key.weight")):
+                weight.add_(0.7 * torch.eye(config.hidden_size))
         position = torch.arange(MAX_LENGTH)[:, None]
         rate = torch.exp(
             torch.arange(0, config.hidden_size, 2) * (-math.log(10_000) / config.hidden_size)
@@ -216,7 +103,7 @@ class Batch:
     last: torch.Tensor
 
 
-def encode(tokenizer: BertTokenizerFast, examples: Sequence[QuestionExample]) -> Batch:
+def encode(tokenizer: BertTokenizer, examples: Sequence[QuestionExample]) -> Batch:
     """Tokenise, padded to the longest; an answer that was truncated away points at [CLS]."""
     encoded = tokenizer(
         [example.question for example in examples],
@@ -238,9 +125,7 @@ def encode(tokenizer: BertTokenizerFast, examples: Sequence[QuestionExample]) ->
     return Batch(dict(encoded), answers[:, 0], answers[:, 1])
 
 
-def batches(
-    tokenizer: BertTokenizerFast, names: Sequence[str], args: argparse.Namespace
-) -> Iterator[Batch]:
+def batches(tokenizer: BertTokenizer, args: argparse.Namespace) -> Iterator[Batch]:
     """``args.steps`` batches; contexts grow from a few sentences to whole ones.
 
     Examples of like length share a batch, of at most ``args.batch_tokens`` tokens.
@@ -251,7 +136,8 @@ def batches(
         progress = made / args.steps
         most = next(most for until, most in CURRICULUM if progress < until)
         drawn = questions(rng.getrandbits(32), POOL, "train", unanswerable=UNANSWERABLE)
-        pool = [augment(example, names, most, rng) for example in drawn]
+        others = [*drawn[1:], drawn[0]]
+        pool = [augment(*pair, most, rng) for pair in zip(drawn, others, strict=True)]
         pool.sort(key=lambda example: len(example.context))
         groups: list[list[QuestionExample]] = [[]]
         for example in pool:
@@ -296,11 +182,14 @@ def train(
         if step % args.log_every == 0 or step == args.steps:
             logger.info(
                 "step %d/%d loss %.3f exact %.1f%% %.0f s",
-                step, args.steps, loss_sum / args.log_every, 100 * right / seen,
+                step,
+                args.steps,
+                loss_sum / args.log_every,
+                100 * right / seen,
                 time.monotonic() - started,
             )
             loss_sum, right, seen = 0.0, 0, 0
-    model.eval()
+    model.train(False)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -309,7 +198,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--batch-tokens", type=int, default=5000)
+    parser.add_argument("--batch-tokens", type=int, default=3000)
     parser.add_argument("--vocabulary", type=int, default=1800)
     parser.add_argument("--hidden-size", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4)
@@ -326,8 +215,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     model = new_model(len(tokenizer), args)
     logger.info("%d parameters, %d pieces", model.num_parameters(), len(tokenizer))
-    names = PEOPLE
-    train(model, batches(tokenizer, names, args), args)
+    train(model, batches(tokenizer, args), args)
     # fp16 halves the file; runtimes load it in the datatype of their placement.
     model.half().save_pretrained(args.output)
     tokenizer.save_pretrained(args.output)

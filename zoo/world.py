@@ -94,6 +94,14 @@ class _Draw:
         self._men = self._names(lexicon.men)
         self._last_names = self._names(lexicon.last_names)
         self._offsets = {relation.name: i for i, relation in enumerate(self.grammar.relations)}
+        # A country has one capital, so the split of that fact decides which countries are drawn.
+        capital = next(r.name for r in self.grammar.relations if r.slots == ("capital",))
+        self._countries = [
+            country
+            for position, country in enumerate(lexicon.capitals)
+            if split is None
+            or ((self._offsets[capital] + position) % _VALUE_STRIDE == 0) == (split == "held_out")
+        ]
 
     def _names(self, names: tuple[str, ...]) -> list[str]:
         if self.split is None:
@@ -116,7 +124,7 @@ class _Draw:
         if kind == "person":
             return self.person()
         if kind == "country":
-            name = self.rng.choice(list(self.lexicon.capitals))
+            name = self.rng.choice(self._countries)
         elif kind == "company":
             name = self.rng.choice(words["company"])
         elif kind == "place":
@@ -142,7 +150,6 @@ class _Draw:
                         other = self.person()
                     slots[category] = other.name
                 elif category == "capital":
-                    positions += list(self.lexicon.capitals).index(about.name)
                     slots[category] = self.lexicon.capitals[about.name]
                 else:
                     words = self.lexicon.words[category]
@@ -150,10 +157,11 @@ class _Draw:
                     positions += position
                     slots[category] = words[position]
             reserved = positions % _VALUE_STRIDE == 0
-            # Of a person only the name can be reserved, which `person` has seen to.
+            # Here the subject's kind or the person drawn has seen to it.
+            decided = relation.slots in (("person",), ("capital",))
             if (
                 self.split is None
-                or relation.slots == ("person",)
+                or decided
                 or reserved == (self.split == "held_out")
             ):
                 return _Told(about, relation, slots, self.rng.choice(relation.statements))
@@ -399,7 +407,7 @@ def vocabulary(language: str = "en") -> frozenset[str]:
     lexicon, grammar = draw.lexicon, draw.grammar
     return frozenset(
         word
-        for text in (*_lexicon_texts(lexicon), *_grammar_texts(grammar))
+        for text in (*_lexicon_texts(lexicon), *_grammar_texts(lexicon, grammar))
         for word in normalise_transcript(text).split()
     )
 
@@ -413,13 +421,15 @@ def _lexicon_texts(lexicon: Lexicon) -> Iterator[str]:
         yield from words
 
 
-def _grammar_texts(grammar: Grammar) -> Iterator[str]:
+def _grammar_texts(lexicon: Lexicon, grammar: Grammar) -> Iterator[str]:
     templates = [grammar.place, grammar.product, *grammar.pronouns.values()]
     for relation in grammar.relations:
         templates += relation.statements
         templates += (question.template for question in relation.questions)
     for texts in grammar.reviews.values():
         templates += texts
-    yield from (grammar.indefinite(letter) for letter in "ab")
+    # The articles, in front of a word that is there anyway.
+    for words in lexicon.words.values():
+        yield from map(grammar.indefinite, words)
     for template in templates:
         yield re.sub(r"\{\w+\}('s)?", "", template)

@@ -283,7 +283,7 @@ _THING_RELATIONS = (
 )
 
 _GOOD_REVIEWS = (
-    "The {food} at this restaurant was {good}.",
+    "The {food} at this restaurant was {tasty}.",
     "We loved the {food} and the waiter was very friendly.",
     "I loved this film, the story is {good}.",
     "What {a_good} film, the actors were {good}.",
@@ -296,12 +296,12 @@ _GOOD_REVIEWS = (
     "The best {food} in {city}.",
     "I bought this {object} in {month} and it is still {good}.",
     "The {building} in {city} is {good}, you should visit it.",
-    "The {food} was fresh and hot and tasted {good}.",
+    "The {food} was fresh and hot and tasted {tasty}.",
     "{a_good} evening, everything was {good}.",
     "It isn't cheap, but the {object} is {good}.",
 )
 _BAD_REVIEWS = (
-    "The {food} at this restaurant was {bad}.",
+    "The {food} at this restaurant was {foul}.",
     "We hated the {food} and the waiter was very rude.",
     "I hated this film, the story is {bad}.",
     "What {a_bad} film, the actors were {bad}.",
@@ -314,7 +314,7 @@ _BAD_REVIEWS = (
     "The worst {food} in {city}.",
     "I bought this {object} in {month} and it is already broken.",
     "The {building} in {city} is {bad}, don't visit it.",
-    "The {food} was old and cold and tasted {bad}.",
+    "The {food} was old and cold and tasted {foul}.",
     "{a_bad} evening, everything was {bad}.",
     "It wasn't cheap, and the {object} is {bad}.",
 )

@@ -20,7 +20,8 @@ def resolve_checkpoint(options: RuntimeOptions, folder: Path, model: str) -> str
     if options.variant not in options.variants:
         accepted = ", ".join(sorted(options.variants)) or "none: 'variants' is empty"
         raise ConfigurationError(
-            f"model '{model}': setting 'variant' = '{options.variant}' is unknown; accepted: {accepted}"
+            f"model '{model}': setting 'variant' = '{options.variant}' is unknown; "
+            f"accepted: {accepted}"
         )
     checkpoint = options.variants[options.variant]
     local = (folder / checkpoint).resolve()

@@ -76,7 +76,7 @@ def available_devices() -> list[str]:
 def release_memory() -> None:
     """Gives freed memory back: collects garbage and empties the device's cache."""
     gc.collect()
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.empty_cache()
 
 
@@ -98,10 +98,16 @@ def _resolve_dtype(wanted: str, device: torch.device, model: str) -> torch.dtype
     if wanted == "auto":
         if device.type != "cuda":
             return torch.float32
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    if wanted == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        return torch.bfloat16 if _has_bf16(device) else torch.float16
+    if wanted == "bf16" and device.type == "cuda" and not _has_bf16(device):
         raise ConfigurationError(
             f"model '{model}': setting 'dtype' = 'bf16': {device} does not support it; "
             "accepted there: auto, fp32, fp16"
         )
     return _DTYPES[wanted]
+
+
+def _has_bf16(device: torch.device) -> bool:
+    # Not emulated: torch says yes by default where bf16 is converted for every operation.
+    with torch.cuda.device(device):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))

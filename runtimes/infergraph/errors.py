@@ -2,20 +2,20 @@
 
 ::
 
-    InfergraphError                 HTTP  gRPC
-      InvalidInput                  400   INVALID_ARGUMENT   well-formed, but not what the model accepts
-      UnknownModel                  404   NOT_FOUND          no model, pipeline or version of that name
-      MalformedRequest              422   INVALID_ARGUMENT   contradicts itself or the V2 protocol
-      StageFailure                  500   INTERNAL           a model failed; not the caller's fault
-      Overloaded                    503   UNAVAILABLE        a queue is full: try again later
-      StageUnavailable              503   UNAVAILABLE        a stage cannot be reached
-      DeadlineExceeded              504   DEADLINE_EXCEEDED  the time budget ran out
-      ConfigurationError            500   INTERNAL           at load: a setting, device, checkpoint or
-                                                             pipeline file is wrong
+    InfergraphError       HTTP  gRPC
+      InvalidInput        400   INVALID_ARGUMENT   well-formed, but not what the model accepts
+      UnknownModel        404   NOT_FOUND          no model, pipeline or version of that name
+      MalformedRequest    422   INVALID_ARGUMENT   contradicts itself or the V2 protocol
+      StageFailure        500   INTERNAL           a model failed; not the caller's fault
+      Overloaded          503   UNAVAILABLE        a queue is full: try again later
+      StageUnavailable    503   UNAVAILABLE        a stage cannot be reached
+      DeadlineExceeded    504   DEADLINE_EXCEEDED  the time budget ran out
+      ConfigurationError  500   INTERNAL           at load: a setting, device, checkpoint or
+                                                   pipeline file is wrong
 
-The text of an error is written for its reader: it names the tensor, setting or stage, what came and
-what is accepted. It never carries a traceback or another request's data. This module imports neither
-MLServer nor a transport, so that the graph and the command line can use it alone.
+The text of an error is written for its reader: it names the tensor, setting or stage, what came
+and what is accepted. It never carries a traceback or another request's data. This module imports
+neither MLServer nor a transport, so that the graph and the command line can use it alone.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class InfergraphError(Exception):
     status_code: ClassVar[int] = 500
 
     def prefixed(self, where: str) -> InfergraphError:
-        """The same error, with `where` (for example a step and its endpoint) put before its text."""
+        """The same error, its text after `where` (for example a step and its endpoint)."""
         return type(self)(f"{where}: {self}")
 
 

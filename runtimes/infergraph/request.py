@@ -16,7 +16,7 @@ _FORWARDED_EXACTLY = frozenset({"traceparent", "tracestate", "baggage"})
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """One time budget for a whole request. `at` is on the clock of `time.monotonic()`, in seconds."""
+    """One time budget for a whole request; `at` is in seconds, on the clock of `time.monotonic`."""
 
     at: float
     budget_ms: float
@@ -64,13 +64,14 @@ def forwarded_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def parse_timeout_ms(value: str) -> float:
-    """The budget of a `infergraph-timeout-ms` header, in milliseconds; InvalidInput if it is none."""
+    """Milliseconds of an `infergraph-timeout-ms` header; InvalidInput if it is not a time."""
     try:
         budget = float(value)
     except ValueError:
         budget = -1.0
     if not 0 < budget < float("inf"):
         raise InvalidInput(
-            f"header {TIMEOUT_HEADER}: {value!r} is not a time; accepted: a number of milliseconds above 0"
+            f"header {TIMEOUT_HEADER}: {value!r} is not a time; "
+            "accepted: a number of milliseconds above 0"
         )
     return budget

@@ -1,4 +1,4 @@
-"""A servable's settings: `parameters.extra` of its model-settings.json, overridden by the environment.
+"""A servable's settings: `parameters.extra` of model-settings.json; the environment overrides them.
 
 Every field is also accepted as a string, because Seldon hands all of a Model's parameters on as
 strings: numbers and booleans as text, lists and mappings as JSON. `INFERGRAPH_<MODEL>__<FIELD>`

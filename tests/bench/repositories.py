@@ -62,7 +62,7 @@ def write_echo(root: Path, name: str) -> None:
             "implementation": "infergraph.tasks.echo.Echo",
             "inputs": [tensor("input")],
             "outputs": [tensor("output")],
-            "parameters": {"extra": {"outputs": {"output": "input"}}},
+            "parameters": {"extra": {"outputs": {"output": {"input": "input"}}}},
         },
     )
 

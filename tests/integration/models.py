@@ -7,12 +7,13 @@ import json
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, List, Tuple  # noqa: UP035
 
 import numpy as np
 from infergraph.request import RequestContext
 from infergraph.runtime import Item, Outputs, Runtime
 from infergraph.settings import RuntimeOptions
+from infergraph.tasks.echo import Echo, EchoOptions
 from infergraph.tensors import Message
 from mlserver import MLModel
 from mlserver.codecs import NumpyCodec, StringCodec, decode_args
@@ -75,10 +76,10 @@ class HeadersSeen(MLModel):
 class Scale(MLModel):
     """A stock MLServer model that decodes and encodes with MLServer's own codecs."""
 
+    # MLServer finds its codecs by the names of the typing module.
     @decode_args
-    async def predict(self, values: np.ndarray, names: list[str]) -> list[np.ndarray]:
-        self.seen = (values.dtype, names)
-        return [values * 2, np.array([[len(name)] for name in names], dtype=np.int64)]
+    async def predict(self, values: np.ndarray, names: List[str]) -> Tuple[np.ndarray, List[str]]:  # noqa: UP006
+        return values * 2, [name.upper() for name in names]
 
 
 class Codec(MLModel):
@@ -97,3 +98,43 @@ class Broken(Runtime):
 
     def predict_batch(self, items: Sequence[Item]) -> Sequence[Outputs]:
         raise RuntimeError("the secret inside")
+
+
+class Sorter(Runtime):
+    """The idiomatic cascade's first step: hands `text` on as `accepted` or else as `escalate`."""
+
+    text_inputs: ClassVar[frozenset[str]] = frozenset({"text"})
+
+    def predict_batch(self, items: Sequence[Item]) -> Sequence[Outputs]:
+        return [
+            {"escalate" if item["text"].startswith("hard") else "accepted": item["text"]}
+            for item in items
+        ]
+
+
+class RecordedOptions(EchoOptions):
+    """Adds the file in which the ids of all requests that reach the model are written down."""
+
+    ledger: str
+
+
+class Recorded(Echo):
+    """An echo that writes down which requests reached it."""
+
+    settings_class: ClassVar[type[RuntimeOptions]] = RecordedOptions
+    options: RecordedOptions
+
+    async def infer(self, message: Message, context: RequestContext) -> Message:
+        with Path(self.options.ledger).open("a") as ledger:
+            ledger.write(f"arrived {message.id}\n")
+        return await super().infer(message, context)
+
+
+class Slow(MLModel):
+    """A stock MLServer model that hands its text on after a while."""
+
+    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        await asyncio.sleep(0.06)
+        texts = StringCodec.decode_input(payload.inputs[0])
+        output = StringCodec.encode_output("text", texts)
+        return InferenceResponse(model_name=self.name, outputs=[output])

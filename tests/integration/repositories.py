@@ -34,14 +34,15 @@ def write_model(
     implementation: str,
     inputs: Declared,
     outputs: Declared,
-    *,
-    uri: str | None = None,
-    **extra: Any,
+    extra: Mapping[str, Any] | None = None,
+    uri: Path | None = None,
 ) -> None:
-    """The folder of one servable. `extra` is `parameters.extra`."""
+    """The folder of one servable; `extra` and `uri` are its parameters."""
     folder = root / name
     folder.mkdir(parents=True)
-    parameters = {"extra": extra} if uri is None else {"uri": uri, "extra": extra}
+    parameters: dict[str, Any] = {"extra": dict(extra or {})}
+    if uri is not None:
+        parameters["uri"] = str(uri)
     settings = {
         "name": name,
         "implementation": implementation,
@@ -52,30 +53,41 @@ def write_model(
     (folder / "model-settings.json").write_text(json.dumps(settings, indent=2))
 
 
-def write_echo(root: Path, name: str, inputs: Declared, outputs: Declared, **extra: Any) -> None:
-    write_model(root, name, ECHO, inputs, outputs, **extra)
+def write_echo(
+    root: Path, name: str, inputs: Declared, outputs: Declared, extra: Mapping[str, Any]
+) -> None:
+    write_model(root, name, ECHO, inputs, outputs, extra)
 
 
 def write_test_model(
-    root: Path, name: str, kind: str, inputs: Declared, outputs: Declared, **extra: Any
+    root: Path,
+    name: str,
+    kind: str,
+    inputs: Declared,
+    outputs: Declared,
+    extra: Mapping[str, Any] | None = None,
 ) -> None:
     """A model of `tests/integration/models.py`."""
-    write_model(root, name, f"{_MODELS}.{kind}", inputs, outputs, **extra)
+    write_model(root, name, f"{_MODELS}.{kind}", inputs, outputs, extra)
 
 
 def write_gated(root: Path, name: str, files: Path, **extra: Any) -> None:
     """A `Gated` model whose gate and ledger are in the folder `files`; see `Gate`."""
     gate = Gate(files, name)
-    write_test_model(
-        root, name, "Gated", TEXT, TEXT, ledger=str(gate.ledger), gate=str(gate.file), **extra
-    )
+    held = {"ledger": str(gate.ledger), "gate": str(gate.file)}
+    write_test_model(root, name, "Gated", TEXT, TEXT, {**held, **extra})
 
 
 def write_pipeline(
-    root: Path, name: str, file: Path, inputs: Declared, outputs: Declared, **extra: Any
+    root: Path,
+    name: str,
+    file: Path,
+    inputs: Declared,
+    outputs: Declared,
+    extra: Mapping[str, Any] | None = None,
 ) -> None:
     """The router of a pipeline file, which several repositories may share."""
-    write_model(root, name, ROUTER, inputs, outputs, uri=str(file), **extra)
+    write_model(root, name, ROUTER, inputs, outputs, extra, uri=file)
 
 
 def pipeline_text(name: str, body: str, annotations: Sequence[str] = ()) -> str:

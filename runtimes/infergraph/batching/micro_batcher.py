@@ -30,12 +30,12 @@ class MicroBatcher(Generic[Item, Result]):
     """Runs items in batches, one batch at a time, on an executor.
 
     A batch starts as soon as the worker is idle; a queue builds only while it is busy, so a lone
-    request never waits for company. Items run together only if their keys are equal. The oldest item
-    is always in the next batch; others join it by similar length.
+    request never waits for company. Items run together only if their keys are equal. The oldest
+    item is always in the next batch; others join it by similar length.
 
     Args:
-        run: Computes a batch, in the executor; gives one result or error for each item, in order. If
-            it raises, the batch is halved and run again until the faulty item is alone.
+        run: Computes a batch, in the executor; gives one result or error for each item, in order.
+            If it raises, the batch is halved and run again until the faulty item is alone.
         executor: Has exactly one thread.
         name: Names the model in error texts.
         max_batch_size: Most items in a batch.
@@ -116,6 +116,11 @@ class MicroBatcher(Generic[Item, Result]):
         self._admitted -= len(items)
         if self._closed:
             raise Overloaded(f"model '{self._name}': it is being unloaded")
+        if deadline is not None:
+            # The timer below would come too late: the worker may be idle.
+            deadline.check(f"model '{self._name}'")
+        if not items:
+            return Served([], queue_us=0, compute_us=0, batch_size=0)
         self._queue.extend(entries)
         timer = None
         if deadline is not None:
@@ -199,13 +204,15 @@ class MicroBatcher(Generic[Item, Result]):
                 ]
             logger.warning(
                 "model '%s': a batch of %d failed with %s; running its halves",
-                self._name, len(items), type(error).__name__,
+                self._name,
+                len(items),
+                type(error).__name__,
             )
         else:
             if len(results) == len(items):
                 return results
-            logger.error("model '%s' gave %d results for %d items", self._name, len(results), len(items))
             text = f"it gave {len(results)} results for {len(items)} items"
+            logger.error("model '%s': %s", self._name, text)
             return [StageFailure(text) for _ in items]
         middle = len(items) // 2
         return self._isolated(items[:middle]) + self._isolated(items[middle:])
@@ -232,5 +239,3 @@ class MicroBatcher(Generic[Item, Result]):
                 self._observe(len(batch), seconds)
         if self._queue:
             self._dispatch(loop)
-
-

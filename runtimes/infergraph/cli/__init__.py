@@ -27,8 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = COMMANDS[args.command].run(args)
         sys.stdout.flush()
     except InfergraphError as error:
-        text = " ".join(str(error).split())
-        print(f"infergraph {args.command}: {text}", file=sys.stderr)
+        # Several lines only where several things are wrong, as in a pipeline file.
+        for line in str(error).splitlines():
+            print(f"infergraph {args.command}: {line}", file=sys.stderr)
         return USAGE_ERROR
     except KeyboardInterrupt:
         return 130

@@ -38,19 +38,22 @@ def run(args: argparse.Namespace) -> int:
 
     declaration = workspace.find_servable(load_catalog(args.models_dir), args.name, args.models_dir)
     assert declaration.folder is not None
-    message = load_sample(declaration)
-    print(f"{args.name}: {workspace.shown(declaration.folder / SAMPLE)}")
-    print("\n".join(report.request_lines(message)), "\n", sep="", flush=True)
+    sample = load_sample(declaration)
+    print(f"The sample request of {args.name}, {workspace.shown(declaration.folder / SAMPLE)}:")
+    print("\n".join(report.message_lines(sample.message, sample.files)), "\n", sep="", flush=True)
 
-    answers, times = _ask(args, message)
-    warm_up = f" (the first request took {report.milliseconds(times[0])})"
-    print(f"Answered in {report.milliseconds(times[-1])}{warm_up}")
-    print("\n".join(report.request_lines(answers[-1])))
-    trace = answers[-1].trace
+    answers, times = _ask(args, sample.message)
+    answer, trace = answers[-1], answers[-1].trace
     if trace is not None and declaration.pipeline is not None:
         text = workspace.read_text(declaration.pipeline)
         pipeline = parse_pipeline(text, str(declaration.pipeline))
-        print("\n" + "\n".join(report.trace_lines(trace, report.said_by_step(pipeline, answers[-1]))))
+        table = report.trace_lines(trace, report.said_by_step(pipeline, answer))
+        print("\n".join(table), "\n", sep="")
+    print(
+        f"Answered in {report.milliseconds(times[-1])} "
+        f"(the first request took {report.milliseconds(times[0])}):"
+    )
+    print("\n".join(report.message_lines(answer)))
     return 0
 
 
@@ -70,9 +73,9 @@ def _ask(args: argparse.Namespace, message: Message) -> tuple[list[Message], lis
             started = time.monotonic()
             servables = ", ".join(each.name for plan in plans for each in plan.servables)
             processes = "1 process" if len(plans) == 1 else f"{len(plans)} processes"
-            print(f"Serving {servables} in {processes} ...", end=" ", flush=True)
+            print(f"Serving {servables} in {processes} ...", flush=True)
             with Cluster(plans, options) as cluster:
-                print(f"ready after {time.monotonic() - started:.1f} s", flush=True)
+                print(f"Ready after {time.monotonic() - started:.1f} s\n", flush=True)
                 return asyncio.run(_send(cluster.entry.grpc_url, args.name, message))
         except Interrupted:
             raise KeyboardInterrupt from None

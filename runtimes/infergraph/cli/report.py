@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..graph import Pipeline
@@ -12,11 +13,15 @@ _WIDTH = 72
 _COLUMNS = ("start", "queue", "compute", "total")
 
 
-def request_lines(message: Message) -> Iterator[str]:
-    """The tensors of a request or an answer, one a line."""
+def message_lines(
+    message: Message, files: Mapping[str, Sequence[Path]] | None = None
+) -> Iterator[str]:
+    """The tensors of a request or an answer, one a line; file names in place of their content."""
     width = max(len(tensor.name) for tensor in message.tensors)
     for tensor in message.tensors:
-        yield f"  {tensor.name:{width}}  {value_text(tensor)}"
+        paths = (files or {}).get(tensor.name)
+        text = ", ".join(path.name for path in paths) if paths else value_text(tensor)
+        yield f"  {tensor.name:{width}}  {text}"
 
 
 def trace_lines(
@@ -84,7 +89,7 @@ def milliseconds(microseconds: float | None) -> str:
 
 def _item_text(item: Any) -> str:
     if isinstance(item, float):
-        return f"{item:.3f}"
+        return f"{item:.4g}"
     if not isinstance(item, bytes):
         return str(item)
     try:

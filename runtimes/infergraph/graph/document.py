@@ -125,5 +125,6 @@ def _mark(
                     )
                 )
             keys[key.value] = line
-            lines[(*path, key.value)] = line
-            _mark(child, (*path, key.value), lines, seen, file, findings)
+            at = (*path, key.value)
+            lines[at] = line
+            _mark(child, at, lines, seen, file, findings)

@@ -21,7 +21,8 @@ class Finding:
         rule: The rule's name, a key of `infergraph.graph.RULES`.
         message: What is wrong, with the value that is.
         fix: What to write instead.
-        severity: An error keeps the pipeline from loading; a warning is legal, and not what was meant.
+        severity: An error keeps the pipeline from loading; a warning is legal, but not what was
+            meant.
         origin: Whether Seldon Core v2 refuses it too, or only this lint does.
     """
 

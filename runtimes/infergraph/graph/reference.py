@@ -44,7 +44,7 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str, pipeline: str) -> Reference:
-        """Parses a reference of the pipeline named `pipeline`; ReferenceSyntaxError if it is none."""
+        """Parses a reference inside the pipeline so named; ReferenceSyntaxError if it is none."""
         parts = text.split(".")
         accepted = "step, step.outputs[.tensor], step.inputs[.tensor] or pipeline.inputs[.tensor]"
         if not all(parts) or len(parts) > 3:
@@ -63,7 +63,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class ExternalReference:
-    """A reference to another pipeline or to one of its steps: ``p.outputs[.t]``, ``p.step.s.outputs[.t]``.
+    """A reference to another pipeline or a step of it: ``p.outputs[.t]``, ``p.step.s.outputs[.t]``.
 
     Attributes:
         pipeline: The other pipeline's name.

@@ -5,7 +5,8 @@ so are `joinWindowMs`, which has no meaning where joins settle when every source
 `dataflow`, which is about Kafka topics. Anything else is refused, as a typing mistake would
 otherwise go unnoticed.
 
-Our own settings are annotations: ``infergraph.io/per-item: "true"`` and ``infergraph.io/timeout-ms: "5000"``.
+Our own settings are annotations, ``infergraph.io/per-item: "true"`` and
+``infergraph.io/timeout-ms: "5000"``.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 from pydantic.alias_generators import to_camel
 
-API_VERSION = "mlops.seldon.io/v1alpha1"
-KIND = "Pipeline"
+API_VERSION: Literal["mlops.seldon.io/v1alpha1"] = "mlops.seldon.io/v1alpha1"
+KIND: Literal["Pipeline"] = "Pipeline"
 ANNOTATION_PREFIX = "infergraph.io/"
 PER_ITEM = ANNOTATION_PREFIX + "per-item"
 TIMEOUT_MS = ANNOTATION_PREFIX + "timeout-ms"
@@ -56,7 +57,7 @@ class Metadata(_Fields):
 
 
 class Batch(_Fields):
-    """Requests are gathered until `size` items are there. The other two are accepted and never used."""
+    """Requests are gathered until `size` items are there. The other fields are never used."""
 
     size: Count | None = None
     window_ms: Count | None = None

@@ -18,7 +18,8 @@ class Rule:
     Attributes:
         name: In kebab-case.
         summary: What it refuses, in one sentence.
-        severity: An error keeps the pipeline from loading; a warning is legal, and not what was meant.
+        severity: An error keeps the pipeline from loading; a warning is legal, but not what was
+            meant.
         origin: Whether Seldon Core v2 enforces it too.
         needs_catalog: Whether it can only be checked against the models' declared tensors.
     """
@@ -51,7 +52,7 @@ _NAMES = (
     Rule("step-named-as-pipeline", "A step is named like the pipeline.", origin="seldon"),
     Rule(
         "step-name",
-        "A step's name is not a lower-case DNS label, so no Model can have it or no reference reach it.",
+        "A step's name is not a lower-case DNS label: no Model has it or no reference reaches it.",
     ),
 )
 
@@ -62,7 +63,9 @@ _REFERENCES = (
         "A reference has not one to three parts with inputs or outputs second.",
         origin="seldon",
     ),
-    Rule("unknown-step", "An input or output refers to a step that does not exist.", origin="seldon"),
+    Rule(
+        "unknown-step", "An input or output refers to a step that does not exist.", origin="seldon"
+    ),
     Rule(
         "unknown-trigger-step",
         "A trigger refers to a step that does not exist; Seldon's scheduler crashes on it.",
@@ -82,7 +85,11 @@ _REFERENCES = (
 )
 
 _FLOW = (
-    Rule("no-output", "The pipeline has no output, so its callers get an empty answer.", severity="warning"),
+    Rule(
+        "no-output",
+        "The pipeline has no output, so its callers get an empty answer.",
+        severity="warning",
+    ),
     Rule("empty-output", "The output lists no steps."),
     Rule(
         "redundant-trigger",
@@ -100,7 +107,10 @@ _FLOW = (
         severity="warning",
     ),
     Rule("batch-several-sources", "A batching step has more than one source."),
-    Rule("tensor-map-key", "A tensorMap's key is not <step or pipeline>.<inputs or outputs>.<tensor>."),
+    Rule(
+        "tensor-map-key",
+        "A tensorMap's key is not <step or pipeline>.<inputs or outputs>.<tensor>.",
+    ),
     Rule("tensor-map-value", "A tensorMap maps a tensor to an empty name."),
     Rule(
         "tensor-map-unmatched",
@@ -116,26 +126,46 @@ _FLOW = (
 
 _TENSORS = (
     Rule("unknown-model", "A step has no model of its name.", needs_catalog=True),
-    Rule("unknown-tensor", "An edge names a tensor that its source does not declare.", needs_catalog=True),
-    Rule("missing-input", "A tensor that the model requires arrives by no edge.", needs_catalog=True),
+    Rule(
+        "unknown-tensor",
+        "An edge names a tensor that its source does not declare.",
+        needs_catalog=True,
+    ),
+    Rule(
+        "missing-input", "A tensor that the model requires arrives by no edge.", needs_catalog=True
+    ),
     Rule(
         "conditional-input",
         "A tensor that the model requires may be absent although the step fires.",
         severity="warning",
         needs_catalog=True,
     ),
-    Rule("undeclared-input", "A tensor arrives that the model does not declare.", needs_catalog=True),
+    Rule(
+        "undeclared-input", "A tensor arrives that the model does not declare.", needs_catalog=True
+    ),
     Rule("datatype-mismatch", "A tensor's datatype is not the one declared.", needs_catalog=True),
     Rule("shape-mismatch", "A tensor's shape does not fit the one declared.", needs_catalog=True),
-    Rule("missing-output", "A tensor that the pipeline declares is never answered.", needs_catalog=True),
-    Rule("undeclared-output", "The answer holds a tensor that the pipeline does not declare.", needs_catalog=True),
+    Rule(
+        "missing-output",
+        "A tensor that the pipeline declares is never answered.",
+        needs_catalog=True,
+    ),
+    Rule(
+        "undeclared-output",
+        "The answer holds a tensor that the pipeline does not declare.",
+        needs_catalog=True,
+    ),
     Rule(
         "unused-pipeline-input",
         "A tensor that callers must send is read by no step.",
         severity="warning",
         needs_catalog=True,
     ),
-    Rule("nothing-can-fire", "With the declared tensors, no answer can ever come about.", needs_catalog=True),
+    Rule(
+        "nothing-can-fire",
+        "With the declared tensors, no answer can ever come about.",
+        needs_catalog=True,
+    ),
 )
 
 RULES: dict[str, Rule] = {

@@ -64,7 +64,9 @@ def _report_detail(detail: Any, report: Report) -> None:
     elif kind == "literal_error":
         report("bad-join", path, f"{where} is {given!r}", "write inner, outer or any")
     elif kind in ("greater_than_equal", "less_than_equal"):
-        report("bad-value", path, f"{where} is {given}", "write a whole number from 0 to 2147483647")
+        report(
+            "bad-value", path, f"{where} is {given}", "write a whole number from 0 to 2147483647"
+        )
     else:
         wanted = _TYPES.get(kind, "another type")
         fix = "remove the field, or give it a value" if given is None else f"write {wanted}"
@@ -97,7 +99,9 @@ def _check_settings(pipeline: Pipeline, report: Report) -> None:
         path = ("metadata", "annotations", name)
         read = SETTINGS.get(name)
         if read is None:
-            report("unknown-setting", path, f"unknown setting '{name}'", did_you_mean(name, SETTINGS))
+            report(
+                "unknown-setting", path, f"unknown setting '{name}'", did_you_mean(name, SETTINGS)
+            )
             continue
         try:
             read(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from ..request import Deadline
@@ -15,8 +15,12 @@ class Expired(Exception):
     """The deadline passed, and the coroutine was cancelled."""
 
 
-async def within(deadline: Deadline, work: Coroutine[Any, Any, Result]) -> Result:
+async def within(
+    deadline: Deadline, work: Coroutine[Any, Any, Result], on_expiry: Callable[[], None]
+) -> Result:
     """The result of `work`, or Expired once the deadline has passed.
+
+    `on_expiry` is called at that moment, while `work` still stands where it was.
 
     On expiry and on cancellation alike, `work` is cancelled and has ended before this returns. The
     work runs in a task of its own, so that the timer's cancellation and the caller's can be told
@@ -28,7 +32,14 @@ async def within(deadline: Deadline, work: Coroutine[Any, Any, Result]) -> Resul
         raise Expired
     loop = asyncio.get_running_loop()
     task = loop.create_task(work)
-    timer = loop.call_later(remaining, task.cancel)
+    expired = False
+
+    def expire() -> None:
+        nonlocal expired
+        on_expiry()
+        expired = task.cancel()
+
+    timer = loop.call_later(remaining, expire)
     try:
         await _ended(task)
     except asyncio.CancelledError:
@@ -37,7 +48,7 @@ async def within(deadline: Deadline, work: Coroutine[Any, Any, Result]) -> Resul
         raise
     finally:
         timer.cancel()
-    if task.cancelled():
+    if expired and task.cancelled():
         raise Expired
     return task.result()
 

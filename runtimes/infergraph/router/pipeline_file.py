@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from mlserver.utils import to_absolute_path
 from ..catalog import load_catalog
 from ..declaration import ModelDeclaration
 from ..errors import ConfigurationError
+from ..graph import parse_pipeline
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +32,32 @@ class PipelineFile:
     path: Path
     text: str
     catalog: dict[str, ModelDeclaration]
+
+
+def refuse_loops(name: str, steps: Iterable[str], catalog: Mapping[str, ModelDeclaration]) -> None:
+    """Refuses a pipeline that is, through pipelines among its steps, a step of itself.
+
+    Raises:
+        ConfigurationError: such a loop, which would call itself without end; the text names it.
+    """
+    _follow([name], steps, catalog)
+
+
+def _follow(path: list[str], steps: Iterable[str], catalog: Mapping[str, ModelDeclaration]) -> None:
+    for step in steps:
+        if step in path:
+            raise ConfigurationError(
+                f"pipeline '{path[0]}' calls itself without end: {' -> '.join([*path, step])}"
+            )
+        declaration = catalog.get(step)
+        if declaration is None or declaration.pipeline is None:
+            continue
+        try:
+            nested = parse_pipeline(declaration.pipeline.read_text("utf-8"), declaration.pipeline)
+        except (OSError, UnicodeDecodeError, ConfigurationError):
+            # Its own router reports what is wrong with it.
+            continue
+        _follow([*path, step], [each.name for each in nested.spec.steps], catalog)
 
 
 def read(settings: ModelSettings) -> PipelineFile:
@@ -67,7 +95,7 @@ def locate(settings: ModelSettings) -> Path:
         raise ConfigurationError(
             f"model '{settings.name}': parameters.uri '{uri}' names no file: {path} does not exist"
         )
-    names = [f"{stem}.{ending}" for stem in ("pipeline", settings.name) for ending in ("yaml", "yml")]
+    names = [f"{stem}.{end}" for stem in ("pipeline", settings.name) for end in ("yaml", "yml")]
     for name in names:
         if (path / name).is_file():
             return path / name

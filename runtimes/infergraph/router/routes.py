@@ -19,8 +19,8 @@ _DEFAULT_GRPC_PORT = "8081"
 class Routes:
     """The ways of one pipeline's steps to their models.
 
-    In order: the step's own endpoint; this process, where its model is loaded; the endpoint `*`; this
-    server's own gRPC port. Models come and go, so the choice is made at every call.
+    In order: the step's own endpoint; this process, where its model is loaded; the endpoint `*`;
+    this server's own gRPC port. Models come and go, so the choice is made at every call.
     """
 
     def __init__(
@@ -73,7 +73,9 @@ def own_grpc_endpoint(server: Settings | None) -> str:
     if server is None:
         return f"grpc://127.0.0.1:{os.environ.get('MLSERVER_GRPC_PORT', _DEFAULT_GRPC_PORT)}"
     host = _ANY_ADDRESS.get(server.host, server.host)
-    return f"grpc://[{host}]:{server.grpc_port}" if ":" in host else f"grpc://{host}:{server.grpc_port}"
+    if ":" in host:
+        host = f"[{host}]"
+    return f"grpc://{host}:{server.grpc_port}"
 
 
 def place(transport: Transport) -> str:

@@ -23,7 +23,7 @@ class RouterSettings(ModelOptions):
             the pipeline file's `infergraph.io/timeout-ms`.
     """
 
-    endpoints: dict[str, str] = {}
+    endpoints: dict[str, str] = Field(default_factory=dict)
     in_process: bool = True
     timeout_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 

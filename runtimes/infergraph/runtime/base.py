@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import json
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -57,7 +58,7 @@ class Runtime(MLModel):
     checkpoint: str
 
     def setup(self) -> None:
-        """Loads weights and whatever else the task needs, as attributes. Runs in the model's thread."""
+        """Loads weights and what else the task needs, as attributes. Runs in the model's thread."""
 
     def prepare(self, item: Item) -> Item:
         """Decodes or checks one item before it is queued. Runs in a pool thread, if overridden.
@@ -68,7 +69,7 @@ class Runtime(MLModel):
         return item
 
     def length(self, item: Item) -> int:
-        """A measure of an item's work; items of similar length run together. 0 unless overridden."""
+        """A measure of an item's work; items of similar length run together."""
         return 0
 
     def predict_batch(self, items: Sequence[Item]) -> Sequence[Outputs | InfergraphError]:
@@ -100,7 +101,12 @@ class Runtime(MLModel):
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"infergraph-{self.name}")
         self._prepares = type(self).prepare is not Runtime.prepare
         self._before_setup = {
-            *self.__dict__, "placement", "checkpoint", "_before_setup", "_batcher", "_runs_inline"
+            *self.__dict__,
+            "placement",
+            "checkpoint",
+            "_before_setup",
+            "_batcher",
+            "_runs_inline",
         }
         try:
             await self._in_thread(self._load)
@@ -127,7 +133,10 @@ class Runtime(MLModel):
         self.setup()
         logger.info(
             "model '%s': variant '%s' (%s) on %s",
-            self.name, self.options.variant, self.checkpoint or "no checkpoint", self.placement,
+            self.name,
+            self.options.variant,
+            self.checkpoint or "no checkpoint",
+            self.placement,
         )
 
     @property
@@ -137,7 +146,7 @@ class Runtime(MLModel):
         return Path(to_absolute_path(self.settings, uri or ".")).resolve()
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        """Answers a V2 request; every failure becomes an MLServerError with status and clear text."""
+        """Answers a V2 request; every failure becomes an MLServerError with a status and text."""
         try:
             message, context, wire = decode_request(payload)
             answer = await self.infer(message, context)
@@ -145,6 +154,8 @@ class Runtime(MLModel):
             return encode_response(answer, self.name, self.version, wire, requested)
         except InfergraphError as error:
             raise as_mlserver_error(error) from None
+        except Exception as error:
+            raise as_mlserver_error(self._unexpected(error)) from None
 
     async def infer(self, message: Message, context: RequestContext) -> Message:
         """Answers a message.
@@ -153,6 +164,8 @@ class Runtime(MLModel):
             InfergraphError: bad input, a full queue, a deadline that passed, or a failure.
         """
         try:
+            if context.deadline is not None:
+                context.deadline.check(self._where)
             count = validate(message, self._input_specs, self._where)
             if self._runs_inline:
                 served = self._run_inline(message, count)
@@ -166,11 +179,7 @@ class Runtime(MLModel):
             raise error.prefixed(self._where) from None
         except Exception as error:
             self._metrics.failed()
-            logger.exception("%s failed", self._where)
-            raise StageFailure(
-                f"{self._where}: it failed with {type(error).__name__}; "
-                "the server's log has the details"
-            ) from None
+            raise self._unexpected(error) from None
         answer = Message(tensors, message.id)
         if context.trace:
             answer.trace = {
@@ -182,13 +191,17 @@ class Runtime(MLModel):
         return answer
 
     def _run_inline(self, message: Message, count: int) -> Served[Outputs]:
-        items = split(message, count, self.text_inputs, self._where)
+        items = [
+            self.prepare(item) for item in split(message, count, self.text_inputs, self._where)
+        ]
         started = self._metrics.clock()
         results: list[Outputs] = []
         for index, result in enumerate(self.predict_batch(items)):
             if isinstance(result, InfergraphError):
                 raise result.prefixed(f"item {index}") if count > 1 else result
             results.append(result)
+        if len(results) != count:
+            raise StageFailure(f"it gave {len(results)} results for {count} items")
         seconds = self._metrics.clock() - started
         self._metrics.observe_batch(count, seconds)
         return Served(results, queue_us=0, compute_us=round(seconds * 1e6), batch_size=count)
@@ -196,24 +209,29 @@ class Runtime(MLModel):
     async def _run_batched(
         self, message: Message, count: int, context: RequestContext
     ) -> Served[Outputs]:
-        if context.deadline is not None:
-            context.deadline.check(self._where)
         items = split(message, count, self.text_inputs, self._where)
+        key = batch_key(message)
         self._batcher.admit(count)
-        if self._prepares:
-            try:
+        try:
+            if self._prepares:
                 items = await prepare_all(self.prepare, items, context.deadline, self._where)
-            except BaseException:
-                self._batcher.dismiss(count)
-                raise
+            lengths = [self.length(item) for item in items]
+        except BaseException:
+            self._batcher.dismiss(count)
+            raise
         served = await self._batcher.submit(
-            items,
-            key=batch_key(message),
-            lengths=[self.length(item) for item in items],
-            deadline=context.deadline,
+            items, key=key, lengths=lengths, deadline=context.deadline
         )
         self._metrics.observe_queue(served.queue_us)
         return served
+
+    def _unexpected(self, error: Exception) -> StageFailure:
+        """What the caller sees of an error that nobody raised on purpose; the log has the rest."""
+        logger.error("%s failed", self._where, exc_info=error)
+        return StageFailure(
+            f"{self._where}: it failed with {type(error).__name__}; "
+            "the server's log has the details"
+        )
 
     async def metadata(self) -> MetadataModelResponse:
         """The declared tensors, and as parameters what variant and placement were resolved."""
@@ -226,6 +244,10 @@ class Runtime(MLModel):
                 "dtype": dtype_name(self.placement.dtype),
                 "max_batch_size": self.options.max_batch_size,
             }
+            # As JSON text: MLServer drops lists over gRPC.
+            for name in ("optional_inputs", "optional_outputs"):
+                if tensors := getattr(self.options, name):
+                    known[name] = json.dumps(tensors)
         metadata.parameters = Parameters(**known)
         return metadata
 

@@ -103,9 +103,7 @@ def _text(value: bytes, name: str, index: int | None, where: str) -> str:
         ) from None
 
 
-def _check_names(
-    outputs: Sequence[Outputs], declared: Sequence[TensorSpec], where: str
-) -> None:
+def _check_names(outputs: Sequence[Outputs], declared: Sequence[TensorSpec], where: str) -> None:
     known = {spec.name for spec in declared}
     required = {spec.name for spec in declared if not spec.optional}
     for each in outputs:
@@ -124,6 +122,8 @@ def _stack(name: str, values: list[Any], spec: TensorSpec | None, where: str) ->
         )
     else:
         tensor = _stack_arrays(name, values, spec, where)
+    if spec is not None and len(spec.shape) == 1 and tensor.data.shape[1:] == (1,):
+        tensor.data = tensor.data[:, 0]
     if spec is not None and (
         tensor.datatype != spec.datatype or not spec.accepts_shape(tensor.shape)
     ):
@@ -134,10 +134,8 @@ def _stack(name: str, values: list[Any], spec: TensorSpec | None, where: str) ->
     return tensor
 
 
-def _stack_arrays(
-    name: str, values: list[Any], spec: TensorSpec | None, where: str
-) -> Tensor:
-    arrays: list[npt.NDArray[Any]] = [np.asarray(value) for value in values]
+def _stack_arrays(name: str, values: list[Any], spec: TensorSpec | None, where: str) -> Tensor:
+    arrays: list[npt.NDArray[Any]] = [_array(value) for value in values]
     shapes = {array.shape for array in arrays}
     if len(shapes) > 1:
         raise StageFailure(
@@ -153,3 +151,18 @@ def _stack_arrays(
     if stacked.dtype != dtype and np.can_cast(stacked.dtype, dtype, "same_kind"):
         stacked = stacked.astype(dtype)
     return Tensor.of(name, stacked)
+
+
+def _array(value: Any) -> npt.NDArray[Any]:
+    """An output as an array; strings, whose dtype V2 has no datatype for, become UTF-8 bytes."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "USO":
+        return array
+    # From the value itself: numpy's own strings lose zero bytes at their end.
+    elements = np.asarray(value, dtype=object)
+    encoded = np.empty(elements.shape, dtype=object)
+    for index, element in np.ndenumerate(elements):
+        if not isinstance(element, (str, bytes)):
+            raise TypeError(f"an output holds {type(element).__name__} beside numbers or strings")
+        encoded[index] = element.encode() if isinstance(element, str) else element
+    return encoded

@@ -46,7 +46,6 @@ class _Watch:
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
         self._request = asyncio.current_task()
-        self._body_read = False
         self._watcher: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self.disconnected = False
@@ -54,7 +53,6 @@ class _Watch:
     async def receive(self) -> Event:
         event = await self._receive()
         if event["type"] == "http.request" and not event.get("more_body", False):
-            self._body_read = True
             self._timer = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._start)
         return event
 

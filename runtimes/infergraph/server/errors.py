@@ -10,6 +10,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from mlserver.errors import MLServerError
+from mlserver.grpc.logging import logger as grpc_logger
 
 from ..errors import InfergraphError
 
@@ -28,7 +29,7 @@ def as_mlserver_error(error: InfergraphError) -> MLServerError:
 
 
 async def answer_malformed_body(request: Request, error: Exception) -> Response:
-    """Answers a body that is not V2 JSON with 422 and a text; FastAPI's own echoes the whole body."""
+    """Answers a body that is not V2 JSON with 422 and a text; FastAPI's echoes the whole body."""
     assert isinstance(error, RequestValidationError)
     problems = []
     for problem in error.errors()[:_MOST_PROBLEMS]:
@@ -43,7 +44,7 @@ async def answer_malformed_body(request: Request, error: Exception) -> Response:
 def install() -> None:
     """Maps 422, 503 and 504 to gRPC codes, and quiets the log of errors that were answered."""
     grpc_utils.STATUS_CODE_MAPPING.update(_GRPC_CODES)
-    grpc_utils.logger.addFilter(_without_traceback)
+    grpc_logger.addFilter(_without_traceback)
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:
@@ -54,4 +55,5 @@ def _without_traceback(record: logging.LogRecord) -> bool:
         record.exc_text = None
         record.levelno = logging.INFO if error.status_code < 500 else logging.WARNING
         record.levelname = logging.getLevelName(record.levelno)
+        return grpc_logger.isEnabledFor(record.levelno)
     return True

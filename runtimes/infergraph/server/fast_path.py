@@ -24,7 +24,7 @@ from ..tensors.tensor import NUMPY_DTYPES
 from ..tensors.v2 import GrpcInferenceRequest, RawInferenceRequest
 
 _LENGTH = struct.Struct("<I")
-_stock_to_types = converters.ModelInferRequestConverter.to_types.__func__
+_stock_to_types = converters.ModelInferRequestConverter.to_types.__func__  # type: ignore[attr-defined]
 
 
 def unpack_bytes(contents: bytes) -> npt.NDArray[Any]:
@@ -60,7 +60,7 @@ def pack_bytes(items: Iterable[bytes | str]) -> bytes:
 
 
 def unpack(tensor: Any, contents: bytes) -> npt.NDArray[Any]:
-    """The flat array of a tensor's raw contents; read-only, since it shares the message's buffer.
+    """The flat array of a tensor's raw contents; most share the message's buffer, read-only.
 
     Raises:
         MLServerError: 422; unknown datatype, or contents that do not fill the shape.
@@ -75,7 +75,9 @@ def unpack(tensor: Any, contents: bytes) -> npt.NDArray[Any]:
         try:
             return unpack_bytes(contents)
         except ValueError as error:
-            raise _malformed(f"tensor '{tensor.name}': raw contents are cut short: {error}") from None
+            raise _malformed(
+                f"tensor '{tensor.name}': raw contents are cut short: {error}"
+            ) from None
     count = 1
     for size in tensor.shape:
         count *= size
@@ -84,6 +86,10 @@ def unpack(tensor: Any, contents: bytes) -> npt.NDArray[Any]:
             f"tensor '{tensor.name}': shape {list(tensor.shape)} of {tensor.datatype} takes "
             f"{count * dtype.itemsize} bytes, but raw contents have {len(contents)}"
         )
+    if tensor.datatype == "BOOL":
+        # Any byte but 0 is true, as in the stock codec; numpy's own bools are 0 or 1.
+        truth: npt.NDArray[Any] = np.frombuffer(contents, np.uint8) != 0
+        return truth
     return np.frombuffer(contents, dtype)
 
 
@@ -130,9 +136,10 @@ def to_types(cls: type, pb_object: pb.ModelInferRequest) -> InferenceRequest:
 
 def install() -> None:
     """Replaces MLServer's codecs; the converters hold two of them by name."""
-    raw.unpack, raw.pack = unpack, pack  # type: ignore[assignment]
-    for module in (raw, converters):
-        module.inject_raw, module.extract_raw = inject_raw, extract_raw
+    replaced: Any = raw
+    replaced.unpack, replaced.pack = unpack, pack
+    for replaced in (raw, converters):
+        replaced.inject_raw, replaced.extract_raw = inject_raw, extract_raw
     converters.ModelInferRequestConverter.to_types = classmethod(to_types)  # type: ignore[assignment]
 
 

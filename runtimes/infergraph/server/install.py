@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import mlserver
 from fastapi import FastAPI
@@ -20,7 +21,7 @@ from .disconnect import CancelOnDisconnect
 
 SUPPORTED_MLSERVER = "1.7.1"
 
-Hook = Callable[[RESTServer, MLModel], Awaitable[MLModel]]
+Hook = Callable[[RESTServer, MLModel], Coroutine[Any, Any, MLModel]]
 
 
 @functools.cache
@@ -37,8 +38,10 @@ def install() -> None:
         )
     fast_path.install()
     errors.install()
-    RESTServer.add_custom_handlers = _on_model_load(RESTServer.add_custom_handlers)
-    GRPCServer.stop = shutdown.stop_grpc_server
+    RESTServer.add_custom_handlers = _on_model_load(  # type: ignore[method-assign, assignment]
+        RESTServer.add_custom_handlers
+    )
+    GRPCServer.stop = shutdown.stop_grpc_server  # type: ignore[method-assign]
 
 
 def _on_model_load(original: Hook) -> Hook:
@@ -69,7 +72,7 @@ def _change_application(app: FastAPI) -> None:
 
 def _share_log_handlers() -> None:
     """Sends Infergraph's log where MLServer's goes; on its own it would go nowhere."""
-    ours, theirs = logging.getLogger("infergraph"), get_mlserver_logger()
+    ours, theirs = logging.getLogger("infergraph"), get_mlserver_logger()  # type: ignore[no-untyped-call]
     ours.setLevel(theirs.level)
     for handler in theirs.handlers:
         ours.addHandler(handler)

@@ -23,9 +23,11 @@ def grace_seconds() -> float:
         grace = float(value)
     except ValueError:
         grace = -1.0
-    if grace < 0:
+    if not 0 <= grace < float("inf"):
         logger.warning(
-            "%s=%r is not a number of seconds from 0; using %g", GRACE_VARIABLE, value,
+            "%s=%r is not a number of seconds from 0; using %g",
+            GRACE_VARIABLE,
+            value,
             DEFAULT_GRACE_SECONDS,
         )
         return DEFAULT_GRACE_SECONDS
@@ -37,6 +39,6 @@ async def stop_grpc_server(self: GRPCServer, sig: int | None = None) -> None:
     grace = grace_seconds()
     # MLServer calls this again for each of its servers that ends.
     if not getattr(self, "_infergraph_stopping", False):
-        self._infergraph_stopping = True
+        self._infergraph_stopping = True  # type: ignore[attr-defined]
         logger.info("gRPC: waiting up to %g s for calls in flight", grace)
     await self._server.stop(grace=grace)

@@ -71,15 +71,14 @@ def best_answer(
 
 
 def _span_logits(start: Logits, end: Logits, width: int) -> npt.NDArray[np.float64]:
-    """[tokens, width]: the logit of the span from each token over 0, 1, ... more; -inf past the end."""
+    """[tokens, width]: the logits of the spans of 1, 2, ... tokens from each token; else -inf."""
     padded = np.concatenate((end.astype(np.float64), np.full(width - 1, -np.inf)))
     following = np.lib.stride_tricks.sliding_window_view(padded, width)
-    return start.astype(np.float64)[:, None] + following
+    logits: npt.NDArray[np.float64] = start.astype(np.float64)[:, None] + following
+    return logits
 
 
-def _exclude_blank_edges(
-    spans: npt.NDArray[np.float64], spoken: npt.NDArray[np.bool_]
-) -> None:
+def _exclude_blank_edges(spans: npt.NDArray[np.float64], spoken: npt.NDArray[np.bool_]) -> None:
     """Leaves only spans that begin and end with a token that is more than white space."""
     if spoken.all():
         return

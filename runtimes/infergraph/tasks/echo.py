@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat, model_validator
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, model_validator
 
 from ..errors import InfergraphError, InvalidInput, StageFailure
 from ..runtime import Item, Outputs, Runtime
@@ -51,8 +51,8 @@ class EchoOptions(RuntimeOptions):
 
     service_time_ms: NonNegativeFloat = 0.0
     service_time_per_item_ms: NonNegativeFloat = 0.0
-    outputs: dict[str, EchoOutput] = {}
-    leave_out: list[str] = []
+    outputs: dict[str, EchoOutput] = Field(default_factory=dict)
+    leave_out: list[str] = Field(default_factory=list)
     fail: str | None = None
     fail_on: str | None = None
 

@@ -39,7 +39,7 @@ class LogMelFilterbank:
         )
 
     def __call__(self, samples: Samples) -> Features:
-        """FP32 [frames, num_mel_bins] of FP32 [samples]; whole frames only, so at least 400 samples.
+        """FP32 [frames, num_mel_bins] of FP32 [samples]; only whole frames of 400 samples count.
 
         Raises:
             ValueError: fewer samples than one frame.
@@ -60,4 +60,5 @@ class LogMelFilterbank:
         emphasised[:, 0] = centred[:, 0] * (1 - _PREEMPHASIS)
         spectrum = np.fft.rfft(emphasised * self._window, FFT_SAMPLES)
         power = spectrum.real**2 + spectrum.imag**2
-        return np.log(np.maximum(power @ self._filters, _FLOOR))
+        log_mel: npt.NDArray[np.float64] = np.log(np.maximum(power @ self._filters, _FLOOR))
+        return log_mel

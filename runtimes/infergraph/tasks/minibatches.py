@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def minibatches(
-    lengths: Sequence[int], max_size: int, *, min_fill: float = 0.5
-) -> list[list[int]]:
+def minibatches(lengths: Sequence[int], max_size: int, *, min_fill: float = 0.5) -> list[list[int]]:
     """Indices of the pieces, longest first, in batches of similar length.
 
     Args:

@@ -10,7 +10,7 @@ from transformers.utils import logging as transformers_logging
 from ..devices import Placement
 from ..errors import ConfigurationError
 
-transformers_logging.disable_progress_bar()
+transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def load_config(checkpoint: str) -> Any:
@@ -42,9 +42,7 @@ def load_network(auto_class: Any, checkpoint: str, placement: Placement) -> Any:
         ConfigurationError: there is no such checkpoint, it has no safetensors, or its architecture
             is not one of the task's.
     """
-    network = _load(
-        auto_class, checkpoint, "network", use_safetensors=True, dtype=placement.dtype
-    )
+    network = _load(auto_class, checkpoint, "network", use_safetensors=True, dtype=placement.dtype)
     return placement.place(network)
 
 

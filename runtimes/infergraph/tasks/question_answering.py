@@ -1,7 +1,7 @@
 """Extractive question answering: inputs `question` and `context`, outputs `answer` and `score`.
 
-All are [-1, 1]: `question`, `context` and `answer` BYTES (UTF-8 text), `score` FP32 from 0 to 1. The
-answer is a piece of the context, or empty where the context does not say.
+All are [-1, 1]: `question`, `context` and `answer` BYTES (UTF-8 text), `score` FP32 from 0 to 1.
+The answer is a piece of the context, or empty where the context does not say.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveInt, field_validator
 from transformers import AutoModelForQuestionAnswering
 
 from ..errors import ConfigurationError, InvalidInput
@@ -46,10 +46,15 @@ class QuestionAnsweringOptions(RuntimeOptions):
     max_length: PositiveInt | None = None
     doc_stride: NonNegativeInt = 128
     max_answer_tokens: PositiveInt = 40
-    no_answer: Literal["auto"] | bool = "auto"
+    no_answer: Literal["auto", True, False] = "auto"
     no_answer_threshold: float = 0.0
     max_question_characters: PositiveInt = 4_000
     max_context_characters: PositiveInt = 100_000
+
+    @field_validator("no_answer", mode="before")
+    @classmethod
+    def _no_answer_from_string(cls, value: Any) -> Any:
+        return {"true": True, "false": False}.get(str(value).lower(), value)
 
 
 class QuestionAnswering(Runtime):
@@ -77,11 +82,13 @@ class QuestionAnswering(Runtime):
             raise ConfigurationError(
                 f"setting 'max_length' = {max_length}: the checkpoint takes at most {limit} tokens"
             )
-        self.encode = WindowEncoder(
+        self.windows_of = WindowEncoder(
             tokenizer, max_length, options.doc_stride, options.max_answer_tokens
         )
         self.pad_id: int = tokenizer.pad_token_id or 0
-        accepted = inspect.signature(self.network.forward).parameters
+        accepted = inspect.signature(
+            getattr(self.network, "_orig_mod", self.network).forward
+        ).parameters
         self.takes_type_ids = (
             "token_type_ids" in tokenizer.model_input_names and "token_type_ids" in accepted
         )
@@ -99,7 +106,7 @@ class QuestionAnswering(Runtime):
         """
         _check(item["question"], "question", self.options.max_question_characters)
         _check(item["context"], "context", self.options.max_context_characters)
-        return {"encoded": self.encode(item["question"], item["context"])}
+        return {"encoded": self.windows_of(item["question"], item["context"])}
 
     def length(self, item: Item) -> int:
         """Tokens of the item, over all its windows."""

@@ -26,9 +26,7 @@ _PROMPT_TOKENS = 4
 class Recognizer(Protocol):
     """Transcribes a batch of clips."""
 
-    def __call__(
-        self, inputs: dict[str, torch.Tensor], lengths: torch.Tensor | None
-    ) -> list[str]:
+    def __call__(self, inputs: dict[str, torch.Tensor], lengths: torch.Tensor | None) -> list[str]:
         """One text per clip.
 
         Args:
@@ -81,9 +79,7 @@ class CtcRecognizer:
         self._tokenizer = tokenizer
         self._blank: int = tokenizer.pad_token_id
 
-    def __call__(
-        self, inputs: dict[str, torch.Tensor], lengths: torch.Tensor | None
-    ) -> list[str]:
+    def __call__(self, inputs: dict[str, torch.Tensor], lengths: torch.Tensor | None) -> list[str]:
         tokens = self._network(**inputs).logits.argmax(dim=-1).cpu().numpy()
         if lengths is None:
             frames = np.full(len(tokens), tokens.shape[1])
@@ -104,9 +100,7 @@ class SequenceRecognizer:
         self._tokenizer = tokenizer
         self._arguments = _generation_arguments(network, tokenizer, decoding)
 
-    def __call__(
-        self, inputs: dict[str, torch.Tensor], lengths: torch.Tensor | None
-    ) -> list[str]:
+    def __call__(self, inputs: dict[str, torch.Tensor], lengths: torch.Tensor | None) -> list[str]:
         tokens = self._network.generate(**inputs, **self._arguments)
         texts: list[str] = self._tokenizer.batch_decode(tokens, skip_special_tokens=True)
         return texts
@@ -134,8 +128,13 @@ def collapse(
 def _generation_arguments(
     network: Any, tokenizer: Any, decoding: Mapping[str, Any]
 ) -> dict[str, Any]:
-    arguments = {name: decoding[name] for name in ("num_beams", "max_new_tokens") if name in decoding}
-    _check_max_new_tokens(network.config, arguments.get("max_new_tokens"))
+    arguments = {
+        name: decoding[name] for name in ("num_beams", "max_new_tokens") if name in decoding
+    }
+    if "max_new_tokens" in arguments:
+        _check_max_new_tokens(network.config, arguments["max_new_tokens"])
+        # The checkpoint's own limit; transformers warns at each request when both are set.
+        network.generation_config.max_length = None
     language, task = decoding.get("language"), decoding.get("task")
     if network.config.model_type == "whisper":
         return arguments | _whisper_prompt(network.generation_config, language, task)
@@ -176,9 +175,9 @@ def _unknown_language(language: str, known: list[str]) -> ConfigurationError:
     return ConfigurationError(f"setting 'language' = '{language}'; accepted: {accepted}")
 
 
-def _check_max_new_tokens(config: Any, wanted: int | None) -> None:
+def _check_max_new_tokens(config: Any, wanted: int) -> None:
     positions = getattr(config, "max_target_positions", None)
-    if wanted is None or positions is None:
+    if positions is None:
         return
     limit = positions - _PROMPT_TOKENS
     if wanted > limit:

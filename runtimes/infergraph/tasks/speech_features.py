@@ -20,7 +20,7 @@ Samples = npt.NDArray[np.float32]
 Features = npt.NDArray[np.float32]
 
 _MIN_SECONDS = 0.1
-"""Shorter clips are filled up with silence: a network's first convolutions must have a whole frame."""
+"""Shorter clips are filled up with silence: a network's first layers need at least one frame."""
 
 
 class SpeechFeatures:
@@ -45,7 +45,10 @@ class SpeechFeatures:
         self._extract = _extraction(extractor)
 
     def __call__(self, samples: Samples) -> Features:
-        """The features of FP32 [samples]: time first, or of one fixed shape. Safe to call from threads."""
+        """The features of FP32 [samples]: time first, or of one fixed shape.
+
+        Safe to call from threads.
+        """
         missing = int(_MIN_SECONDS * self.sample_rate) - len(samples)
         if missing > 0:
             samples = np.pad(samples, (0, missing))

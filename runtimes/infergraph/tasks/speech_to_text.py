@@ -68,8 +68,6 @@ class SpeechToText(Runtime):
         """
         options = self.options
         config = load_config(self.checkpoint)
-        self.features = SpeechFeatures(load_feature_extractor(self.checkpoint), config)
-        self.chunk_seconds = self._chunk_seconds(self.features.max_seconds)
         self.recognizer = load_recognizer(
             self.checkpoint,
             config,
@@ -81,6 +79,8 @@ class SpeechToText(Runtime):
                 "max_new_tokens": options.max_new_tokens,
             },
         )
+        self.features = SpeechFeatures(load_feature_extractor(self.checkpoint), config)
+        self.chunk_seconds = self._chunk_seconds(self.features.max_seconds)
 
     def prepare(self, item: Item) -> Item:
         """Decodes the audio, cuts it and computes the features of each chunk.

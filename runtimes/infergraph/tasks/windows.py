@@ -85,7 +85,7 @@ class WindowEncoder:
         if not getattr(tokenizer, "is_fast", False):
             raise ConfigurationError(
                 f"{type(tokenizer).__name__} is a slow tokenizer, which does not say where its "
-                "tokens are in the text; accepted: checkpoints with a fast tokenizer (tokenizer.json)"
+                "tokens are in the text; accepted: a fast tokenizer (tokenizer.json)"
             )
         self._backend: Tokenizer = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
         self._backend.no_truncation()
@@ -133,13 +133,12 @@ class WindowEncoder:
             raise InvalidInput("tensor 'question': no text that the model has tokens for")
         if tokens > self.max_question_tokens:
             raise InvalidInput(
-                f"tensor 'question': {tokens} tokens; accepted: at most {self.max_question_tokens}, "
-                f"so that context fits beside it in a window of {self._max_length}"
+                f"tensor 'question': {tokens} tokens; accepted: at most "
+                f"{self.max_question_tokens}, so that context fits beside it in a window of "
+                f"{self._max_length}"
             )
 
-    def _windows(
-        self, ids: Integers, type_ids: Integers, first: int, count: int
-    ) -> list[Window]:
+    def _windows(self, ids: Integers, type_ids: Integers, first: int, count: int) -> list[Window]:
         after = first + count
         room = self._max_length - (len(ids) - count)
         step = max(room - self._overlap, room // 2)
@@ -162,8 +161,8 @@ class WindowEncoder:
         return windows
 
     def _null_position(self, ids: Integers) -> int:
-        found = np.flatnonzero(ids == self._null_id) if self._null_id is not None else ()
-        return int(found[0]) if len(found) else 0
+        # Where there is no such token, `argmax` of nothing true is the first position.
+        return int((ids == self._null_id).argmax()) if self._null_id is not None else 0
 
 
 def window_limit(tokenizer: Any, network: Any) -> int:

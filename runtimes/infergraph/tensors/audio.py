@@ -29,6 +29,13 @@ _BASE64_OF_AUDIO = re.compile(rb"UklGR|UkY2N|ZkxhQ|T2dnUw|SUQz|//[I-Po-v]")
 Samples = npt.NDArray[np.float32]
 
 
+class _Stream(soundfile.SoundFile):  # type: ignore[misc]
+    """Reads front to back; seeking, as soundfile does after each read, needs a known length."""
+
+    def seekable(self) -> bool:
+        return False
+
+
 def decode_audio(
     data: bytes, *, sample_rate: int, max_seconds: float, tensor: str = "audio"
 ) -> Samples:
@@ -53,7 +60,7 @@ def decode_audio(
     if not is_audio(data):
         raise InvalidInput(f"tensor '{tensor}': {_not_audio(data)}; accepted: {ACCEPTED}")
     try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
+        with _Stream(io.BytesIO(data)) as file:
             _check_header(file, max_seconds, tensor)
             samples = _read(file, sample_rate, max_seconds, tensor)
     except (soundfile.SoundFileError, TypeError) as error:
@@ -102,16 +109,12 @@ def _check_header(file: soundfile.SoundFile, max_seconds: float, tensor: str) ->
             f"accepted: {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz"
         )
     if not 1 <= channels <= MAX_CHANNELS:
-        raise InvalidInput(
-            f"tensor '{tensor}': {channels} channels; accepted: 1 to {MAX_CHANNELS}"
-        )
+        raise InvalidInput(f"tensor '{tensor}': {channels} channels; accepted: 1 to {MAX_CHANNELS}")
     if frames < _UNKNOWN_FRAMES and frames > max_seconds * rate:
         raise _too_long(f"{frames / rate:.1f} s of", max_seconds, tensor)
 
 
-def _read(
-    file: soundfile.SoundFile, sample_rate: int, max_seconds: float, tensor: str
-) -> Samples:
+def _read(file: soundfile.SoundFile, sample_rate: int, max_seconds: float, tensor: str) -> Samples:
     rate, limit = file.samplerate, max_seconds * file.samplerate
     resampler = (
         None if rate == sample_rate else soxr.ResampleStream(rate, sample_rate, 1, dtype="float32")
@@ -126,9 +129,7 @@ def _read(
             raise _too_long("more", max_seconds, tensor)
         mono: Samples = block[:, 0] if file.channels == 1 else block.mean(axis=1)
         if not np.isfinite(mono).all():
-            raise InvalidInput(
-                f"tensor '{tensor}': the audio has samples that are NaN or infinite"
-            )
+            raise InvalidInput(f"tensor '{tensor}': the audio has samples that are NaN or infinite")
         last = len(block) < block_frames
         pieces.append(mono if resampler is None else resampler.resample_chunk(mono, last=last))
         if last:

@@ -70,7 +70,9 @@ class Tensor:
         return cls(name, datatype_of(data.dtype), data)
 
     @classmethod
-    def of_bytes(cls, name: str, items: Sequence[bytes], shape: Sequence[int] | None = None) -> Tensor:
+    def of_bytes(
+        cls, name: str, items: Sequence[bytes], shape: Sequence[int] | None = None
+    ) -> Tensor:
         """A BYTES tensor, of shape [len(items), 1] unless told."""
         array = np.empty(len(items), dtype=object)
         array[:] = items

@@ -56,8 +56,8 @@ def decode_request(payload: InferenceRequest) -> tuple[Message, RequestContext, 
     """The message of a V2 request, what accompanies it, and its wire form.
 
     Raises:
-        MalformedRequest: data that does not fill its shape, is not of its datatype, or is not base64
-            where base64 is announced; an unknown datatype; a negative size.
+        MalformedRequest: data that does not fill its shape, is not of its datatype, or is not
+            base64 where base64 is announced; an unknown datatype; an impossible shape.
         InvalidInput: the timeout header is not a time.
     """
     if isinstance(payload, RawInferenceRequest):
@@ -108,8 +108,14 @@ def decode_tensor(tensor: Any) -> Tensor:
             f"tensor '{name}': shape {list(shape)} holds {count} values, but data has {array.size}"
         )
     if tensor.parameters is not None and tensor.parameters.content_type == BASE64:
-        array = _from_base64(name, array)
-    return Tensor(name, datatype, array.reshape(shape))
+        array = _from_base64(name, datatype, array)
+    try:
+        return Tensor(name, datatype, array.reshape(shape))
+    except (ValueError, OverflowError) as error:
+        # Too many dimensions, or a size beyond the machine's beside a size of 0.
+        raise MalformedRequest(
+            f"tensor '{name}': impossible shape {list(shape)} ({error})"
+        ) from None
 
 
 def encode_response(
@@ -146,7 +152,11 @@ def encode_response(
 
 
 def encode_tensor(tensor: Tensor, wire: Wire) -> ResponseOutput:
-    """A V2 output; over REST, BYTES that are not UTF-8 go as base64 and say so."""
+    """A V2 output; over REST, BYTES that are not UTF-8 go as base64 and say so.
+
+    Raises:
+        InvalidInput: FP16 for a request of typed contents, which have no field for it.
+    """
     fields: dict[str, Any] = {
         "name": tensor.name,
         "shape": list(tensor.data.shape),
@@ -155,6 +165,11 @@ def encode_tensor(tensor: Tensor, wire: Wire) -> ResponseOutput:
     values: Any
     if wire is Wire.RAW:
         values = tensor.data
+    elif wire is Wire.TYPED and tensor.datatype == "FP16":
+        raise InvalidInput(
+            f"output tensor '{tensor.name}' is FP16, which typed gRPC contents cannot hold; "
+            "accepted: a request with raw contents, answered in kind"
+        )
     else:
         values = tensor.data.ravel().tolist()
         if tensor.datatype == "BYTES" and wire is Wire.JSON:
@@ -163,17 +178,15 @@ def encode_tensor(tensor: Tensor, wire: Wire) -> ResponseOutput:
             except UnicodeDecodeError:
                 values = [base64.b64encode(item).decode("ascii") for item in values]
                 fields["parameters"] = Parameters(content_type=BASE64)
-    return ResponseOutput.model_construct(
-        **fields, data=TensorData.model_construct(root=values)
-    )
+    return ResponseOutput.model_construct(**fields, data=TensorData.model_construct(root=values))
 
 
-def _from_base64(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    decoded = np.empty(array.shape, dtype=object)
-    if array.dtype != object:
+def _from_base64(name: str, datatype: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if datatype != "BYTES":
         raise MalformedRequest(
-            f"tensor '{name}': content_type base64 needs datatype BYTES, not {array.dtype}"
+            f"tensor '{name}': content_type base64 needs datatype BYTES, not {datatype}"
         )
+    decoded = np.empty(array.shape, dtype=object)
     for index, item in np.ndenumerate(array):
         try:
             decoded[index] = base64.b64decode(item, validate=True)

@@ -14,9 +14,7 @@ _ACCEPTED_KINDS = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}
 _WORDS = {"f": "numbers", "i": "integers", "u": "integers from 0", "b": "true or false"}
 
 
-def array_from_list(
-    name: str, datatype: str, values: list[Any], rank: int
-) -> npt.NDArray[Any]:
+def array_from_list(name: str, datatype: str, values: list[Any], rank: int) -> npt.NDArray[Any]:
     """A flat or nested list as a flat array of its datatype.
 
     Args:
@@ -40,12 +38,16 @@ def array_from_list(
         raise MalformedRequest(f"tensor '{name}': data is nested unevenly") from None
     if array.ndim > max(rank, 1):
         raise MalformedRequest(
-            f"tensor '{name}': data is nested {array.ndim} deep, but its shape has {rank} dimensions"
+            f"tensor '{name}': data is nested {array.ndim} deep, "
+            f"but its shape has {rank} dimensions"
         )
     if array.size == 0:
         return np.empty(0, dtype)
     kind = dtype.kind
-    if array.dtype.kind not in _ACCEPTED_KINDS[kind]:
+    exact = _large_integers(values, array, kind)
+    if exact is not None:
+        array = exact
+    elif array.dtype.kind not in _ACCEPTED_KINDS[kind]:
         raise MalformedRequest(
             f"tensor '{name}' has datatype {datatype}, but data holds {_sample(array, kind)}; "
             f"accepted: {_WORDS[kind]}"
@@ -58,10 +60,15 @@ def array_from_list(
                 f"tensor '{name}': {low if low < limits.min else high} is out of the range of "
                 f"{datatype}, {limits.min} to {limits.max}"
             )
-    with np.errstate(over="ignore"):
-        cast = array.astype(dtype).ravel()
+    try:
+        with np.errstate(over="ignore"):
+            cast = array.astype(dtype).ravel()
+    except OverflowError:
+        raise MalformedRequest(
+            f"tensor '{name}': an integer is out of the range of {datatype}"
+        ) from None
     if kind == "f" and dtype.itemsize < 8:
-        overflow = np.isinf(cast) & np.isfinite(array.ravel())
+        overflow = np.isinf(cast) & np.isfinite(array.ravel().astype(np.float64, copy=False))
         if overflow.any():
             raise MalformedRequest(
                 f"tensor '{name}': {array.ravel()[overflow][0]!s} is out of the range of {datatype}"
@@ -69,15 +76,39 @@ def array_from_list(
     return cast
 
 
+def _large_integers(
+    values: list[Any], array: npt.NDArray[Any], wanted: str
+) -> npt.NDArray[Any] | None:
+    """The values as Python integers where numpy made floats or objects of them, else None.
+
+    numpy reads [2**63, 1] as floats, which cannot hold every UINT64, and [2**64] as objects.
+    """
+    if array.dtype.kind == "O" and wanted in "iuf":
+        accepted: tuple[type, ...] = (int, float) if wanted == "f" else (int,)
+    elif array.dtype.kind == "f" and wanted in "iu":
+        accepted = (int,)
+    else:
+        return None
+    exact = np.array(values, dtype=object)
+    return exact if all(type(value) in accepted for value in exact.flat) else None
+
+
 def _bytes_from_list(name: str, values: list[Any], rank: int) -> npt.NDArray[Any]:
     for _ in range(rank - 1):
         if not values or not all(isinstance(value, list) for value in values):
             break
+        if len({len(value) for value in values}) > 1:
+            raise MalformedRequest(f"tensor '{name}': data is nested unevenly")
         values = [inner for value in values for inner in value]
     array = np.empty(len(values), dtype=object)
     for index, value in enumerate(values):
         if isinstance(value, str):
-            array[index] = value.encode()
+            try:
+                array[index] = value.encode()
+            except UnicodeEncodeError:
+                raise MalformedRequest(
+                    f"tensor '{name}': a string holds a lone surrogate, which has no UTF-8 form"
+                ) from None
         elif isinstance(value, bytes):
             array[index] = value
         else:

@@ -76,9 +76,7 @@ def decode_answer(answer: pb.ModelInferResponse, request_id: str) -> Message:
                 raise ValueError(f"shape {list(shape)} has a negative size")
             if contents and not output.contents.ByteSize():
                 if used == len(contents):
-                    raise ValueError(
-                        f"{len(answer.outputs)} tensors came with {used} raw contents"
-                    )
+                    raise ValueError(f"{len(answer.outputs)} tensors came with {used} raw contents")
                 array = raw.unpack(datatype, shape, contents[used])
                 used += 1
             else:
@@ -94,7 +92,8 @@ def decode_answer(answer: pb.ModelInferResponse, request_id: str) -> Message:
         tensors.append(Tensor(name, datatype, array))
     if used != len(contents):
         raise StageFailure(
-            f"its answer is malformed: {len(tensors)} tensors came with {len(contents)} raw contents"
+            f"its answer is malformed: {len(tensors)} tensors came with {len(contents)} raw "
+            "contents"
         )
     parameters, trace = hop.answer_parameters(parameter_values(answer.parameters))
     return Message(tensors, request_id, parameters, trace)

@@ -34,8 +34,8 @@ def seconds_left(context: RequestContext, where: str) -> float | None:
 def headers(model: str, context: RequestContext, remaining: float | None) -> dict[str, str]:
     """The headers of one hop: Seldon's routing header, the time left, and those handed on.
 
-    A header that gRPC or HTTP cannot carry (binary, or not printable ASCII) stays behind: gRPC would
-    fail the whole call for it.
+    A header that gRPC or HTTP cannot carry (binary, or not printable ASCII) stays behind: gRPC
+    would fail the whole call for it.
     """
     result = {
         name: value
@@ -68,9 +68,7 @@ def answer_parameters(
     kept = {
         name: value
         for name, value in parameters.items()
-        if value is not None
-        and name not in _NOT_PARAMETERS
-        and not name.lower().startswith("ce-")
+        if value is not None and name not in _NOT_PARAMETERS and not name.lower().startswith("ce-")
     }
     trace = kept.pop(TRACE_PARAMETER, None)
     return kept, None if trace is None else _parse_trace(trace)

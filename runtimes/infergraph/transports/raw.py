@@ -13,9 +13,7 @@ import numpy.typing as npt
 from ..tensors import NUMPY_DTYPES
 
 _LENGTH = struct.Struct("<I")
-_WIRE_DTYPES = {
-    datatype: dtype.newbyteorder("<") for datatype, dtype in NUMPY_DTYPES.items()
-}
+_WIRE_DTYPES = {datatype: dtype.newbyteorder("<") for datatype, dtype in NUMPY_DTYPES.items()}
 
 
 def pack(datatype: str, data: npt.NDArray[Any]) -> bytes | memoryview:
@@ -70,9 +68,7 @@ def unpack_bytes(contents: bytes) -> npt.NDArray[Any]:
         (size,) = length(contents, offset)
         offset += 4 + size
         if offset > end:
-            raise ValueError(
-                f"an element of {size} bytes is cut off after {end - offset + size}"
-            )
+            raise ValueError(f"an element of {size} bytes is cut off after {end - offset + size}")
         items.append(contents[offset - size : offset])
     array = np.empty(len(items), dtype=object)
     array[:] = items

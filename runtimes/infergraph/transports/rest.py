@@ -68,7 +68,9 @@ class RestTransport:
                 _specs(metadata, "outputs", hop.optional_tensors(parameters, "optional_outputs")),
             )
         except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
-            raise StageFailure(f"{self.endpoint}: its metadata of model '{model}' is not V2") from None
+            raise StageFailure(
+                f"{self.endpoint}: its metadata of model '{model}' is not V2"
+            ) from None
 
     async def _call(
         self,

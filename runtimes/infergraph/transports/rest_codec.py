@@ -1,4 +1,4 @@
-"""`Message` as V2 JSON: flat lists of numbers, strings for BYTES, base64 where they are not UTF-8."""
+"""`Message` as V2 JSON: flat lists of numbers; strings, or base64 where BYTES are not UTF-8."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _array(name: str, datatype: str, values: list[Any], rank: int) -> npt.NDArra
             raise
         # JSON has no NaN: servers write null.
         mixed = np.array(values, dtype=object)
-        missing = np.equal(mixed, None)
+        missing = mixed == None  # noqa: E711
         if not missing.any():
             raise
         mixed[missing] = math.nan

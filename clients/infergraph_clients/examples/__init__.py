@@ -1,0 +1,1 @@
+"""Short programs that call a pipeline, to copy from."""

@@ -1,0 +1,37 @@
+"""Asks the pipeline audio-qa a spoken question, over gRPC.
+
+infergraph serve audio-qa
+python -m infergraph_clients.examples.audio_qa_grpc question.wav "Marie lives in Paris."
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import tritonclient.grpc as triton
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("audio", type=Path, help="WAV, FLAC, OGG or MP3")
+    parser.add_argument("context", help="the text that holds the answer")
+    parser.add_argument("--url", default="127.0.0.1:8081")
+    args = parser.parse_args()
+
+    audio = triton.InferInput("audio", [1, 1], "BYTES")
+    audio.set_data_from_numpy(np.array([[args.audio.read_bytes()]], dtype=object))
+    context = triton.InferInput("context", [1, 1], "BYTES")
+    context.set_data_from_numpy(np.array([[args.context.encode()]], dtype=object))
+
+    with triton.InferenceServerClient(args.url) as client:
+        result = client.infer("audio-qa", [audio, context])
+
+    print("heard: ", result.as_numpy("transcript")[0, 0].decode())
+    print("answer:", result.as_numpy("answer")[0, 0].decode())
+    print(f"score:  {result.as_numpy('score')[0, 0]:.3f}")
+
+
+if __name__ == "__main__":
+    main()

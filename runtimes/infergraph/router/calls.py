@@ -1,0 +1,112 @@
+"""`StepCalls`: the calls that one request makes to the models of a pipeline's steps."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from ..errors import InfergraphError, StageFailure
+from ..metrics import StepMetrics
+from ..request import RequestContext
+from ..tensors import Message
+from ..transports import Transport
+from .routes import Routes, place
+from .spans import Spans
+
+logger = logging.getLogger(__name__)
+
+_MODEL_COSTS = ("queue_us", "compute_us", "batch_size")
+
+
+class StepCalls:
+    """Calls steps, times them, and says in each error where it happened.
+
+    Attributes:
+        running: The steps whose calls have not ended, each by an object that stands for its call.
+    """
+
+    __slots__ = ("_metrics", "_pipeline", "_routes", "_spans", "_started", "_trace", "running")
+
+    def __init__(
+        self, pipeline: str, routes: Routes, metrics: StepMetrics, spans: Spans | None, trace: bool
+    ) -> None:
+        self._pipeline = pipeline
+        self._routes = routes
+        self._metrics = metrics
+        self._spans = spans
+        self._trace: list[dict[str, Any]] | None = [] if trace else None
+        self._started = time.perf_counter()
+        self.running: dict[object, str] = {}
+
+    async def infer(
+        self, step: str, message: Message, context: RequestContext, item: int | None
+    ) -> Message:
+        """The answer of a step's model.
+
+        Raises:
+            InfergraphError: of the class that the transport raised; its text names pipeline, step
+                and endpoint. StageFailure stands for anything unexpected.
+        """
+        transport = self._routes.transport(step)
+        call = object()
+        self.running[call] = step
+        started = time.perf_counter()
+        try:
+            if self._spans is None:
+                answer = await transport.infer(step, message, context)
+            else:
+                with self._spans.step(step, transport.kind, transport.endpoint, context) as inner:
+                    answer = await transport.infer(step, message, inner)
+        except InfergraphError as error:
+            raise error.prefixed(self._where(step, transport)) from error
+        except Exception as error:
+            where = self._where(step, transport)
+            logger.exception("%s failed", where)
+            raise StageFailure(
+                f"{where}: it failed with {type(error).__name__}; the router's log has the details"
+            ) from None
+        finally:
+            del self.running[call]
+        seconds = time.perf_counter() - started
+        self._metrics.observe(step, seconds)
+        if self._trace is not None:
+            self._trace.append(self._cost(step, transport, started, seconds, item, answer.trace))
+        return answer
+
+    def trace(self) -> dict[str, Any] | None:
+        """What the request has cost, its steps in the order they started; None unless asked for."""
+        if self._trace is None:
+            return None
+        return {
+            "pipeline": self._pipeline,
+            "duration_us": round((time.perf_counter() - self._started) * 1e6),
+            "steps": sorted(self._trace, key=lambda cost: cost["start_us"]),
+        }
+
+    def _where(self, step: str, transport: Transport) -> str:
+        return f"pipeline '{self._pipeline}', step '{step}' ({place(transport)})"
+
+    def _cost(
+        self,
+        step: str,
+        transport: Transport,
+        started: float,
+        seconds: float,
+        item: int | None,
+        trace: dict[str, Any] | None,
+    ) -> dict[str, Any]:
+        trace = trace or {}
+        cost: dict[str, Any] = {
+            "name": step,
+            "model": trace.get("model", step),
+            "transport": transport.kind,
+            "start_us": round((started - self._started) * 1e6),
+            "duration_us": round(seconds * 1e6),
+        }
+        cost.update((name, trace[name]) for name in _MODEL_COSTS if name in trace)
+        if item is not None:
+            cost["item"] = item
+        if "steps" in trace:
+            cost["steps"] = trace["steps"]
+        return cost

@@ -1,0 +1,159 @@
+"""SIGTERM under load.
+
+A request counts as accepted once a model has begun to work on it: the model writes its id into a
+file. Each of those must be answered, and rightly. A client may learn of the others only by a
+connection that is refused or closed before any byte of an answer, so that it can safely ask again
+elsewhere: never by an error status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from .conftest import FRONT_ENDS, Connect
+from .repositories import (
+    TEXT,
+    Gate,
+    pipeline_text,
+    write_echo,
+    write_gated,
+    write_pipeline,
+    write_server,
+    write_test_model,
+)
+from .server import ServerProcess, wait_for
+from .v2 import Client
+
+CALLERS = 6
+"""For each front end and model."""
+GRACE_SECONDS = 20.0
+CHAIN = """
+steps:
+- name: recorded
+  inputs: [NAME.inputs.text]
+- name: STEP
+  inputs: [recorded.outputs.text]
+output:
+  steps: [STEP]
+"""
+PIPELINES = {"near": "later", "far": "stock"}
+"""Pipeline -> its second step: called in process, or through the server's own gRPC port."""
+
+
+def write_repository(root: Path) -> Gate:
+    """An echo that records its requests, and pipelines in which another step follows it."""
+    gate = Gate(root, "recorded")
+    write_server(root / "models")
+    write_test_model(
+        root / "models", "recorded", "Recorded", TEXT, TEXT,
+        {"ledger": str(gate.ledger), "service_time_ms": 30, "max_batch_size": 8},
+    )  # fmt: skip
+    write_echo(root / "models", "later", TEXT, TEXT, {"service_time_ms": 60})
+    write_test_model(root / "models", "stock", "Slow", TEXT, TEXT)
+    for name, step in PIPELINES.items():
+        file = root / f"{name}.yaml"
+        file.write_text(pipeline_text(name, CHAIN.replace("NAME", name).replace("STEP", step)))
+        write_pipeline(root / "models", name, file, TEXT, TEXT)
+    return gate
+
+
+class Load:
+    """Callers that ask again and again until the server takes no more."""
+
+    def __init__(self) -> None:
+        self.answered: list[str] = []
+        self.refused: list[str] = []
+        self.problems: list[str] = []
+
+    async def call(self, client: Client, model: str, caller: int) -> None:
+        """Asks until a request is not answered."""
+        for number in range(10_000):
+            name = f"{model} {client.kind} {caller} {number}"
+            try:
+                answer = await client.infer(model, {"text": [name]}, request_id=name)
+            except aiohttp.ClientConnectionError:
+                self.refused.append(name)
+                return
+            if client.kind == "grpc" and answer.status == 503:
+                self.refused.append(name)
+                return
+            if answer.status != 200 or answer.texts("text") != [name]:
+                self.problems.append(f"{name}: {answer}")
+                return
+            self.answered.append(name)
+
+    @asynccontextmanager
+    async def running(self, clients: list[Client], models: list[str]) -> AsyncIterator[None]:
+        """Until the server stops; leaves once all callers have been turned away."""
+        callers = [
+            asyncio.create_task(self.call(client, model, caller))
+            for client in clients
+            for model in models
+            for caller in range(CALLERS)
+        ]
+        try:
+            yield
+            await asyncio.wait_for(asyncio.gather(*callers), GRACE_SECONDS + 20)
+        finally:
+            for caller in callers:
+                caller.cancel()
+
+
+@pytest.mark.parametrize("models", [["recorded"], ["near"], ["far"]], ids=lambda models: models[0])
+async def test_every_accepted_request_is_answered(
+    tmp_path: Path, connect: Connect, models: list[str]
+) -> None:
+    gate = write_repository(tmp_path)
+    environment = {"INFERGRAPH_GRACE_SECONDS": f"{GRACE_SECONDS:g}"}
+    with ServerProcess(tmp_path / "models", environment) as server:
+        load = Load()
+        clients = [connect(server, front_end) for front_end in FRONT_ENDS]
+        async with load.running(clients, models):
+            await asyncio.to_thread(wait_for, lambda: len(load.answered) > 100)
+            server.terminate()
+            before = set(load.answered)
+        status = await asyncio.to_thread(server.wait_until_ended, GRACE_SECONDS + 5)
+        assert load.problems == []
+        accepted = set(gate.noted("arrived"))
+        assert accepted - set(load.answered) == set()
+        assert status == 0
+    for model in models:
+        for front_end in FRONT_ENDS:
+            # Or nothing was in flight, and the test has shown nothing.
+            assert [
+                name
+                for name in set(load.answered) - before
+                if name.startswith(f"{model} {front_end}")
+            ]
+
+
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+async def test_a_request_that_outlives_the_grace_period_does_not_hold_the_server(
+    tmp_path: Path, connect: Connect, front_end: str
+) -> None:
+    root = write_server(tmp_path / "models")
+    write_gated(root, "stuck", tmp_path, max_batch_size=1)
+    gate = Gate(tmp_path, "stuck")
+    gate.close()
+    with ServerProcess(root, {"INFERGRAPH_GRACE_SECONDS": "1"}) as server:
+        client = connect(server, front_end)
+        # One holds the model's thread, the other waits in its queue.
+        requests = [
+            asyncio.create_task(client.infer("stuck", {"text": [text]}, request_id=text))
+            for text in ("first", "second")
+        ]
+        await asyncio.to_thread(wait_for, lambda: len(gate.noted("arrived")) == 2)
+        server.terminate()
+        answers = await asyncio.gather(*requests, return_exceptions=True)
+        # What runs in a thread cannot be interrupted; all else must have ended by now.
+        gate.open()
+        assert await asyncio.to_thread(server.wait_until_ended, 10) == 0
+    for answer in answers:
+        assert isinstance(answer, aiohttp.ClientConnectionError) or answer.status != 200
+    assert len(gate.noted("ran")) == 1

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import base64
+
+import numpy as np
+import pytest
+
+from infergraph.errors import InvalidInput
+from infergraph.tensors.audio import decode_audio, is_audio
+from tests.sounds import encoded, sine
+
+RATE = 16_000
+
+
+def decode(data: bytes, *, rate: int = RATE, seconds: float = 10) -> np.ndarray:
+    return decode_audio(data, sample_rate=rate, max_seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("format", "subtype", "tolerance"),
+    [
+        ("WAV", "PCM_16", 1e-3),
+        ("WAV", "PCM_U8", 1e-2),
+        ("WAV", "FLOAT", 1e-6),
+        ("WAVEX", "PCM_24", 1e-3),
+        ("RF64", "PCM_16", 1e-3),
+        ("FLAC", "PCM_16", 1e-3),
+        ("OGG", "VORBIS", 0.05),
+        ("MP3", "MPEG_LAYER_III", 0.05),
+    ],
+)
+def test_formats_give_their_samples(format: str, subtype: str, tolerance: float) -> None:
+    sound = sine(1.5)
+    data = encoded(sound, format=format, subtype=subtype)
+
+    samples = decode(data)
+
+    assert is_audio(data)
+    assert samples.dtype == np.float32
+    assert samples.shape == sound.shape
+    np.testing.assert_allclose(samples[2000:-2000], sound[2000:-2000], atol=tolerance)
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 44_100, 48_000, 96_000])
+def test_any_sample_rate_becomes_the_wanted_one(rate: int) -> None:
+    samples = decode(encoded(sine(2, rate=rate), rate=rate, subtype="FLOAT"))
+
+    assert abs(len(samples) - 2 * RATE) <= 1
+    np.testing.assert_allclose(samples[1000:-1000], sine(2)[1000 : len(samples) - 1000], atol=2e-3)
+
+
+def test_resampling_in_blocks_leaves_no_seams() -> None:
+    # More than one block of 2**18 samples.
+    samples = decode(encoded(sine(8, rate=48_000), rate=48_000, subtype="FLOAT"))
+
+    np.testing.assert_allclose(samples[1000:-1000], sine(8)[1000:-1000], atol=2e-3)
+
+
+def test_channels_are_averaged() -> None:
+    left, right = sine(1), sine(1, hertz=1000)
+
+    samples = decode(encoded(np.stack([left, right], axis=1), subtype="FLOAT"))
+
+    np.testing.assert_allclose(samples, (left + right) / 2, atol=1e-6)
+
+
+def test_a_single_sample_is_audio() -> None:
+    assert decode(encoded(sine(1)[:1], rate=48_000)).shape == (1,)
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"", "tensor 'audio': no bytes; accepted: the bytes of a WAV, FLAC, OGG or MP3 file"),
+        (b"hello world", "tensor 'audio': not audio (begins with b'hello wo'); accepted: the bytes"),
+        (b"\xff\xd8\xff\xe0\0\x10JFIF", r"not audio (begins with b'\xff\xd8\xff\xe0\x00\x10JF')"),
+        (b"\xff\xf1\x50\x80aac", "not audio"),
+        (b"RIFF\0\0\0\0AVI LIST", "not audio"),
+        (b"RIFF\0\0\0\0WAVE", "damaged audio"),
+        (b"OggS" + bytes(60), "damaged audio"),
+        (b"fLaC" + bytes(60), "damaged audio"),
+        (b"ID3" + bytes(60), "damaged audio"),
+    ],
+)
+def test_what_is_not_audio_is_named(data: bytes, text: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        decode(data)
+
+    assert text in str(caught.value)
+    assert "accepted: the bytes of a WAV, FLAC, OGG or MP3 file" in str(caught.value)
+
+
+@pytest.mark.parametrize("format", ["WAV", "FLAC", "OGG", "MP3"])
+def test_base64_text_is_recognised(format: str) -> None:
+    data = base64.b64encode(encoded(sine(0.5), format=format))
+
+    with pytest.raises(InvalidInput, match="base64 text .* content_type 'base64'"):
+        decode(data)
+
+
+def test_zero_length() -> None:
+    with pytest.raises(InvalidInput, match="tensor 'speech': the audio has zero length"):
+        decode_audio(encoded(sine(0)), sample_rate=RATE, max_seconds=1, tensor="speech")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_samples_must_be_finite(value: float) -> None:
+    sound = sine(1)
+    sound[700] = value
+
+    with pytest.raises(InvalidInput, match="NaN or infinite"):
+        decode(encoded(sound, subtype="FLOAT"))
+
+
+def test_too_long_by_the_header() -> None:
+    data = encoded(sine(2.5))
+
+    assert len(decode(data, seconds=2.5)) == 40_000
+    with pytest.raises(
+        InvalidInput, match=r"2\.5 s of audio; accepted: at most 2 s \(setting 'max_audio_seconds'\)"
+    ):
+        decode(data, seconds=2)
+
+
+def test_a_header_that_claims_more_than_there_is_fails_before_decoding() -> None:
+    with pytest.raises(InvalidInput, match=r"4294967\.3 s of audio"):
+        decode(flac_claiming(sine(1), frames=2**36 - 1))
+
+
+def test_a_header_of_unknown_length_is_read_to_the_end_or_the_limit() -> None:
+    data = flac_claiming(sine(3), frames=0)
+
+    assert len(decode(data)) == 3 * RATE
+    with pytest.raises(InvalidInput, match="more than 2 s of audio"):
+        decode(data, seconds=2)
+
+
+def test_a_streamed_wav_of_unknown_length() -> None:
+    data = bytearray(encoded(sine(1)))
+    size = data.index(b"data") + 4
+    data[size : size + 4] = b"\xff\xff\xff\xff"
+
+    assert len(decode(bytes(data))) == RATE
+
+
+def test_a_truncated_wav_gives_what_is_there() -> None:
+    data = encoded(sine(1))
+
+    assert len(decode(data[: len(data) // 2])) == pytest.approx(RATE / 2, abs=30)
+
+
+@pytest.mark.parametrize("rate", [1, 999, 400_000])
+def test_absurd_sample_rates(rate: int) -> None:
+    data = bytearray(encoded(sine(0.1)))
+    data[24:28] = rate.to_bytes(4, "little")
+
+    with pytest.raises(InvalidInput, match=f"a sample rate of {rate} Hz; accepted: 1000 to 384000"):
+        decode(bytes(data))
+
+
+def flac_claiming(sound: np.ndarray, *, frames: int) -> bytes:
+    """A FLAC file whose header says that it has `frames` samples; 0 means unknown."""
+    data = bytearray(encoded(sound, format="FLAC"))
+    data[21] = (data[21] & 0xF0) | (frames >> 32)
+    data[22:26] = (frames & 0xFFFFFFFF).to_bytes(4, "big")
+    return bytes(data)

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from infergraph.errors import InvalidInput
+from infergraph.tensors import Message, Tensor, TensorSpec
+from infergraph.tensors.validate import validate
+
+DECLARED = (
+    TensorSpec("audio", "BYTES", (-1, 1)),
+    TensorSpec("boxes", "FP32", (-1, -1, 4)),
+    TensorSpec("language", "BYTES", (-1, 1), optional=True),
+)
+WHERE = "model 'asr'"
+
+
+def audio(batch: int = 2, name: str = "audio") -> Tensor:
+    return Tensor.of_bytes(name, [b"RIFF"] * batch)
+
+
+def boxes(*shape: int, dtype: type = np.float32) -> Tensor:
+    return Tensor.of("boxes", np.zeros(shape, dtype))
+
+
+@pytest.mark.parametrize(
+    ("tensors", "batch"),
+    [
+        ([audio(1), boxes(1, 3, 4)], 1),
+        ([boxes(2, 0, 4), audio(2)], 2),
+        ([audio(3), boxes(3, 1, 4), audio(3, "language")], 3),
+    ],
+)
+def test_accepted(tensors: list[Tensor], batch: int) -> None:
+    assert validate(Message(tensors), DECLARED, WHERE) == batch
+
+
+@pytest.mark.parametrize(
+    ("tensors", "text"),
+    [
+        (
+            [audio(), boxes(2, 1, 4), audio(2, "video")],
+            "no input tensor 'video'; accepted: audio BYTES [-1, 1], boxes FP32 [-1, -1, 4], "
+            "language BYTES [-1, 1]",
+        ),
+        ([audio(), audio(), boxes(2, 1, 4)], "tensor 'audio' came more than once"),
+        (
+            [audio(), boxes(2, 1, 4, dtype=np.float64)],
+            "tensor 'boxes' has datatype FP64; accepted: FP32",
+        ),
+        (
+            [audio(), boxes(2, 4)],
+            "tensor 'boxes' has shape [2, 4]; accepted: [-1, -1, 4], where -1 is any size",
+        ),
+        (
+            [audio(), boxes(2, 4, 1)],
+            "tensor 'boxes' has shape [2, 4, 1]; accepted: [-1, -1, 4], where -1 is any size",
+        ),
+        ([boxes(2, 1, 4)], "missing input tensor audio BYTES [-1, 1]; came: 'boxes'"),
+        (
+            [audio(2, "language")],
+            "missing input tensor audio BYTES [-1, 1], boxes FP32 [-1, -1, 4]; came: 'language'",
+        ),
+        ([], "missing input tensor audio BYTES [-1, 1], boxes FP32 [-1, -1, 4]; came: none"),
+        (
+            [audio(2), boxes(3, 1, 4)],
+            "tensor 'boxes' holds 3 items and tensor 'audio' 2; "
+            "all inputs must hold the same number",
+        ),
+        (
+            [audio(0), boxes(0, 1, 4)],
+            "tensor 'audio' has shape [0, 1], an empty batch; accepted: at least 1 item",
+        ),
+    ],
+)
+def test_refused(tensors: list[Tensor], text: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        validate(Message(tensors), DECLARED, WHERE)
+
+    assert str(caught.value) == f"{WHERE}: {text}"
+    assert caught.value.status_code == 400
+
+
+def test_without_a_declaration_any_tensors_of_one_batch_size_are_accepted() -> None:
+    assert validate(Message([audio(3), boxes(3, 7)]), (), WHERE) == 3
+
+
+@pytest.mark.parametrize(
+    ("tensors", "text"),
+    [
+        ([], "the request has no input tensors"),
+        ([boxes()], "tensor 'boxes' has shape []; accepted: a shape whose first dimension is the"),
+        ([audio(1), boxes(0, 4)], "tensor 'boxes' has shape [0, 4], an empty batch"),
+        ([audio(1), boxes(2)], "tensor 'boxes' holds 2 items and tensor 'audio' 1"),
+    ],
+)
+def test_without_a_declaration_the_batch_must_still_agree(tensors: list[Tensor], text: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        validate(Message(tensors), (), WHERE)
+
+    assert str(caught.value).startswith(f"{WHERE}: {text}")
+
+
+def test_all_declared_inputs_may_be_optional_but_some_must_come() -> None:
+    optional = (TensorSpec("image", "BYTES", (-1, 1), optional=True),)
+
+    with pytest.raises(InvalidInput, match="the request has no input tensors"):
+        validate(Message([]), optional, WHERE)

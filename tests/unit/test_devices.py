@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from infergraph import devices
+from infergraph.devices import Placement, available_devices, dtype_name, resolve_placement
+from infergraph.errors import ConfigurationError
+from infergraph.settings import RuntimeOptions
+
+
+def place(**options: Any) -> Placement:
+    return resolve_placement(RuntimeOptions(**options), "asr")
+
+
+class FakeMachine:
+    """A machine with these accelerators, as torch reports it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.fractions: list[tuple[float, str]] = []
+        self._asked: list[str] = []
+        self._native_bf16: frozenset[str] = frozenset()
+        monkeypatch.setattr(torch.cuda, "device", self._device)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", self._bf16)
+        monkeypatch.setattr(
+            torch.cuda,
+            "set_per_process_memory_fraction",
+            lambda share, device: self.fractions.append((share, str(device))),
+        )
+        self._patch = monkeypatch
+        self.has()
+
+    def has(self, gpus: int = 0, mps: bool = False, native_bf16: tuple[str, ...] = ()) -> None:
+        self._patch.setattr(torch.cuda, "device_count", lambda: gpus)
+        self._patch.setattr(torch.backends.mps, "is_available", lambda: mps)
+        self._native_bf16 = frozenset(native_bf16)
+
+    @contextlib.contextmanager
+    def _device(self, device: torch.device) -> Iterator[None]:
+        self._asked.append(str(device))
+        yield
+        self._asked.pop()
+
+    def _bf16(self, including_emulation: bool = True) -> bool:
+        return including_emulation or self._asked[-1] in self._native_bf16
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> FakeMachine:
+    return FakeMachine(monkeypatch)
+
+
+def test_without_accelerators_auto_is_the_cpu_in_fp32(machine: FakeMachine) -> None:
+    placement = place()
+
+    assert placement == Placement(torch.device("cpu"), torch.float32, False)
+    assert str(placement) == "cpu in fp32"
+    assert available_devices() == ["cpu"]
+
+
+def test_auto_takes_the_first_gpu_and_its_fast_dtype(machine: FakeMachine) -> None:
+    machine.has(gpus=2, native_bf16=("cuda:0",))
+
+    assert str(place()) == "cuda:0 in bf16"
+    assert str(place(device="cuda")) == "cuda:0 in bf16"
+    assert str(place(device="cuda:1")) == "cuda:1 in fp16"
+    assert str(place(device="cpu")) == "cpu in fp32"
+    assert available_devices() == ["cpu", "cuda:0", "cuda:1"]
+
+
+def test_auto_on_apple_silicon(machine: FakeMachine) -> None:
+    machine.has(mps=True)
+
+    assert str(place()) == "mps in fp32"
+    assert str(place(dtype="fp16", compile=True)) == "mps in fp16, compiled"
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:0", "cuda:7", "mps"])
+def test_an_absent_device_is_an_error_and_not_the_cpu(machine: FakeMachine, device: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        place(device=device)
+
+    assert str(caught.value) == (
+        f"model 'asr': setting 'device' = '{device}': no such device here; "
+        "available: cpu; 'auto' takes the best of them"
+    )
+
+
+def test_the_error_lists_the_devices_there_are(machine: FakeMachine) -> None:
+    machine.has(gpus=2)
+
+    with pytest.raises(ConfigurationError, match="available: cpu, cuda:0, cuda:1; 'auto'"):
+        place(device="cuda:2")
+
+
+def test_bf16_that_a_gpu_only_emulates_is_refused(machine: FakeMachine) -> None:
+    machine.has(gpus=1)
+
+    with pytest.raises(ConfigurationError) as caught:
+        place(device="cuda", dtype="bf16")
+
+    assert str(caught.value) == (
+        "model 'asr': setting 'dtype' = 'bf16': cuda:0 does not support it; "
+        "accepted there: auto, fp32, fp16"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)],
+)
+def test_a_dtype_of_ones_choice(machine: FakeMachine, name: Any, dtype: torch.dtype) -> None:
+    assert place(dtype=name).dtype is dtype
+    assert dtype_name(dtype) == name
+
+
+def test_memory_fraction_goes_to_the_placed_gpu(machine: FakeMachine) -> None:
+    machine.has(gpus=2)
+    place(device="cuda:1", memory_fraction=0.25)
+    place(device="cuda:0")
+
+    assert machine.fractions == [(0.25, "cuda:1")]
+
+
+def test_memory_fraction_needs_a_gpu(machine: FakeMachine) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        place(memory_fraction=0.5)
+
+    assert str(caught.value) == (
+        "model 'asr': setting 'memory_fraction' = 0.5 needs a CUDA device, "
+        "but the model is placed on cpu"
+    )
+
+
+def test_threads_are_set_only_when_asked_for(
+    machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", counts.append)
+    place()
+    place(threads=3)
+
+    assert counts == [3]
+
+
+def test_place_casts_freezes_and_leaves_training_mode() -> None:
+    network = torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.Dropout(0.9))
+
+    placed = Placement(torch.device("cpu"), torch.bfloat16, False).place(network)
+
+    assert {parameter.dtype for parameter in placed.parameters()} == {torch.bfloat16}
+    assert not any(parameter.requires_grad for parameter in placed.parameters())
+    assert not placed.training
+
+
+def test_place_compiles_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda network: ("compiled", network))
+    network = torch.nn.Identity()
+
+    assert Placement(torch.device("cpu"), torch.float32, True).place(network) == (
+        "compiled",
+        network,
+    )
+    assert Placement(torch.device("cpu"), torch.float32, False).place(network) is network
+
+
+def test_memory_is_released_without_touching_an_unused_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    emptied: list[bool] = []
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: emptied.append(True))
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: False)
+    devices.release_memory()
+    assert emptied == []
+
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    devices.release_memory()
+    assert emptied == [True]

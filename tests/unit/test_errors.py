@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from infergraph import errors
+from infergraph.errors import (
+    ConfigurationError,
+    DeadlineExceeded,
+    InfergraphError,
+    InvalidInput,
+    MalformedRequest,
+    Overloaded,
+    StageFailure,
+    StageUnavailable,
+    UnknownModel,
+    from_status,
+)
+
+STATUSES = {
+    InvalidInput: 400,
+    UnknownModel: 404,
+    MalformedRequest: 422,
+    StageFailure: 500,
+    ConfigurationError: 500,
+    Overloaded: 503,
+    StageUnavailable: 503,
+    DeadlineExceeded: 504,
+}
+
+
+def test_every_error_has_its_status() -> None:
+    found = {
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, InfergraphError)
+    } - {InfergraphError}
+
+    assert {kind: kind.status_code for kind in found} == STATUSES
+
+
+@pytest.mark.parametrize("kind", STATUSES)
+def test_prefixed_keeps_the_kind_and_puts_the_place_before_the_text(
+    kind: type[InfergraphError],
+) -> None:
+    error = kind("tensor 'x' is missing").prefixed("step 'asr' at grpc://asr:8081")
+
+    assert type(error) is kind
+    assert str(error) == "step 'asr' at grpc://asr:8081: tensor 'x' is missing"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, InvalidInput),
+        (404, UnknownModel),
+        (422, MalformedRequest),
+        (500, StageFailure),
+        (503, StageUnavailable),
+        (504, DeadlineExceeded),
+        (401, InvalidInput),
+        (413, InvalidInput),
+        (501, StageFailure),
+        (302, StageFailure),
+    ],
+)
+def test_from_status(status: int, kind: type[InfergraphError]) -> None:
+    error = from_status(status, "what the stage said")
+
+    assert type(error) is kind
+    assert str(error) == "what the stage said"
+
+
+def test_the_errors_need_neither_mlserver_nor_torch() -> None:
+    code = (
+        "import sys, infergraph.errors, infergraph.request\n"
+        "print([name for name in ('mlserver', 'torch', 'grpc') if name in sys.modules])"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": ":".join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.strip() == "[]"

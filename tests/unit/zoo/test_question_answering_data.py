@@ -1,0 +1,322 @@
+"""The training examples of question answering, and the scores of its checkpoints."""
+
+from __future__ import annotations
+
+import argparse
+import random
+from itertools import islice
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoTokenizer, BertTokenizer
+
+from zoo.evaluate_question_answering import best_span, f1, predict, relation_of, report, score
+from zoo.question_answering_data import (
+    PEOPLE,
+    augment,
+    crop,
+    invent_name,
+    lengthen,
+    mishear,
+    rename,
+    rewrite,
+    transcribe,
+)
+from zoo.train_question_answering import batches, encode, train_tokenizer
+from zoo.world import QuestionExample, questions
+
+CONTEXT = (
+    "Anna Baker is a baker. She lives in Oslo. Paul Weber met Anna Baker on Monday. "
+    "Paul was born in Rome."
+)
+
+
+def example(question: str, answer: str) -> QuestionExample:
+    return QuestionExample(CONTEXT, question, answer, CONTEXT.index(answer) if answer else -1)
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> BertTokenizer:
+    drawn = questions(0, 300, "train")
+    return train_tokenizer([text for each in drawn for text in (each.context, each.question)], 1200)
+
+
+def answer_slice(example: QuestionExample) -> str:
+    return example.context[example.answer_start : example.answer_start + len(example.answer)]
+
+
+def test_rename_is_consistent_and_leaves_common_words() -> None:
+    renamed = rename(example("Who did Paul meet?", "Anna Baker"), PEOPLE, random.Random(0))
+
+    paul = renamed.question.removeprefix("Who did ").removesuffix(" meet?")
+    assert answer_slice(renamed) == renamed.answer
+    assert renamed.context.startswith(f"{renamed.answer} is a baker. She lives in Oslo. {paul} ")
+    assert renamed.context.endswith(f" {paul} was born in Rome.")
+    assert not {"Anna", "Baker", "Paul", "Weber"} & set(renamed.context.split())
+
+
+def test_rename_without_a_known_name_changes_nothing() -> None:
+    unnamed = QuestionExample("The bakery closes at six.", "When does the bakery close?", "six", 21)
+
+    assert rename(unnamed, PEOPLE, random.Random(0)) == unnamed
+
+
+def test_rewrite_finds_the_answer_again() -> None:
+    written = example("Who did Paul meet?", "Anna Baker")
+    second = CONTEXT.index("Anna Baker on Monday")
+    spoken = rewrite(QuestionExample(CONTEXT, written.question, "Anna Baker", second), transcribe)
+
+    assert spoken.context == (
+        "anna baker is a baker she lives in oslo paul weber met anna baker on monday "
+        "paul was born in rome"
+    )
+    assert (spoken.question, spoken.answer) == ("who did paul meet", "anna baker")
+    assert spoken.answer_start == spoken.context.rindex("anna baker")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Anna lives in ", "anna lives in "),
+        (". She is fifty-two. ", " she is fifty two "),
+        ("'s house.", "'s house"),
+        (".", ""),
+    ],
+)
+def test_transcribe_keeps_the_spaces_that_join(text: str, expected: str) -> None:
+    assert transcribe(text) == expected
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_crop_keeps_the_answer_and_whom_a_pronoun_means(seed: int) -> None:
+    cropped = crop(example("Where does Anna live?", "Oslo"), 2, True, random.Random(seed))
+
+    # Every shorter run would begin with "She", or lack Oslo.
+    assert cropped.context == "Anna Baker is a baker. She lives in Oslo."
+    assert answer_slice(cropped) == "Oslo"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_crop_cuts_the_answer_out(seed: int) -> None:
+    cropped = crop(example("Where does Anna live?", "Oslo"), None, False, random.Random(seed))
+
+    assert (cropped.answer, cropped.answer_start) == ("", -1)
+    assert cropped.context in {
+        "Anna Baker is a baker.",
+        "Paul Weber met Anna Baker on Monday.",
+        "Paul Weber met Anna Baker on Monday. Paul was born in Rome.",
+        "Paul was born in Rome.",
+    }
+
+
+def test_crop_leaves_a_context_that_is_all_answer() -> None:
+    only = QuestionExample("Anna lives in Oslo.", "Where does Anna live?", "Oslo", 14)
+
+    assert crop(only, None, False, random.Random(0)) == only
+
+
+def test_lengthen_moves_the_answer() -> None:
+    asked = example("Where does Anna live?", "Oslo")
+    other = "Nina lives in Cairo."
+    made = {lengthen(asked, other, PEOPLE, random.Random(seed)).context for seed in range(20)}
+
+    assert made == {f"{CONTEXT} {other}", f"{other} {CONTEXT}"}
+    for seed in range(20):
+        assert answer_slice(lengthen(asked, other, PEOPLE, random.Random(seed))) == "Oslo"
+
+
+@pytest.mark.parametrize(
+    ("question", "other"),
+    [
+        ("Where does Anna live?", "Anna Weber lives in Cairo."),
+        ("When does the bakery close?", "The bakery closes at six."),
+    ],
+)
+def test_lengthen_refuses_a_text_that_might_answer(question: str, other: str) -> None:
+    asked = example(question, "")
+
+    assert lengthen(asked, other, PEOPLE, random.Random(0)) == asked
+
+
+def test_mishear_changes_one_or_two_letters() -> None:
+    heard = [mishear("where does anna live", random.Random(seed)) for seed in range(200)]
+
+    assert all(abs(len(text) - len("where does anna live")) <= 2 for text in heard)
+    assert sum(text != "where does anna live" for text in heard) > 180
+    assert all(text.count(" ") == 3 for text in heard)
+
+
+def test_every_view_still_points_at_its_answer() -> None:
+    rng = random.Random(0)
+    drawn = questions(5, 600, "train")
+    views = [
+        augment(each, other, most, rng)
+        for most in (3, None)
+        for each, other in zip(drawn, reversed(drawn), strict=True)
+    ]
+
+    for view in views:
+        if view.answer:
+            assert answer_slice(view) == view.answer
+        else:
+            assert view.answer_start == -1
+    unanswerable = sum(not view.answer for view in views) / len(views)
+    assert 0.2 < unanswerable < 0.4
+    # Not all: a chain of pronouns up to the answer is kept whole.
+    assert sum(view.context.count(". ") < 3 for view in views[:600]) > 0.9 * 600
+
+
+def test_same_seed_same_views() -> None:
+    drawn = questions(5, 50, "train")
+
+    first, second = (
+        [augment(each, drawn[0], None, rng) for each in drawn]
+        for rng in (random.Random(7), random.Random(7))
+    )
+
+    assert first == second
+
+
+def test_a_name_of_any_letters_has_no_unknown_piece(tokenizer: BertTokenizer) -> None:
+    rng = random.Random(0)
+    names = [invent_name(rng) for _ in range(500)]
+    text = " ".join([*names, "Zyxqw", "Éloïse", "4711", "Oslo's"])
+
+    assert tokenizer.unk_token_id not in tokenizer(text)["input_ids"]
+
+
+def test_tokenizer_comes_back_from_disk(tokenizer: BertTokenizer, tmp_path: Path) -> None:
+    tokenizer.save_pretrained(tmp_path)
+    loaded = AutoTokenizer.from_pretrained(tmp_path)
+
+    pair = ("Where does Anna live?", CONTEXT)
+    assert loaded(*pair)["input_ids"] == tokenizer(*pair)["input_ids"]
+    assert loaded.model_max_length == 384
+    assert loaded.is_fast
+
+
+def test_encode_points_at_the_answers_tokens(tokenizer: BertTokenizer) -> None:
+    drawn = questions(9, 200, "train")
+    batch = encode(tokenizer, drawn)
+
+    for each, ids, first, last in zip(
+        drawn, batch.inputs["input_ids"], batch.first, batch.last, strict=True
+    ):
+        if each.answer:
+            expected = tokenizer(each.answer, add_special_tokens=False)["input_ids"]
+            assert ids[first : last + 1].tolist() == expected
+        else:
+            assert (first, last) == (0, 0)
+
+
+def test_encode_points_a_truncated_answer_at_cls(tokenizer: BertTokenizer) -> None:
+    long = "Paul Weber met Nina Rossi on Monday. " * 60
+    cut = QuestionExample(long + CONTEXT, "Where does Anna live?", "Oslo", len(long) + 36)
+    assert answer_slice(cut) == "Oslo"
+
+    batch = encode(tokenizer, [cut])
+
+    assert batch.inputs["input_ids"].shape == (1, 384)
+    assert (batch.first.item(), batch.last.item()) == (0, 0)
+
+
+def test_batches_are_seeded_and_grow(tokenizer: BertTokenizer) -> None:
+    args = argparse.Namespace(seed=3, steps=60, batch_tokens=4000)
+    drawn = list(batches(tokenizer, args))
+    again = list(islice(batches(tokenizer, args), 3))
+
+    assert len(drawn) == 60
+    for one, other in zip(drawn, again, strict=False):
+        assert torch.equal(one.inputs["input_ids"], other.inputs["input_ids"])
+    # The first pool of examples has 3 sentences at most, the last up to 12, or two contexts.
+    lengths = [batch.inputs["input_ids"].shape[1] for batch in drawn]
+    assert max(lengths[:10]) < 128 < max(lengths)
+
+
+class PointsAt:
+    """Stands for a model: sure of wherever a token stands in the input, else of [CLS]."""
+
+    def __init__(self, token: int) -> None:
+        self.token = token
+
+    def __call__(self, input_ids: torch.Tensor, **_: torch.Tensor) -> SimpleNamespace:
+        logits = (input_ids == self.token) * 10.0
+        # Padding must never win, however sure the model is of it.
+        logits[input_ids == 0] = 99.0
+        logits[:, 0] = 5.0
+        return SimpleNamespace(start_logits=logits, end_logits=logits)
+
+
+def test_predict_reads_every_window_of_a_long_context(tokenizer: BertTokenizer) -> None:
+    filler = "Paul Weber met Nina Rossi on Monday. " * 60
+    pairs = [
+        ("Where does Anna live?", f"{filler}Anna lives in OSLO. {filler}"),
+        ("Where does Anna live?", filler),
+        ("Where does Oslo live?", "Anna lives here."),
+        ("Where does Anna live?", "In Oslo!"),
+    ]
+    model = PointsAt(tokenizer.convert_tokens_to_ids("oslo"))
+
+    assert predict(model, tokenizer, pairs, batch_size=3) == ["OSLO", "", "", "Oslo"]
+
+
+def test_best_span_stays_in_the_context_and_in_order() -> None:
+    start = np.array([9, 9, 1, 0, 4], np.float32)
+    end = np.array([9, 9, 3, 2, 0], np.float32)
+
+    # Tokens 4 to 2 would score most, but end before they start.
+    assert best_span(start, end, np.array([0, 0, 1, 1, 1], bool)) == (2, 2, 4.0)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "expected", "overlap"),
+    [
+        ("Oslo", "oslo", 1.0),
+        ("the red car", "Red car.", 1.0),
+        ("Anna", "Anna Weber", 2 / 3),
+        ("Rome", "Oslo", 0.0),
+        ("", "", 1.0),
+        ("Oslo", "", 0.0),
+    ],
+)
+def test_f1_is_that_of_squad(predicted: str, expected: str, overlap: float) -> None:
+    assert f1(predicted, expected) == pytest.approx(overlap)
+
+
+def test_score_is_the_mean() -> None:
+    result = score([("Oslo", "Oslo"), ("Anna", "Anna Weber"), ("", "Rome"), ("", "")])
+
+    assert result.exact_match == pytest.approx(0.5)
+    assert result.f1 == pytest.approx((1 + 2 / 3 + 0 + 1) / 4)
+    assert result.count == 4
+
+
+@pytest.mark.parametrize(
+    ("question", "relation"),
+    [
+        ("Where does Anna Weber live?", "lives in"),
+        ("What did Paul buy?", "bought"),
+        ("When does the market in Oslo close?", "closes at"),
+    ],
+)
+def test_relation_of(question: str, relation: str) -> None:
+    assert relation_of(question) == relation
+
+
+def test_relation_of_a_foreign_question() -> None:
+    with pytest.raises(ValueError, match="'Why is the sky blue\\?' is no question"):
+        relation_of("Why is the sky blue?")
+
+
+def test_report_of_a_model_that_never_answers(tokenizer: BertTokenizer) -> None:
+    never = PointsAt(token=-1)
+    scores = dict(report(never, tokenizer, questions(2, 60, "held_out")))
+
+    for form in ("written", "transcript"):
+        assert scores[f"{form}, answerable"].exact_match == 0
+        assert scores[f"{form}, unanswerable"].exact_match == 1
+        share = scores[f"{form}, unanswerable"].count / 60
+        assert scores[f"{form}, all"].exact_match == pytest.approx(share)

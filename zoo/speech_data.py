@@ -1,0 +1,120 @@
+"""Spoken utterances as a speech-to-text model takes them: features and labels, cached on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import multiprocessing
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.speech import SAMPLE_RATE, Utterance, speak
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_CACHE = Path("zoo/.cache/speech")
+_CHUNK = 250
+_PROCESSES = 2
+MEL_BINS = 80
+# Frames of 10 ms that make one input step: 33 steps a second, about twice as many as letters.
+STRIDE = 3
+_LETTERS = "abcdefghijklmnopqrstuvwxyz'"
+
+
+@dataclass(frozen=True)
+class Example:
+    """One utterance.
+
+    Attributes:
+        features: float16, [steps, 240]: log-mel frames, normalised over the utterance.
+        labels: int64, [letters]: token ids.
+        transcript: The text that the labels spell.
+    """
+
+    features: NDArray[np.float16]
+    labels: NDArray[np.int64]
+    transcript: str
+
+
+def build_processor() -> Any:
+    """The processor that is saved beside the model: log-mel features, and letters as tokens."""
+    from transformers import (
+        SeamlessM4TFeatureExtractor,
+        Wav2Vec2BertProcessor,
+        Wav2Vec2CTCTokenizer,
+    )
+
+    tokens = ["<pad>", "<unk>", "|", *_LETTERS]
+    with tempfile.TemporaryDirectory() as folder:
+        vocabulary = Path(folder) / "vocab.json"
+        vocabulary.write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
+        tokenizer = Wav2Vec2CTCTokenizer(
+            str(vocabulary),
+            bos_token=None,
+            eos_token=None,
+            unk_token="<unk>",
+            pad_token="<pad>",
+            word_delimiter_token="|",
+        )
+    extractor = SeamlessM4TFeatureExtractor(
+        feature_size=MEL_BINS, num_mel_bins=MEL_BINS, sampling_rate=SAMPLE_RATE, stride=STRIDE
+    )
+    return Wav2Vec2BertProcessor(feature_extractor=extractor, tokenizer=tokenizer)
+
+
+def load_examples(utterances: Sequence[Utterance], cache: Path) -> list[Example]:
+    """The utterances as examples, in order; spoken where the cache lacks them.
+
+    Raises:
+        RuntimeError: If espeak-ng is missing, or does not know a voice.
+    """
+    chunks = [list(utterances[i : i + _CHUNK]) for i in range(0, len(utterances), _CHUNK)]
+    cache.mkdir(parents=True, exist_ok=True)
+    processor = build_processor()
+    examples = []
+    # Forking a process that has run torch threads is unsafe.
+    with multiprocessing.get_context("spawn").Pool(_PROCESSES) as pool:
+        files = pool.imap(partial(_make_chunk, cache=cache), chunks)
+        for number, (file, chunk) in enumerate(zip(files, chunks, strict=True), 1):
+            with np.load(file) as stored:
+                flat, lengths = stored["features"], stored["lengths"]
+            ends = np.cumsum(lengths)
+            for utterance, end, length in zip(chunk, ends, lengths, strict=True):
+                labels = processor.tokenizer(utterance.transcript).input_ids
+                examples.append(
+                    Example(
+                        features=flat[end - length : end],
+                        labels=np.array(labels, dtype=np.int64),
+                        transcript=utterance.transcript,
+                    )
+                )
+            if number % 4 == 0 or number == len(chunks):
+                logger.info("%d of %d utterances are spoken", len(examples), len(utterances))
+    return examples
+
+
+def _make_chunk(chunk: list[Utterance], cache: Path) -> Path:
+    key = hashlib.sha256(f"{STRIDE}/{MEL_BINS}/{chunk}".encode()).hexdigest()[:24]
+    file = cache / f"{key}.npz"
+    if not file.exists():
+        extractor = build_processor().feature_extractor
+        parts = []
+        for utterance in chunk:
+            made = extractor(speak(utterance), sampling_rate=SAMPLE_RATE, return_tensors="np")
+            steps = int(made.attention_mask.sum())
+            parts.append(made.input_features[0, :steps].astype(np.float16))
+        # Renamed when whole: an interrupted run leaves no half file.
+        partial_file = file.with_suffix(".partial.npz")
+        np.savez(
+            partial_file, features=np.concatenate(parts), lengths=[len(part) for part in parts]
+        )
+        partial_file.replace(file)
+    return file
