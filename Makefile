@@ -6,7 +6,7 @@
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-MODELS := $(notdir $(patsubst %/embedded,%,$(wildcard model-settings/*/embedded)))
+MODELS := $(subst _,-,$(patsubst zoo/train_%.py,%,$(wildcard zoo/train_*.py)))
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,7 @@ test: $(STAMP) ## Run all tests
 
 lint: $(STAMP) ## Check style, types and pipelines
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || { echo "run: $(BIN)/ruff format ." >&2; exit 1; }
 	@$(BIN)/mypy
 	@$(BIN)/infergraph lint
 
@@ -47,7 +48,7 @@ for python in $(PYTHON) python3.12 python3.11 python3.10 python3 python; do \
 done; \
 if [ -z "$$found" ]; then \
   echo "Infergraph needs Python 3.10, 3.11 or 3.12 with venv (Debian and Ubuntu: apt install" >&2; \
-  echo "python3-venv). None of these works: $(PYTHON) python3.12 python3.11 python3.10 python3" >&2; \
+  echo "python3-venv). None of these works: $(strip $(PYTHON) python3.12 python3.11 python3.10 python3)" >&2; \
   exit 1; \
 fi
 endef
@@ -61,7 +62,7 @@ $(STAMP): pyproject.toml
 	  echo "Creating $(VENV) with $$($$found --version)"; \
 	  $$found -m venv --clear $(VENV); \
 	}
-	@echo "Installing packages into $(VENV) (some minutes and about 5 GB the first time)"
+	@echo "Installing packages into $(VENV) (some minutes and about 6 GB the first time)"
 	@{ $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -e '.[test]' \
 	  && touch $@; } | sed -n \
 	    -e 's/^ *Downloading \([^ ]*\) (\([0-9.]* [MG]B\))$$/  downloading \1 (\2)/p' \

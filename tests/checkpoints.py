@@ -32,7 +32,7 @@ def save(folder: Path, *parts: Any) -> str:
 def seeded(build: Callable[[], torch.nn.Module]) -> Any:
     """A network whose weights are the same in every process, in evaluation mode."""
     with torch.random.fork_rng():
-        torch.manual_seed(2)
+        torch.manual_seed(1)
         return build().eval()
 
 
@@ -128,7 +128,7 @@ def whisper(folder: Path, *, multilingual: bool = False) -> str:
         "no_timestamps_token_id": ids["<|notimestamps|>"],
         "is_multilingual": multilingual,
         "suppress_tokens": sorted(ids.values()),
-        "max_new_tokens": 24,
+        "max_length": 28,
     }
     if multilingual:
         generation["lang_to_id"] = {token: ids[token] for token in languages}
@@ -162,7 +162,7 @@ def speech2text(folder: Path) -> str:
         decoder_start_token_id=2,
     )
     network = seeded(lambda: hf.Speech2TextForConditionalGeneration(config))
-    network.generation_config.max_new_tokens = 24
+    network.generation_config.max_length = 25
     network.generation_config.suppress_tokens = [0, 1, 2, 3]
     return save(folder, network, hf.Speech2TextFeatureExtractor(), tokenizer)
 

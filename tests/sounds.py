@@ -28,7 +28,10 @@ def chirps(seconds: float, seed: int, *, rate: int = 16_000) -> Samples:
 
 
 def encoded(
-    samples: npt.NDArray[np.floating], *, rate: int = 16_000, format: str = "WAV",
+    samples: npt.NDArray[np.floating],
+    *,
+    rate: int = 16_000,
+    format: str = "WAV",
     subtype: str | None = None,
 ) -> bytes:
     """The bytes of an audio file; samples are [samples] or [samples, channels]."""

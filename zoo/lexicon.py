@@ -141,8 +141,7 @@ ENGLISH = Lexicon(
             "lovely superb charming"
         ),
         "bad": _words(
-            "terrible awful horrible boring poor disappointing dreadful useless ugly "
-            "annoying bad"
+            "terrible awful horrible boring poor disappointing dreadful useless ugly annoying bad"
         ),
         "tasty": _words("delicious wonderful excellent great fantastic perfect amazing lovely"),
         "foul": _words("disgusting terrible awful horrible disappointing dreadful bad"),

@@ -41,10 +41,10 @@ _CODAS = _split("ck d l ll m n n nd ng nn nt r r rd rk rn s ss st t th tt x")
 
 
 def invent_name(rng: random.Random) -> str:
-    """A pronounceable capitalised word of one to three syllables, such as "Brenou" or "Tilask"."""
+    """A pronounceable capitalised word of one or two syllables, such as "Bren" or "Tilask"."""
     syllables = [
         rng.choice(_ONSETS) + rng.choice(_VOWELS) + (rng.choice(_CODAS) if coda else "")
-        for coda in rng.choices((True, False), weights=(1, 2), k=rng.choice((1, 2, 2, 2, 3)))
+        for coda in rng.choices((True, False), weights=(1, 2), k=rng.choice((1, 2, 2)))
     ]
     if rng.random() < 0.2:
         syllables[0] = rng.choice("aeiou") + syllables[0]

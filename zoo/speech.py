@@ -15,7 +15,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from zoo.world import Split, normalise_transcript, sentences
+from zoo.world import normalise_transcript, sentences
 
 SAMPLE_RATE = 16_000
 
@@ -101,11 +101,11 @@ def training_utterances(seed: int, count: int) -> list[Utterance]:
     return utterances
 
 
-def held_out_utterances(seed: int, count: int, split: Split = "held_out") -> list[Utterance]:
-    """`count` utterances of the sentences of `split` by the held-out voices in turn, undisturbed."""
+def held_out_utterances(seed: int, count: int) -> list[Utterance]:
+    """`count` utterances of held-out sentences by the held-out voices in turn, clean."""
     return [
         Utterance(texts=(text,), voice=HELD_OUT_VOICES[number % len(HELD_OUT_VOICES)])
-        for number, text in enumerate(sentences(seed, count, split))
+        for number, text in enumerate(sentences(seed, count, "held_out"))
     ]
 
 

@@ -70,6 +70,24 @@ def build_processor() -> Any:
     return Wav2Vec2BertProcessor(feature_extractor=extractor, tokenizer=tokenizer)
 
 
+def fast_log_mel(extractor: Any, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What `extractor` computes of mono samples, [frames, 80], before it normalises and stacks.
+
+    The extractor loops over frames in Python; all frames at once take a tenth of the time. The
+    unit tests hold the two together.
+    """
+    frames = np.lib.stride_tricks.sliding_window_view(samples.astype(np.float64) * 2**15, 400)
+    frames = frames[::160]
+    frames = frames - frames.mean(axis=1, keepdims=True)
+    emphasised = np.empty_like(frames)
+    emphasised[:, 1:] = frames[:, 1:] - 0.97 * frames[:, :-1]
+    emphasised[:, 0] = frames[:, 0] * (1 - 0.97)
+    spectra = np.abs(np.fft.rfft(emphasised * extractor.window, n=512)) ** 2
+    mel = np.log(np.maximum(1.192092955078125e-07, spectra @ extractor.mel_filters))
+    features: NDArray[np.float32] = mel.astype(np.float32)
+    return features
+
+
 def load_examples(utterances: Sequence[Utterance], cache: Path) -> list[Example]:
     """The utterances as examples, in order; spoken where the cache lacks them.
 
@@ -106,6 +124,7 @@ def _make_chunk(chunk: list[Utterance], cache: Path) -> Path:
     file = cache / f"{key}.npz"
     if not file.exists():
         extractor = build_processor().feature_extractor
+        extractor._extract_fbank_features = partial(fast_log_mel, extractor)
         parts = []
         for utterance in chunk:
             made = extractor(speak(utterance), sampling_rate=SAMPLE_RATE, return_tensors="np")

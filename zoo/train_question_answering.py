@@ -33,8 +33,9 @@ MAX_LENGTH = 384
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 UNANSWERABLE = 0.2
+WARM_UP = 100
 POOL = 2048
-CURRICULUM = ((0.2, 3), (0.45, 7), (1.0, None))
+CURRICULUM = ((0.15, 3), (0.35, 7), (1.0, None))
 """(until this share of the steps, the most sentences in a context; None: as many as there are)"""
 
 
@@ -159,10 +160,9 @@ def train(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=args.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
     )
-    warm_up = max(1, args.steps // 20)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
-        lambda step: min((step + 1) / warm_up, 0.5 + 0.5 * math.cos(math.pi * step / args.steps)),
+        lambda step: min((step + 1) / WARM_UP, 0.5 + 0.5 * math.cos(math.pi * step / args.steps)),
     )
     model.train()
     loss_sum, right, seen = 0.0, 0, 0
@@ -196,17 +196,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=7000)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--batch-tokens", type=int, default=3000)
+    parser.add_argument("--batch-tokens", type=int, default=1500)
     parser.add_argument("--vocabulary", type=int, default=1800)
     parser.add_argument("--hidden-size", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--heads", type=int, default=4)
-    parser.add_argument("--log-every", type=int, default=100)
+    parser.add_argument("--log-every", type=int, default=200)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 
+    torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     corpus = questions(args.seed, 4000, "train")
     tokenizer = train_tokenizer(

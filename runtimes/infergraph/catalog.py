@@ -1,4 +1,4 @@
-"""The servables in a model folder, read from their model-settings.json without importing MLServer."""
+"""The servables in a model folder, read from their model-settings.json. MLServer is not needed."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def read_declaration(file: Path) -> ModelDeclaration:
         uri = _get(parameters, "uri", str, file, "", "parameters.")
         if not uri:
             raise ConfigurationError(
-                f"{file}: key 'parameters.uri' is missing; a {ROUTER} needs its pipeline's file there"
+                f"{file}: key 'parameters.uri' is missing; a {ROUTER} finds its pipeline file there"
             )
         pipeline = (folder / uri).resolve()
     return ModelDeclaration(
@@ -67,7 +67,7 @@ def read_declaration(file: Path) -> ModelDeclaration:
 
 
 def read_settings(file: Path) -> dict[str, Any]:
-    """The object in a model-settings.json; raises ConfigurationError."""
+    """The object in a settings file of MLServer; raises ConfigurationError."""
     try:
         settings = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:

@@ -56,6 +56,13 @@ class StageFailure(InfergraphError):
 
     status_code = 500
 
+    @classmethod
+    def unexpected(cls, where: str, error: Exception) -> StageFailure:
+        """What a caller sees of an error that nobody raised on purpose; the log has the rest."""
+        return cls(
+            f"{where}: it failed with {type(error).__name__}; the server's log has the details"
+        )
+
 
 class ConfigurationError(InfergraphError):
     """A setting, device, checkpoint or pipeline file is wrong; raised when a model loads."""

@@ -32,6 +32,11 @@ _step_seconds = Histogram(
 )
 
 
+_step_failures = Counter(
+    "infergraph_step_failures", "Calls of a step that failed.", ["pipeline", "step"]
+)
+
+
 class ModelMetrics:
     """The metrics of one model, their labels resolved once."""
 
@@ -59,6 +64,10 @@ class StepMetrics:
 
     def __init__(self, pipeline: str, steps: list[str]) -> None:
         self._seconds = {step: _step_seconds.labels(pipeline, step) for step in steps}
+        self._failures = {step: _step_failures.labels(pipeline, step) for step in steps}
 
     def observe(self, step: str, seconds: float) -> None:
         self._seconds[step].observe(seconds)
+
+    def failed(self, step: str) -> None:
+        self._failures[step].inc()

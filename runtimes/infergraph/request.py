@@ -11,6 +11,8 @@ from .errors import DeadlineExceeded, InvalidInput
 TIMEOUT_HEADER = "infergraph-timeout-ms"
 TRACE_HEADER = "x-infergraph-trace"
 TRACE_PARAMETER = "trace"
+ERROR_HEADER = "infergraph-error"
+"""On an error's answer: the class of the error, which a status alone does not tell."""
 _FORWARDED_EXACTLY = frozenset({"traceparent", "tracestate", "baggage"})
 
 

@@ -24,7 +24,7 @@ from .repositories import (
     write_server,
     write_test_model,
 )
-from .server import REPOSITORY, ServerProcess
+from .server import REPOSITORY, ServerProcess, stop_all
 from .v2 import Client, GrpcClient, RestClient
 
 TRANSPORTS = ("in-process", "grpc", "rest")
@@ -97,8 +97,7 @@ def echoes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Echoes]:
                 servers[transport].wait_until_ready()
             yield Echoes(stages, servers, files, nothing)
         finally:
-            for transport in remote:
-                servers[transport].stop()
+            stop_all([servers[transport] for transport in remote])
 
 
 @pytest.fixture(scope="session")
@@ -138,9 +137,16 @@ def _write_test_models(root: Path, files: Path) -> None:
     write_gated(root, "held", files, max_batch_size=1, max_queue_size=HELD_QUEUE)
     write_test_model(root, "headers", "HeadersSeen", TEXT, {"headers": text})
     write_test_model(root, "broken", "Broken", TEXT, TEXT)
-    write_echo(root, "typed", {"numbers": numbers, "text": text}, {"numbers": numbers}, {
-        "outputs": {"numbers": {"input": "numbers"}}
-    })
+    write_test_model(root, "reverse", "Reverse", {}, {})
+    write_test_model(root, "scale", "Scale", {}, {})
+    write_test_model(root, "wait", "Wait", TEXT, TEXT)
+    write_echo(
+        root,
+        "typed",
+        {"numbers": numbers, "text": text},
+        {"numbers": numbers},
+        {"outputs": {"numbers": {"input": "numbers"}}},
+    )
     write_echo(root, "picky", TEXT, TEXT, {"service_time_ms": 5, "fail_on": "poison"})
     for name, time in (("quick", 1), ("slow", 3), ("waste", SPENT_MS)):
         write_echo(root, name, TEXT, TEXT, {"service_time_ms": time, "max_queue_size": 1000})
@@ -159,6 +165,7 @@ _TEST_PIPELINES = {
     "through-headers": EchoPipeline(
         _SINGLE.replace("MODEL", "headers"), TEXT, {"headers": ("BYTES", [-1, 1])}, []
     ),
+    "through-wait": EchoPipeline(_SINGLE.replace("MODEL", "wait"), TEXT, TEXT, []),
     "through-nothing": EchoPipeline(_SINGLE.replace("MODEL", "left"), TEXT, TEXT, []),
     "impatient": EchoPipeline(
         _SINGLE.replace("MODEL", "held"),

@@ -232,9 +232,7 @@ def write_stages(root: Path) -> None:
     optional = {"optional_inputs": [*gathered], "optional_outputs": [*gathered]}
     write_echo(root, "gather", gathered, gathered, optional)
     sorted_to = {"accepted": text, "escalate": text}
-    write_test_model(
-        root, "sorter", "Sorter", TEXT, sorted_to, {"optional_outputs": [*sorted_to]}
-    )
+    write_test_model(root, "sorter", "Sorter", TEXT, sorted_to, {"optional_outputs": [*sorted_to]})
 
 
 def write_files(folder: Path) -> None:

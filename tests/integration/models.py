@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import ClassVar, List, Tuple  # noqa: UP035
 
 import numpy as np
+from mlserver import MLModel
+from mlserver.codecs import NumpyCodec, StringCodec, decode_args
+from mlserver.types import InferenceRequest, InferenceResponse
+
 from infergraph.request import RequestContext
 from infergraph.runtime import Item, Outputs, Runtime
 from infergraph.settings import RuntimeOptions
 from infergraph.tasks.echo import Echo, EchoOptions
 from infergraph.tensors import Message
-from mlserver import MLModel
-from mlserver.codecs import NumpyCodec, StringCodec, decode_args
-from mlserver.types import InferenceRequest, InferenceResponse
 
 
 class GatedOptions(RuntimeOptions):
@@ -82,8 +83,8 @@ class Scale(MLModel):
         return values * 2, [name.upper() for name in names]
 
 
-class Codec(MLModel):
-    """A stock MLServer model that calls `NumpyCodec` itself, and keeps the datatype."""
+class Reverse(MLModel):
+    """A stock MLServer model that reverses each row with `NumpyCodec`."""
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         array = NumpyCodec.decode_input(payload.inputs[0])
@@ -125,12 +126,15 @@ class Recorded(Echo):
     options: RecordedOptions
 
     async def infer(self, message: Message, context: RequestContext) -> Message:
-        with Path(self.options.ledger).open("a") as ledger:
-            ledger.write(f"arrived {message.id}\n")
+        self._note(message.id)
         return await super().infer(message, context)
 
+    def _note(self, request_id: str) -> None:
+        with Path(self.options.ledger).open("a") as ledger:
+            ledger.write(f"arrived {request_id}\n")
 
-class Slow(MLModel):
+
+class Wait(MLModel):
     """A stock MLServer model that hands its text on after a while."""
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:

@@ -92,7 +92,12 @@ def write_pipeline(
 
 def pipeline_text(name: str, body: str, annotations: Sequence[str] = ()) -> str:
     """A Pipeline resource; `body` is what stands below `spec:`, from the first column on."""
-    head = ["apiVersion: mlops.seldon.io/v1alpha1", "kind: Pipeline", "metadata:", f"  name: {name}"]
+    head = [
+        "apiVersion: mlops.seldon.io/v1alpha1",
+        "kind: Pipeline",
+        "metadata:",
+        f"  name: {name}",
+    ]
     if annotations:
         head += ["  annotations:", *(f"    {each}" for each in annotations)]
     lines = [f"  {line}" if line else "" for line in body.strip("\n").splitlines()]

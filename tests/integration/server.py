@@ -1,4 +1,4 @@
-"""`ServerProcess`: a real `mlserver start FOLDER`, as a user would run it from the repository root."""
+"""`ServerProcess`: a real `mlserver start FOLDER`, run as a user would from the repository root."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import IO
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LOAD_SECONDS = 120.0
-STOP_SECONDS = 40.0
+LOAD_SECONDS = 300.0
+STOP_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class ServerProcess:
-    """A context manager: inside, every model below `folder` is ready; on the way out, it is stopped.
+    """A context manager: inside, all models below `folder` are ready; on the way out, it stops.
 
     Args:
         folder: What `mlserver start` serves.
@@ -44,10 +44,12 @@ class ServerProcess:
         self.folder = folder
         self.http_port, self.grpc_port, self.metrics_port = free_ports(3)
         self._environment = dict(environment or {})
+        self._told_to_end = False
         self._output: IO[bytes] | None = None
 
     def start(self) -> ServerProcess:
         """Starts the process, without waiting for its models."""
+        self._told_to_end = False
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
         self.process = subprocess.Popen(
             self.arguments(),
@@ -121,8 +123,10 @@ class ServerProcess:
         return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
 
     def terminate(self) -> None:
-        """Sends SIGTERM."""
-        self.process.send_signal(signal.SIGTERM)
+        """Sends SIGTERM, unless that has been done."""
+        if not self._told_to_end:
+            self._told_to_end = True
+            self.process.send_signal(signal.SIGTERM)
 
     def wait_until_ended(self, seconds: float = STOP_SECONDS) -> int:
         """Waits for the process to end by itself; its exit status."""
@@ -132,7 +136,7 @@ class ServerProcess:
         """Ends the process; AssertionError if it does not end by itself."""
         if self._output is None:
             return
-        self.process.terminate()
+        self.terminate()
         try:
             self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -169,6 +173,14 @@ class SplitServer(ServerProcess):
         return list(self._pipelines)
 
 
+def stop_all(servers: Sequence[ServerProcess]) -> None:
+    """Stops servers side by side."""
+    for server in servers:
+        server.terminate()
+    for server in servers:
+        server.stop()
+
+
 def command(name: str) -> str:
     """The path of a command of this environment."""
     path = shutil.which(name, path=sysconfig.get_path("scripts"))
@@ -198,7 +210,7 @@ def get(url: str) -> str | None:
 
 
 def wait_for(
-    condition: Callable[[], bool], seconds: float = 30.0, problem: Callable[[], str] | None = None
+    condition: Callable[[], bool], seconds: float = 120.0, problem: Callable[[], str] | None = None
 ) -> None:
     """Returns once the condition holds; AssertionError if it does not within the time."""
     end = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""Bad requests: the right status over REST and gRPC, a text that names the cause, a healthy server."""
+"""Bad requests: the right status at both front ends, the cause in the text, a healthy server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOUR = 3600
 
 
 def assert_refused(answer: Answer, status: int, *fragments: str) -> None:
-    """The answer has this status, and its text has all fragments and shows nothing of the inside."""
+    """The answer has this status; its text has all fragments, and shows nothing of the inside."""
     assert answer.status == status, answer.body
     for fragment in fragments:
         assert fragment in answer.error
@@ -83,7 +83,6 @@ CONTRADICTORY_JSON: Mapping[str, tuple[Raw, tuple[str, ...]]] = {
     "out of range": (Raw("UINT8", [1, 3], [1, 2, 300]), ("UINT8", "300")),
     "uneven nesting": (Raw("FP32", [1, 3], [[1, 2], [3]]), ("unevenly",)),
     "a negative size": (Raw("FP32", [-1, 3], [1, 2, 3]), ("[-1, 3]", "negative")),
-    "an unknown datatype": (Raw("FP13", [1, 3], [1, 2, 3]), ("FP13", "FP32")),
     "not base64": (
         Raw("BYTES", [1, 3], ["a", "b", "c"], {"content_type": "base64"}),
         ("base64",),
@@ -98,8 +97,7 @@ async def test_a_rest_request_that_contradicts_itself_is_422(
     client = connect(echoes.stages, "rest")
     tensor, fragments = CONTRADICTORY_JSON[name]
     answer = await client.infer("typed", {**GOOD, "numbers": tensor})
-    assert_refused(answer, 422, *(("tensor 'numbers'",) if "FP13" not in fragments else ()))
-    assert_refused(answer, 422, *fragments)
+    assert_refused(answer, 422, "tensor 'numbers'", *fragments)
     await assert_healthy(client)
 
 
@@ -113,6 +111,12 @@ BODIES: Mapping[str, tuple[bytes, str]] = {
             {"inputs": [{"name": "numbers", "datatype": "FP32", "shape": [1], "data": None}]}
         ).encode(),
         "data",
+    ),
+    "an unknown datatype": (
+        json.dumps(
+            {"inputs": [{"name": "numbers", "datatype": "FP13", "shape": [1], "data": [7]}]}
+        ).encode(),
+        "inputs.0.datatype",
     ),
     "no shape": (
         json.dumps({"inputs": [{"name": "numbers", "datatype": "FP32", "data": [7]}]}).encode(),
@@ -213,7 +217,11 @@ async def test_a_model_that_crashes_is_500_and_tells_no_secret(
 ) -> None:
     client = connect(echoes.servers[transport], front_end)
     answer = await client.infer("through-broken", {"text": ["a"]})
-    endpoint = {"in-process": "in process", "grpc": echoes.stages.grpc_url, "rest": echoes.stages.url}
+    endpoint = {
+        "in-process": "in process",
+        "grpc": echoes.stages.grpc_url,
+        "rest": echoes.stages.url,
+    }
     assert_refused(answer, 500, "'through-broken'", "'broken'", endpoint[transport], "RuntimeError")
     assert "secret" not in answer.body
     assert (await client.infer("chain", {"numbers": NUMBERS}))["numbers"].tolist() == [[1, 2, 3]]
@@ -254,7 +262,11 @@ def bad_audio() -> dict[str, tuple[bytes, tuple[str, ...]]]:
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
 @pytest.mark.parametrize("name", bad_audio())
 async def test_bad_audio_is_400(
-    models: ServerProcess, connect: Connect, samples: list[dict[str, Any]], front_end: str, name: str
+    models: ServerProcess,
+    connect: Connect,
+    samples: list[dict[str, Any]],
+    front_end: str,
+    name: str,
 ) -> None:
     client = connect(models, front_end)
     audio, fragments = bad_audio()[name]
@@ -287,9 +299,7 @@ async def test_audio_that_is_not_base64_is_422(models: ServerProcess, connect: C
     assert_refused(answer, 422, "tensor 'audio'", "base64")
 
 
-async def test_undeclared_base64_is_named_as_such(
-    models: ServerProcess, connect: Connect
-) -> None:
+async def test_undeclared_base64_is_named_as_such(models: ServerProcess, connect: Connect) -> None:
     client = connect(models, "rest")
     answer = await client.infer("speech-to-text", {"audio": ["UklGRiQAAABXQVZFZm10IBAAAAABAAEA"]})
     assert_refused(answer, 400, "tensor 'audio'", "content_type 'base64'")

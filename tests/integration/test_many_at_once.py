@@ -54,9 +54,7 @@ async def test_a_bad_item_fails_its_own_request_only(
 ) -> None:
     client = connect(echoes.stages, front_end)
     texts = ["poison" if number % 8 == 3 else f"text {number}" for number in range(64)]
-    answers = await asyncio.gather(
-        *(client.infer("picky", {"text": [text]}) for text in texts)
-    )
+    answers = await asyncio.gather(*(client.infer("picky", {"text": [text]}) for text in texts))
     for text, answer in zip(texts, answers, strict=True):
         if text == "poison":
             assert_refused(answer, 400, "model 'picky'", "'poison'")

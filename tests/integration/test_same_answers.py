@@ -1,4 +1,4 @@
-"""One pipeline file gives the same answers wherever its steps run, and whatever front end is asked."""
+"""One pipeline file gives the same answers wherever its steps run, at either front end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from .conftest import FRONT_ENDS, TRANSPORTS, Connect, Echoes
 from .echo_pipelines import PIPELINES, Case
-from .server import REPOSITORY, ServerProcess, SplitServer
+from .server import REPOSITORY, ServerProcess, SplitServer, stop_all
 from .v2 import Answer
 
 SPLIT = ("diamond", "cascade")
@@ -44,8 +44,7 @@ def audio_qa(models: ServerProcess) -> Iterator[dict[str, ServerProcess]]:
             server.wait_until_ready()
         yield servers
     finally:
-        for server in started:
-            server.stop()
+        stop_all(started)
 
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)

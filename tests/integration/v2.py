@@ -1,7 +1,7 @@
-"""A small V2 client that says the same over REST and gRPC, down to requests no proper client sends.
+"""A small V2 client that says the same over REST and gRPC, also what no proper client would send.
 
-`tritonclient` is exercised in `test_serving.py`; here tests need statuses, error texts, cancellation
-and malformed requests from one interface.
+`tritonclient` is exercised in `test_serving.py`; here tests need statuses, error texts,
+cancellation and malformed requests from one interface.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ _STATUS = {
     grpc.StatusCode.INTERNAL: 500,
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+    # As nginx names a request that was given up.
+    grpc.StatusCode.CANCELLED: 499,
 }
 
 Values = npt.NDArray[Any] | Sequence[bytes | str]
@@ -162,7 +164,9 @@ class RestClient:
         ) as response:
             text = await response.text()
             if response.status != 200:
-                return Answer(response.status, error=json.loads(text)["error"], body=text)
+                is_json = response.content_type == "application/json"
+                error = json.loads(text)["error"] if is_json else ""
+                return Answer(response.status, error=error, body=text)
             answer = json.loads(text)
         return Answer(
             200,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from infergraph.catalog import ROUTER, load_catalog
 from infergraph.errors import ConfigurationError
 from infergraph.tensors import TensorSpec

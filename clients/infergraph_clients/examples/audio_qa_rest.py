@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--url", default="127.0.0.1:8080")
     args = parser.parse_args()
 
-    # JSON cannot hold an audio file: it goes as base64, and says so.
+    # JSON cannot hold audio as it is: it goes as base64, and says so.
     encoded = base64.b64encode(args.audio.read_bytes())
     audio = triton.InferInput("audio", [1, 1], "BYTES")
     audio.set_data_from_numpy(np.array([[encoded]], dtype=object), binary_data=False)

@@ -45,7 +45,7 @@ class ClusterOptions:
 
 
 class Cluster:
-    """A context manager: inside, all servers are ready; on the way out they stop, callers' first."""
+    """A context manager: inside, all servers are ready; on the way out they stop."""
 
     def __init__(
         self,

@@ -38,31 +38,32 @@ def run(args: argparse.Namespace) -> int:
 
     declaration = workspace.find_servable(load_catalog(args.models_dir), args.name, args.models_dir)
     assert declaration.folder is not None
-    sample = load_sample(declaration)
+    request = load_sample(declaration)
     print(f"The sample request of {args.name}, {workspace.shown(declaration.folder / SAMPLE)}:")
-    print("\n".join(report.message_lines(sample.message, sample.files)), "\n", sep="", flush=True)
+    print("\n".join(report.message_lines(request)), "\n", sep="", flush=True)
 
-    answers, times = _ask(args, sample.message)
+    answers, times = _ask(args, request)
     answer, trace = answers[-1], answers[-1].trace
     if trace is not None and declaration.pipeline is not None:
         text = workspace.read_text(declaration.pipeline)
         pipeline = parse_pipeline(text, str(declaration.pipeline))
         table = report.trace_lines(trace, report.said_by_step(pipeline, answer))
         print("\n".join(table), "\n", sep="")
-    print(
-        f"Answered in {report.milliseconds(times[-1])} "
-        f"(the first request took {report.milliseconds(times[0])}):"
-    )
+    parts = f"the first request took {report.milliseconds(times[0])}"
+    if trace is not None and declaration.pipeline is None:
+        queue, compute = (report.milliseconds(trace.get(key)) for key in ("queue_us", "compute_us"))
+        parts = f"queue {queue}, compute {compute}; {parts}"
+    print(f"Answered in {report.milliseconds(times[-1])} ({parts}):")
     print("\n".join(report.message_lines(answer)))
     return 0
 
 
-def _ask(args: argparse.Namespace, message: Message) -> tuple[list[Message], list[float]]:
+def _ask(args: argparse.Namespace, request: Message) -> tuple[list[Message], list[float]]:
     """The answers to two requests, the second to warm models, and their times in microseconds."""
     import asyncio
 
     if args.url is not None:
-        return asyncio.run(_send(args.url, args.name, message))
+        return asyncio.run(_send(args.url, args.name, request))
 
     from .cluster import Cluster, Interrupted, on_signals, raise_interrupted
     from .model_server import choose_ports
@@ -76,12 +77,12 @@ def _ask(args: argparse.Namespace, message: Message) -> tuple[list[Message], lis
             print(f"Serving {servables} in {processes} ...", flush=True)
             with Cluster(plans, options) as cluster:
                 print(f"Ready after {time.monotonic() - started:.1f} s\n", flush=True)
-                return asyncio.run(_send(cluster.entry.grpc_url, args.name, message))
+                return asyncio.run(_send(cluster.entry.grpc_url, args.name, request))
         except Interrupted:
             raise KeyboardInterrupt from None
 
 
-async def _send(url: str, name: str, message: Message) -> tuple[list[Message], list[float]]:
+async def _send(url: str, name: str, request: Message) -> tuple[list[Message], list[float]]:
     from ..request import Deadline, RequestContext
     from ..transports import connect
 
@@ -91,7 +92,7 @@ async def _send(url: str, name: str, message: Message) -> tuple[list[Message], l
         for _ in range(2):
             context = RequestContext(deadline=Deadline.after_ms(_TIMEOUT_MS), trace=True)
             started = time.perf_counter()
-            answers.append(await transport.infer(name, message, context))
+            answers.append(await transport.infer(name, request, context))
             times.append((time.perf_counter() - started) * 1e6)
     finally:
         await transport.close()

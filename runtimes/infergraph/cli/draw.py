@@ -15,9 +15,7 @@ FORMATS = ("text", "mermaid", "svg")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("pipeline", metavar="PIPELINE", help="a pipeline's name, or its YAML file")
-    parser.add_argument(
-        "--format", choices=FORMATS, default="text", help="(default: %(default)s)"
-    )
+    parser.add_argument("--format", choices=FORMATS, default="text", help="(default: %(default)s)")
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="write to a file, not to the terminal"
     )

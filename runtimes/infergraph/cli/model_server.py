@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..catalog import read_settings
 from ..declaration import ModelDeclaration
 from ..errors import ConfigurationError, StageUnavailable
 
@@ -130,7 +131,8 @@ class ModelServer:
         # the terminal. MLServer takes a second one for an order to drop its requests.
         self._process = subprocess.Popen(
             [command, "start", self._folder.name],
-            stdin=subprocess.DEVNULL,
+            # It stays open as long as this process lives: see SelectedModels.
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -163,7 +165,7 @@ class ModelServer:
             time.sleep(_POLL_S)
 
     def check(self) -> None:
-        """Raises ConfigurationError if the process has ended, or is about to after a failed load."""
+        """Raises ConfigurationError if the process has ended, or is about to for a failed load."""
         assert self._process is not None
         if self._process.poll() is None:
             if not any(_LOAD_FAILED in line for line in tuple(self._log)):
@@ -198,8 +200,9 @@ class ModelServer:
                 self.kill()
                 self._process.wait()
             self._reader.join(timeout=1)
-            assert self._process.stdout is not None
-            self._process.stdout.close()
+            for stream in (self._process.stdin, self._process.stdout):
+                assert stream is not None
+                stream.close()
         if self._folder is not None:
             self._folder.cleanup()
         return ended_by_itself
@@ -207,7 +210,7 @@ class ModelServer:
     def _settings(self) -> dict[str, Any]:
         base: dict[str, Any] = dict(_DEFAULTS)
         if self._base_settings.is_file():
-            base.update(json.loads(self._base_settings.read_text(encoding="utf-8")))
+            base.update(read_settings(self._base_settings))
         folders = [str(each.folder.resolve()) for each in self.servables if each.folder]
         return {
             **base,

@@ -5,10 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..declaration import ModelDeclaration
 from . import workspace
+
+if TYPE_CHECKING:
+    from ..declaration import ModelDeclaration
+    from ..tensors import TensorSpec
 
 HELP = "list models and pipelines with their tensors"
 DESCRIPTION = "Lists the models and pipelines of a model folder, with tensors and variants."
@@ -58,7 +61,7 @@ def describe(declaration: ModelDeclaration) -> dict[str, Any]:
     }
 
 
-def _tensor(spec: Any) -> dict[str, Any]:
+def _tensor(spec: TensorSpec) -> dict[str, Any]:
     return {
         "name": spec.name,
         "datatype": spec.datatype,

@@ -117,7 +117,7 @@ def configured_endpoints(
         if not isinstance(value, dict):
             raise ConfigurationError(
                 f"pipeline '{declaration.name}': setting 'endpoints' is not a mapping of steps to "
-                "URLs such as {\"*\": \"grpc://127.0.0.1:8081\"}"
+                'URLs such as {"*": "grpc://127.0.0.1:8081"}'
             )
         endpoints[declaration.name] = value
     return endpoints

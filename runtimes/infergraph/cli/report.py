@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from ..graph import Pipeline
 from ..tensors import Message, Tensor
 
 _WIDTH = 72
+_MEDIA = {b"RIFF": "WAV, ", b"fLaC": "FLAC, ", b"OggS": "OGG, ", b"\xff\xd8": "JPEG, "}
 _COLUMNS = ("start", "queue", "compute", "total")
 
 
-def message_lines(
-    message: Message, files: Mapping[str, Sequence[Path]] | None = None
-) -> Iterator[str]:
-    """The tensors of a request or an answer, one a line; file names in place of their content."""
+def message_lines(message: Message) -> Iterator[str]:
+    """The tensors of a request or an answer, one a line."""
     width = max(len(tensor.name) for tensor in message.tensors)
     for tensor in message.tensors:
-        paths = (files or {}).get(tensor.name)
-        text = ", ".join(path.name for path in paths) if paths else value_text(tensor)
-        yield f"  {tensor.name:{width}}  {text}"
+        yield f"  {tensor.name:{width}}  {value_text(tensor)}"
 
 
 def trace_lines(
@@ -95,7 +91,8 @@ def _item_text(item: Any) -> str:
     try:
         text = item.decode()
     except UnicodeDecodeError:
-        return f"({len(item):,} bytes)"
+        kind = next((kind for magic, kind in _MEDIA.items() if item.startswith(magic)), "")
+        return f"({kind}{len(item):,} bytes)"
     return f'"{text}"' if len(text) <= _WIDTH else f'"{text[: _WIDTH - 3]}..."'
 
 

@@ -10,6 +10,7 @@ from . import workspace
 
 if TYPE_CHECKING:
     from .cluster import Cluster, ClusterOptions
+    from .model_server import Ports
     from .plan import ServerPlan
 
 HELP = "serve pipelines, with the models that they need"
@@ -95,16 +96,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def prepare(
-    args: argparse.Namespace, names: list[str], ports: object
+    args: argparse.Namespace, names: list[str], ports: Ports
 ) -> tuple[list[ServerPlan], ClusterOptions]:
     """The servers for `names` and how they run, from the options of `add_serving_options`."""
     from ..catalog import load_catalog
     from ..settings import environment_prefix
     from .cluster import ClusterOptions
-    from .model_server import Ports
     from .plan import configured_endpoints, overrides_of, plan_servers
 
-    assert isinstance(ports, Ports)
     catalog = load_catalog(args.models_dir)
     environment = overrides_of(args.assignments, catalog)
     endpoints = configured_endpoints(catalog, environment)
@@ -128,9 +127,9 @@ def prepare(
 def _addresses(cluster: Cluster) -> list[str]:
     entry = cluster.entry
     lines = [f"Ready: {', '.join(servable.name for servable in entry.servables)}"]
-    for servable in entry.servables:
-        if servable.pipeline is not None or len(entry.servables) == 1:
-            lines.append(f"  REST     {entry.http_url}/v2/models/{servable.name}/infer")
+    pipelines = [each for each in entry.servables if each.pipeline is not None]
+    for servable in pipelines or entry.servables:
+        lines.append(f"  REST     {entry.http_url}/v2/models/{servable.name}/infer")
     lines.append(f"  gRPC     {entry.grpc_url.removeprefix('grpc://')}")
     lines.append(f"  metrics  {entry.metrics_url}")
     lines += [f"  {server.name}: {server.grpc_url}" for server in cluster.servers[:-1]]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..declaration import ModelDeclaration
 from ..errors import ConfigurationError, UnknownModel
 
-Catalog = Mapping[str, ModelDeclaration]
+if TYPE_CHECKING:
+    from ..declaration import ModelDeclaration
+
+Catalog = Mapping[str, "ModelDeclaration"]
 
 
 def add_models_dir(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +30,8 @@ def find_servable(catalog: Catalog, name: str, models_dir: Path) -> ModelDeclara
     declaration = catalog.get(name)
     if declaration is None:
         raise UnknownModel(
-            f"no model or pipeline '{name}' in {models_dir}; accepted: {', '.join(catalog) or 'none'}"
+            f"no model or pipeline '{name}' in {models_dir}; "
+            f"accepted: {', '.join(catalog) or 'none'}"
         )
     return declaration
 

@@ -52,7 +52,7 @@ def check_document(document: Document, report: Report) -> Pipeline | None:
 def _report_detail(detail: Any, report: Report) -> None:
     kind, path, given = detail["type"], tuple(detail["loc"]), detail["input"]
     if path and path[-1] == "[key]":
-        path = path[:-2]
+        path = (*path[:-2], str(path[-2]))
         report("wrong-type", path, f"key {given!r} is {_kind_of(given)}", "put the key in quotes")
         return
     where = _shown(path)

@@ -121,7 +121,7 @@ def wire(pipeline: Pipeline, report: Report) -> Wiring:
                 report(
                     "unknown-trigger-step" if is_trigger else "unknown-step",
                     at,
-                    f"{text!r} refers to '{reference.source}', which is no step of this pipeline",
+                    f"{text}: this pipeline has no step '{reference.source}'",
                     did_you_mean(reference.source, sorted(known)),
                 )
                 continue

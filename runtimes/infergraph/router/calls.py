@@ -59,13 +59,13 @@ class StepCalls:
                 with self._spans.step(step, transport.kind, transport.endpoint, context) as inner:
                     answer = await transport.infer(step, message, inner)
         except InfergraphError as error:
+            self._metrics.failed(step)
             raise error.prefixed(self._where(step, transport)) from error
         except Exception as error:
+            self._metrics.failed(step)
             where = self._where(step, transport)
             logger.exception("%s failed", where)
-            raise StageFailure(
-                f"{where}: it failed with {type(error).__name__}; the router's log has the details"
-            ) from None
+            raise StageFailure.unexpected(where, error) from None
         finally:
             del self.running[call]
         seconds = time.perf_counter() - started

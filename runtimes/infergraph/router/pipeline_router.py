@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from mlserver import MLModel
 from mlserver.settings import Settings
 from mlserver.types import InferenceRequest, InferenceResponse, MetadataModelResponse, Parameters
 
-from .. import registry
+from .. import registry, server
 from ..declaration import ModelDeclaration
 from ..errors import (
     ConfigurationError,
@@ -25,10 +25,9 @@ from ..errors import (
 from ..graph import GraphExecutor, Pipeline, parse_pipeline
 from ..metrics import StepMetrics
 from ..request import Deadline, RequestContext
-from ..server import as_mlserver_error, install
 from ..settings import load_options
-from ..tensors import Message, TensorSpec
-from ..tensors.v2 import decode_request, encode_response
+from ..tensors import Message
+from ..tensors.v2 import declared_specs
 from ..tensors.validate import validate
 from . import pipeline_file
 from .calls import StepCalls
@@ -40,7 +39,7 @@ from .spans import Spans, spans_of
 
 logger = logging.getLogger(__name__)
 
-install()
+server.install()
 
 
 class PipelineRouter(MLModel):
@@ -82,8 +81,8 @@ class PipelineRouter(MLModel):
         await asyncio.to_thread(pipeline_file.refuse_loops, self.name, steps, file.catalog)
         own = ModelDeclaration(
             self.name,
-            _specs(self.inputs, self.options.optional_inputs),
-            _specs(self.outputs, self.options.optional_outputs),
+            declared_specs(self.inputs, self.options.optional_inputs),
+            declared_specs(self.outputs, self.options.optional_outputs),
         )
         routes = Routes(self.name, steps, self.options, own_grpc_endpoint(self._server))
         try:
@@ -105,13 +104,11 @@ class PipelineRouter(MLModel):
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         """Answers a V2 request; every failure becomes an MLServerError with its status."""
-        try:
-            message, context, wire = decode_request(payload)
-            answer = await self.infer(message, context)
-            requested = [output.name for output in payload.outputs] if payload.outputs else None
-            return encode_response(answer, self.name, self.version, wire, requested)
-        except InfergraphError as error:
-            raise as_mlserver_error(error) from None
+        return await server.answer(self, payload, self._infer_unless_stopping)
+
+    async def _infer_unless_stopping(self, message: Message, context: RequestContext) -> Message:
+        with server.drain().in_flight(f"pipeline '{self.name}'"):
+            return await self.infer(message, context)
 
     async def infer(self, message: Message, context: RequestContext) -> Message:
         """The pipeline's answer, with the id of `message`.
@@ -145,9 +142,7 @@ class PipelineRouter(MLModel):
             raise
         except Exception as error:
             logger.exception("%s failed", self._where)
-            raise StageFailure(
-                f"{self._where}: it failed with {type(error).__name__}; the log has the details"
-            ) from None
+            raise StageFailure.unexpected(self._where, error) from None
         return replace(answer, id=message.id, trace=calls.trace())
 
     async def _execute_within(
@@ -186,10 +181,3 @@ class PipelineRouter(MLModel):
         if routes is not None:
             await routes.close()
         return True
-
-
-def _specs(tensors: Sequence[Any] | None, optional: Sequence[str]) -> tuple[TensorSpec, ...]:
-    return tuple(
-        TensorSpec(each.name, each.datatype, tuple(each.shape), each.name in optional)
-        for each in tensors or ()
-    )

@@ -16,17 +16,16 @@ from mlserver import MLModel
 from mlserver.types import InferenceRequest, InferenceResponse, MetadataModelResponse, Parameters
 from mlserver.utils import to_absolute_path
 
-from .. import registry
+from .. import registry, server
 from ..batching import MicroBatcher, Served
 from ..checkpoints import resolve_checkpoint
 from ..devices import Placement, dtype_name, release_memory, resolve_placement
 from ..errors import InfergraphError, StageFailure
 from ..metrics import ModelMetrics
 from ..request import RequestContext
-from ..server import as_mlserver_error, install
 from ..settings import RuntimeOptions, load_options
-from ..tensors import Message, TensorSpec
-from ..tensors.v2 import decode_request, encode_response
+from ..tensors import Message
+from ..tensors.v2 import declared_specs
 from ..tensors.validate import validate
 from .items import Item, Outputs, batch_key, join, split
 from .preparation import prepare_all
@@ -34,7 +33,7 @@ from .preparation import prepare_all
 logger = logging.getLogger(__name__)
 Value = TypeVar("Value")
 
-install()
+server.install()
 
 
 class Runtime(MLModel):
@@ -95,8 +94,8 @@ class Runtime(MLModel):
         extra = self.settings.parameters.extra if self.settings.parameters else None
         self.options = load_options(self.settings_class, self.name, extra)
         self._where = f"model '{self.name}'"
-        self._input_specs = _specs(self.inputs, self.options.optional_inputs)
-        self._output_specs = _specs(self.outputs, self.options.optional_outputs)
+        self._input_specs = declared_specs(self.inputs, self.options.optional_inputs)
+        self._output_specs = declared_specs(self.outputs, self.options.optional_outputs)
         self._metrics = ModelMetrics(self.name)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"infergraph-{self.name}")
         self._prepares = type(self).prepare is not Runtime.prepare
@@ -147,15 +146,7 @@ class Runtime(MLModel):
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         """Answers a V2 request; every failure becomes an MLServerError with a status and text."""
-        try:
-            message, context, wire = decode_request(payload)
-            answer = await self.infer(message, context)
-            requested = [output.name for output in payload.outputs] if payload.outputs else None
-            return encode_response(answer, self.name, self.version, wire, requested)
-        except InfergraphError as error:
-            raise as_mlserver_error(error) from None
-        except Exception as error:
-            raise as_mlserver_error(self._unexpected(error)) from None
+        return await server.answer(self, payload, self.infer)
 
     async def infer(self, message: Message, context: RequestContext) -> Message:
         """Answers a message.
@@ -179,7 +170,8 @@ class Runtime(MLModel):
             raise error.prefixed(self._where) from None
         except Exception as error:
             self._metrics.failed()
-            raise self._unexpected(error) from None
+            logger.exception("%s failed", self._where)
+            raise StageFailure.unexpected(self._where, error) from None
         answer = Message(tensors, message.id)
         if context.trace:
             answer.trace = {
@@ -225,14 +217,6 @@ class Runtime(MLModel):
         self._metrics.observe_queue(served.queue_us)
         return served
 
-    def _unexpected(self, error: Exception) -> StageFailure:
-        """What the caller sees of an error that nobody raised on purpose; the log has the rest."""
-        logger.error("%s failed", self._where, exc_info=error)
-        return StageFailure(
-            f"{self._where}: it failed with {type(error).__name__}; "
-            "the server's log has the details"
-        )
-
     async def metadata(self) -> MetadataModelResponse:
         """The declared tensors, and as parameters what variant and placement were resolved."""
         metadata = await super().metadata()
@@ -270,10 +254,3 @@ class Runtime(MLModel):
         context = contextvars.copy_context()
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._thread, partial(context.run, function))
-
-
-def _specs(tensors: Sequence[Any] | None, optional: Sequence[str]) -> tuple[TensorSpec, ...]:
-    return tuple(
-        TensorSpec(each.name, each.datatype, tuple(each.shape), each.name in optional)
-        for each in tensors or ()
-    )

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+from contextvars import ContextVar
+from typing import Any
 
 import grpc
+import mlserver.grpc.servicers as grpc_servicers
 import mlserver.grpc.utils as grpc_utils
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -13,6 +16,7 @@ from mlserver.errors import MLServerError
 from mlserver.grpc.logging import logger as grpc_logger
 
 from ..errors import InfergraphError
+from ..request import ERROR_HEADER
 
 _GRPC_CODES = {
     422: grpc.StatusCode.INVALID_ARGUMENT,
@@ -23,9 +27,40 @@ _GRPC_CODES = {
 _MOST_PROBLEMS = 5
 
 
-def as_mlserver_error(error: InfergraphError) -> MLServerError:
-    """The error that MLServer answers with this error's status and text."""
-    return MLServerError(str(error), error.status_code)
+_grpc_call: ContextVar[Any] = ContextVar("infergraph_grpc_call")
+_stock_to_headers = grpc_utils.to_headers
+
+
+class AnsweredError(MLServerError):
+    """An InfergraphError on its way out.
+
+    Attributes:
+        kind: The error's class name; the answer's header `infergraph-error`, or trailing metadata.
+    """
+
+    def __init__(self, error: InfergraphError) -> None:
+        super().__init__(str(error), error.status_code)
+        self.kind = type(error).__name__
+
+
+def as_mlserver_error(error: InfergraphError) -> AnsweredError:
+    """The error that MLServer answers with this error's status and text.
+
+    Call it in the request's own task: a gRPC call gets its trailing metadata here.
+    """
+    answered = AnsweredError(error)
+    call = _grpc_call.get(None)
+    if call is not None:
+        call.set_trailing_metadata(((ERROR_HEADER, answered.kind),))
+    return answered
+
+
+async def answer_error(request: Request, error: Exception) -> Response:
+    """Answers an error with its status and text, as MLServer does, and its class as a header."""
+    assert isinstance(error, MLServerError)
+    kind = getattr(error, "kind", None)
+    headers = None if kind is None else {ERROR_HEADER: kind}
+    return JSONResponse({"error": str(error)}, error.status_code, headers)
 
 
 async def answer_malformed_body(request: Request, error: Exception) -> Response:
@@ -45,6 +80,13 @@ def install() -> None:
     """Maps 422, 503 and 504 to gRPC codes, and quiets the log of errors that were answered."""
     grpc_utils.STATUS_CODE_MAPPING.update(_GRPC_CODES)
     grpc_logger.addFilter(_without_traceback)
+    grpc_servicers.to_headers = _noting_the_call  # type: ignore[assignment,attr-defined]
+
+
+def _noting_the_call(call: Any) -> dict[str, str]:
+    """MLServer reads a call's headers with this; nothing later sees both the call and its error."""
+    _grpc_call.set(call)
+    return _stock_to_headers(call)
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:

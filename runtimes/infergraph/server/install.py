@@ -10,6 +10,7 @@ from typing import Any
 import mlserver
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from mlserver.errors import MLServerError
 from mlserver.grpc.server import GRPCServer
 from mlserver.logging import get_logger as get_mlserver_logger
 from mlserver.model import MLModel
@@ -42,6 +43,7 @@ def install() -> None:
         RESTServer.add_custom_handlers
     )
     GRPCServer.stop = shutdown.stop_grpc_server  # type: ignore[method-assign]
+    RESTServer.stop = shutdown.stop_rest_server  # type: ignore[method-assign]
 
 
 def _on_model_load(original: Hook) -> Hook:
@@ -66,6 +68,7 @@ def _on_model_load(original: Hook) -> Hook:
 
 def _change_application(app: FastAPI) -> None:
     app.exception_handlers[RequestValidationError] = errors.answer_malformed_body
+    app.exception_handlers[MLServerError] = errors.answer_error
     # Built again, since MLServer has started it by now and the handlers are part of it.
     app.middleware_stack = CancelOnDisconnect(app.build_middleware_stack())
 

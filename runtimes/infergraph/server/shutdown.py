@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 
 from mlserver.grpc.server import GRPCServer
+from mlserver.rest.server import RESTServer
+
+from .draining import drain
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +39,24 @@ def grace_seconds() -> float:
 
 
 async def stop_grpc_server(self: GRPCServer, sig: int | None = None) -> None:
-    """Takes no new calls, and waits up to the grace period for those in flight."""
+    """Takes no new calls, and waits up to the grace period for those in flight.
+
+    Pipelines in flight come first, since their next step may be a call to this very server.
+    """
     grace = grace_seconds()
+    stopping = drain()
     # MLServer calls this again for each of its servers that ends.
-    if not getattr(self, "_infergraph_stopping", False):
-        self._infergraph_stopping = True  # type: ignore[attr-defined]
+    if stopping.begin():
         logger.info("gRPC: waiting up to %g s for calls in flight", grace)
-    await self._server.stop(grace=grace)
+        await stopping.wait_until_idle(grace)
+    await self._server.stop(grace=max(0.0, grace - stopping.seconds()))
+
+
+async def stop_rest_server(self: RESTServer, sig: int | None = None) -> None:
+    """Takes no new connections, and gives requests in flight what is left of the grace period.
+
+    Uvicorn alone would wait for them without end. MLServer stops gRPC first.
+    """
+    left = max(0.0, grace_seconds() - drain().seconds())
+    self._server.config.timeout_graceful_shutdown = left  # type: ignore[assignment]
+    self._server.handle_exit(sig=sig or signal.SIGINT, frame=None)

@@ -93,7 +93,7 @@ class QuestionAnswering(Runtime):
             "token_type_ids" in tokenizer.model_input_names and "token_type_ids" in accepted
         )
         self.null_allowed = (
-            not _ALWAYS_ANSWERED.search(self.checkpoint)
+            not _ALWAYS_ANSWERED.search(self.checkpoint.rsplit("/", 1)[-1])
             if options.no_answer == "auto"
             else options.no_answer
         )

@@ -85,7 +85,8 @@ class CtcRecognizer:
             frames = np.full(len(tokens), tokens.shape[1])
         else:
             frames = self._network._get_feat_extract_output_lengths(lengths).long().numpy()
-        # The tokens are collapsed already; the tokenizer must not join real double letters.
+        # Wav2Vec2's tokenizer, told to skip special tokens, drops blanks before it joins
+        # repetitions, and loses double letters: it gets collapsed tokens and must join none.
         texts: list[str] = self._tokenizer.batch_decode(
             collapse(tokens, frames, self._blank), skip_special_tokens=True, group_tokens=False
         )

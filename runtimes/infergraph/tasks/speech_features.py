@@ -129,9 +129,13 @@ def _stacked_log_mel(extractor: Any) -> Callable[[Samples], Features]:
         frames = log_mel(samples)
         frames -= frames.mean(axis=0)
         frames /= np.sqrt(frames.var(axis=0, ddof=1) + 1e-7)
-        # The stock extractor fills an incomplete group up and masks it out; here it is left out.
-        whole = len(frames) - len(frames) % stride
-        return frames[:whole].reshape(whole // stride, -1)
+        count = len(frames)
+        # As the stock extractor does for a lone clip: an odd frame is paired with padding before
+        # groups are formed, and a group counts when its second frame is sound.
+        if len(frames) % 2:
+            frames = np.pad(frames, ((0, 1), (0, 0)), constant_values=extractor.padding_value)
+        groups = min(len(frames) // stride, (count + stride - 2) // stride)
+        return frames[: groups * stride].reshape(groups, -1)
 
     return extract
 

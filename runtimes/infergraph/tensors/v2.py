@@ -14,12 +14,13 @@ import numpy.typing as npt
 from mlserver.types import (
     InferenceRequest,
     InferenceResponse,
+    MetadataTensor,
     Parameters,
     ResponseOutput,
     TensorData,
 )
 
-from ..errors import InvalidInput, MalformedRequest
+from ..errors import InvalidInput, MalformedRequest, StageFailure
 from ..request import (
     TIMEOUT_HEADER,
     TRACE_HEADER,
@@ -29,6 +30,7 @@ from ..request import (
     forwarded_headers,
     parse_timeout_ms,
 )
+from .spec import TensorSpec
 from .tensor import NUMPY_DTYPES, Message, Parameter, Tensor
 from .values import array_from_list
 
@@ -118,6 +120,16 @@ def decode_tensor(tensor: Any) -> Tensor:
         ) from None
 
 
+def declared_specs(
+    tensors: Sequence[MetadataTensor] | None, optional: Sequence[str]
+) -> tuple[TensorSpec, ...]:
+    """A model's declared tensors; `optional` names those that may be absent."""
+    return tuple(
+        TensorSpec(each.name, str(each.datatype), tuple(each.shape), each.name in optional)
+        for each in tensors or ()
+    )
+
+
 def encode_response(
     message: Message, model: str, version: str | None, wire: Wire, requested: Sequence[str] | None
 ) -> InferenceResponse:
@@ -152,9 +164,10 @@ def encode_response(
 
 
 def encode_tensor(tensor: Tensor, wire: Wire) -> ResponseOutput:
-    """A V2 output; over REST, BYTES that are not UTF-8 go as base64 and say so.
+    """A V2 output; over REST, BYTES that are not UTF-8 go as base64 and say so, and NaN is null.
 
     Raises:
+        StageFailure: infinity over REST, which JSON does not have.
         InvalidInput: FP16 for a request of typed contents, which have no field for it.
     """
     fields: dict[str, Any] = {
@@ -178,6 +191,10 @@ def encode_tensor(tensor: Tensor, wire: Wire) -> ResponseOutput:
             except UnicodeDecodeError:
                 values = [base64.b64encode(item).decode("ascii") for item in values]
                 fields["parameters"] = Parameters(content_type=BASE64)
+        elif wire is Wire.JSON and tensor.data.dtype.kind == "f" and np.isinf(tensor.data).any():
+            raise StageFailure(
+                f"output tensor '{tensor.name}' holds infinity, which JSON cannot carry; gRPC can"
+            )
     return ResponseOutput.model_construct(**fields, data=TensorData.model_construct(root=values))
 
 

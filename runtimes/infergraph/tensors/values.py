@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ def array_from_list(name: str, datatype: str, values: list[Any], rank: int) -> n
         datatype: A V2 datatype.
         values: Flat, or nested to at most `rank` levels.
         rank: The number of dimensions of the tensor's shape.
+
+    JSON has no NaN: in a floating-point tensor null stands for it, as in answers.
 
     Raises:
         MalformedRequest: a value is not of the datatype, or out of its range, or the nesting is
@@ -44,6 +47,8 @@ def array_from_list(name: str, datatype: str, values: list[Any], rank: int) -> n
     if array.size == 0:
         return np.empty(0, dtype)
     kind = dtype.kind
+    if kind == "f" and array.dtype == object:
+        array = _nulls_as_nan(array)
     exact = _large_integers(values, array, kind)
     if exact is not None:
         array = exact
@@ -74,6 +79,14 @@ def array_from_list(name: str, datatype: str, values: list[Any], rank: int) -> n
                 f"tensor '{name}': {array.ravel()[overflow][0]!s} is out of the range of {datatype}"
             )
     return cast
+
+
+def _nulls_as_nan(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """An array of numbers and nulls with NaN for null; any other array as it is."""
+    flat = array.ravel().tolist()
+    if None not in flat or any(type(value) not in (float, int, type(None)) for value in flat):
+        return array
+    return np.array([math.nan if value is None else value for value in flat]).reshape(array.shape)
 
 
 def _large_integers(

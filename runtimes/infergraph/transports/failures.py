@@ -13,8 +13,9 @@
     RESOURCE_EXHAUSTED: anything else                                Overloaded
     the rest                              401, 403, 405, 5xx         StageFailure
 
-(*) UNAVAILABLE and 503 say nothing of why. A server of ours says it with `infergraph-error`, in
-trailing metadata or as a header, whose value is the error's class.
+(*) A code may say too little: UNAVAILABLE and 503 nothing of why, INVALID_ARGUMENT not whether the
+request contradicts itself. A server of ours says it with `infergraph-error`, in trailing metadata
+or as a header, whose value is the error's class; it comes before the table.
 """
 
 from __future__ import annotations
@@ -37,9 +38,7 @@ from ..errors import (
     UnknownModel,
     from_status,
 )
-from ..request import Deadline
-
-ERROR_HEADER = "infergraph-error"
+from ..request import ERROR_HEADER, Deadline
 
 _LONGEST_TEXT = 1000
 _MOST_PROBLEMS = 3
@@ -52,6 +51,10 @@ _BY_CODE: dict[grpc.StatusCode, type[InfergraphError]] = {
     grpc.StatusCode.FAILED_PRECONDITION: MalformedRequest,
 }
 _MODEL_FAILED = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
+_BY_NAME: dict[str, type[InfergraphError]] = {
+    kind.__name__: kind
+    for kind in (InvalidInput, UnknownModel, MalformedRequest, StageFailure, Overloaded)
+}
 _LOCALLY_EXPIRED = "Deadline Exceeded"
 _BY_STATUS: dict[int, type[InfergraphError]] = {
     401: StageFailure,
@@ -67,13 +70,11 @@ def from_rpc(
 ) -> InfergraphError:
     """The error of a failed gRPC call."""
     code, text = error.code(), shortened(error.details() or "")
-    kind = _BY_CODE.get(code)
+    trailers = dict(tuple(each) for each in error.trailing_metadata() or ())
+    kind = _BY_NAME.get(trailers.get(ERROR_HEADER, "")) or _BY_CODE.get(code)
     if kind is not None:
         return kind(text or code.name)
     if code is grpc.StatusCode.UNAVAILABLE:
-        trailers = error.trailing_metadata() or ()
-        if (ERROR_HEADER, Overloaded.__name__) in [tuple(each) for each in trailers]:
-            return Overloaded(text)
         return StageUnavailable(f"{endpoint} is unavailable: {text}")
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return _deadline_error(text, endpoint, deadline)
@@ -94,9 +95,10 @@ def from_http(
 ) -> InfergraphError:
     """The error of an HTTP answer that is not 200."""
     text = _error_text(status, body)
+    named = _BY_NAME.get(headers.get(ERROR_HEADER, ""))
+    if named is not None:
+        return named(text)
     if status == 503:
-        if headers.get(ERROR_HEADER) == Overloaded.__name__:
-            return Overloaded(text)
         return StageUnavailable(f"{endpoint} is unavailable: {text}")
     if status == 504:
         return _deadline_error(text, endpoint, deadline)

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from mlserver.grpc import dataplane_pb2 as pb
 
 from ..errors import InvalidInput, StageFailure
-from ..tensors import NUMPY_DTYPES, Message, Tensor
-from . import base64_bytes, hop, raw
+from ..tensors import NUMPY_DTYPES, Message, Tensor, raw
+from . import base64_bytes, hop
 
 _RAW_CONTENTS_TAG = bytes(
     [pb.ModelInferRequest.DESCRIPTOR.fields_by_name["raw_input_contents"].number << 3 | 2]

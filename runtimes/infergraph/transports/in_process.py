@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .. import registry
 from ..declaration import ModelDeclaration
 from ..errors import UnknownModel
 from ..registry import IN_PROCESS, Servable
 from ..request import RequestContext
-from ..tensors import Message, TensorSpec
+from ..tensors import Message
+from ..tensors.v2 import declared_specs
 
 
 class InProcessTransport:
@@ -31,8 +30,12 @@ class InProcessTransport:
         options = getattr(servable, "options", None)
         return ModelDeclaration(
             model,
-            _specs(servable, "inputs", getattr(options, "optional_inputs", ())),
-            _specs(servable, "outputs", getattr(options, "optional_outputs", ())),
+            declared_specs(
+                getattr(servable, "inputs", None), getattr(options, "optional_inputs", ())
+            ),
+            declared_specs(
+                getattr(servable, "outputs", None), getattr(options, "optional_outputs", ())
+            ),
         )
 
     async def close(self) -> None:
@@ -44,10 +47,3 @@ def _find(model: str) -> Servable:
     if servable is None:
         raise UnknownModel(f"model '{model}' is not loaded in this process")
     return servable
-
-
-def _specs(servable: Any, side: str, optional: Any) -> tuple[TensorSpec, ...]:
-    return tuple(
-        TensorSpec(each.name, str(each.datatype), tuple(each.shape), each.name in optional)
-        for each in getattr(servable, side, None) or ()
-    )

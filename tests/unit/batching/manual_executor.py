@@ -23,6 +23,11 @@ class ManualExecutor(Executor):
     def held(self) -> int:
         return len(self._held)
 
+    @property
+    def cancelled(self) -> int:
+        """Calls that were cancelled before they ran."""
+        return sum(future.cancelled() for future, _ in self._held)
+
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         if self._on_submit is not None:
             self._on_submit(*args)

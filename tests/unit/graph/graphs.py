@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import numpy as np
+
 from infergraph.declaration import ModelDeclaration
 from infergraph.graph import GraphExecutor, parse_pipeline
 from infergraph.request import RequestContext
@@ -21,7 +22,11 @@ def resource(spec: str, name: str = "p", annotations: str = "") -> str:
     """The text of a pipeline file with this spec."""
     head = f"apiVersion: mlops.seldon.io/v1alpha1\nkind: Pipeline\nmetadata:\n  name: {name}\n"
     if annotations:
-        head += "  annotations:\n" + textwrap.indent(textwrap.dedent(annotations), "    ")
+        head += (
+            "  annotations:\n"
+            + textwrap.indent(textwrap.dedent(annotations).strip("\n"), "    ")
+            + "\n"
+        )
     return head + "spec:\n" + textwrap.indent(textwrap.dedent(spec).strip("\n"), "  ") + "\n"
 
 
@@ -105,6 +110,10 @@ async def until_idle() -> None:
 
 def other_tasks() -> set[asyncio.Task[object]]:
     return asyncio.all_tasks() - {asyncio.current_task()}  # type: ignore[arg-type]
+
+
+def begin(graph: GraphExecutor, models: Models) -> asyncio.Task[Message]:
+    return asyncio.create_task(graph.execute(message(x=1), CONTEXT, models))
 
 
 async def run(graph: GraphExecutor, models: Models, request: Message | None = None) -> Message:

@@ -34,6 +34,14 @@ class Outcome:
     sent: dict[str, Tensors]
 
 
+class Ambiguous(Exception):
+    """Two sources of an `any` arrive at the same time, so either may win."""
+
+
+Settled = tuple[int, Tensors | None]
+"""When it is known what a source brings, and what; None if it is absent."""
+
+
 def interpret(
     steps: Mapping[str, Node],
     output: Node,
@@ -42,45 +50,46 @@ def interpret(
     durations: Mapping[str, int],
 ) -> Outcome:
     """Interprets a graph without cycles whose steps are given in an order that they can run in."""
-    # By (source, port): when it is there, and with what; nothing where it is absent.
-    there: dict[tuple[str, str], tuple[int, Tensors]] = {("p", "inputs"): (0, request)}
+    settled: dict[tuple[str, str], Settled] = {("p", "inputs"): (0, request)}
     sent: dict[str, Tensors] = {}
     for name, step in steps.items():
-        fired = _joined(step.inputs, step.join, step.renames, there)
+        at, tensors = _joined(step.inputs, step.join, step.renames, settled)
         if step.triggers:
-            trigger = _joined(step.triggers, step.triggers_join, {}, there)
-            fired = None if fired is None or trigger is None else (max(fired[0], trigger[0]), fired[1])
-        if fired is None:
-            continue
-        at, tensors = fired
-        sent[name] = tensors
-        there[name, "inputs"] = fired
-        there[name, "outputs"] = (at + durations[name], models[name](tensors))
-    answer = _joined(output.inputs, output.join, output.renames, there)
-    return Outcome(None if answer is None else answer[1], sent)
+            trigger_at, trigger = _joined(step.triggers, step.triggers_join, {}, settled)
+            failures = [t for t, it in ((at, tensors), (trigger_at, trigger)) if it is None]
+            at = min(failures) if failures else max(at, trigger_at)
+            tensors = None if failures else tensors
+        settled[name, "inputs"] = settled[name, "outputs"] = (at, None)
+        if tensors is not None:
+            sent[name] = tensors
+            settled[name, "inputs"] = (at, tensors)
+            settled[name, "outputs"] = (at + durations[name], models[name](tensors))
+    return Outcome(_joined(output.inputs, output.join, output.renames, settled)[1], sent)
 
 
 def _joined(
     references: list[tuple[str, str, str | None]],
     join: str,
     renames: Mapping[tuple[str, str, str], str],
-    there: Mapping[tuple[str, str], tuple[int, Tensors]],
-) -> tuple[int, Tensors] | None:
-    sources = list(dict.fromkeys((source, port) for source, port, _ in references))
-    arrived = []
-    for source, port in sources:
+    settled: Mapping[tuple[str, str], Settled],
+) -> Settled:
+    arrived, absent = [], []
+    for source, port in dict.fromkeys((source, port) for source, port, _ in references):
         wanted = {t for s, p, t in references if (s, p) == (source, port) and t is not None}
-        if (source, port) not in there:
-            continue
-        at, tensors = there[source, port]
-        kept = [(name, value) for name, value in tensors if not wanted or name in wanted]
-        if wanted and not kept:
-            continue
-        renamed = [(renames.get((source, port, name), name), value) for name, value in kept]
-        arrived.append((at, renamed))
+        at, tensors = settled[source, port]
+        kept = [one for one in tensors or [] if not wanted or one[0] in wanted]
+        if tensors is None or (wanted and not kept):
+            absent.append(at)
+        else:
+            renamed = [(renames.get((source, port, name), name), value) for name, value in kept]
+            arrived.append((at, renamed))
     if join == "any" and arrived:
         first = min(at for at, _ in arrived)
-        return next(one for one in arrived if one[0] == first)
-    if not arrived or (join == "inner" and len(arrived) < len(sources)):
-        return None
-    return max(at for at, _ in arrived), [tensor for _, some in arrived for tensor in some]
+        winners = [one for one in arrived if one[0] == first]
+        if len(winners) > 1:
+            raise Ambiguous
+        return winners[0]
+    if join == "inner" and absent:
+        return min(absent), None
+    decided = max([*absent, *(at for at, _ in arrived)])
+    return decided, [tensor for _, some in arrived for tensor in some] if arrived else None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+
 from infergraph.errors import InvalidInput, StageFailure
 from infergraph.graph import GraphExecutor
-
 from tests.unit.graph.graphs import Models, executor, message, run, values
+
+pytestmark = pytest.mark.usefixtures("nothing_is_left_behind")
 
 
 def counter(max_revisits: int = 20) -> GraphExecutor:

@@ -6,9 +6,9 @@ import asyncio
 from itertools import permutations, product
 
 import pytest
+
 from infergraph.errors import InvalidInput
 from infergraph.graph import GraphExecutor
-
 from tests.unit.graph.graphs import (
     CONTEXT,
     Models,
@@ -53,12 +53,15 @@ def expected(join: str, pattern: tuple[bool, ...], order: tuple[str, ...]) -> li
 @pytest.mark.parametrize("order", list(permutations("abc")), ids="".join)
 @pytest.mark.parametrize("join", ["inner", "any", "outer"])
 async def test_data(join: str, order: tuple[str, ...], pattern: tuple[bool, ...]) -> None:
-    graph = executor(SOURCES + f"""
+    graph = executor(
+        SOURCES
+        + f"""
 - name: d
   inputs: [a.outputs.t, b.outputs.t, c.outputs.t]
   inputsJoinType: {join}
 output: {{steps: [d]}}
-""")
+"""
+    )
     await check(graph, join, order, pattern, step="d")
 
 
@@ -66,16 +69,23 @@ output: {{steps: [d]}}
 @pytest.mark.parametrize("order", list(permutations("abc")), ids="".join)
 @pytest.mark.parametrize("join", ["inner", "any", "outer"])
 async def test_output(join: str, order: tuple[str, ...], pattern: tuple[bool, ...]) -> None:
-    graph = executor(SOURCES + f"""
+    graph = executor(
+        SOURCES
+        + f"""
 output:
   steps: [a.outputs.t, b.outputs.t, c.outputs.t]
   stepsJoin: {join}
-""")
+"""
+    )
     await check(graph, join, order, pattern, step=None)
 
 
 async def check(
-    graph: GraphExecutor, join: str, order: tuple[str, ...], pattern: tuple[bool, ...], step: str | None
+    graph: GraphExecutor,
+    join: str,
+    order: tuple[str, ...],
+    pattern: tuple[bool, ...],
+    step: str | None,
 ) -> None:
     models = Models({**answers(pattern), "d": {"r": 0}}, held="abc")
     task = asyncio.create_task(graph.execute(message(x=1), CONTEXT, models))
@@ -101,7 +111,9 @@ async def check(
 @pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize("join", ["inner", "any", "outer"])
 async def test_triggers(join: str, pattern: tuple[bool, ...]) -> None:
-    graph = executor(SOURCES + f"""
+    graph = executor(
+        SOURCES
+        + f"""
 - name: d
   inputs: [p.inputs.x]
   triggers: [a.outputs.t, b.outputs.t, c.outputs.t]
@@ -110,7 +122,8 @@ async def test_triggers(join: str, pattern: tuple[bool, ...]) -> None:
 output:
   steps: [always, d]
   stepsJoin: outer
-""")
+"""
+    )
     models = Models({**answers(pattern), "d": {"r": 9}, "always": {"s": 0}})
     answer = await run(graph, models)
     fires = all(pattern) if join == "inner" else any(pattern)

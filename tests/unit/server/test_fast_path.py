@@ -17,6 +17,7 @@ from mlserver.types import InferenceRequest, InferenceResponse, RequestInput, Te
 
 from infergraph.server import fast_path, install
 from infergraph.tensors import NUMPY_DTYPES, Message, Tensor
+from infergraph.tensors import raw as raw_codec
 from infergraph.tensors.v2 import (
     GrpcInferenceRequest,
     RawInferenceRequest,
@@ -49,7 +50,9 @@ def tensor_of(datatype: str, shape: list[int], data: Any = ()) -> RequestInput:
     )
 
 
-def wire_request(*tensors: tuple[str, str, list[int]], contents: list[bytes]) -> pb.ModelInferRequest:
+def wire_request(
+    *tensors: tuple[str, str, list[int]], contents: list[bytes]
+) -> pb.ModelInferRequest:
     return pb.ModelInferRequest(
         model_name="asr",
         id="7",
@@ -79,10 +82,7 @@ def test_unpacked_values_are_the_stock_codecs(datatype: str) -> None:
     array = fast_path.unpack(tensor, contents)
 
     assert array.dtype == NUMPY_DTYPES[datatype]
-    np.testing.assert_array_equal(array, raw._unpack_tensor(tensor, contents), strict=False)
-    np.testing.assert_array_equal(np.signbit(array), np.signbit(extremes(datatype))) if (
-        datatype in FLOATS
-    ) else None
+    np.testing.assert_array_equal(array, raw._unpack_tensor(tensor, contents))
     assert array.tobytes() == contents
 
 
@@ -134,17 +134,17 @@ def test_no_elements(datatype: str) -> None:
 def test_elements_of_bytes_and_the_stock_codecs(items: list[bytes]) -> None:
     contents = raw._pack_bytes(items)
 
-    array = fast_path.unpack_bytes(contents)
+    array = raw_codec.unpack_bytes(contents)
 
     assert array.dtype == object
     assert array.shape == (len(items),)
     assert array.tolist() == raw._unpack_bytes(contents) == items
-    assert fast_path.pack_bytes(items) == fast_path.pack_bytes(array) == contents
+    assert raw_codec.pack_bytes(items) == raw_codec.pack_bytes(array) == contents
 
 
 @given(st.lists(st.binary(max_size=40)))
 def test_any_elements_come_back(items: list[bytes]) -> None:
-    assert fast_path.unpack_bytes(fast_path.pack_bytes(items)).tolist() == items
+    assert raw_codec.unpack_bytes(raw_codec.pack_bytes(items)).tolist() == items
 
 
 def test_strings_are_packed_as_utf8() -> None:
@@ -187,21 +187,21 @@ def test_a_negative_size(shape: list[int]) -> None:
 @pytest.mark.parametrize(
     ("contents", "text"),
     [
-        (b"\x01", "it ends within the length of an element"),
-        (b"\x01\x00\x00\x00a\x02\x00\x00", "it ends within the length of an element"),
+        (b"\x01", "raw contents end within the length of an element"),
+        (b"\x01\x00\x00\x00a\x02\x00\x00", "raw contents end within the length of an element"),
         (b"\x05\x00\x00\x00abc", "an element of 5 bytes is cut off after 3"),
         (struct.pack("<I", 2**32 - 1), "an element of 4294967295 bytes is cut off after 0"),
     ],
 )
 def test_truncated_elements(contents: bytes, text: str) -> None:
     assert refusal(wire_request(("x", "BYTES", [1]), contents=[contents])) == (
-        f"tensor 'x': raw contents are cut short: {text}"
+        f"tensor 'x': {text}"
     )
 
 
 def test_an_unknown_datatype() -> None:
     assert refusal(wire_request(("x", "BF16", [1]), contents=[b"\0\0"])).startswith(
-        "tensor 'x' has datatype 'BF16'; accepted: BOOL, UINT8, "
+        "tensor 'x': unknown datatype 'BF16'; accepted: BOOL, UINT8, "
     )
 
 
@@ -318,6 +318,8 @@ def test_both_modules_hold_the_replacements() -> None:
 
 
 def test_rest_requests_are_left_alone() -> None:
-    payload = InferenceRequest(inputs=[RequestInput(name="x", datatype="INT8", shape=[1], data=[1])])
+    payload = InferenceRequest(
+        inputs=[RequestInput(name="x", datatype="INT8", shape=[1], data=[1])]
+    )
 
     assert decode_request(payload)[2] is Wire.JSON

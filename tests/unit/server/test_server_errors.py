@@ -74,17 +74,11 @@ async def test_each_error_over_rest_and_grpc(
 ) -> None:
     error = as_mlserver_error(kind("model 'asr': what went wrong"))
 
-    assert type(error) is MLServerError
+    assert isinstance(error, MLServerError)
+    assert error.kind == kind.__name__
     assert error.status_code == status
     context = await call(error)
     assert (context.code, context.details) == (code, "model 'asr': what went wrong")
-
-
-@pytest.fixture
-def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    grpc_logger.addHandler(caplog.handler)
-    yield caplog
-    grpc_logger.removeHandler(caplog.handler)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +106,7 @@ async def test_a_clients_fault_is_not_logged_where_only_warnings_are(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.WARNING, grpc_logger.name)
+    caplog.handler.setLevel(logging.NOTSET)
 
     await call(as_mlserver_error(InvalidInput("bad audio")))
     await call(as_mlserver_error(Overloaded("queue is full")))
@@ -142,9 +137,7 @@ def test_other_records_pass_unchanged(caplog: pytest.LogCaptureFixture) -> None:
 
 
 async def answer_to(problems: list[dict[str, Any]], content_type: str) -> tuple[int, str]:
-    request = Request(
-        {"type": "http", "headers": [(b"content-type", content_type.encode())]}
-    )
+    request = Request({"type": "http", "headers": [(b"content-type", content_type.encode())]})
     response = await answer_malformed_body(
         request, RequestValidationError(problems, body={"secret": "of the request"})
     )

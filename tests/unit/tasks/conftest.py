@@ -53,10 +53,10 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """`await serve(task, checkpoint_folder, **settings)`: a loaded runtime of model-settings/task."""
+    """`await serve(task, checkpoint, **settings)`: a loaded runtime of model-settings/task."""
     loaded: list[Runtime] = []
 
-    async def load(task: str, checkpoint: str | None = None, **extra: Any) -> Runtime:
+    async def load(task: str, checkpoint: str | None = None, /, **extra: Any) -> Runtime:
         declared = json.loads((MODEL_SETTINGS / task / "model-settings.json").read_text())
         settings = declared["parameters"]["extra"]
         settings["device"] = "cpu"
@@ -98,4 +98,4 @@ def _values(tensor: Tensor) -> list[Any]:
     if tensor.datatype == "BYTES":
         return [value.decode() for value in tensor.data.ravel()]
     values: list[Any] = tensor.data.tolist()
-    return [value[0] if len(value) == 1 else value for value in values]
+    return [value[0] for value in values] if tensor.shape[1:] == (1,) else values

@@ -38,9 +38,10 @@ def test_log_mel_of_silence_is_the_floor() -> None:
     np.testing.assert_allclose(features, np.log(np.finfo(np.float32).eps), rtol=1e-6)
 
 
-@pytest.mark.parametrize("samples", LENGTHS)
-def test_seamless_features_equal_the_stock_extractor(samples: int) -> None:
-    extractor = SeamlessM4TFeatureExtractor()
+@pytest.mark.parametrize("samples", [*LENGTHS, *(400 + 160 * frames for frames in range(9, 16))])
+@pytest.mark.parametrize("stride", [2, 3, 4])
+def test_seamless_features_equal_the_stock_extractor(samples: int, stride: int) -> None:
+    extractor = SeamlessM4TFeatureExtractor(stride=stride)
     sound = chirps(2, 2)[:samples]
     stock = extractor(sound, sampling_rate=16_000, return_tensors="np")
     counted = int(stock["attention_mask"].sum())
@@ -84,7 +85,9 @@ def test_whisper_features_are_the_stock_extractors() -> None:
         (WhisperFeatureExtractor(), WhisperConfig()),
     ],
 )
-@pytest.mark.parametrize("sound", [sine(1)[:1], np.zeros(1, np.float32), np.zeros(16_000, np.float32)])
+@pytest.mark.parametrize(
+    "sound", [sine(1)[:1], np.zeros(1, np.float32), np.zeros(16_000, np.float32)]
+)
 def test_very_short_or_silent_sound_has_finite_features(extractor, config, sound) -> None:
     features = SpeechFeatures(extractor, config)(sound)
 
@@ -135,9 +138,7 @@ def test_group_normalised_networks_get_no_padding_and_no_mask() -> None:
 def test_the_batch_has_the_wanted_dtype() -> None:
     features = SpeechFeatures(SeamlessM4TFeatureExtractor(), Wav2Vec2BertConfig())
 
-    inputs, _ = features.batch(
-        [features(chirps(0.5, 8))], torch.device("cpu"), torch.bfloat16
-    )
+    inputs, _ = features.batch([features(chirps(0.5, 8))], torch.device("cpu"), torch.bfloat16)
 
     assert inputs["input_features"].dtype == torch.bfloat16
     assert inputs["attention_mask"].dtype == torch.long

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ CTC = [
 ]
 SEQUENCE = ["speech2text", "whisper-en", "whisper-multilingual"]
 
-# WavLM's own code mixes mask types; Whisper's passes its configuration twice.
+# WavLM's own code mixes mask types.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask:UserWarning"),
 ]
@@ -55,7 +56,7 @@ async def test_an_answer_does_not_depend_on_its_batch(
     assert len(set(alone)) >= 4, "different sounds should give different texts"
 
 
-@pytest.mark.parametrize("family", CTC)
+@pytest.mark.parametrize("family", [each for each in CTC if not each.endswith("adapter")])
 async def test_ctc_texts_are_those_of_transformers(
     family: str, checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
@@ -68,15 +69,39 @@ async def test_ctc_texts_are_those_of_transformers(
     inputs = extractor(sound, sampling_rate=16_000, return_tensors="pt", padding=True)
     with torch.inference_mode():
         tokens = network(**inputs).logits.argmax(dim=-1)[0]
-    expected = tokenizer.decode(tokens, skip_special_tokens=True).strip()
-    if family == "wav2vec2-bert-adapter":
-        # Transformers reads zeros where our padding is, which may change the last frame.
-        expected = expected[:-2]
+    # With skip_special_tokens, transformers 5 drops blanks first and then joins double letters.
+    expected = re.sub("<[^>]*>", "", tokenizer.decode(tokens)).strip()
 
     text = (await ask(runtime, audio=[encoded(sound, subtype="FLOAT")]))["text"][0]
 
     assert len(expected) > 5
-    assert text.startswith(expected) if family == "wav2vec2-bert-adapter" else text == expected
+    assert text == expected
+
+
+@pytest.mark.parametrize("family", ["wav2vec2-bert-adapter", "speech2text"])
+async def test_where_convolutions_see_the_end_texts_are_those_of_a_padded_batch(
+    family: str, checkpoint: Callable[[str], str], serve: Serve, ask: Ask
+) -> None:
+    folder = checkpoint(family)
+    runtime = await serve("speech-to-text", folder)
+    sound, longer = chirps(2.0, 23), chirps(3.0, 24)
+    extractor = hf.AutoFeatureExtractor.from_pretrained(folder)
+    tokenizer = hf.AutoTokenizer.from_pretrained(folder)
+    inputs = extractor([sound, longer], sampling_rate=16_000, return_tensors="pt", padding=True)
+    if family == "speech2text":
+        network = hf.AutoModelForSpeechSeq2Seq.from_pretrained(folder).eval()
+        expected = tokenizer.decode(network.generate(**inputs)[0], skip_special_tokens=True)
+    else:
+        network = hf.AutoModelForCTC.from_pretrained(folder).eval()
+        frames = network._get_feat_extract_output_lengths(inputs["attention_mask"].sum(dim=1))
+        with torch.inference_mode():
+            tokens = network(**inputs).logits.argmax(dim=-1)[0]
+        expected = re.sub("<[^>]*>", "", tokenizer.decode(tokens[: int(frames[0])]))
+
+    text = (await ask(runtime, audio=[encoded(sound, subtype="FLOAT")]))["text"][0]
+
+    assert len(expected) > 5
+    assert text == expected.strip()
 
 
 @pytest.mark.parametrize("family", ["whisper-en", "whisper-multilingual"])
@@ -235,7 +260,11 @@ async def test_a_bad_item_is_the_callers_fault(
         ("whisper-en", {"max_new_tokens": 61}, "'max_new_tokens' = 61: the checkpoint's decoder"),
         ("speech2text", {"task": "translate"}, "speech_to_text only transcribes"),
         ("speech2text", {"language": "fr"}, "'language' = 'fr'; accepted: none, the checkpoint"),
-        ("whisper-en", {"chunk_seconds": 31}, "'chunk_seconds' = 31: the checkpoint takes at most 30"),
+        (
+            "whisper-en",
+            {"chunk_seconds": 31},
+            "'chunk_seconds' = 31: the checkpoint takes at most 30",
+        ),
         ("wav2vec2-bert", {"chunk_seconds": 0.5}, "greater than or equal to 1"),
         ("wav2vec2-bert", {"task": "sing"}, "'transcribe' or 'translate'"),
         ("bert-qa", {}, "the architecture 'bert' does not transcribe speech; accepted: CTC ("),
@@ -270,9 +299,7 @@ async def test_language_and_task_choose_whispers_prompt(
     assert len(texts) == 3
 
 
-async def test_beams_are_searched(
-    checkpoint: Callable[[str], str], serve: Serve, ask: Ask
-) -> None:
+async def test_beams_are_searched(checkpoint: Callable[[str], str], serve: Serve, ask: Ask) -> None:
     sounds = clips()
     runtime = await serve("speech-to-text", checkpoint("speech2text"), num_beams=3)
 

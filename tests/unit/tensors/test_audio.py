@@ -72,7 +72,10 @@ def test_a_single_sample_is_audio() -> None:
     ("data", "text"),
     [
         (b"", "tensor 'audio': no bytes; accepted: the bytes of a WAV, FLAC, OGG or MP3 file"),
-        (b"hello world", "tensor 'audio': not audio (begins with b'hello wo'); accepted: the bytes"),
+        (
+            b"hello world",
+            "tensor 'audio': not audio (begins with b'hello wo'); accepted: the bytes",
+        ),
         (b"\xff\xd8\xff\xe0\0\x10JFIF", r"not audio (begins with b'\xff\xd8\xff\xe0\x00\x10JF')"),
         (b"\xff\xf1\x50\x80aac", "not audio"),
         (b"RIFF\0\0\0\0AVI LIST", "not audio"),
@@ -94,7 +97,7 @@ def test_what_is_not_audio_is_named(data: bytes, text: str) -> None:
 def test_base64_text_is_recognised(format: str) -> None:
     data = base64.b64encode(encoded(sine(0.5), format=format))
 
-    with pytest.raises(InvalidInput, match="base64 text .* content_type 'base64'"):
+    with pytest.raises(InvalidInput, match=r"base64 text .* content_type 'base64'"):
         decode(data)
 
 
@@ -117,7 +120,8 @@ def test_too_long_by_the_header() -> None:
 
     assert len(decode(data, seconds=2.5)) == 40_000
     with pytest.raises(
-        InvalidInput, match=r"2\.5 s of audio; accepted: at most 2 s \(setting 'max_audio_seconds'\)"
+        InvalidInput,
+        match=r"2\.5 s of audio; accepted: at most 2 s \(setting 'max_audio_seconds'\)",
     ):
         decode(data, seconds=2)
 

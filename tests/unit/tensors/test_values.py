@@ -90,10 +90,24 @@ def test_integers_beyond_64_bits_are_numbers_too() -> None:
     assert refusal("FP64", [10**400]) == "tensor 'x': an integer is out of the range of FP64"
 
 
+@pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64"])
+def test_null_is_nan_in_floating_point_tensors(datatype: str) -> None:
+    array = read(datatype, [[1, None], [0.5, 2]], rank=2)
+
+    assert array.dtype == NUMPY_DTYPES[datatype]
+    assert np.isnan(array).tolist() == [False, True, False, False]
+    assert array[[0, 2, 3]].tolist() == [1.0, 0.5, 2.0]
+
+
+@pytest.mark.parametrize("datatype", INTEGERS)
+@pytest.mark.parametrize("values", [[None], [1, None], [2**70, None]])
+def test_null_is_no_integer(datatype: str, values: list[Any]) -> None:
+    assert "not numbers" in refusal(datatype, values, rank=2)
+
+
 @pytest.mark.parametrize("datatype", NUMBERS)
 @pytest.mark.parametrize(
-    "values",
-    [["1"], ["a", 1], [None], [1, None], [{}], [{"a": 1}], [[1], None], [b"1"], [2**70, None]],
+    "values", [["1"], ["a", 1], [{}], [{"a": 1}], [[1], None], [b"1"], [None, "a"]]
 )
 def test_what_is_no_number(datatype: str, values: list[Any]) -> None:
     text = refusal(datatype, values, rank=2)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..tensors import NUMPY_DTYPES
+from .tensor import NUMPY_DTYPES
 
 _LENGTH = struct.Struct("<I")
 _WIRE_DTYPES = {datatype: dtype.newbyteorder("<") for datatype, dtype in NUMPY_DTYPES.items()}
@@ -27,7 +27,8 @@ def unpack(datatype: str, shape: Sequence[int], contents: bytes) -> npt.NDArray[
     """The array of raw contents, of that shape; read-only, since it shares their memory.
 
     Raises:
-        ValueError: the contents do not fill the shape, or end within an element.
+        ValueError: an unknown datatype; contents that do not fill the shape, or end within an
+            element.
     """
     if datatype == "BYTES":
         array = unpack_bytes(contents)
@@ -37,20 +38,27 @@ def unpack(datatype: str, shape: Sequence[int], contents: bytes) -> npt.NDArray[
                 f"but raw contents have {array.size}"
             )
         return array.reshape(shape)
-    dtype = _WIRE_DTYPES[datatype]
+    dtype = _WIRE_DTYPES.get(datatype)
+    if dtype is None:
+        raise ValueError(f"unknown datatype '{datatype}'; accepted: {', '.join(NUMPY_DTYPES)}")
     size = math.prod(shape) * dtype.itemsize
     if len(contents) != size:
         raise ValueError(
             f"shape {list(shape)} of {datatype} takes {size} bytes, "
             f"but raw contents have {len(contents)}"
         )
+    if datatype == "BOOL":
+        # Any byte but 0 is true; numpy's own bools are 0 or 1.
+        truth: npt.NDArray[Any] = np.frombuffer(contents, np.uint8) != 0
+        return truth.reshape(shape)
     return np.frombuffer(contents, dtype).reshape(shape)
 
 
-def pack_bytes(items: Iterable[bytes]) -> bytes:
-    """The raw contents of BYTES elements, each after its 4-byte length."""
+def pack_bytes(items: Iterable[bytes | str]) -> bytes:
+    """The raw contents of BYTES elements, each after its 4-byte length; texts become UTF-8."""
     length = _LENGTH.pack
-    return b"".join([part for item in items for part in (length(len(item)), item)])
+    encoded = [item.encode() if isinstance(item, str) else item for item in items]
+    return b"".join([part for item in encoded for part in (length(len(item)), item)])
 
 
 def unpack_bytes(contents: bytes) -> npt.NDArray[Any]:

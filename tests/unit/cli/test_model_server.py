@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from infergraph.cli.model_server import ModelServer, choose_ports, load_error
+from infergraph.errors import ConfigurationError
+
+NOTICE = (
+    "2026-01-01 10:00:00,000 [mlserver] ERROR - Some of the models failed to load during startup!"
+)
+FRAME = ['  File "model.py", line 3, in load', "    self.setup()"]
+NEXT = "2026-01-01 10:00:00,100 [mlserver.grpc] INFO - stopping"
+START = "Traceback (most recent call last):"
+
+
+@pytest.mark.parametrize(
+    ("log", "text"),
+    [
+        ([], None),
+        (["2026-01-01 10:00:00,000 [mlserver] INFO - fine"], None),
+        ([NOTICE, START, *FRAME, "infergraph.errors.ConfigurationError: no GPU", NEXT], "no GPU"),
+        ([NOTICE, START, *FRAME, "OSError: no such file", NEXT], "OSError: no such file"),
+        ([NOTICE, START, *FRAME, "KeyboardInterrupt"], "KeyboardInterrupt"),
+        (
+            [
+                *(NOTICE, START, *FRAME, "KeyError: 'a'", ""),
+                *("During handling of the above exception, another exception occurred:", ""),
+                *(START, *FRAME, "ValueError: bad a", NEXT, START, *FRAME, "OSError: later"),
+            ],
+            "ValueError: bad a",
+        ),
+        ([START, *FRAME, "ModuleNotFoundError: No module named 'x'"],
+         "ModuleNotFoundError: No module named 'x'"),
+    ],
+)  # fmt: skip
+def test_load_error_from_the_log(log: list[str], text: str | None) -> None:
+    assert load_error(log) == text
+
+
+def test_free_ports_differ_and_given_ones_are_kept() -> None:
+    ports = choose_ports(http=1234)
+    assert ports.http == 1234
+    assert len({ports.http, ports.grpc, ports.metrics}) == 3
+    assert 0 not in (ports.grpc, ports.metrics)
+
+
+def test_a_taken_port_is_named(tmp_path: Path) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        server = ModelServer(
+            "server",
+            [],
+            host="127.0.0.1",
+            ports=choose_ports(http=port),
+            base_settings=tmp_path / "settings.json",
+            environment={},
+        )
+        with pytest.raises(ConfigurationError, match=f"port {port} on 127.0.0.1 is not free"):
+            server.start()
+        server.stop(1)

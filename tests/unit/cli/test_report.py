@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from infergraph.cli.report import message_lines, milliseconds, said_by_step, trace_lines, value_text
+from infergraph.graph import parse_pipeline
+from infergraph.tensors import Message, Tensor
+from tests.unit.cli.workspaces import CHAIN, OUTER
+
+
+def texts(name: str, *items: str) -> Tensor:
+    return Tensor.of_bytes(name, [item.encode() for item in items])
+
+
+def said(pipeline: str, *tensors: Tensor) -> dict[str, list[tuple[str, str]]]:
+    by_step = said_by_step(parse_pipeline(pipeline, "p.yaml"), Message(list(tensors)))
+    return {
+        step: [(label, value_text(tensor)) for label, tensor in found]
+        for step, found in by_step.items()
+    }
+
+
+def test_renamed_outputs_go_back_to_their_step() -> None:
+    assert said(CHAIN, texts("text", "b"), texts("heard", "a")) == {
+        "reply": [("text", '"b"')],
+        "hear": [("text", '"a"')],
+    }
+
+
+def test_all_outputs_of_the_only_step() -> None:
+    assert said(OUTER, texts("text", "a"), texts("other", "b")) == {
+        "hear": [("text", '"a"'), ("other", '"b"')]
+    }
+
+
+def test_outputs_that_could_be_of_either_step_are_left_out() -> None:
+    both = OUTER.replace("steps: [hear]", "steps: [hear, chain.outputs]")
+    assert said(both, texts("text", "a")) == {}
+
+
+@pytest.mark.parametrize(
+    ("tensor", "text"),
+    [
+        (texts("x", "a", "b"), '"a", "b"'),
+        (texts("x", *"abcdef"), '"a", "b", "c", "d", and 2 more'),
+        (texts("x", "a" * 100), '"' + "a" * 69 + '..."'),
+        (Tensor.of_bytes("x", [b"\xff" * 1234]), "(1,234 bytes)"),
+        (Tensor.of_bytes("x", [b"fLaC\xff"]), "(FLAC, 5 bytes)"),
+        (Tensor.of("x", np.array([[0.12345678, 2]], np.float32)), "0.1235, 2"),
+        (Tensor.of("x", np.array([True])), "True"),
+    ],
+)
+def test_values_on_one_line(tensor: Tensor, text: str) -> None:
+    assert value_text(tensor) == text
+
+
+def test_message_has_a_line_per_tensor() -> None:
+    message = Message([texts("question", "Who?"), texts("context", "Marie")])
+    assert list(message_lines(message)) == ['  question  "Who?"', '  context   "Marie"']
+
+
+def test_table_of_a_trace_with_a_nested_pipeline() -> None:
+    trace = {
+        "pipeline": "outer",
+        "duration_us": 9000,
+        "steps": [
+            {
+                "name": "chain",
+                "model": "chain",
+                "transport": "in-process",
+                "start_us": 10,
+                "duration_us": 7000,
+                "steps": [
+                    {
+                        "name": "hear",
+                        "model": "hear",
+                        "transport": "grpc",
+                        "start_us": 20,
+                        "duration_us": 6500,
+                        "queue_us": 100,
+                        "compute_us": 6000,
+                        "batch_size": 1,
+                    }
+                ],
+            },
+        ],
+    }
+    lines = list(trace_lines(trace, {"chain": [("text", texts("text", "a"))]}))
+    assert [line.split() for line in lines] == [
+        ["step", "transport", "start", "queue", "compute", "total"],
+        ["chain", "in-process", "0.0", "ms", "-", "-", "7.0", "ms"],
+        ["text", '"a"'],
+        ["hear", "grpc", "0.0", "ms", "0.1", "ms", "6.0", "ms", "6.5", "ms"],
+    ]
+    assert len({len(lines[0]), len(lines[1]), len(lines[3])}) == 1
+
+
+def test_milliseconds() -> None:
+    assert [milliseconds(value) for value in (None, 0, 1234567)] == ["-", "0.0 ms", "1,234.6 ms"]

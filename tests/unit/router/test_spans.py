@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+import pytest
+from mlserver.settings import Settings
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from infergraph.errors import InvalidInput
+from infergraph.request import RequestContext
+from infergraph.router import PipelineRouter
+from infergraph.router.spans import spans_of
+from infergraph.tensors import Message
+from tests.unit.router.world import CHAIN, Answer, Model, mapping, request
+
+CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+Load = Callable[..., Awaitable[PipelineRouter]]
+Serve = Callable[[str, Answer], Model]
+
+
+@pytest.fixture
+def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+    return exporter
+
+
+def test_without_a_provider_there_are_none() -> None:
+    assert spans_of("p", None) is None
+    assert spans_of("p", Settings()) is None
+
+
+async def test_steps_are_children_of_the_pipeline_and_it_of_the_caller(
+    exporter: InMemorySpanExporter, serve: Serve, loaded: Load
+) -> None:
+    double = serve("double", mapping(lambda data: data))
+    serve("negate", mapping(np.negative))
+    router = await loaded("chain", CHAIN)
+    headers = {"traceparent": CALLER, "x-tenant": "a"}
+    await router.infer(request(1), RequestContext(headers=headers))
+
+    first, second, whole = exporter.get_finished_spans()
+    assert [span.name for span in (first, second, whole)] == [
+        "step double",
+        "step negate",
+        "pipeline chain",
+    ]
+    assert whole.parent is not None
+    assert whole.parent.span_id == int(CALLER.split("-")[2], 16)
+    for span in (first, second):
+        assert span.parent is not None
+        assert span.parent.span_id == whole.context.span_id
+        assert span.context.trace_id == int(CALLER.split("-")[1], 16)
+    assert first.attributes is not None
+    assert dict(first.attributes) == {
+        "infergraph.pipeline": "chain",
+        "infergraph.step": "double",
+        "infergraph.transport": "in-process",
+    }
+    # The next server is told the step's span, not the caller's.
+    (context,) = double.contexts
+    assert context.headers["traceparent"].split("-")[2] == f"{first.context.span_id:016x}"
+    assert context.headers["x-tenant"] == "a"
+    assert headers["traceparent"] == CALLER
+
+
+async def test_a_failing_step_has_a_failed_span(
+    exporter: InMemorySpanExporter, serve: Serve, loaded: Load
+) -> None:
+    async def fail(message: Message, context: RequestContext) -> Message:
+        raise InvalidInput("no")
+
+    serve("double", fail)
+    router = await loaded("chain", CHAIN)
+    with pytest.raises(InvalidInput):
+        await router.infer(request(1), RequestContext())
+    step, whole = exporter.get_finished_spans()
+    assert step.status.status_code is trace.StatusCode.ERROR
+    assert whole.status.status_code is trace.StatusCode.ERROR

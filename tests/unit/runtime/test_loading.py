@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import threading
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlserver.errors import MLServerError
+
+from infergraph import registry
+from infergraph.errors import ConfigurationError
+from infergraph.runtime import Item, Outputs, Runtime
+from infergraph.settings import RuntimeOptions
+from tests.unit.runtime.workbench import Doubler, HeldDoubler, build, load, rest, settle, values
+
+
+async def test_loading_does_not_block_the_event_loop() -> None:
+    released = threading.Event()
+    threads: list[str] = []
+
+    class Slow(Doubler):
+        def setup(self) -> None:
+            super().setup()
+            threads.append(threading.current_thread().name)
+            assert released.wait(timeout=60)
+
+    model = build(Slow, name="slow")
+    loading = asyncio.ensure_future(model.load())
+    await settle()
+    assert not loading.done()
+    assert registry.find("slow") is None
+
+    released.set()
+    assert await loading is True
+    assert registry.find("slow") is model
+    assert threads[0].startswith("infergraph-slow")
+
+
+async def test_batches_run_in_the_thread_that_loaded_the_model() -> None:
+    threads: list[int] = []
+
+    class Noting(Doubler):
+        def setup(self) -> None:
+            super().setup()
+            threads.append(threading.get_ident())
+
+        def predict_batch(self, items: Sequence[Item]) -> Sequence[Any]:
+            threads.append(threading.get_ident())
+            return super().predict_batch(items)
+
+    model = await load(Noting)
+    await model.predict(rest([1]))
+
+    assert len(threads) == 2
+    assert len(set(threads)) == 1
+    assert threads[0] != threading.get_ident()
+
+
+async def test_settings_come_from_extra_and_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class BeamOptions(RuntimeOptions):
+        num_beams: int = 1
+
+    class Beams(Doubler):
+        settings_class = BeamOptions
+
+    monkeypatch.setenv("INFERGRAPH_BEAM_MODEL__MAX_BATCH_SIZE", "3")
+
+    model = await load(Beams, name="beam-model", num_beams="4", max_batch_size=8)
+
+    assert isinstance(model.options, BeamOptions)
+    assert (model.options.num_beams, model.options.max_batch_size) == (4, 3)
+
+
+@pytest.mark.parametrize(
+    ("extra", "text"),
+    [
+        ({"devise": "cpu"}, "model 'model': unknown setting 'devise'; did you mean 'device'?"),
+        ({"device": "cuda:99"}, "model 'model': setting 'device' = 'cuda:99': no such device here"),
+        (
+            {"variants": {"embedded": "./embedded"}},
+            "model 'model': variant 'embedded': no checkpoint at './embedded'",
+        ),
+    ],
+)
+async def test_a_wrong_setting_fails_the_load(
+    extra: dict[str, Any], text: str, tmp_path: Path
+) -> None:
+    model = build(Doubler, folder=tmp_path, **extra)
+
+    with pytest.raises(ConfigurationError) as caught:
+        await model.load()
+
+    assert str(caught.value).startswith(text)
+    assert registry.find("model") is None
+
+
+async def test_a_setup_that_fails_leaves_no_thread_and_can_be_unloaded() -> None:
+    class Failing(Doubler):
+        def setup(self) -> None:
+            raise OSError("no weights")
+
+    model = build(Failing, name="failing-setup")
+    with pytest.raises(OSError, match="no weights"):
+        await model.load()
+
+    assert await model.unload() is True
+    for thread in threading.enumerate():
+        if thread.name.startswith("infergraph-failing-setup"):
+            thread.join(timeout=60)
+            assert not thread.is_alive()
+
+
+async def test_a_local_variant_is_found_in_the_models_folder(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "infergraph")
+    (tmp_path / "embedded").mkdir()
+    variants = {"embedded": "./embedded", "base": "facebook/wav2vec2-base-960h"}
+
+    local = await load(Doubler, folder=tmp_path, variants=variants)
+    hub = await load(Doubler, folder=tmp_path, variants=variants, variant="base")
+    none = await load(Doubler)
+
+    assert local.checkpoint == str((tmp_path / "embedded").resolve())
+    assert hub.checkpoint == "facebook/wav2vec2-base-960h"
+    assert none.checkpoint == ""
+    assert caplog.messages == [
+        f"model 'model': variant 'embedded' ({local.checkpoint}) on cpu in fp32",
+        "model 'model': variant 'base' (facebook/wav2vec2-base-960h) on cpu in fp32",
+        "model 'model': variant 'embedded' (no checkpoint) on cpu in fp32",
+    ]
+
+
+async def test_metadata_says_what_was_resolved() -> None:
+    outputs = {"y": ("INT64", [-1, 1]), "maybe": ("BYTES", [-1, 1])}
+    model = build(Doubler, outputs=outputs, optional_outputs=["maybe"], max_batch_size=7)
+    before = await model.metadata()
+    await model.load()
+    metadata = await model.metadata()
+
+    assert before.parameters is not None
+    assert before.parameters.model_dump() == {}
+    assert metadata.parameters is not None
+    assert metadata.parameters.model_dump() == {
+        "variant": "embedded",
+        "device": "cpu",
+        "dtype": "fp32",
+        "max_batch_size": 7,
+        "optional_outputs": '["maybe"]',
+    }
+    assert [(t.name, t.datatype, t.shape) for t in metadata.inputs or []] == [
+        ("x", "INT64", [-1, 1])
+    ]
+    assert [t.name for t in metadata.outputs or []] == ["y", "maybe"]
+
+
+# Unloading
+
+
+class Weights:
+    pass
+
+
+class Weighty(Doubler):
+    def setup(self) -> None:
+        super().setup()
+        self.weights = Weights()
+
+    def predict_batch(self, items: Sequence[Item]) -> Sequence[Any]:
+        self.compiled_later = self.weights
+        return super().predict_batch(items)
+
+
+async def test_unloading_frees_what_the_task_holds_and_unregisters() -> None:
+    model = await load(Weighty)
+    await model.predict(rest([1]))
+    weights = weakref.ref(model.weights)
+
+    assert await model.unload() is True
+
+    gc.collect()
+    assert weights() is None
+    assert not hasattr(model, "compiled_later")
+    assert registry.find("model") is None
+    with pytest.raises(MLServerError) as caught:
+        await model.predict(rest([1]))
+    assert (caught.value.status_code, str(caught.value)) == (
+        503,
+        "model 'model': it is being unloaded",
+    )
+
+
+async def test_unloading_ends_the_models_thread() -> None:
+    model = await load(Doubler, name="ending")
+    (thread,) = [t for t in threading.enumerate() if t.name.startswith("infergraph-ending")]
+
+    await model.unload()
+
+    thread.join(timeout=60)
+    assert not thread.is_alive()
+
+
+async def test_unloading_lets_the_running_batch_finish_and_fails_what_waits() -> None:
+    model = await load(HeldDoubler)
+    released = model.released
+    running = asyncio.ensure_future(model.predict(rest([21])))
+    await asyncio.to_thread(model.entered.wait, 60)
+    waiting = asyncio.ensure_future(model.predict(rest([1])))
+    await settle()
+
+    unloading = asyncio.ensure_future(model.unload())
+    await settle()
+    assert not unloading.done()
+    with pytest.raises(MLServerError, match="it is being unloaded") as caught:
+        await waiting
+    assert caught.value.status_code == 503
+
+    released.set()
+    assert values(await running) == {"y": [42]}
+    assert await unloading is True
+
+
+async def test_a_model_that_never_loaded_can_be_unloaded() -> None:
+    assert await build(Doubler).unload() is True
+
+
+async def test_a_reload_keeps_the_newer_one_registered() -> None:
+    older = await load(Doubler)
+    newer = await load(Doubler)
+    assert registry.find("model") is newer
+
+    await older.unload()
+
+    assert registry.find("model") is newer
+    assert values(await newer.predict(rest([4]))) == {"y": [8]}
+
+
+async def test_two_models_do_not_share_what_they_hold() -> None:
+    class Constant(Runtime):
+        def setup(self) -> None:
+            self.constant = self.options.max_batch_size
+
+        def predict_batch(self, items: Sequence[Item]) -> list[Outputs]:
+            return [{"y": self.constant} for _ in items]
+
+    one = await load(Constant, name="one", max_batch_size=1)
+    two = await load(Constant, name="two", max_batch_size=2)
+    await one.unload()
+
+    assert values(await two.predict(rest([0]))) == {"y": [2]}

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import logging
+import signal
+from typing import Any
+
+import pytest
+import uvicorn
+from mlserver.grpc.server import GRPCServer
+from mlserver.rest.server import RESTServer
+
+from infergraph.server import drain, install
+from infergraph.server.shutdown import grace_seconds
+
+install()
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("0", 0.0), ("3", 3.0), ("12.5", 12.5)])
+def test_grace_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, value: str, seconds: float
+) -> None:
+    monkeypatch.setenv("INFERGRAPH_GRACE_SECONDS", value)
+
+    assert grace_seconds() == seconds
+
+
+def test_grace_by_default() -> None:
+    assert grace_seconds() == 25.0
+
+
+@pytest.mark.parametrize("value", ["soon", "", "-1", "nan", "inf"])
+def test_grace_that_is_no_time_falls_back_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, value: str
+) -> None:
+    monkeypatch.setenv("INFERGRAPH_GRACE_SECONDS", value)
+
+    assert grace_seconds() == 25.0
+    assert caplog.messages == [
+        f"INFERGRAPH_GRACE_SECONDS={value!r} is not a number of seconds from 0; using 25"
+    ]
+
+
+class FakeGrpc:
+    def __init__(self) -> None:
+        self.graces: list[float] = []
+
+    async def stop(self, grace: float) -> None:
+        self.graces.append(grace)
+
+
+async def test_the_grpc_server_stops_with_grace_and_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "infergraph")
+    monkeypatch.setenv("INFERGRAPH_GRACE_SECONDS", "7")
+    server: Any = GRPCServer.__new__(GRPCServer)
+    server._server = FakeGrpc()
+
+    await server.stop(sig=15)
+    await server.stop()
+
+    assert server._server.graces == pytest.approx([7.0, 7.0], abs=1.0)
+    assert max(server._server.graces) <= 7.0
+    assert caplog.messages == ["gRPC: waiting up to 7 s for calls in flight"]
+
+
+class FakeUvicorn:
+    def __init__(self) -> None:
+        self.config = uvicorn.Config("no:app")
+        self.signals: list[int] = []
+
+    def handle_exit(self, sig: int, frame: None) -> None:
+        self.signals.append(sig)
+
+
+async def test_the_rest_server_gets_what_is_left_of_the_grace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("INFERGRAPH_GRACE_SECONDS", "7")
+    server: Any = RESTServer.__new__(RESTServer)
+    server._server = FakeUvicorn()
+
+    await server.stop(sig=15)
+    assert server._server.config.timeout_graceful_shutdown == 7.0
+    assert drain().begin()
+    await server.stop()
+
+    assert server._server.config.timeout_graceful_shutdown < 7.0
+    assert server._server.signals == [15, signal.SIGINT]

@@ -1,0 +1,81 @@
+"""The tables of the documentation say what the code says."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infergraph.graph import RULES
+from infergraph.router import RouterSettings
+from infergraph.settings import ModelOptions, RuntimeOptions
+from infergraph.tasks.echo import EchoOptions
+from infergraph.tasks.question_answering import QuestionAnsweringOptions
+from infergraph.tasks.speech_to_text import SpeechToTextOptions
+
+REPOSITORY = Path(__file__).parents[2]
+DOCUMENTS = [
+    *REPOSITORY.glob("*.md"),
+    *REPOSITORY.glob("docs/*.md"),
+    REPOSITORY / "mlserver/README.md",
+]
+
+
+def rows(document: str, heading: str) -> list[list[str]]:
+    """The cells of the first table below a heading, without its head."""
+    text = (REPOSITORY / "docs" / document).read_text()
+    section = re.split(r"^## ", text.split(f"\n## {heading}\n")[1], maxsplit=1, flags=re.M)[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_lint_rules() -> None:
+    assert rows("graph.md", "Lint") == [
+        [
+            f"`{rule.name}`",
+            rule.summary,
+            rule.severity,
+            "yes" if rule.origin == "seldon" else "",
+            "yes" if rule.needs_catalog else "",
+        ]
+        for rule in RULES.values()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("heading", "options", "base"),
+    [
+        ("Every model", RuntimeOptions, None),
+        ("speech-to-text", SpeechToTextOptions, RuntimeOptions),
+        ("question-answering", QuestionAnsweringOptions, RuntimeOptions),
+        ("echo", EchoOptions, RuntimeOptions),
+        ("Pipelines", RouterSettings, None),
+    ],
+)
+def test_settings_and_their_defaults(
+    heading: str, options: type[ModelOptions], base: type[ModelOptions] | None
+) -> None:
+    documented = {row[0].strip("`"): row[1].strip("`") for row in rows("settings.md", heading)}
+    inherited = set(base.model_fields) if base else set()
+    own = {name: field for name, field in options.model_fields.items() if name not in inherited}
+    assert documented == {
+        name: _text(field.get_default(call_default_factory=True)) for name, field in own.items()
+    }
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:g}"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
+        if not target.startswith(("http://", "https://")):
+            assert (document.parent / target).exists(), target

@@ -1,0 +1,108 @@
+"""The spoken samples that tests and the demonstration use, in tests/samples/.
+
+    python -m zoo.speech_samples --checkpoint model-settings/speech-to-text/embedded
+
+Questions of held-out people in held-out voices; the last one also in other formats, at 44.1 kHz in
+stereo. `long.flac` is several sentences with pauses. The samples show what the checkpoint can do,
+so they are utterances that it hears rightly; its scores are in its model card.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+import torch
+
+from zoo.evaluate_speech_to_text import transcribe_batch
+from zoo.speech import HELD_OUT_VOICES, SAMPLE_RATE, Samples, Utterance, speak
+from zoo.world import QuestionExample, normalise_transcript, questions, sentences
+
+_SEED = 7
+_QUESTIONS = 4
+_STEREO_RATE = 44_100
+_LONG_SENTENCES = 13
+_PAUSE_SECONDS = 0.7
+
+
+def _fits(example: QuestionExample) -> bool:
+    return bool(example.answer) and 3 <= example.context.count(". ") + 1 <= 6
+
+
+def _write_questions(model: Any, processor: Any, folder: Path) -> None:
+    entries: list[dict[str, str]] = []
+    openings: set[str] = set()
+    for example in filter(_fits, questions(_SEED, 400, "held_out")):
+        # Another kind of question each time.
+        opening = " ".join(example.question.split()[:2])
+        voice = HELD_OUT_VOICES[len(entries) % len(HELD_OUT_VOICES)]
+        samples = speak(Utterance((example.question,), voice, lead=0.2))
+        transcript = normalise_transcript(example.question)
+        if opening in openings or transcribe_batch(model, processor, [samples]) != [transcript]:
+            continue
+        openings.add(opening)
+        name = f"question-{len(entries) + 1}"
+        if len(entries) + 1 < _QUESTIONS:
+            _write(folder / f"{name}.wav", samples, SAMPLE_RATE)
+        else:
+            mono = soxr.resample(samples, SAMPLE_RATE, _STEREO_RATE)
+            for suffix in (".wav", ".flac", ".ogg", ".mp3"):
+                _write(folder / (name + suffix), np.stack([mono, 0.5 * mono], 1), _STEREO_RATE)
+        entries.append(
+            {
+                "audio": f"{name}.wav",
+                "transcript": transcript,
+                "question": example.question,
+                "context": example.context,
+                "answer": example.answer,
+            }
+        )
+        if len(entries) == _QUESTIONS:
+            break
+    (folder / "samples.json").write_text(json.dumps(entries, indent=2) + "\n")
+
+
+def _write_long(model: Any, processor: Any, folder: Path) -> None:
+    parts: list[Samples] = []
+    transcripts: list[str] = []
+    pause = np.zeros(int(_PAUSE_SECONDS * SAMPLE_RATE), dtype=np.float32)
+    for text in sentences(_SEED, 200, "held_out"):
+        samples = speak(Utterance((text,), HELD_OUT_VOICES[0], lead=0.05))
+        transcript = normalise_transcript(text)
+        if transcribe_batch(model, processor, [samples]) == [transcript]:
+            parts += [samples, pause]
+            transcripts.append(transcript)
+        if len(transcripts) == _LONG_SENTENCES:
+            break
+    _write(folder / "long.flac", np.concatenate(parts[:-1]), SAMPLE_RATE)
+    (folder / "long.txt").write_text(" ".join(transcripts) + "\n")
+
+
+def _write(file: Path, samples: Samples, rate: int) -> None:
+    # Containers other than WAV and FLAC choose their own sample format.
+    subtype = "PCM_16" if file.suffix in (".wav", ".flac") else None
+    soundfile.write(file, samples, rate, subtype=subtype)
+
+
+def main() -> None:
+    from transformers import AutoModelForCTC, AutoProcessor
+
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--output", type=Path, default=Path("tests/samples"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(2)
+    processor = AutoProcessor.from_pretrained(arguments.checkpoint)
+    model = AutoModelForCTC.from_pretrained(arguments.checkpoint, dtype=torch.float32).eval()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    _write_questions(model, processor, arguments.output)
+    _write_long(model, processor, arguments.output)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,265 @@
+"""Trains the embedded speech-to-text checkpoint: a small Wav2Vec2-BERT with a CTC head.
+
+    python -m zoo.train_speech_to_text --output model-settings/speech-to-text/embedded
+
+Needs espeak-ng, and nothing from the network. An interrupted run goes on from its last epoch when
+it is started again with the same arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import random
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jiwer
+import numpy as np
+import torch
+
+from zoo.speech import development_utterances, training_utterances
+from zoo.speech_data import (
+    DEFAULT_CACHE,
+    MEL_BINS,
+    STRIDE,
+    Example,
+    build_processor,
+    load_examples,
+)
+
+logger = logging.getLogger(__name__)
+
+# Steps of 30 ms in a batch, padding included: about 13 utterances.
+_BATCH_STEPS = 1600
+_PEAK_LEARNING_RATE = 1.5e-3
+_DEVELOPMENT_UTTERANCES = 200
+_IGNORED_LABEL = -100
+
+
+def build_model(tokens: int) -> Any:
+    """An untrained model of about 1.9 million parameters, for `tokens` kinds of token."""
+    from transformers import Wav2Vec2BertConfig, Wav2Vec2BertForCTC
+
+    return Wav2Vec2BertForCTC(
+        Wav2Vec2BertConfig(
+            vocab_size=tokens,
+            hidden_size=128,
+            num_hidden_layers=6,
+            num_attention_heads=4,
+            intermediate_size=384,
+            feature_projection_input_dim=MEL_BINS * STRIDE,
+            conv_depthwise_kernel_size=15,
+            position_embeddings_type="rotary",
+            # Features are masked here, bands of mel bins too, before the model sees them.
+            apply_spec_augment=False,
+            layerdrop=0.0,
+            # Drawing its random numbers would take a quarter of the training time.
+            hidden_dropout=0.0,
+            attention_dropout=0.0,
+            activation_dropout=0.0,
+            conformer_conv_dropout=0.0,
+            feat_proj_dropout=0.0,
+            final_dropout=0.0,
+            ctc_loss_reduction="mean",
+            ctc_zero_infinity=True,
+            pad_token_id=0,
+            bos_token_id=None,
+            eos_token_id=None,
+            attn_implementation="eager",
+        )
+    )
+
+
+def _batches(
+    examples: Sequence[Example], rng: random.Random, *, shortest_first: bool = False
+) -> Iterator[list[Example]]:
+    """Batches of similar lengths, in random order unless `shortest_first`; each example once."""
+    # A little disorder, so that an example meets other ones in each epoch.
+    ordered = sorted(examples, key=lambda e: len(e.features) * rng.uniform(0.93, 1.07))
+    batches: list[list[Example]] = [[]]
+    longest = 0
+    for example in ordered:
+        longest = max(longest, len(example.features))
+        if batches[-1] and longest * (len(batches[-1]) + 1) > _BATCH_STEPS:
+            batches.append([])
+            longest = len(example.features)
+        batches[-1].append(example)
+    if not shortest_first:
+        rng.shuffle(batches)
+    yield from batches
+
+
+def _collate(
+    batch: Sequence[Example], rng: random.Random | None
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """float32 features [batch, steps, 240], int64 mask [batch, steps], int64 labels."""
+    steps = max(len(example.features) for example in batch)
+    letters = max(len(example.labels) for example in batch)
+    features = np.zeros((len(batch), steps, MEL_BINS * STRIDE), dtype=np.float32)
+    mask = np.zeros((len(batch), steps), dtype=np.int64)
+    labels = np.full((len(batch), letters), _IGNORED_LABEL, dtype=np.int64)
+    for row, example in enumerate(batch):
+        length = len(example.features)
+        features[row, :length] = example.features
+        if rng is not None:
+            _mask_features(features[row, :length], rng)
+        mask[row, :length] = 1
+        labels[row, : len(example.labels)] = example.labels
+    return torch.from_numpy(features), torch.from_numpy(mask), torch.from_numpy(labels)
+
+
+def _mask_features(features: np.ndarray, rng: random.Random) -> None:
+    """SpecAugment, in place: two bands of mel bins and some moments are blanked."""
+    frames = features.reshape(len(features), STRIDE, MEL_BINS)
+    for _ in range(2):
+        width = rng.randint(0, 14)
+        first = rng.randint(0, MEL_BINS - width)
+        frames[:, :, first : first + width] = 0
+    for _ in range(1 + len(features) // 60):
+        width = rng.randint(0, 6)
+        first = rng.randint(0, max(0, len(features) - width))
+        frames[first : first + width] = 0
+
+
+@torch.inference_mode()
+def transcribe(model: Any, processor: Any, examples: Sequence[Example]) -> list[str]:
+    """The model's transcripts of the examples, in order."""
+    model.eval()
+    order = sorted(range(len(examples)), key=lambda i: len(examples[i].features))
+    texts: dict[int, str] = {}
+    for start in range(0, len(order), 32):
+        rows = order[start : start + 32]
+        features, mask, _ = _collate([examples[i] for i in rows], None)
+        logits = model(input_features=features, attention_mask=mask).logits
+        decoded = processor.batch_decode(logits.argmax(-1).masked_fill(mask == 0, 0))
+        texts.update(zip(rows, decoded, strict=True))
+    return [texts[i] for i in range(len(examples))]
+
+
+def save(model: Any, processor: Any, folder: Path) -> None:
+    """Writes the checkpoint: float16 safetensors and the processor's files."""
+    stored = build_model(model.config.vocab_size)
+    stored.load_state_dict(model.state_dict())
+    # How attention is computed is the reader's choice.
+    stored.config._attn_implementation = "sdpa"
+    stored.half().save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+def train(
+    output: Path,
+    *,
+    seed: int,
+    utterances: int,
+    epochs: int,
+    cache: Path,
+    threads: int,
+    bfloat16: bool,
+    initial: Path | None = None,
+    peak: float = _PEAK_LEARNING_RATE,
+) -> float:
+    """Trains, writes the best checkpoint to `output` and returns its word error rate.
+
+    The rate is that on held-out sentences in training voices; `evaluate_speech_to_text` measures
+    held-out voices.
+    """
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    development = load_examples(development_utterances(seed, _DEVELOPMENT_UTTERANCES), cache)
+    examples = load_examples(training_utterances(seed, utterances), cache)
+    processor = build_processor()
+    model = build_model(len(processor.tokenizer))
+    if initial is not None:
+        from transformers import AutoModelForCTC
+
+        started = AutoModelForCTC.from_pretrained(initial, dtype=torch.float32)
+        model.load_state_dict(started.state_dict())
+    logger.info("%d parameters", sum(p.numel() for p in model.parameters()))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=peak, betas=(0.9, 0.98), weight_decay=0.01)
+    epoch_batches = sum(1 for _ in _batches(examples, random.Random(seed)))
+    # The number of batches varies by a few with the order.
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, peak, total_steps=epochs * (epoch_batches + 5), pct_start=0.15
+    )
+    state_file = cache / f"training-{seed}-{utterances}-{epochs}-{initial is not None}.pt"
+    first_epoch, best = 0, float("inf")
+    if state_file.exists():
+        state = torch.load(state_file, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        first_epoch, best = state["epoch"], state["best"]
+        logger.info("goes on after epoch %d", first_epoch)
+    for epoch in range(first_epoch, epochs):
+        rng = random.Random(f"{seed}/{epoch}")
+        started_at = time.monotonic()
+        model.train()
+        losses = []
+        # Letters are found in time first in short, whole utterances.
+        easy = epoch == 0 and initial is None
+        for number, batch in enumerate(_batches(examples, rng, shortest_first=easy), 1):
+            features, mask, labels = _collate(batch, None if easy else rng)
+            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+                loss = model(input_features=features, attention_mask=mask, labels=labels).loss
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad()
+            losses.append(loss.item())
+            if number % 50 == 0:
+                logger.info(
+                    "epoch %d batch %d/%d loss %.3f, %.0f s",
+                    *(epoch + 1, number, epoch_batches, np.mean(losses[-50:])),
+                    time.monotonic() - started_at,
+                )
+        transcripts = transcribe(model, processor, development)
+        rate = jiwer.wer([example.transcript for example in development], transcripts)
+        logger.info(
+            "epoch %d of %d: loss %.3f, development WER %.2f%%, %.0f s",
+            *(epoch + 1, epochs, np.mean(losses), 100 * rate, time.monotonic() - started_at),
+        )
+        for example, text in list(zip(development, transcripts, strict=True))[:3]:
+            logger.info("  said %r, heard %r", example.transcript, text)
+        if rate <= best:
+            best = rate
+            save(model, processor, output)
+        torch.save(
+            {
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "schedule": schedule.state_dict(),
+                "epoch": epoch + 1,
+                "best": best,
+            },
+            state_file,
+        )
+    return best
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, required=True, help="folder of the checkpoint")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--utterances", type=int, default=8000)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="folder of features")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--initial", type=Path, help="a checkpoint to go on from")
+    parser.add_argument("--peak", type=float, default=_PEAK_LEARNING_RATE, help="learning rate")
+    parser.add_argument(
+        "--bfloat16",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="compute products in bfloat16; faster where the processor has such instructions",
+    )
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    train(**vars(arguments))
+
+
+if __name__ == "__main__":
+    main()
