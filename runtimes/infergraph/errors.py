@@ -92,6 +92,7 @@ _BY_STATUS: dict[int, type[InfergraphError]] = {
     400: InvalidInput,
     404: UnknownModel,
     422: MalformedRequest,
+    429: Overloaded,
     500: StageFailure,
     503: StageUnavailable,
     504: DeadlineExceeded,

@@ -13,6 +13,7 @@ TRACE_HEADER = "x-infergraph-trace"
 TRACE_PARAMETER = "trace"
 ERROR_HEADER = "infergraph-error"
 """On an error's answer: the class of the error, which a status alone does not tell."""
+_CREDENTIALS = ("auth", "key", "token", "secret", "credential", "cookie", "password")
 _FORWARDED_EXACTLY = frozenset({"traceparent", "tracestate", "baggage"})
 
 
@@ -57,12 +58,17 @@ class RequestContext:
 
 
 def forwarded_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers that may go on to other servers: `x-*`, as in Seldon, and W3C trace context."""
-    return {
-        name: value
-        for name, value in headers.items()
-        if (lowered := name.lower()).startswith("x-") or lowered in _FORWARDED_EXACTLY
-    }
+    """The headers that may go on to other servers: `x-*`, as in Seldon, and W3C trace context.
+
+    Those of `x-*` whose names speak of a credential (`x-api-key`, `x-auth-token`) stay here.
+    """
+    return {name: value for name, value in headers.items() if _may_go_on(name.lower())}
+
+
+def _may_go_on(name: str) -> bool:
+    if not name.startswith("x-"):
+        return name in _FORWARDED_EXACTLY
+    return not any(word in name for word in _CREDENTIALS)
 
 
 def parse_timeout_ms(value: str) -> float:

@@ -108,6 +108,14 @@ def models() -> Iterator[ServerProcess]:
 
 
 @pytest.fixture(scope="session")
+def audio_qa(models: ServerProcess) -> Iterator[ServerProcess]:
+    """`mlserver start model-settings/audio-qa`, its stages in `models`, over gRPC."""
+    environment = {"INFERGRAPH_AUDIO_QA__ENDPOINTS": json.dumps({"*": models.grpc_url})}
+    with ServerProcess(REPOSITORY / "model-settings" / "audio-qa", environment) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def samples() -> list[dict[str, Any]]:
     """The entries of samples.json; `audio` is the bytes of the file."""
     folder = REPOSITORY / "tests" / "samples"

@@ -30,21 +30,19 @@ def split(echoes: Echoes) -> Iterator[ServerProcess]:
 
 
 @pytest.fixture(scope="module")
-def audio_qa(models: ServerProcess) -> Iterator[dict[str, ServerProcess]]:
-    """`mlserver start model-settings/audio-qa` over each transport, its stages in `models`."""
-    folder = REPOSITORY / "model-settings" / "audio-qa"
-    servers = {"in-process": models}
-    for transport, endpoint in (("grpc", models.grpc_url), ("rest", models.url)):
-        environment = {"INFERGRAPH_AUDIO_QA__ENDPOINTS": json.dumps({"*": endpoint})}
-        servers[transport] = ServerProcess(folder, environment).start()
-    servers["split"] = SplitServer(REPOSITORY / "model-settings", ["audio-qa"]).start()
-    started = [server for server in servers.values() if server is not models]
+def everywhere(
+    models: ServerProcess, audio_qa: ServerProcess
+) -> Iterator[dict[str, ServerProcess]]:
+    """Servers of audio-qa, by the transport that its steps take."""
+    environment = {"INFERGRAPH_AUDIO_QA__ENDPOINTS": json.dumps({"*": models.url})}
+    over_rest = ServerProcess(REPOSITORY / "model-settings" / "audio-qa", environment).start()
+    split = SplitServer(REPOSITORY / "model-settings", ["audio-qa"]).start()
     try:
-        for server in started:
-            server.wait_until_ready()
-        yield servers
+        over_rest.wait_until_ready()
+        split.wait_until_ready()
+        yield {"in-process": models, "grpc": audio_qa, "rest": over_rest, "split": split}
     finally:
-        stop_all(started)
+        stop_all([over_rest, split])
 
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
@@ -74,13 +72,13 @@ async def test_an_echo_pipeline_answers_the_same_with_a_process_for_each_stage(
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
 @pytest.mark.parametrize("transport", [*TRANSPORTS, "split"])
 async def test_audio_qa_answers_the_samples(
-    audio_qa: dict[str, ServerProcess],
+    everywhere: dict[str, ServerProcess],
     connect: Connect,
     samples: list[dict[str, Any]],
     transport: str,
     front_end: str,
 ) -> None:
-    client = connect(audio_qa[transport], front_end)
+    client = connect(everywhere[transport], front_end)
     for sample in samples:
         answer = await client.infer(
             "audio-qa", {"audio": [sample["audio"]], "context": [sample["context"]]}
@@ -90,7 +88,7 @@ async def test_audio_qa_answers_the_samples(
 
 @pytest.mark.parametrize("transport", ["grpc", "rest", "split"])
 async def test_audio_qa_says_exactly_the_same_everywhere(
-    audio_qa: dict[str, ServerProcess],
+    everywhere: dict[str, ServerProcess],
     connect: Connect,
     samples: list[dict[str, Any]],
     transport: str,
@@ -100,7 +98,7 @@ async def test_audio_qa_says_exactly_the_same_everywhere(
         "context": [sample["context"] for sample in samples],
     }
     answers = {
-        where: await connect(audio_qa[where], "grpc").infer("audio-qa", request)
+        where: await connect(everywhere[where], "grpc").infer("audio-qa", request)
         for where in ("in-process", transport)
     }
     here, there = answers["in-process"], answers[transport]

@@ -27,14 +27,6 @@ def speech_to_text() -> Iterator[ServerProcess]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def audio_qa(models: ServerProcess) -> Iterator[ServerProcess]:
-    """`mlserver start model-settings/audio-qa`, its stages on another server."""
-    environment = {"INFERGRAPH_AUDIO_QA__ENDPOINTS": json.dumps({"*": models.grpc_url})}
-    with ServerProcess(MODELS / "audio-qa", environment) as server:
-        yield server
-
-
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_speech_to_text_alone(
     speech_to_text: ServerProcess,

@@ -73,6 +73,15 @@ def test_from_status(status: int, kind: type[InfergraphError]) -> None:
     assert str(error) == "what the stage said"
 
 
+def test_an_unexpected_error_is_named_without_its_text() -> None:
+    failure = StageFailure.unexpected("model 'asr'", ValueError("secret /weights"))
+
+    assert type(failure) is StageFailure
+    assert str(failure) == (
+        "model 'asr': it failed with ValueError; the server's log has the details"
+    )
+
+
 def test_the_errors_need_neither_mlserver_nor_torch() -> None:
     code = (
         "import sys, infergraph.errors, infergraph.request\n"

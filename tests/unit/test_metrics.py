@@ -48,6 +48,15 @@ def test_a_reloaded_model_goes_on_with_the_same_series() -> None:
     assert value("infergraph_model_failures_total", model="metrics-reloaded") == 2
 
 
+def test_a_steps_failures_are_counted_from_zero() -> None:
+    metrics = StepMetrics("metrics-failing", ["asr", "qa"])
+    metrics.failed("asr")
+
+    labels = {"pipeline": "metrics-failing"}
+    assert value("infergraph_step_failures_total", step="asr", **labels) == 1
+    assert value("infergraph_step_failures_total", step="qa", **labels) == 0
+
+
 def test_steps_are_told_apart_by_pipeline() -> None:
     first = StepMetrics("metrics-p1", ["asr", "qa"])
     second = StepMetrics("metrics-p2", ["asr"])

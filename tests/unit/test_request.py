@@ -81,6 +81,10 @@ def test_headers_that_are_handed_on(name: str) -> None:
         "traceparent2",
         "xauthorization",
         "x_request_id",
+        "x-api-key",
+        "X-Auth-Token",
+        "x-amz-security-token",
+        "x-session-cookie",
         "",
     ],
 )

@@ -55,7 +55,9 @@ def read(text: str, file: str) -> tuple[Document | None, list[Finding]]:
         loader = yaml.SafeLoader(text)
         nodes: list[yaml.Node] = []
         while loader.check_node():
-            nodes.append(loader.get_node())
+            node = loader.get_node()
+            if node is not None:
+                nodes.append(node)
         real = [node for node in nodes if not _is_null(node)]
         if len(real) != 1:
             return None, [_not_one(file, real)]

@@ -123,7 +123,7 @@ class Run:
         self._states[index] = FIRED
         if self._plan.feedback:
             self._count(consumer)
-        if False:
+        if self._plan.edges[consumer.inputs_slot] or self._plan.feedback:
             todo.append((consumer.inputs_slot, message))
         self.ready.append((consumer, message))
 

@@ -31,9 +31,10 @@ async def answer(
         message, context, wire = decode_request(payload)
         result = await infer(message, context)
         requested = [output.name for output in payload.outputs] if payload.outputs else None
-        return encode_response(result, model.name, model.version, wire, requested)
+        declared = [output.name for output in model.outputs or ()]
+        return encode_response(result, model.name, model.version, wire, requested, declared)
     except InfergraphError as error:
         raise as_mlserver_error(error) from None
     except Exception as error:
         logger.exception("'%s' failed", model.name)
-        raise as_mlserver_error(StageFailure.unexpected(f"'{model.name}'", error)) from None
+        raise as_mlserver_error(StageFailure.unexpected(f"model '{model.name}'", error)) from None

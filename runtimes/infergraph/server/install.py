@@ -14,7 +14,7 @@ from mlserver.errors import MLServerError
 from mlserver.grpc.server import GRPCServer
 from mlserver.logging import get_logger as get_mlserver_logger
 from mlserver.model import MLModel
-from mlserver.rest.server import RESTServer
+from mlserver.rest.server import RESTServer, _NoSignalServer
 
 from ..errors import ConfigurationError
 from . import errors, fast_path, shutdown
@@ -43,7 +43,7 @@ def install() -> None:
         RESTServer.add_custom_handlers
     )
     GRPCServer.stop = shutdown.stop_grpc_server  # type: ignore[method-assign]
-    RESTServer.stop = shutdown.stop_rest_server  # type: ignore[method-assign]
+    _NoSignalServer.shutdown = shutdown.shut_rest_server_down  # type: ignore[method-assign]
 
 
 def _on_model_load(original: Hook) -> Hook:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
+import socket
 
+import uvicorn
 from mlserver.grpc.server import GRPCServer
-from mlserver.rest.server import RESTServer
 
 from .draining import drain
 
@@ -52,11 +52,14 @@ async def stop_grpc_server(self: GRPCServer, sig: int | None = None) -> None:
     await self._server.stop(grace=max(0.0, grace - stopping.seconds()))
 
 
-async def stop_rest_server(self: RESTServer, sig: int | None = None) -> None:
+async def shut_rest_server_down(
+    self: uvicorn.Server, sockets: list[socket.socket] | None = None
+) -> None:
     """Takes no new connections, and gives requests in flight what is left of the grace period.
 
-    Uvicorn alone would wait for them without end. MLServer stops gRPC first.
+    Uvicorn alone would wait for them without end. It gets here by its own signal handler, or after
+    gRPC has stopped, whichever comes first.
     """
     left = max(0.0, grace_seconds() - drain().seconds())
-    self._server.config.timeout_graceful_shutdown = left  # type: ignore[assignment]
-    self._server.handle_exit(sig=sig or signal.SIGINT, frame=None)
+    self.config.timeout_graceful_shutdown = left  # type: ignore[assignment]
+    await uvicorn.Server.shutdown(self, sockets)

@@ -17,8 +17,9 @@ Features = npt.NDArray[np.float32]
 FRAME_SAMPLES, HOP_SAMPLES, FFT_SAMPLES = 400, 160, 512
 _PREEMPHASIS = 0.97
 _FLOOR = float(np.finfo(np.float32).eps)
-# Few enough that a block stays in the processor's cache.
-_BLOCK_FRAMES = 128
+# So few that the arrays of a block are below the size (128 KiB) from which malloc maps fresh pages
+# for each: page faults would cost more than the arithmetic.
+_BLOCK_FRAMES = 32
 
 
 class LogMelFilterbank:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoFeatureExtractor, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from ..devices import Placement
 from ..errors import ConfigurationError
+
+_UNLOADABLE = (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError)
 
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
@@ -39,17 +42,32 @@ def load_network(auto_class: Any, checkpoint: str, placement: Placement) -> Any:
         placement: The device and dtype.
 
     Raises:
-        ConfigurationError: there is no such checkpoint, it has no safetensors, or its architecture
-            is not one of the task's.
+        ConfigurationError: there is no such checkpoint, it has no safetensors or a damaged one,
+            its architecture is not one of the task's, or it was not trained for the task.
     """
-    network = _load(auto_class, checkpoint, "network", use_safetensors=True, dtype=placement.dtype)
+    network, loading = _load(
+        auto_class,
+        checkpoint,
+        "network",
+        use_safetensors=True,
+        dtype=placement.dtype,
+        output_loading_info=True,
+    )
+    # transformers would fill them at random, and only log it.
+    body = f"{network.base_model_prefix}."
+    untrained = sorted(name for name in loading["missing_keys"] if not name.startswith(body))
+    if untrained:
+        raise ConfigurationError(
+            f"the checkpoint '{checkpoint}' was not trained as a {type(network).__name__}: it lacks "
+            f"{', '.join(untrained)}"
+        )
     return placement.place(network)
 
 
 def _load(auto_class: Any, checkpoint: str, part: str, **arguments: Any) -> Any:
     try:
         return auto_class.from_pretrained(checkpoint, trust_remote_code=False, **arguments)
-    except (OSError, ValueError, ImportError, KeyError) as error:
+    except _UNLOADABLE as error:
         reason = " ".join(str(error).split())
         raise ConfigurationError(
             f"cannot load the {part} of the checkpoint '{checkpoint}': {reason}"

@@ -97,7 +97,10 @@ def decode_tensor(tensor: Any) -> Tensor:
     if isinstance(values, np.ndarray):
         array: npt.NDArray[Any] = values
     elif isinstance(values, list):
+        _check_nesting(name, values, shape)
         array = array_from_list(name, datatype, values, len(shape))
+        # As with raw contents: a task that changes its inputs would change other steps' too.
+        array.flags.writeable = False
     else:
         raise MalformedRequest(
             f"tensor '{name}': data is {type(values).__name__}; accepted: a list of values"
@@ -120,6 +123,19 @@ def decode_tensor(tensor: Any) -> Tensor:
         ) from None
 
 
+def _check_nesting(name: str, values: list[Any], shape: Sequence[int]) -> None:
+    nested = []
+    inner: Any = values
+    while isinstance(inner, list):
+        nested.append(len(inner))
+        inner = inner[0] if inner else None
+    if len(nested) > 1 and nested != list(shape):
+        raise MalformedRequest(
+            f"tensor '{name}': data is nested as {nested}, but its shape is {list(shape)}; "
+            "accepted: that nesting, or a flat list"
+        )
+
+
 def declared_specs(
     tensors: Sequence[MetadataTensor] | None, optional: Sequence[str]
 ) -> tuple[TensorSpec, ...]:
@@ -131,23 +147,31 @@ def declared_specs(
 
 
 def encode_response(
-    message: Message, model: str, version: str | None, wire: Wire, requested: Sequence[str] | None
+    message: Message,
+    model: str,
+    version: str | None,
+    wire: Wire,
+    requested: Sequence[str] | None,
+    declared: Sequence[str] = (),
 ) -> InferenceResponse:
     """The V2 response of a message; only the requested outputs, when any are named.
 
+    A requested output that is declared but not in this answer (a condition that did not hold) is
+    left out. With an output that only some items have goes `<name>_item`, which says which.
+
     Raises:
-        InvalidInput: a requested output is not among the answer's.
+        InvalidInput: a requested output is neither in the answer nor declared.
     """
     tensors = message.tensors
     if requested:
-        present = message.names()
+        known = list(dict.fromkeys([*declared, *message.names()]))
         for name in requested:
-            if name not in present:
+            if name not in known:
                 raise InvalidInput(
-                    f"model '{model}': no output tensor '{name}' in this answer; "
-                    f"accepted: {', '.join(present) or 'none'}"
+                    f"model '{model}': no output tensor '{name}'; "
+                    f"accepted: {', '.join(known) or 'none'}"
                 )
-        tensors = message.selected(requested)
+        tensors = message.selected([*requested, *(f"{name}_item" for name in requested)])
     parameters: dict[str, Any] = dict(message.parameters)
     if message.trace is not None:
         parameters[TRACE_PARAMETER] = json.dumps(message.trace, separators=(",", ":"))

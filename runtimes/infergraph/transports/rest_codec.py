@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 
 from ..errors import InvalidInput, MalformedRequest, StageFailure
@@ -90,7 +89,7 @@ def _decode_tensor(output: Any) -> Tensor:
             raise ValueError(f"shape {shape!r:.100}; accepted: a list of sizes from 0")
         if not isinstance(values, list):
             raise ValueError(f"data is {type(values).__name__}; accepted: a list")
-        array = _array(name, datatype, values, len(shape))
+        array = array_from_list(name, datatype, values, len(shape))
         if array.size != math.prod(shape):
             raise ValueError(
                 f"shape {shape} holds {math.prod(shape)} values, but data has {array.size}"
@@ -104,21 +103,6 @@ def _decode_tensor(output: Any) -> Tensor:
     except MalformedRequest as error:
         raise StageFailure(f"its answer is malformed: {error}") from None
     return Tensor(name, datatype, array.reshape(shape))
-
-
-def _array(name: str, datatype: str, values: list[Any], rank: int) -> npt.NDArray[Any]:
-    try:
-        return array_from_list(name, datatype, values, rank)
-    except MalformedRequest:
-        if not datatype.startswith("FP"):
-            raise
-        # JSON has no NaN: servers write null.
-        mixed = np.array(values, dtype=object)
-        missing = mixed == None  # noqa: E711
-        if not missing.any():
-            raise
-        mixed[missing] = math.nan
-        return array_from_list(name, datatype, mixed.tolist(), rank)
 
 
 def _is_shape(shape: Any) -> bool:

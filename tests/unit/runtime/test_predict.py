@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import sys
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -164,7 +165,7 @@ async def test_a_trace_when_asked_for_and_none_otherwise() -> None:
         ),
         (rest([1.5]), 422, "tensor 'x' has datatype INT64, but data holds 1.5 (float64); accepted"),
         (rest([]), 400, "model 'model': tensor 'x' has shape [0, 1], an empty batch"),
-        (rest([1], outputs=["z"]), 400, "model 'model': no output tensor 'z' in this answer; acc"),
+        (rest([1], outputs=["z"]), 400, "model 'model': no output tensor 'z'; acc"),
         (
             rest([1], headers={"infergraph-timeout-ms": "soon"}),
             400,
@@ -325,11 +326,13 @@ async def test_an_error_while_encoding_keeps_its_text_to_the_log(
         raise ValueError("secret")
 
     model = await load(Doubler)
-    monkeypatch.setattr("infergraph.server.answer.encode_response", encode)
+    # The package's name `answer` is the function; the module is found by its path only.
+    module = sys.modules["infergraph.server.answer"]
+    monkeypatch.setattr(module, "encode_response", encode)
 
     assert await refusal(model, rest([1])) == (
         500,
-        "'model': it failed with ValueError; the server's log has the details",
+        "model 'model': it failed with ValueError; the server's log has the details",
     )
 
 

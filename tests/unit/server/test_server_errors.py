@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
+import mlserver.grpc.servicers as grpc_servicers
 import pytest
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -24,7 +27,7 @@ from infergraph.errors import (
     UnknownModel,
 )
 from infergraph.server import as_mlserver_error, install
-from infergraph.server.errors import answer_malformed_body
+from infergraph.server.errors import answer_error, answer_malformed_body
 
 install()
 
@@ -131,6 +134,59 @@ def test_other_records_pass_unchanged(caplog: pytest.LogCaptureFixture) -> None:
     assert [(record.levelno, record.message) for record in caplog.records] == [
         (logging.DEBUG, "serving")
     ]
+
+
+# The error's class, beside its status
+
+
+class GrpcCall:
+    """A gRPC call, as far as its headers are read and its trailing metadata written."""
+
+    def __init__(self) -> None:
+        self.trailing: tuple[tuple[str, str], ...] = ()
+
+    def invocation_metadata(self) -> tuple[Any, ...]:
+        return (SimpleNamespace(key="x-request-id", value="7"),)
+
+    def trailing_metadata(self) -> tuple[Any, ...]:
+        return ()
+
+    def set_trailing_metadata(self, metadata: tuple[tuple[str, str], ...]) -> None:
+        self.trailing = metadata
+
+
+async def test_over_grpc_the_class_of_the_error_is_trailing_metadata() -> None:
+    failing, other = GrpcCall(), GrpcCall()
+
+    async def serve(call: GrpcCall) -> dict[str, str]:
+        headers = grpc_servicers.to_headers(call)
+        await asyncio.sleep(0)
+        if call is failing:
+            as_mlserver_error(Overloaded("queue is full"))
+        return headers
+
+    headers = await asyncio.gather(serve(failing), serve(other))
+
+    assert headers == [{"x-request-id": "7"}] * 2
+    assert failing.trailing == (("infergraph-error", "Overloaded"),)
+    assert other.trailing == ()
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "kind"),
+    [
+        (as_mlserver_error(DeadlineExceeded("too late")), 504, "DeadlineExceeded"),
+        (ModelNotFound("asr"), 404, None),
+    ],
+)
+async def test_over_rest_the_class_of_the_error_is_a_header(
+    error: MLServerError, status: int, kind: str | None
+) -> None:
+    response = await answer_error(Request({"type": "http", "headers": []}), error)
+
+    assert response.status_code == status
+    assert json.loads(bytes(response.body)) == {"error": str(error)}
+    assert response.headers.get("infergraph-error") == kind
 
 
 # A REST body that is not V2

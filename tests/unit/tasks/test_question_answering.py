@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+from transformers import AutoModel, AutoModelForQuestionAnswering, AutoTokenizer
 
 from infergraph.errors import ConfigurationError, InvalidInput
 from infergraph.tasks.question_answering import QuestionAnswering
@@ -240,6 +240,25 @@ async def test_another_tasks_checkpoint_is_refused(
 ) -> None:
     with pytest.raises(ConfigurationError, match="cannot load the network of the checkpoint"):
         await serve("question-answering", checkpoint("whisper-en"))
+
+
+async def test_a_checkpoint_without_the_tasks_head_is_refused(
+    tmp_path: Path, checkpoint: Callable[[str], str], serve: Serve
+) -> None:
+    folder = checkpoint("bert-qa")
+    AutoTokenizer.from_pretrained(folder).save_pretrained(tmp_path)
+    AutoModel.from_pretrained(folder).save_pretrained(tmp_path)
+
+    with pytest.raises(ConfigurationError, match=r"not trained as a Bert.*lacks qa_outputs\.bias"):
+        await serve("question-answering", str(tmp_path))
+
+
+async def test_damaged_weights_are_refused(tmp_path: Path, serve: Serve) -> None:
+    folder = checkpoints.bert_qa(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"not a tensor in here")
+
+    with pytest.raises(ConfigurationError, match="cannot load the network of the checkpoint"):
+        await serve("question-answering", folder)
 
 
 async def test_an_incomplete_checkpoint_says_what_is_missing(tmp_path: Path, serve: Serve) -> None:

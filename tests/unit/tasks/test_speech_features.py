@@ -20,7 +20,7 @@ from infergraph.tasks.filterbank import LogMelFilterbank
 from infergraph.tasks.speech_features import SpeechFeatures
 from tests.sounds import chirps, sine
 
-# Kaldi's framing of 16 kHz sound: odd and even numbers of frames, and one more than a block of 128.
+# Kaldi's framing of 16 kHz sound: odd and even numbers of frames, and one more than a block.
 LENGTHS = [1_600, 16_000, 16_160, 24_001, 400 + 160 * 128]
 
 

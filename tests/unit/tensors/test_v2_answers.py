@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mlserver.types import InferenceResponse
+from mlserver.codecs.json import encode_to_json_bytes
+from mlserver.types import InferenceResponse, ResponseOutput
 
-from infergraph.errors import InvalidInput
+from infergraph.errors import InvalidInput, StageFailure
 from infergraph.tensors import NUMPY_DTYPES, Message, Tensor
 from infergraph.tensors.v2 import Wire, decode_tensor, encode_response, encode_tensor
 
@@ -56,6 +57,31 @@ def test_an_answer_goes_back_in_the_requests_form(datatype: str, wire: Wire) -> 
     else:
         assert output.data.root == values
         assert json.loads(json.dumps(output.model_dump()))["data"] == values
+
+
+@pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64"])
+def test_over_rest_nan_goes_as_null_and_comes_back(datatype: str) -> None:
+    array = np.array([[1.5], [np.nan]], NUMPY_DTYPES[datatype])
+
+    output = encode_tensor(Tensor("y", datatype, array), Wire.JSON)
+    body = json.loads(encode_to_json_bytes(output.model_dump()))
+
+    assert body["data"] == [1.5, None]
+    np.testing.assert_array_equal(decode_tensor(ResponseOutput(**body)).data, array)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+def test_over_rest_infinity_cannot_go(value: float) -> None:
+    tensor = Tensor("y", "FP32", np.array([1, value], np.float32))
+
+    with pytest.raises(StageFailure) as caught:
+        encode_tensor(tensor, Wire.JSON)
+
+    assert str(caught.value) == (
+        "output tensor 'y' holds infinity, which JSON cannot carry; gRPC can"
+    )
+    assert encode_tensor(tensor, Wire.TYPED).data.root == [1, value]
+    assert encode_tensor(tensor, Wire.RAW).data.root is tensor.data
 
 
 def test_fp16_has_no_typed_form() -> None:
@@ -114,7 +140,15 @@ def test_a_requested_output_that_is_not_there() -> None:
     with pytest.raises(InvalidInput) as caught:
         encode(message("a", "b"), ["a", "z"])
 
-    assert str(caught.value) == ("model 'asr': no output tensor 'z' in this answer; accepted: a, b")
+    assert str(caught.value) == ("model 'asr': no output tensor 'z'; accepted: a, b")
+
+
+def test_a_declared_output_that_this_answer_leaves_out_may_be_requested() -> None:
+    response = encode_response(
+        message("a", "b", "b_item"), "asr", None, Wire.JSON, ["b", "c"], ["a", "b", "c"]
+    )
+
+    assert [output.name for output in response.outputs] == ["b", "b_item"]
 
 
 def test_a_response_on_the_wire() -> None:

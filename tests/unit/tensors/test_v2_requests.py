@@ -5,15 +5,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mlserver.types import InferenceRequest, Parameters, RequestInput, TensorData
+from mlserver.types import InferenceRequest, MetadataTensor, Parameters, RequestInput, TensorData
 
 from infergraph.errors import InvalidInput, MalformedRequest
 from infergraph.request import RequestContext
-from infergraph.tensors import NUMPY_DTYPES, Tensor
+from infergraph.tensors import NUMPY_DTYPES, Tensor, TensorSpec
 from infergraph.tensors.v2 import (
     GrpcInferenceRequest,
     RawInferenceRequest,
     Wire,
+    declared_specs,
     decode_request,
     decode_tensor,
 )
@@ -69,6 +70,14 @@ def test_every_datatype(datatype: str, values: list[Any]) -> None:
 def test_nested_data_of_the_shape() -> None:
     assert decode([[1, 2, 3], [4, 5, 6]], "INT32", [2, 3]).data.tolist() == [[1, 2, 3], [4, 5, 6]]
     assert decode([["a"], ["b"]], "BYTES", [2, 1]).data.tolist() == [[b"a"], [b"b"]]
+
+
+@pytest.mark.parametrize("data", [[[1, 2], [3, 4]], [[1], [2], [3], [4]], [[1, 2, 3, 4], []]])
+def test_nested_data_of_another_shape(data: list[Any]) -> None:
+    text = refusal(data, "INT64", [1, 4])
+
+    assert "data is nested as [" in text
+    assert "its shape is [1, 4]; accepted: that nesting, or a flat list" in text
 
 
 def test_a_single_value_of_no_dimension() -> None:
@@ -254,3 +263,19 @@ def test_a_timeout_header_that_is_no_time_is_the_clients_fault() -> None:
 )
 def test_a_request_knows_its_wire_form(kind: type[InferenceRequest], wire: Wire) -> None:
     assert decode_request(kind(inputs=[]))[2] is wire
+
+
+# Declarations
+
+
+def test_declared_tensors_are_marked_optional_by_name() -> None:
+    declared = [
+        MetadataTensor(name="audio", datatype="BYTES", shape=[-1, 1]),
+        MetadataTensor(name="language", datatype="BYTES", shape=[-1, 1]),
+    ]
+
+    assert declared_specs(declared, ["language"]) == (
+        TensorSpec("audio", "BYTES", (-1, 1)),
+        TensorSpec("language", "BYTES", (-1, 1), optional=True),
+    )
+    assert declared_specs(None, []) == ()
