@@ -1,8 +1,8 @@
 """Training examples for question answering: views of ``zoo.world``'s that train more.
 
-Left as they are, they would teach a model the names of one small world, spelled well. These
-views have invented names, questions in the form of a transcript, misheard letters, and contexts
-that are shorter or longer, or whose answer was cut out.
+Left as they are, they would teach a model the names and facts of one small world, spelled well.
+These views have invented names and values, questions in the form of a transcript, misheard
+letters, and contexts that are shorter or longer, or whose answer was cut out.
 """
 
 from __future__ import annotations
@@ -10,18 +10,22 @@ from __future__ import annotations
 import random
 import re
 import string
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from zoo.lexicon import ENGLISH
 from zoo.world import QuestionExample, normalise_transcript
 
 PEOPLE = (*ENGLISH.women, *ENGLISH.men, *ENGLISH.last_names)
-PLACES = (*ENGLISH.words["city"], *ENGLISH.capitals, *ENGLISH.words["company"])
+PLACES = (*ENGLISH.words["city"], *ENGLISH.capitals)
+COMPANIES = ENGLISH.words["company"]
+VALUES = tuple(
+    words for category, words in ENGLISH.words.items() if category not in ("city", "good", "bad")
+)
 
 # Shares of the examples that get each augmentation.
-RENAMED = 0.65
-LENGTHENED = 0.4
+DISGUISED = 0.7
+LENGTHENED = 0.35
 CUT_OUT = 0.1
 TRANSCRIBED = 0.5
 MISHEARD = 0.3
@@ -37,18 +41,44 @@ _ONSETS = _split(
     "b bl br c ch cl d dr f fl fr g gl gr h j k l l m m n n p pl pr qu r r s s sh st t t th tr v w"
 )
 _VOWELS = _split("a a a e e e i i i o o o u u y ai au ea ei ia ie io oa ou")
-_CODAS = _split("ck d l ll m n n nd ng nn nt r r rd rk rn s ss st t th tt x")
+_CODAS = _split(
+    "b c ck d d f g k l l ll m m n n n nd ng nn nt p r r r rd rk rn rp s s s sh ss st t t th tt x z"
+)
 
 
-def invent_name(rng: random.Random) -> str:
-    """A pronounceable capitalised word of one or two syllables, such as "Bren" or "Tilask"."""
-    syllables = [
-        rng.choice(_ONSETS) + rng.choice(_VOWELS) + (rng.choice(_CODAS) if coda else "")
-        for coda in rng.choices((True, False), weights=(1, 2), k=rng.choice((1, 2, 2)))
-    ]
-    if rng.random() < 0.2:
-        syllables[0] = rng.choice("aeiou") + syllables[0]
-    return "".join(syllables).capitalize()
+def invent(like: str, rng: random.Random) -> str:
+    """Pronounceable words, such as "Brenou" or "Tilask", that are no person of the world.
+
+    Starts with a capital if ``like`` does. A ``like`` of several words, such as "North Bank", may
+    keep some of them ("North Tilask"), or become a single word.
+    """
+    parts = re.split("[ -]", like)
+    if len(parts) > 1:
+        parts = [part if rng.random() < 0.3 else _invent_word(rng) for part in parts]
+        if rng.random() < 0.3:
+            parts = [_invent_word(rng)]
+    else:
+        parts = [_invent_word(rng)]
+    text = " ".join(parts)
+    return text if like[0].isupper() else text.lower()
+
+
+def _invent_word(rng: random.Random) -> str:
+    while True:
+        syllables = [
+            rng.choice(_ONSETS) + rng.choice(_VOWELS) for _ in range(rng.choice((1, 2, 2, 2, 3)))
+        ]
+        # Most words end in a consonant, few syllables inside of one do.
+        closed = [rng.random() < 0.2 for _ in syllables[1:]] + [rng.random() < 0.6]
+        word = "".join(
+            syllable + (rng.choice(_CODAS) if coda else "")
+            for syllable, coda in zip(syllables, closed, strict=True)
+        )
+        if rng.random() < 0.2:
+            word = rng.choice("aeiou") + word
+        # By chance it may be one that is kept from training.
+        if word.capitalize() not in PEOPLE:
+            return word.capitalize()
 
 
 def rewrite(example: QuestionExample, transform: Callable[[str], str]) -> QuestionExample:
@@ -69,14 +99,30 @@ def rewrite(example: QuestionExample, transform: Callable[[str], str]) -> Questi
 
 
 def rename(example: QuestionExample, names: Iterable[str], rng: random.Random) -> QuestionExample:
-    """The same example about invented names: each of ``names`` is replaced, as a whole word,
-    by one fresh name throughout context, question and answer."""
-    present = sorted({n for n in names if n in example.context or n in example.question})
+    """The same example in invented words: each of ``names``, where it is a whole word, becomes
+    one fresh name throughout context, question and answer."""
+    text = f"{example.context} {example.question}"
+    # Longest first: "two hundred" before "two". Sorted, so that a seed means one outcome.
+    present = sorted({name for name in names if name in text}, key=lambda name: (-len(name), name))
     if not present:
         return example
-    fresh = {name: invent_name(rng) for name in present}
+    fresh = {name: invent(name, rng) for name in present}
     pattern = re.compile(rf"\b({'|'.join(map(re.escape, present))})\b")
     return rewrite(example, lambda text: pattern.sub(lambda match: fresh[match[0]], text))
+
+
+def disguise(example: QuestionExample, rng: random.Random) -> QuestionExample:
+    """An example whose people, and some of whose places and values, have invented names.
+
+    So an answer is known by where it stands, and not because training saw it there.
+    """
+    names = list(PEOPLE)
+    if rng.random() < 0.4:
+        names += PLACES
+    for words in VALUES:
+        if rng.random() < 0.3:
+            names += words
+    return rename(example, names, rng)
 
 
 def mishear(text: str, rng: random.Random) -> str:
@@ -130,9 +176,9 @@ def crop(
 def lengthen(
     example: QuestionExample, other: str, names: Iterable[str], rng: random.Random
 ) -> QuestionExample:
-    """The context with a text about other people before or after it.
+    """The context with a text about others before or after it.
 
-    Unchanged if the question names nobody, or somebody whom ``other`` names too: then ``other``
+    Unchanged if the question has none of ``names``, or one that ``other`` has too: then ``other``
     might answer it.
     """
     asked = [name for name in names if name in example.question]
@@ -152,13 +198,20 @@ def transcribe(text: str) -> str:
 
 
 def augment(
-    example: QuestionExample, other: QuestionExample, most: int | None, rng: random.Random
+    example: QuestionExample,
+    others: Sequence[QuestionExample],
+    most: int | None,
+    rng: random.Random,
 ) -> QuestionExample:
-    """One random view of an example: of ``most`` sentences, or of any length if None."""
-    if rng.random() < RENAMED:
-        example = rename(example, (*PEOPLE, *(PLACES if rng.random() < 0.3 else ())), rng)
-    elif most is None and rng.random() < LENGTHENED:
-        example = lengthen(example, other.context, PEOPLE, rng)
+    """One random view of an example: of ``most`` sentences, or of any length if None.
+
+    Of any length, it may have the contexts of up to three of ``others`` around its own.
+    """
+    if most is None and rng.random() < LENGTHENED:
+        for other in rng.choices(others, k=rng.choice((1, 2, 3))):
+            example = lengthen(example, other.context, (*PEOPLE, *PLACES, *COMPANIES), rng)
+    if rng.random() < DISGUISED:
+        example = disguise(example, rng)
     cut_out = rng.random() < CUT_OUT
     if cut_out or most is not None:
         example = crop(example, most, keep=not cut_out, rng=rng)

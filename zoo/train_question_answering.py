@@ -24,7 +24,7 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import BertConfig, BertForQuestionAnswering, BertTokenizer
 
-from zoo.question_answering_data import augment
+from zoo.question_answering_data import augment, disguise
 from zoo.world import QuestionExample, questions
 
 logger = logging.getLogger(__name__)
@@ -154,8 +154,7 @@ def batches(tokenizer: BertTokenizer, args: argparse.Namespace) -> Iterator[Batc
         progress = made / args.steps
         most = next(most for until, most in CURRICULUM if progress < until)
         drawn = questions(rng.getrandbits(32), POOL, "train", unanswerable=UNANSWERABLE)
-        others = [*drawn[1:], drawn[0]]
-        pool = [augment(*pair, most, rng) for pair in zip(drawn, others, strict=True)]
+        pool = [augment(example, drawn, most, rng) for example in drawn]
         pool.sort(key=lambda example: len(example.context))
         groups: list[list[QuestionExample]] = [[]]
         for example in pool:
@@ -213,9 +212,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=4500)
+    parser.add_argument("--steps", type=int, default=5500)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--batch-tokens", type=int, default=1500)
+    parser.add_argument("--batch-tokens", type=int, default=2000)
     parser.add_argument("--vocabulary", type=int, default=1800)
     parser.add_argument("--hidden-size", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4)
@@ -227,7 +226,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
-    corpus = questions(args.seed, 4000, "train")
+    rng = random.Random(args.seed)
+    # Disguised, so that the names of training are split as unseen ones will be.
+    corpus = [disguise(example, rng) for example in questions(args.seed, 4000, "train")]
     tokenizer = train_tokenizer(
         [text for example in corpus for text in (example.context, example.question)],
         args.vocabulary,

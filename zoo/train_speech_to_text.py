@@ -9,10 +9,12 @@ it is started again with the same arguments.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import logging
 import random
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +36,9 @@ logger = logging.getLogger(__name__)
 
 # Steps of 30 ms in a batch, padding included: about 13 utterances.
 _BATCH_STEPS = 1600
-_PEAK_LEARNING_RATE = 1.5e-3
 _DEVELOPMENT_UTTERANCES = 200
 _IGNORED_LABEL = -100
+_LOG_EVERY = 100
 
 
 def build_model(tokens: int) -> Any:
@@ -149,107 +151,128 @@ def save(model: Any, processor: Any, folder: Path) -> None:
     processor.save_pretrained(folder)
 
 
+@dataclass(frozen=True)
+class Stage:
+    """A part of the training, with its own rise and fall of the learning rate.
+
+    Attributes:
+        utterances: How many to learn from; a later stage's include the former's.
+        epochs: Passes over them.
+        peak: The highest learning rate.
+    """
+
+    utterances: int
+    epochs: int
+    peak: float
+
+
+# Few utterances until letters are found at all, then many.
+STAGES = (Stage(5_000, 11, 1.5e-3), Stage(16_000, 5, 1.2e-3))
+
+
 def train(
     output: Path,
     *,
-    seed: int,
-    utterances: int,
-    epochs: int,
-    cache: Path,
-    threads: int,
-    bfloat16: bool,
-    initial: Path | None = None,
-    peak: float = _PEAK_LEARNING_RATE,
+    stages: Sequence[Stage] = STAGES,
+    seed: int = 0,
+    cache: Path = DEFAULT_CACHE,
+    bfloat16: bool = True,
 ) -> float:
     """Trains, writes the best checkpoint to `output` and returns its word error rate.
 
     The rate is that on held-out sentences in training voices; `evaluate_speech_to_text` measures
     held-out voices.
     """
-    torch.set_num_threads(threads)
     torch.manual_seed(seed)
     development = load_examples(development_utterances(seed, _DEVELOPMENT_UTTERANCES), cache)
-    examples = load_examples(training_utterances(seed, utterances), cache)
     processor = build_processor()
     model = build_model(len(processor.tokenizer))
-    if initial is not None:
-        from transformers import AutoModelForCTC
-
-        started = AutoModelForCTC.from_pretrained(initial, dtype=torch.float32)
-        model.load_state_dict(started.state_dict())
     logger.info("%d parameters", sum(p.numel() for p in model.parameters()))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=peak, betas=(0.9, 0.98), weight_decay=0.01)
-    epoch_batches = sum(1 for _ in _batches(examples, random.Random(seed)))
-    # The number of batches varies by a few with the order.
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, peak, total_steps=epochs * (epoch_batches + 5), pct_start=0.15
-    )
-    state_file = cache / f"training-{seed}-{utterances}-{epochs}-{initial is not None}.pt"
-    first_epoch, best = 0, float("inf")
+    key = hashlib.sha256(repr((seed, stages)).encode()).hexdigest()[:12]
+    state_file = cache / f"training-{key}.pt"
+    state: dict[str, Any] = {"stage": 0, "epoch": 0, "best": float("inf")}
     if state_file.exists():
         state = torch.load(state_file, weights_only=True)
         model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
-        first_epoch, best = state["epoch"], state["best"]
-        logger.info("goes on after epoch %d", first_epoch)
-    for epoch in range(first_epoch, epochs):
-        rng = random.Random(f"{seed}/{epoch}")
-        started_at = time.monotonic()
-        model.train()
-        losses = []
-        # Letters are found in time first in short, whole utterances.
-        easy = epoch == 0 and initial is None
-        for number, batch in enumerate(_batches(examples, rng, shortest_first=easy), 1):
-            features, mask, labels = _collate(batch, None if easy else rng)
-            with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-                loss = model(input_features=features, attention_mask=mask, labels=labels).loss
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad()
-            losses.append(loss.item())
-            if number % 50 == 0:
-                logger.info(
-                    "epoch %d batch %d/%d loss %.3f, %.0f s",
-                    *(epoch + 1, number, epoch_batches, np.mean(losses[-50:])),
-                    time.monotonic() - started_at,
-                )
-        transcripts = transcribe(model, processor, development)
-        rate = jiwer.wer([example.transcript for example in development], transcripts)
-        logger.info(
-            "epoch %d of %d: loss %.3f, development WER %.2f%%, %.0f s",
-            *(epoch + 1, epochs, np.mean(losses), 100 * rate, time.monotonic() - started_at),
+        logger.info("goes on in stage %d after epoch %d", state["stage"] + 1, state["epoch"])
+    for number in range(state["stage"], len(stages)):
+        stage = stages[number]
+        examples = load_examples(training_utterances(seed, stage.utterances), cache)
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=stage.peak, betas=(0.9, 0.98), weight_decay=0.01
         )
-        for example, text in list(zip(development, transcripts, strict=True))[:3]:
-            logger.info("  said %r, heard %r", example.transcript, text)
-        if rate <= best:
-            best = rate
-            save(model, processor, output)
-        torch.save(
-            {
+        # An epoch's batches vary by a few with its order.
+        batches = sum(1 for _ in _batches(examples, random.Random(seed))) + 5
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, stage.peak, total_steps=stage.epochs * batches, pct_start=0.15
+        )
+        if state["epoch"]:
+            optimizer.load_state_dict(state["optimizer"])
+            schedule.load_state_dict(state["schedule"])
+        for epoch in range(state["epoch"], stage.epochs):
+            started = time.monotonic()
+            rng = random.Random(f"{seed}/{number}/{epoch}")
+            # Letters are found in time first in short, whole utterances.
+            easy = number == epoch == 0
+            loss = _train_epoch(model, examples, optimizer, schedule, rng, bfloat16, easy)
+            transcripts = transcribe(model, processor, development)
+            rate = jiwer.wer([example.transcript for example in development], transcripts)
+            logger.info(
+                "stage %d epoch %d of %d: loss %.3f, development WER %.2f%%, %.0f s",
+                *(number + 1, epoch + 1, stage.epochs, loss, 100 * rate),
+                time.monotonic() - started,
+            )
+            if rate <= state["best"]:
+                state["best"] = rate
+                save(model, processor, output)
+            state |= {
+                "stage": number,
+                "epoch": epoch + 1,
                 "model": model.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "schedule": schedule.state_dict(),
-                "epoch": epoch + 1,
-                "best": best,
-            },
-            state_file,
-        )
+            }
+            torch.save(state, state_file)
+        state["epoch"] = 0
+    best: float = state["best"]
     return best
+
+
+def _train_epoch(
+    model: Any,
+    examples: Sequence[Example],
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    rng: random.Random,
+    bfloat16: bool,
+    easy: bool,
+) -> float:
+    """The mean loss of an epoch; an `easy` one goes from short to long, and masks nothing."""
+    model.train()
+    losses: list[float] = []
+    for batch in _batches(examples, rng, shortest_first=easy):
+        features, mask, labels = _collate(batch, None if easy else rng)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            loss = model(input_features=features, attention_mask=mask, labels=labels).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+        if len(losses) % _LOG_EVERY == 0:
+            logger.info("batch %d: loss %.3f", len(losses), np.mean(losses[-_LOG_EVERY:]))
+    return float(np.mean(losses))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True, help="folder of the checkpoint")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--utterances", type=int, default=8000)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--utterances", type=int, help="train in one stage, with this many")
+    parser.add_argument("--epochs", type=int, default=12, help="of that one stage")
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="folder of features")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--initial", type=Path, help="a checkpoint to go on from")
-    parser.add_argument("--peak", type=float, default=_PEAK_LEARNING_RATE, help="learning rate")
     parser.add_argument(
         "--bfloat16",
         action=argparse.BooleanOptionalAction,
@@ -258,7 +281,17 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    train(**vars(arguments))
+    torch.set_num_threads(arguments.threads)
+    stages = STAGES
+    if arguments.utterances is not None:
+        stages = (Stage(arguments.utterances, arguments.epochs, STAGES[0].peak),)
+    train(
+        arguments.output,
+        stages=stages,
+        seed=arguments.seed,
+        cache=arguments.cache,
+        bfloat16=arguments.bfloat16,
+    )
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from .repositories import (
 from .server import REPOSITORY, ServerProcess, stop_all
 from .v2 import Client, GrpcClient, RestClient
 
+SAMPLES = REPOSITORY / "tests" / "samples"
 TRANSPORTS = ("in-process", "grpc", "rest")
 FRONT_ENDS = ("rest", "grpc")
 HELD_QUEUE = 4
@@ -117,10 +118,12 @@ def audio_qa(models: ServerProcess) -> Iterator[ServerProcess]:
 
 @pytest.fixture(scope="session")
 def samples() -> list[dict[str, Any]]:
-    """The entries of samples.json; `audio` is the bytes of the file."""
-    folder = REPOSITORY / "tests" / "samples"
-    entries: list[dict[str, Any]] = json.loads((folder / "samples.json").read_text())
-    return [{**each, "audio": (folder / each["audio"]).read_bytes()} for each in entries]
+    """The entries of samples.json; `audio` is the bytes of the file, `name` its name's stem."""
+    entries: list[dict[str, Any]] = json.loads((SAMPLES / "samples.json").read_text())
+    for entry in entries:
+        file = SAMPLES / entry["audio"]
+        entry |= {"audio": file.read_bytes(), "name": file.stem}
+    return entries
 
 
 @pytest.fixture

@@ -275,7 +275,7 @@ async def test_bad_audio_is_400(
     answer = await client.infer("audio-qa", {"audio": [audio], "context": ["The sky is blue."]})
     assert_refused(answer, 400, "'audio-qa'", "'speech-to-text'", "tensor 'audio'", *fragments)
     good = await client.infer("speech-to-text", {"audio": [samples[0]["audio"]]})
-    assert good.texts("text") == [samples[0]["question"]]
+    assert good.texts("text") == [samples[0]["transcript"]]
 
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)

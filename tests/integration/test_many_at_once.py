@@ -90,7 +90,7 @@ async def test_of_32_requests_with_one_undecodable_audio_31_are_right_and_one_is
         elif model == "audio-qa":
             assert answer.texts("answer") == [sample["answer"]]
         else:
-            assert answer.texts("text") == [sample["question"]]
+            assert answer.texts("text") == [sample["transcript"]]
 
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
@@ -101,7 +101,7 @@ async def test_one_request_of_32_items_names_the_undecodable_one(
     audio = [samples[number % len(samples)]["audio"] for number in range(32)]
     whole = await client.infer("speech-to-text", {"audio": audio})
     assert whole.texts("text") == [
-        samples[number % len(samples)]["question"] for number in range(32)
+        samples[number % len(samples)]["transcript"] for number in range(32)
     ]
     audio[21] = b"not audio"
     answer = await client.infer("speech-to-text", {"audio": audio})

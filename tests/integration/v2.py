@@ -7,6 +7,7 @@ cancellation and malformed requests from one interface.
 from __future__ import annotations
 
 import base64
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -157,9 +158,10 @@ class RestClient:
         self, model: str, body: str | bytes, headers: Mapping[str, str] | None = None
     ) -> Answer:
         """Sends any body."""
+        encoded = body.encode() if isinstance(body, str) else body
         async with self._session.post(
             f"{self._url}/{model}/infer",
-            data=body,
+            data=io.BytesIO(encoded),
             headers={"content-type": "application/json", **(headers or {})},
         ) as response:
             text = await response.text()

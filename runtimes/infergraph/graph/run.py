@@ -112,7 +112,6 @@ class Run:
             self._states[index] = FIRED
             # A list and a mapping of its own: the caller may add to its answer.
             self.answer = Message(list(message.tensors), message.id, dict(message.parameters))
-            self.is_early = True
             return
         if consumer.batch_size > 1:
             merged = self._accumulators[index].add(message)

@@ -20,7 +20,7 @@ from .. import registry, server
 from ..batching import MicroBatcher, Served
 from ..checkpoints import resolve_checkpoint
 from ..devices import Placement, dtype_name, release_memory, resolve_placement
-from ..errors import InfergraphError, StageFailure
+from ..errors import ConfigurationError, InfergraphError, StageFailure
 from ..metrics import ModelMetrics
 from ..request import RequestContext
 from ..settings import RuntimeOptions, load_options
@@ -109,8 +109,10 @@ class Runtime(MLModel):
         }
         try:
             await self._in_thread(self._load)
-        except BaseException:
+        except BaseException as error:
             self._thread.shutdown(wait=False)
+            if isinstance(error, ConfigurationError) and not str(error).startswith(self._where):
+                raise error.prefixed(self._where) from error
             raise
         self._batcher: MicroBatcher[Item, Outputs] = MicroBatcher(
             self.predict_batch,

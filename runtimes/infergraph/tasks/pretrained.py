@@ -58,8 +58,8 @@ def load_network(auto_class: Any, checkpoint: str, placement: Placement) -> Any:
     untrained = sorted(name for name in loading["missing_keys"] if not name.startswith(body))
     if untrained:
         raise ConfigurationError(
-            f"the checkpoint '{checkpoint}' was not trained as a {type(network).__name__}: it lacks "
-            f"{', '.join(untrained)}"
+            f"the checkpoint '{checkpoint}' was not trained as a {type(network).__name__}: "
+            f"it lacks {', '.join(untrained)}"
         )
     return placement.place(network)
 

@@ -203,6 +203,32 @@ async def test_a_loser_is_cancelled_even_while_the_winner_waits_for_a_trigger() 
     assert models.calls[-1] == ("after", [("y", [1])])
 
 
+async def test_a_step_is_needed_for_what_it_is_sent_as_well() -> None:
+    """`late` itself lost, but the output still waits for its request."""
+    graph = executor("""
+    steps:
+    - name: fast
+    - name: slow
+    - name: late
+      inputs: [slow]
+    - name: either
+      inputs: [fast, late]
+      inputsJoinType: any
+    output: {steps: [either, late.inputs]}
+    """)
+    models = Models(
+        {"fast": {"y": 1}, "slow": {"z": 2}, "either": {"r": 3}, "late": {}}, held=["fast", "slow"]
+    )
+    task = begin(graph, models)
+    await models.begun("slow").wait()
+    models.release("fast")
+    await models.begun("either").wait()
+    await until_idle()
+    assert models.cancelled == []
+    models.release("slow")
+    assert values(await task) == [("r", [3]), ("z", [2])]
+
+
 async def test_outer_waits_until_every_source_is_decided() -> None:
     graph = executor("""
     steps:

@@ -152,3 +152,54 @@ async def test_two_loops_turn_independently() -> None:
     )
     assert values(await run(graph, models, message(x=0, y=0))) == [("end", [2]), ("end", [5])]
     assert (models.called.count("a"), models.called.count("b")) == (3, 6)
+
+
+async def test_what_fed_back_once_does_not_feed_back_again() -> None:
+    """`d` stands outside of what `a` fires anew, so its message stays where it was."""
+    graph = executor("""
+    allowCycles: true
+    maxStepRevisits: 9
+    steps:
+    - name: a
+      inputs: [p.inputs.x, d.outputs.x]
+      inputsJoinType: any
+    - name: b
+      inputs: [a.outputs.x]
+    - name: c
+      inputs: [p.inputs.x, b.outputs.x]
+      inputsJoinType: any
+    - name: d
+      inputs: [c.outputs.x]
+    output: {steps: [a.outputs.end]}
+    """)
+    models = Models({"a": {"x": 1}, "b": {}, "c": {"x": 1}, "d": {"x": 1}})
+    with pytest.raises(InvalidInput, match="step 'a' answered with 'x', not 'end'"):
+        await run(graph, models)
+    assert [models.called.count(name) for name in "abcd"] == [2, 2, 1, 1]
+
+
+async def test_an_any_inside_of_a_loop_does_not_fire_twice_with_the_same_message() -> None:
+    graph = executor("""
+    allowCycles: true
+    maxStepRevisits: 9
+    steps:
+    - name: head
+      inputs: [p.inputs.n, back.outputs.n]
+      inputsJoinType: any
+    - name: back
+      inputs: [head.outputs.n]
+      triggers: [head.outputs.again]
+    - name: either
+      inputs: [p.inputs.k, head.outputs.n]
+      inputsJoinType: any
+    output: {steps: [head.outputs.final]}
+    """)
+
+    def head(request: object) -> dict[str, float]:
+        n = request.tensors[0].data[0, 0]  # type: ignore[attr-defined]
+        return {"n": n, "again" if n < 2 else "final": n}
+
+    models = Models({"head": head, "back": {"n": 2}, "either": {"r": 0}})
+    answer = await run(graph, models, message(n=1, k=7))
+    assert values(answer) == [("final", [2])]
+    assert [r for name, r in models.calls if name == "either"] == [[("k", [7])], [("n", [2])]]

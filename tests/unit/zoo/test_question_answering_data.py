@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,8 @@ from zoo.question_answering_data import (
     PEOPLE,
     augment,
     crop,
-    invent_name,
+    disguise,
+    invent,
     lengthen,
     mishear,
     rename,
@@ -75,6 +77,37 @@ def test_rewrite_finds_the_answer_again() -> None:
     )
     assert (spoken.question, spoken.answer) == ("who did paul meet", "anna baker")
     assert spoken.answer_start == spoken.context.rindex("anna baker")
+
+
+def test_rename_takes_the_longest_name() -> None:
+    price = QuestionExample(
+        "Anna paid two hundred euros. The bakery is open until two.",
+        "How much did Anna pay?",
+        "two hundred",
+        10,
+    )
+    renamed = rename(price, ["two", "two hundred"], random.Random(0))
+
+    _, hundred, hour = re.split(r"paid | euros\. The bakery is open until ", renamed.context)
+    assert renamed.answer == hundred == hundred.lower()
+    assert "two" not in renamed.context
+    assert not hour.startswith(hundred)
+
+
+def test_disguise_leaves_no_known_person_and_invents_some_values() -> None:
+    rng = random.Random(0)
+    drawn = questions(6, 300, "train")
+    disguised = [disguise(each, rng) for each in drawn]
+
+    for each in disguised:
+        assert not set(PEOPLE) & set(re.findall(r"[A-Z]\w+", each.context + each.question))
+        assert each.answer == (answer_slice(each) if each.answer else "")
+    kept = [
+        each.answer == before.answer
+        for each, before in zip(disguised, drawn, strict=True)
+        if before.answer.islower()
+    ]
+    assert 0.5 < np.mean(kept) < 0.9
 
 
 @pytest.mark.parametrize(
@@ -152,11 +185,7 @@ def test_mishear_changes_one_or_two_letters() -> None:
 def test_every_view_still_points_at_its_answer() -> None:
     rng = random.Random(0)
     drawn = questions(5, 600, "train")
-    views = [
-        augment(each, other, most, rng)
-        for most in (3, None)
-        for each, other in zip(drawn, reversed(drawn), strict=True)
-    ]
+    views = [augment(each, drawn, most, rng) for most in (3, None) for each in drawn]
 
     for view in views:
         if view.answer:
@@ -173,7 +202,7 @@ def test_same_seed_same_views() -> None:
     drawn = questions(5, 50, "train")
 
     first, second = (
-        [augment(each, drawn[0], None, rng) for each in drawn]
+        [augment(each, drawn, None, rng) for each in drawn]
         for rng in (random.Random(7), random.Random(7))
     )
 
@@ -182,7 +211,7 @@ def test_same_seed_same_views() -> None:
 
 def test_a_name_of_any_letters_has_no_unknown_piece(tokenizer: BertTokenizer) -> None:
     rng = random.Random(0)
-    names = [invent_name(rng) for _ in range(500)]
+    names = [invent("Anna", rng) for _ in range(500)]
     text = " ".join([*names, "Zyxqw", "Éloïse", "4711", "Oslo's"])
 
     assert tokenizer.unk_token_id not in tokenizer(text)["input_ids"]
