@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import re
 import string
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from zoo.lexicon import ENGLISH
@@ -18,14 +18,13 @@ from zoo.world import QuestionExample, normalise_transcript
 
 PEOPLE = (*ENGLISH.women, *ENGLISH.men, *ENGLISH.last_names)
 PLACES = (*ENGLISH.words["city"], *ENGLISH.capitals)
-COMPANIES = ENGLISH.words["company"]
 VALUES = tuple(
     words for category, words in ENGLISH.words.items() if category not in ("city", "good", "bad")
 )
 
 # Shares of the examples that get each augmentation.
 DISGUISED = 0.7
-LENGTHENED = 0.35
+LENGTHENED = 0.4
 CUT_OUT = 0.1
 TRANSCRIBED = 0.5
 MISHEARD = 0.3
@@ -41,44 +40,31 @@ _ONSETS = _split(
     "b bl br c ch cl d dr f fl fr g gl gr h j k l l m m n n p pl pr qu r r s s sh st t t th tr v w"
 )
 _VOWELS = _split("a a a e e e i i i o o o u u y ai au ea ei ia ie io oa ou")
-_CODAS = _split(
-    "b c ck d d f g k l l ll m m n n n nd ng nn nt p r r r rd rk rn rp s s s sh ss st t t th tt x z"
-)
+_CODAS = _split("ck d l ll m n n nd ng nn nt r r rd rk rn s ss st t th tt x")
 
 
 def invent(like: str, rng: random.Random) -> str:
-    """Pronounceable words, such as "Brenou" or "Tilask", that are no person of the world.
+    """Pronounceable words, such as "Brenou Tilask", that are no person of the world.
 
-    Starts with a capital if ``like`` does. A ``like`` of several words, such as "North Bank", may
-    keep some of them ("North Tilask"), or become a single word.
+    Starts with a capital if ``like`` does. Two words are made only for a ``like`` of several.
     """
-    parts = re.split("[ -]", like)
-    if len(parts) > 1:
-        parts = [part if rng.random() < 0.3 else _invent_word(rng) for part in parts]
-        if rng.random() < 0.3:
-            parts = [_invent_word(rng)]
-    else:
-        parts = [_invent_word(rng)]
-    text = " ".join(parts)
+    several = len(re.split("[ -]", like)) > 1 and rng.random() < 0.7
+    text = " ".join(_invent_word(rng) for _ in range(1 + several))
     return text if like[0].isupper() else text.lower()
 
 
 def _invent_word(rng: random.Random) -> str:
     while True:
         syllables = [
-            rng.choice(_ONSETS) + rng.choice(_VOWELS) for _ in range(rng.choice((1, 2, 2, 2, 3)))
+            rng.choice(_ONSETS) + rng.choice(_VOWELS) + (rng.choice(_CODAS) if coda else "")
+            for coda in rng.choices((True, False), weights=(1, 2), k=rng.choice((1, 2, 2, 2, 3)))
         ]
-        # Most words end in a consonant, few syllables inside of one do.
-        closed = [rng.random() < 0.2 for _ in syllables[1:]] + [rng.random() < 0.6]
-        word = "".join(
-            syllable + (rng.choice(_CODAS) if coda else "")
-            for syllable, coda in zip(syllables, closed, strict=True)
-        )
         if rng.random() < 0.2:
-            word = rng.choice("aeiou") + word
+            syllables[0] = rng.choice("aeiou") + syllables[0]
+        word = "".join(syllables).capitalize()
         # By chance it may be one that is kept from training.
-        if word.capitalize() not in PEOPLE:
-            return word.capitalize()
+        if word not in PEOPLE:
+            return word
 
 
 def rewrite(example: QuestionExample, transform: Callable[[str], str]) -> QuestionExample:
@@ -176,9 +162,9 @@ def crop(
 def lengthen(
     example: QuestionExample, other: str, names: Iterable[str], rng: random.Random
 ) -> QuestionExample:
-    """The context with a text about others before or after it.
+    """The context with a text about other people before or after it.
 
-    Unchanged if the question has none of ``names``, or one that ``other`` has too: then ``other``
+    Unchanged if the question names nobody, or somebody whom ``other`` names too: then ``other``
     might answer it.
     """
     asked = [name for name in names if name in example.question]
@@ -198,20 +184,13 @@ def transcribe(text: str) -> str:
 
 
 def augment(
-    example: QuestionExample,
-    others: Sequence[QuestionExample],
-    most: int | None,
-    rng: random.Random,
+    example: QuestionExample, other: QuestionExample, most: int | None, rng: random.Random
 ) -> QuestionExample:
-    """One random view of an example: of ``most`` sentences, or of any length if None.
-
-    Of any length, it may have the contexts of up to three of ``others`` around its own.
-    """
-    if most is None and rng.random() < LENGTHENED:
-        for other in rng.choices(others, k=rng.choice((1, 2, 3))):
-            example = lengthen(example, other.context, (*PEOPLE, *PLACES, *COMPANIES), rng)
+    """One random view of an example: of ``most`` sentences, or of any length if None."""
     if rng.random() < DISGUISED:
         example = disguise(example, rng)
+    elif most is None and rng.random() < LENGTHENED:
+        example = lengthen(example, other.context, PEOPLE, rng)
     cut_out = rng.random() < CUT_OUT
     if cut_out or most is not None:
         example = crop(example, most, keep=not cut_out, rng=rng)

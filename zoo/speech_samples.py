@@ -36,16 +36,17 @@ def _fits(example: QuestionExample) -> bool:
 
 def _write_questions(model: Any, processor: Any, folder: Path) -> None:
     entries: list[dict[str, str]] = []
-    openings: set[str] = set()
+    used: set[str] = set()
     for example in filter(_fits, questions(_SEED, 400, "held_out")):
-        # Another kind of question each time.
-        opening = " ".join(example.question.split()[:2])
+        # Another kind of question about another name each time.
+        first, second, *words = example.question.rstrip("?").removesuffix("'s").split()
+        topics = {f"{first} {second}", *(word for word in words if word[0].isupper())}
         voice = HELD_OUT_VOICES[len(entries) % len(HELD_OUT_VOICES)]
         samples = speak(Utterance((example.question,), voice, lead=0.2))
         transcript = normalise_transcript(example.question)
-        if opening in openings or transcribe_batch(model, processor, [samples]) != [transcript]:
+        if topics & used or transcribe_batch(model, processor, [samples]) != [transcript]:
             continue
-        openings.add(opening)
+        used |= topics
         name = f"question-{len(entries) + 1}"
         if len(entries) + 1 < _QUESTIONS:
             _write(folder / f"{name}.wav", samples, SAMPLE_RATE)

@@ -3,9 +3,8 @@
     python -m zoo.train_question_answering --output model-settings/question-answering/embedded
 
 A small BERT learns to find the words of a question in a context and to point at the answer, or
-at [CLS] when the context does not say (SQuAD 2.0's convention). Four augmentations make it
-answer about people it has never met, asked by voice: invented names, questions in the form of a
-transcript, misheard letters, and contexts whose answer was cut out.
+at [CLS] when the context does not say (SQuAD 2.0's convention). ``zoo.question_answering_data``
+makes the examples: about invented people, partly asked by voice.
 """
 
 from __future__ import annotations
@@ -96,8 +95,8 @@ def new_model(vocabulary: int, args: argparse.Namespace) -> BertForQuestionAnswe
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if name.endswith(("self.query.weight", "self.key.weight")):
-                weight[:free] *= 0.3
-                weight += matching
+                weight[:free].mul_(0.3)
+                weight.add_(matching)
         embeddings = model.bert.embeddings
         words = embeddings.word_embeddings.weight
         words[:, place:free] = 0
@@ -154,7 +153,8 @@ def batches(tokenizer: BertTokenizer, args: argparse.Namespace) -> Iterator[Batc
         progress = made / args.steps
         most = next(most for until, most in CURRICULUM if progress < until)
         drawn = questions(rng.getrandbits(32), POOL, "train", unanswerable=UNANSWERABLE)
-        pool = [augment(example, drawn, most, rng) for example in drawn]
+        others = [*drawn[1:], drawn[0]]
+        pool = [augment(*pair, most, rng) for pair in zip(drawn, others, strict=True)]
         pool.sort(key=lambda example: len(example.context))
         groups: list[list[QuestionExample]] = [[]]
         for example in pool:
@@ -181,7 +181,8 @@ def train(
         lambda step: min((step + 1) / WARM_UP, 0.5 + 0.5 * math.cos(math.pi * step / args.steps)),
     )
     model.train()
-    loss_sum, right, seen = 0.0, 0, 0
+    losses: list[float] = []
+    right = seen = 0
     started = time.monotonic()
     for step, batch in enumerate(stream, start=1):
         output = model(**batch.inputs, start_positions=batch.first, end_positions=batch.last)
@@ -190,7 +191,7 @@ def train(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         schedule.step()
-        loss_sum += output.loss.item()
+        losses.append(output.loss.item())
         found = (output.start_logits.argmax(-1) == batch.first) & (
             output.end_logits.argmax(-1) == batch.last
         )
@@ -200,11 +201,12 @@ def train(
                 "step %d/%d loss %.3f exact %.1f%% %.0f s",
                 step,
                 args.steps,
-                loss_sum / args.log_every,
+                sum(losses) / len(losses),
                 100 * right / seen,
                 time.monotonic() - started,
             )
-            loss_sum, right, seen = 0.0, 0, 0
+            losses.clear()
+            right = seen = 0
     model.train(False)
 
 
@@ -214,8 +216,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=5500)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--batch-tokens", type=int, default=2000)
-    parser.add_argument("--vocabulary", type=int, default=1800)
+    parser.add_argument("--batch-tokens", type=int, default=1500, help="in a batch, at most")
+    parser.add_argument("--vocabulary", type=int, default=1800, help="word pieces")
     parser.add_argument("--hidden-size", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--heads", type=int, default=4)
@@ -237,7 +239,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     logger.info("%d parameters, %d pieces", model.num_parameters(), len(tokenizer))
     train(model, batches(tokenizer, args), args)
     # fp16 halves the file; runtimes load it in the datatype of their placement.
-    model.half().save_pretrained(args.output)
+    model.half().save_pretrained(args.output)  # type: ignore[no-untyped-call]
     tokenizer.save_pretrained(args.output)
 
 

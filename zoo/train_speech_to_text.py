@@ -167,13 +167,19 @@ class Stage:
 
 
 # Few utterances until letters are found at all, then many.
-STAGES = (Stage(5_000, 11, 1.5e-3), Stage(16_000, 5, 1.2e-3))
+STAGES = (
+    Stage(5_000, 11, 1.5e-3),
+    Stage(16_000, 1, 1.2e-3),
+    Stage(16_000, 1, 9e-4),
+    Stage(16_000, 2, 8e-4),
+)
 
 
 def train(
     output: Path,
     *,
     stages: Sequence[Stage] = STAGES,
+    initial: Path | None = None,
     seed: int = 0,
     cache: Path = DEFAULT_CACHE,
     bfloat16: bool = True,
@@ -181,14 +187,17 @@ def train(
     """Trains, writes the best checkpoint to `output` and returns its word error rate.
 
     The rate is that on held-out sentences in training voices; `evaluate_speech_to_text` measures
-    held-out voices.
+    held-out voices. With `initial`, a checkpoint of this architecture, training goes on from it.
     """
     torch.manual_seed(seed)
     development = load_examples(development_utterances(seed, _DEVELOPMENT_UTTERANCES), cache)
     processor = build_processor()
     model = build_model(len(processor.tokenizer))
+    if initial is not None:
+        started_from = type(model).from_pretrained(initial, dtype=torch.float32)
+        model.load_state_dict(started_from.state_dict())
     logger.info("%d parameters", sum(p.numel() for p in model.parameters()))
-    key = hashlib.sha256(repr((seed, stages)).encode()).hexdigest()[:12]
+    key = hashlib.sha256(repr((seed, stages, initial)).encode()).hexdigest()[:12]
     state_file = cache / f"training-{key}.pt"
     state: dict[str, Any] = {"stage": 0, "epoch": 0, "best": float("inf")}
     if state_file.exists():
@@ -213,7 +222,7 @@ def train(
             started = time.monotonic()
             rng = random.Random(f"{seed}/{number}/{epoch}")
             # Letters are found in time first in short, whole utterances.
-            easy = number == epoch == 0
+            easy = number == epoch == 0 and initial is None
             loss = _train_epoch(model, examples, optimizer, schedule, rng, bfloat16, easy)
             transcripts = transcribe(model, processor, development)
             rate = jiwer.wer([example.transcript for example in development], transcripts)
@@ -271,6 +280,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--utterances", type=int, help="train in one stage, with this many")
     parser.add_argument("--epochs", type=int, default=12, help="of that one stage")
+    parser.add_argument("--peak", type=float, default=STAGES[0].peak, help="its learning rate")
+    parser.add_argument("--initial", type=Path, help="a checkpoint to go on from")
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="folder of features")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument(
@@ -284,10 +295,11 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     stages = STAGES
     if arguments.utterances is not None:
-        stages = (Stage(arguments.utterances, arguments.epochs, STAGES[0].peak),)
+        stages = (Stage(arguments.utterances, arguments.epochs, arguments.peak),)
     train(
         arguments.output,
         stages=stages,
+        initial=arguments.initial,
         seed=arguments.seed,
         cache=arguments.cache,
         bfloat16=arguments.bfloat16,

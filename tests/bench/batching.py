@@ -26,7 +26,9 @@ async def run(folder: Path, rounds: int) -> None:
         if sample["audio"].endswith(".wav")
     ]
     with ServerProcess(REPOSITORY / "model-settings" / "speech-to-text") as server:
-        drivers = [GrpcDriver(server.grpc_port, "speech-to-text", {"audio": each}) for each in audio]
+        drivers = [
+            GrpcDriver(server.grpc_port, "speech-to-text", {"audio": each}) for each in audio
+        ]
         turn = itertools.cycle(drivers)
 
         async def call() -> None:

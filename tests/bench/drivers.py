@@ -65,7 +65,9 @@ async def measure(call: Call, calls: int, concurrency: int) -> Sample:
 class GrpcDriver:
     """Sends one fixed request over gRPC, raw contents; checks that every answer has outputs."""
 
-    def __init__(self, port: int, model: str, tensors: dict[str, Any], *, trace: bool = False) -> None:
+    def __init__(
+        self, port: int, model: str, tensors: dict[str, Any], *, trace: bool = False
+    ) -> None:
         self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=_UNLIMITED)
         self._infer = GRPCInferenceServiceStub(self._channel).ModelInfer
         self._request = pb.ModelInferRequest(model_name=model)
@@ -95,7 +97,9 @@ class GrpcDriver:
 class RestDriver:
     """Sends one fixed request over REST, as V2 JSON; checks that every answer is a 200."""
 
-    def __init__(self, port: int, model: str, tensors: dict[str, Any], *, trace: bool = False) -> None:
+    def __init__(
+        self, port: int, model: str, tensors: dict[str, Any], *, trace: bool = False
+    ) -> None:
         self._url = f"http://127.0.0.1:{port}/v2/models/{model}/infer"
         payload: dict[str, Any] = {
             "inputs": [

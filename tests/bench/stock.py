@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 from mlserver import MLModel
-from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput
+from mlserver.codecs import NumpyCodec
+from mlserver.types import InferenceRequest, InferenceResponse
 
 
 class StockEcho(MLModel):
-    """Hands its first input back as `output`."""
+    """Hands its first input back as `output`, by way of an array, as MLServer's examples do."""
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        tensor = payload.inputs[0]
+        array = self.decode(payload.inputs[0], default_codec=NumpyCodec)
         return InferenceResponse(
-            model_name=self.name,
-            outputs=[
-                ResponseOutput(
-                    name="output",
-                    shape=tensor.shape,
-                    datatype=tensor.datatype,
-                    data=tensor.data,
-                )
-            ],
+            model_name=self.name, outputs=[NumpyCodec.encode_output("output", array)]
         )

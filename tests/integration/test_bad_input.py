@@ -81,7 +81,7 @@ CONTRADICTORY_JSON: Mapping[str, tuple[Raw, tuple[str, ...]]] = {
     "strings as numbers": (Raw("FP32", [1, 3], ["1", "2", "3"]), ("FP32", "numbers")),
     "fractions as integers": (Raw("INT64", [1, 3], [1.5, 2, 3]), ("INT64", "1.5", "integers")),
     "out of range": (Raw("UINT8", [1, 3], [1, 2, 300]), ("UINT8", "300")),
-    "uneven nesting": (Raw("FP32", [1, 3], [[1, 2], [3]]), ("unevenly",)),
+    "uneven nesting": (Raw("FP32", [1, 3], [[1, 2], [3]]), ("nested", "[1, 3]")),
     "a negative size": (Raw("FP32", [-1, 3], [1, 2, 3]), ("[-1, 3]", "negative")),
     "not base64": (
         Raw("BYTES", [1, 3], ["a", "b", "c"], {"content_type": "base64"}),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import enum
-import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 from mlserver.types import (
     InferenceRequest,
     InferenceResponse,
@@ -174,7 +174,7 @@ def encode_response(
         tensors = message.selected([*requested, *(f"{name}_item" for name in requested)])
     parameters: dict[str, Any] = dict(message.parameters)
     if message.trace is not None:
-        parameters[TRACE_PARAMETER] = json.dumps(message.trace, separators=(",", ":"))
+        parameters[TRACE_PARAMETER] = orjson.dumps(message.trace).decode()
     response = InferenceResponse.model_construct(
         model_name=model,
         id=message.id,
