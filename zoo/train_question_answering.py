@@ -50,7 +50,8 @@ def train_tokenizer(texts: Iterable[str], size: int) -> BertTokenizer:
     letters = string.ascii_lowercase + string.digits
     trainer = trainers.WordPieceTrainer(
         vocab_size=size,
-        special_tokens=list(SPECIAL_TOKENS),
+        # The trainer numbers the pieces inside of words in no fixed order, and breaks ties by it.
+        special_tokens=[*SPECIAL_TOKENS, *(f"##{letter}" for letter in letters)],
         initial_alphabet=[*letters, *string.punctuation],
         show_progress=False,
     )

@@ -221,6 +221,12 @@ def test_a_name_of_any_letters_has_no_unknown_piece(tokenizer: BertTokenizer) ->
     assert tokenizer.unk_token_id not in tokenizer(text)["input_ids"]
 
 
+def test_same_texts_same_tokenizer() -> None:
+    texts = [example.context for example in questions(0, 100, "train")]
+
+    assert train_tokenizer(texts, 600).get_vocab() == train_tokenizer(texts, 600).get_vocab()
+
+
 def test_tokenizer_comes_back_from_disk(tokenizer: BertTokenizer, tmp_path: Path) -> None:
     tokenizer.save_pretrained(tmp_path)
     loaded = AutoTokenizer.from_pretrained(tmp_path)
