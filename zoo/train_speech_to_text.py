@@ -167,7 +167,7 @@ class Stage:
 
 
 # Few utterances until letters are found at all, then many.
-STAGES = (
+STAGES: tuple[Stage, ...] = (
     Stage(5_000, 11, 1.5e-3),
     Stage(16_000, 1, 1.2e-3),
     Stage(16_000, 1, 9e-4),

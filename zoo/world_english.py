@@ -262,7 +262,7 @@ _THING_RELATIONS = (
         subject="place",
         slots=("weekday", "colour"),
         value="{colour}, {weekday}",
-        statements=("{subject} has a {colour} door and is closed on {weekday}.",),
+        statements=("{subject} has {a_colour} door and is closed on {weekday}.",),
         questions=(
             Question("On which day is {subject} closed?", "weekday"),
             Question("What is the colour of the door of {subject}?", "colour"),

@@ -45,10 +45,10 @@ async def stop_grpc_server(self: GRPCServer, sig: int | None = None) -> None:
     """
     grace = grace_seconds()
     stopping = drain()
-    # MLServer calls this again for each of its servers that ends.
     if stopping.begin():
         logger.info("gRPC: waiting up to %g s for calls in flight", grace)
-        await stopping.wait_until_idle(grace)
+    # MLServer calls this again for each of its servers that ends, meanwhile: each call waits.
+    await stopping.wait_until_idle(grace - stopping.seconds())
     await self._server.stop(grace=max(0.0, grace - stopping.seconds()))
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
@@ -61,6 +62,20 @@ async def test_the_grpc_server_stops_with_grace_and_says_so_once(
     assert server._server.graces == pytest.approx([7.0, 7.0], abs=1.0)
     assert max(server._server.graces) <= 7.0
     assert caplog.messages == ["gRPC: waiting up to 7 s for calls in flight"]
+
+
+async def test_no_call_stops_the_grpc_server_before_its_pipelines_are_answered() -> None:
+    server: Any = GRPCServer.__new__(GRPCServer)
+    server._server = FakeGrpc()
+
+    with drain().in_flight("pipeline 'p'"):
+        calls = [asyncio.create_task(server.stop(sig=15)) for _ in range(2)]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert server._server.graces == []
+    await asyncio.gather(*calls)
+
+    assert len(server._server.graces) == 2
 
 
 async def test_the_rest_server_waits_for_what_is_left_of_the_grace(
