@@ -38,7 +38,7 @@ def test_example_client(
         f"infergraph_clients.examples.audio_qa_{protocol}",
         *(str(audio), sample["context"], "--url", f"127.0.0.1:{port}"),
     )
-    assert lines[0] == ["heard:", *sample["question"].split()]
+    assert lines[0] == ["heard:", *sample["transcript"].split()]
     assert lines[1] == ["answer:", *sample["answer"].split()]
     assert lines[2][0] == "score:"
     assert 0 < float(lines[2][1]) <= 1
