@@ -49,7 +49,7 @@ def test_demo(samples: list[dict[str, Any]]) -> None:
     lines = run("infergraph.cli", "demo", "audio-qa", timeout=LOAD_SECONDS + STOP_SECONDS)
     (question,) = (line[1:] for line in lines if line[:1] == ["transcript"])
     answers = {
-        tuple(f'"{sample["question"]}"'.split()): f'"{sample["answer"]}"'.split()
+        tuple(f'"{sample["transcript"]}"'.split()): f'"{sample["answer"]}"'.split()
         for sample in samples
     }
     assert [line[1:] for line in lines if line[:1] == ["answer"]] == [answers[tuple(question)]] * 2
