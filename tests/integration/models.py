@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, List, Tuple  # noqa: UP035
+from typing import Any, ClassVar, List, Tuple  # noqa: UP035
 
 import numpy as np
 from mlserver import MLModel
@@ -51,7 +51,7 @@ class Gated(Runtime):
             self._note("cancelled", message.id)
             raise
 
-    def predict_batch(self, items: Sequence[Item]) -> Sequence[Outputs]:
+    def predict_batch(self, items: Sequence[Item], parameters: Any) -> Sequence[Outputs]:
         for item in items:
             self._note("ran", item["text"])
         while not Path(self.options.gate).exists():
@@ -97,7 +97,7 @@ class Reverse(MLModel):
 class Broken(Runtime):
     """Fails with a text that must not reach a client."""
 
-    def predict_batch(self, items: Sequence[Item]) -> Sequence[Outputs]:
+    def predict_batch(self, items: Sequence[Item], parameters: Any) -> Sequence[Outputs]:
         raise RuntimeError("the secret inside")
 
 
@@ -106,7 +106,7 @@ class Sorter(Runtime):
 
     text_inputs: ClassVar[frozenset[str]] = frozenset({"text"})
 
-    def predict_batch(self, items: Sequence[Item]) -> Sequence[Outputs]:
+    def predict_batch(self, items: Sequence[Item], parameters: Any) -> Sequence[Outputs]:
         return [
             {"escalate" if item["text"].startswith("hard") else "accepted": item["text"]}
             for item in items

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from ..declaration import ModelDeclaration
 from ..tensors import TensorSpec
+from ..tensors.partial import ITEM_SUFFIX
 from .document import Path, Report
 from .edges import Arrival, Edges
 from .finding import did_you_mean, listed
@@ -188,7 +189,7 @@ def _check_outputs(
     for arrivals, complete in _messages(output, edges):
         names = {arrival.name for arrival in arrivals}
         if per_item:
-            also += [f"{name}_item" for name in names]
+            also += [name + ITEM_SUFFIX for name in names]
         for spec in own.outputs:
             if complete and not spec.optional and spec.name not in names and spec.name not in also:
                 report(

@@ -4,33 +4,42 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from ..errors import InfergraphError, InvalidInput, StageFailure
+from ..errors import DeadlineExceeded, InfergraphError, InvalidInput, StageFailure
 from ..tensors import Message, Tensor
+from ..tensors.partial import error_tensors, item_tensor
 
-ITEM_SUFFIX = "_item"
-"""Ends the name of the tensor that tells the item of each row of another tensor."""
+_MOST_AT_ONCE = 64
+"""Items of one request that run at a time, so that a large batch leaves room in the queues."""
 
 
 async def execute_items(
     message: Message, execute: Callable[[Message, int], Awaitable[Message]]
 ) -> Message:
-    """Runs `execute` on each item of the batch, all at once, and gathers the answers.
+    """Runs `execute` on each item of the batch, many at once, and gathers the answers.
+
+    An item that fails does so alone: the answer holds those of the others, and `ERROR_TENSORS` for
+    the failed ones.
 
     Raises:
         InvalidInput: the tensors are no batch.
-        InfergraphError: an item failed; its own error, with ``item <i>`` before its text. The
-            other items are cancelled, as a V2 answer cannot be partial.
+        DeadlineExceeded: the deadline passed before all items were done; the rest is cancelled.
+        InfergraphError: every item failed; the first one's error, with ``item 0`` before its text.
     """
     items = split(message)
+    room = asyncio.Semaphore(_MOST_AT_ONCE)
 
-    async def execute_item(item: int) -> Message:
+    async def execute_item(item: int) -> Message | InfergraphError:
         try:
-            return await execute(items[item], item)
-        except InfergraphError as error:
+            async with room:
+                return await execute(items[item], item)
+        except DeadlineExceeded as error:
             raise error.prefixed(f"item {item}") from error
+        except InfergraphError as error:
+            return error
 
     if len(items) == 1:
         return gather([await execute_item(0)])
@@ -48,7 +57,7 @@ async def execute_items(
     return gather([task.result() for task in tasks])
 
 
-async def _end(tasks: Sequence[asyncio.Task[Message]]) -> None:
+async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
     """Cancels what still runs and waits for it, through further cancellations of the caller."""
     cancelled: asyncio.CancelledError | None = None
     while running := [task for task in tasks if not task.done()]:
@@ -95,23 +104,33 @@ def split(message: Message) -> list[Message]:
     ]
 
 
-def gather(answers: Sequence[Message]) -> Message:
-    """The answers of all items as one message.
+def gather(answers: Sequence[Message | InfergraphError]) -> Message:
+    """The answers of all items as one message, and of those that failed the errors.
 
     Each tensor's rows are concatenated in the order of the items. A tensor of which every item
     produced exactly one row stays as it is; any other is followed by `<name>_item`, INT64
-    [rows, 1], the item of each row. The id and parameters are the first item's.
+    [rows, 1], the item of each row. The id and parameters are those of the first that answered.
 
     Raises:
+        InfergraphError: every item failed; the first one's error.
         StageFailure: items disagree on a tensor's datatype or on the shape of its rows.
     """
     rows: dict[tuple[str, int], list[tuple[int, Tensor]]] = {}
+    answered: list[Message] = []
+    failed: list[tuple[int, InfergraphError]] = []
     for item, answer in enumerate(answers):
+        if isinstance(answer, InfergraphError):
+            failed.append((item, answer))
+            continue
+        answered.append(answer)
         seen: dict[str, int] = {}
         for tensor in answer.tensors:
             number = seen.get(tensor.name, 0)
             seen[tensor.name] = number + 1
             rows.setdefault((tensor.name, number), []).append((item, tensor))
+    if not answered:
+        item, error = failed[0]
+        raise error.prefixed(f"item {item}") from error
     tensors: list[Tensor] = []
     for (name, _), parts in rows.items():
         _check_rows(name, parts)
@@ -119,9 +138,10 @@ def gather(answers: Sequence[Message]) -> Message:
         tensors.append(Tensor(name, parts[0][1].datatype, np.concatenate(data, axis=0)))
         counts = [array.shape[0] for array in data]
         if counts != [1] * len(answers):
-            items = np.repeat(np.array([item for item, _ in parts], dtype=np.int64), counts)
-            tensors.append(Tensor(name + ITEM_SUFFIX, "INT64", items.reshape(-1, 1)))
-    return Message(tensors, answers[0].id, answers[0].parameters)
+            tensors.append(item_tensor(name, np.repeat([item for item, _ in parts], counts)))
+    if failed:
+        tensors += error_tensors(failed)
+    return Message(tensors, answered[0].id, answered[0].parameters)
 
 
 def _check_rows(name: str, parts: Sequence[tuple[int, Tensor]]) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..errors import InfergraphError, StageFailure
 from ..metrics import StepMetrics
 from ..request import RequestContext
-from ..tensors import Message
+from ..tensors import Message, Parameter
+from ..tensors.partial import first_failure, has_failed_items
 from ..transports import Transport
 from .routes import Routes, place
 from .spans import Spans
@@ -22,19 +25,43 @@ _MODEL_COSTS = ("queue_us", "compute_us", "batch_size")
 class StepCalls:
     """Calls steps, times them, and says in each error where it happened.
 
+    Args:
+        pipeline: Its name.
+        routes: The ways to the steps' models.
+        metrics: Told of every call.
+        spans: OpenTelemetry's, when configured.
+        trace: Whether to note what each call cost.
+        parameters: Step -> request parameters that are meant for it alone.
+
     Attributes:
         running: The steps whose calls have not ended, each by an object that stands for its call.
     """
 
-    __slots__ = ("_metrics", "_pipeline", "_routes", "_spans", "_started", "_trace", "running")
+    __slots__ = (
+        "_metrics",
+        "_parameters",
+        "_pipeline",
+        "_routes",
+        "_spans",
+        "_started",
+        "_trace",
+        "running",
+    )
 
     def __init__(
-        self, pipeline: str, routes: Routes, metrics: StepMetrics, spans: Spans | None, trace: bool
+        self,
+        pipeline: str,
+        routes: Routes,
+        metrics: StepMetrics,
+        spans: Spans | None,
+        trace: bool,
+        parameters: Mapping[str, Mapping[str, Parameter]],
     ) -> None:
         self._pipeline = pipeline
         self._routes = routes
         self._metrics = metrics
         self._spans = spans
+        self._parameters = parameters
         self._trace: list[dict[str, Any]] | None = [] if trace else None
         self._started = time.perf_counter()
         self.running: dict[object, str] = {}
@@ -49,6 +76,8 @@ class StepCalls:
                 and endpoint. StageFailure stands for anything unexpected.
         """
         transport = self._routes.transport(step)
+        if step in self._parameters:
+            message = replace(message, parameters={**message.parameters, **self._parameters[step]})
         call = object()
         self.running[call] = step
         started = time.perf_counter()
@@ -58,6 +87,9 @@ class StepCalls:
             else:
                 with self._spans.step(step, transport.kind, transport.endpoint, context) as inner:
                     answer = await transport.infer(step, message, inner)
+            if has_failed_items(answer):
+                # A pipeline per item, whose rows no longer stand beside those of other steps.
+                raise first_failure(answer)
         except InfergraphError as error:
             self._metrics.failed(step)
             raise error.prefixed(self._where(step, transport)) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -26,10 +26,10 @@ from ..graph import GraphExecutor, Pipeline, parse_pipeline
 from ..metrics import StepMetrics
 from ..request import Deadline, RequestContext
 from ..settings import load_options
-from ..tensors import Message
+from ..tensors import Message, Parameter
 from ..tensors.v2 import declared_specs
 from ..tensors.validate import validate
-from . import pipeline_file
+from . import pipeline_file, step_parameters
 from .calls import StepCalls
 from .checks import check_edges, remote_declarations
 from .expiry import Expired, within
@@ -94,6 +94,7 @@ class PipelineRouter(MLModel):
             await routes.close()
             raise
         self._inputs = own.inputs
+        self._steps = steps
         self._timeout_ms = self.options.timeout_ms or self.pipeline.timeout_ms
         self._metrics = StepMetrics(self.name, steps)
         self._spans = spans_of(self.name, self._server)
@@ -131,7 +132,10 @@ class PipelineRouter(MLModel):
             return await self._execute(message, context, routes)
 
     async def _execute(self, message: Message, context: RequestContext, routes: Routes) -> Message:
-        calls = StepCalls(self.name, routes, self._metrics, self._spans, context.trace)
+        of_steps: Mapping[str, Mapping[str, Parameter]] = {}
+        if message.parameters:
+            message, of_steps = self._divided(message)
+        calls = StepCalls(self.name, routes, self._metrics, self._spans, context.trace, of_steps)
         work = self._executor.execute(message, context, calls.infer)
         try:
             if context.deadline is None:
@@ -144,6 +148,13 @@ class PipelineRouter(MLModel):
             logger.exception("%s failed", self._where)
             raise StageFailure.unexpected(self._where, error) from None
         return replace(answer, id=message.id, trace=calls.trace())
+
+    def _divided(self, message: Message) -> tuple[Message, dict[str, dict[str, Parameter]]]:
+        try:
+            plain, of_steps = step_parameters.divide(message.parameters, self._steps)
+        except InfergraphError as error:
+            raise error.prefixed(self._where) from None
+        return replace(message, parameters=plain), of_steps
 
     async def _execute_within(
         self, deadline: Deadline, work: Coroutine[Any, Any, Message], calls: StepCalls

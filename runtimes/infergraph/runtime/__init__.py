@@ -2,5 +2,6 @@
 
 from .base import Runtime
 from .items import Item, Outputs
+from .parameters import RequestParameters
 
-__all__ = ["Item", "Outputs", "Runtime"]
+__all__ = ["Item", "Outputs", "RequestParameters", "Runtime"]

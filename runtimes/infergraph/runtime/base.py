@@ -28,10 +28,13 @@ from ..tensors import Message
 from ..tensors.v2 import declared_specs
 from ..tensors.validate import validate
 from .items import Item, Outputs, batch_key, join, split
+from .parameters import RequestParameters, parse_parameters
 from .preparation import prepare_all
 
 logger = logging.getLogger(__name__)
 Value = TypeVar("Value")
+_Work = tuple[Item, Any]
+"""An item and its request's parameters."""
 
 server.install()
 
@@ -42,6 +45,8 @@ class Runtime(MLModel):
     Class attributes that a task may set:
         settings_class: Its settings, a subclass of `RuntimeOptions`.
         text_inputs: BYTES inputs that hold UTF-8 text; they reach the task as `str`.
+        parameters_class: The request parameters that it accepts; None ignores them, as V2 does
+            with parameters that a model does not know.
 
     Attributes after loading:
         options: The parsed settings.
@@ -51,6 +56,7 @@ class Runtime(MLModel):
 
     settings_class: ClassVar[type[RuntimeOptions]] = RuntimeOptions
     text_inputs: ClassVar[frozenset[str]] = frozenset()
+    parameters_class: ClassVar[type[RequestParameters] | None] = None
 
     options: RuntimeOptions
     placement: Placement
@@ -58,6 +64,16 @@ class Runtime(MLModel):
 
     def setup(self) -> None:
         """Loads weights and what else the task needs, as attributes. Runs in the model's thread."""
+
+    def accept(self, parameters: Any) -> Any:
+        """The parameters to run with: those of a request, an instance of `parameters_class`.
+
+        A task that overrides it checks them against its settings, and fills in what was not given.
+
+        Raises:
+            InvalidInput: a parameter is outside of the settings' limits.
+        """
+        return parameters
 
     def prepare(self, item: Item) -> Item:
         """Decodes or checks one item before it is queued. Runs in a pool thread, if overridden.
@@ -71,9 +87,12 @@ class Runtime(MLModel):
         """A measure of an item's work; items of similar length run together."""
         return 0
 
-    def predict_batch(self, items: Sequence[Item]) -> Sequence[Outputs | InfergraphError]:
+    def predict_batch(
+        self, items: Sequence[Item], parameters: Any
+    ) -> Sequence[Outputs | InfergraphError]:
         """Computes the answers of a batch, one per item in order; runs in the model's thread.
 
+        `parameters` is what `accept` gave, equal for all items; None without `parameters_class`.
         Item keys are input tensor names, output keys are output tensor names. An item's own failure
         is returned in its place as an error; anything raised is taken for a failure of some item,
         and the batch is halved until that item is found.
@@ -114,8 +133,8 @@ class Runtime(MLModel):
             if isinstance(error, ConfigurationError) and not str(error).startswith(self._where):
                 raise error.prefixed(self._where) from error
             raise
-        self._batcher: MicroBatcher[Item, Outputs] = MicroBatcher(
-            self.predict_batch,
+        self._batcher: MicroBatcher[_Work, Outputs] = MicroBatcher(
+            self._run,
             self._thread,
             name=self.name,
             max_batch_size=self.options.max_batch_size,
@@ -160,10 +179,11 @@ class Runtime(MLModel):
             if context.deadline is not None:
                 context.deadline.check(self._where)
             count = validate(message, self._input_specs, self._where)
+            parameters = self._accepted(message)
             if self._runs_inline:
-                served = self._run_inline(message, count)
+                served = self._run_inline(message, count, parameters)
             else:
-                served = await self._run_batched(message, count, context)
+                served = await self._run_batched(message, count, parameters, context)
             tensors = join(served.results, self._output_specs, self._where)
         except InfergraphError as error:
             self._metrics.failed()
@@ -184,13 +204,21 @@ class Runtime(MLModel):
             }
         return answer
 
-    def _run_inline(self, message: Message, count: int) -> Served[Outputs]:
+    def _accepted(self, message: Message) -> Any:
+        if self.parameters_class is None:
+            return None
+        return self.accept(parse_parameters(self.parameters_class, message.parameters))
+
+    def _run(self, work: Sequence[_Work]) -> Sequence[Outputs | InfergraphError]:
+        return self.predict_batch([item for item, _ in work], work[0][1])
+
+    def _run_inline(self, message: Message, count: int, parameters: Any) -> Served[Outputs]:
         items = [
             self.prepare(item) for item in split(message, count, self.text_inputs, self._where)
         ]
         started = self._metrics.clock()
         results: list[Outputs] = []
-        for index, result in enumerate(self.predict_batch(items)):
+        for index, result in enumerate(self.predict_batch(items, parameters)):
             if isinstance(result, InfergraphError):
                 raise result.prefixed(f"item {index}") if count > 1 else result
             results.append(result)
@@ -201,10 +229,9 @@ class Runtime(MLModel):
         return Served(results, queue_us=0, compute_us=round(seconds * 1e6), batch_size=count)
 
     async def _run_batched(
-        self, message: Message, count: int, context: RequestContext
+        self, message: Message, count: int, parameters: Any, context: RequestContext
     ) -> Served[Outputs]:
         items = split(message, count, self.text_inputs, self._where)
-        key = batch_key(message)
         self._batcher.admit(count)
         try:
             if self._prepares:
@@ -214,7 +241,10 @@ class Runtime(MLModel):
             self._batcher.dismiss(count)
             raise
         served = await self._batcher.submit(
-            items, key=key, lengths=lengths, deadline=context.deadline
+            [(item, parameters) for item in items],
+            key=batch_key(message, parameters),
+            lengths=lengths,
+            deadline=context.deadline,
         )
         self._metrics.observe_queue(served.queue_us)
         return served

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ..errors import InvalidInput, StageFailure
 from ..tensors import NUMPY_DTYPES, Message, Tensor, TensorSpec
+from ..tensors.partial import item_tensor
 
 Item = dict[str, Any]
 """One item's inputs by tensor name: `str` for text, `bytes` for other BYTES, an array for numbers.
@@ -50,14 +51,12 @@ def split(message: Message, batch: int, text_inputs: frozenset[str], where: str)
     return items
 
 
-def batch_key(message: Message) -> tuple[Any, ...]:
+def batch_key(message: Message, parameters: Hashable) -> Hashable:
     """What items must share to run together: names, datatypes, item shapes and parameters."""
     tensors = tuple(
         (tensor.name, tensor.datatype, tensor.data.shape[1:]) for tensor in message.tensors
     )
-    if not message.parameters:
-        return tensors
-    return (tensors, tuple(sorted((k, repr(v)) for k, v in message.parameters.items())))
+    return (tensors, parameters)
 
 
 def join(outputs: Sequence[Outputs], declared: Sequence[TensorSpec], where: str) -> list[Tensor]:
@@ -88,7 +87,7 @@ def join(outputs: Sequence[Outputs], declared: Sequence[TensorSpec], where: str)
             continue
         tensors.append(_stack(name, [outputs[row][name] for row in rows], specs.get(name), where))
         if len(rows) < len(outputs):
-            tensors.append(Tensor(f"{name}_item", "INT64", np.array(rows, np.int64)[:, None]))
+            tensors.append(item_tensor(name, rows))
     return tensors
 
 

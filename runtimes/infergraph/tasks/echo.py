@@ -76,7 +76,9 @@ class Echo(Runtime):
     def blocking(self) -> bool:
         return self.options.service_time_ms > 0 or self.options.service_time_per_item_ms > 0
 
-    def predict_batch(self, items: Sequence[Item]) -> list[Outputs | InfergraphError]:
+    def predict_batch(
+        self, items: Sequence[Item], parameters: Any
+    ) -> list[Outputs | InfergraphError]:
         """Each item's outputs, after the service time."""
         options = self.options
         if self.blocking:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from safetensors import SafetensorError
@@ -23,7 +24,10 @@ def load_config(checkpoint: str) -> Any:
 
 def load_tokenizer(checkpoint: str) -> Any:
     """The checkpoint's tokenizer; raises ConfigurationError when there is none."""
-    return _load(AutoTokenizer, checkpoint, "tokenizer")
+    with warnings.catch_warnings():
+        # Marian's tokenizer recommends a package that it would not use to tokenize.
+        warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
+        return _load(AutoTokenizer, checkpoint, "tokenizer")
 
 
 def load_feature_extractor(checkpoint: str) -> Any:

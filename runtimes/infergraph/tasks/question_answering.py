@@ -17,12 +17,13 @@ import torch
 from pydantic import NonNegativeInt, PositiveInt, field_validator
 from transformers import AutoModelForQuestionAnswering
 
-from ..errors import ConfigurationError, InvalidInput
+from ..errors import ConfigurationError
 from ..runtime import Item, Outputs, Runtime
 from ..settings import RuntimeOptions
 from .answer_spans import best_answer
 from .minibatches import minibatches
 from .pretrained import load_network, load_tokenizer
+from .texts import check_text
 from .windows import Encoded, Window, WindowEncoder, window_limit
 
 # Ids of checkpoints trained on SQuAD 1.1, in which every question has an answer.
@@ -102,10 +103,10 @@ class QuestionAnswering(Runtime):
         """Tokenizes the question and the context.
 
         Raises:
-            InvalidInput: one of them is empty or too long.
+            InvalidInput: one of them is empty, too long, or holds control characters.
         """
-        _check(item["question"], "question", self.options.max_question_characters)
-        _check(item["context"], "context", self.options.max_context_characters)
+        check_text(item["question"], "question", self.options.max_question_characters)
+        check_text(item["context"], "context", self.options.max_context_characters)
         return {"encoded": self.windows_of(item["question"], item["context"])}
 
     def length(self, item: Item) -> int:
@@ -113,7 +114,7 @@ class QuestionAnswering(Runtime):
         return sum(len(window.ids) for window in item["encoded"].windows)
 
     @torch.inference_mode()
-    def predict_batch(self, items: Sequence[Item]) -> list[Outputs]:
+    def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
         """One `answer` and `score` per item; runs the windows of all items together."""
         encoded: list[Encoded] = [item["encoded"] for item in items]
         windows = [window for each in encoded for window in each.windows]
@@ -160,13 +161,3 @@ class QuestionAnswering(Runtime):
             name: torch.from_numpy(values).to(self.placement.device)
             for name, values in batch.items()
         }
-
-
-def _check(text: str, tensor: str, limit: int) -> None:
-    if not text.strip():
-        raise InvalidInput(f"tensor '{tensor}': empty text; accepted: at least one word")
-    if len(text) > limit:
-        raise InvalidInput(
-            f"tensor '{tensor}': {len(text)} characters; accepted: at most {limit} "
-            f"(setting 'max_{tensor}_characters')"
-        )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -101,7 +101,7 @@ class SpeechToText(Runtime):
         return sum(len(chunk) for chunk in item["chunks"])
 
     @torch.inference_mode()
-    def predict_batch(self, items: Sequence[Item]) -> list[Outputs]:
+    def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
         """One `text` per item; runs the chunks of all items in batches of similar length."""
         chunks = [chunk for item in items for chunk in item["chunks"]]
         texts = [""] * len(chunks)

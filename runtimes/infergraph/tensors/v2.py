@@ -30,6 +30,7 @@ from ..request import (
     forwarded_headers,
     parse_timeout_ms,
 )
+from .partial import ERROR_TENSORS, ITEM_SUFFIX, has_failed_items
 from .spec import TensorSpec
 from .tensor import NUMPY_DTYPES, Message, Parameter, Tensor
 from .values import array_from_list
@@ -157,7 +158,8 @@ def encode_response(
     """The V2 response of a message; only the requested outputs, when any are named.
 
     A requested output that is declared but not in this answer (a condition that did not hold) is
-    left out. With an output that only some items have goes `<name>_item`, which says which.
+    left out. With an output that only some items have goes `<name>_item`, which says which. The
+    errors of items that failed are always there.
 
     Raises:
         InvalidInput: a requested output is neither in the answer nor declared.
@@ -171,7 +173,9 @@ def encode_response(
                     f"model '{model}': no output tensor '{name}'; "
                     f"accepted: {', '.join(known) or 'none'}"
                 )
-        tensors = message.selected([*requested, *(f"{name}_item" for name in requested)])
+        errors = ERROR_TENSORS if has_failed_items(message) else ()
+        items = [name + ITEM_SUFFIX for name in requested]
+        tensors = message.selected([*requested, *items, *errors])
     parameters: dict[str, Any] = dict(message.parameters)
     if message.trace is not None:
         parameters[TRACE_PARAMETER] = orjson.dumps(message.trace).decode()

@@ -7,7 +7,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from infergraph.errors import InvalidInput, Overloaded, StageFailure
+from infergraph.errors import DeadlineExceeded, InvalidInput, Overloaded, StageFailure
 from infergraph.graph import GraphExecutor
 from infergraph.graph.scatter import gather, split
 from infergraph.tensors import Message, Tensor
@@ -109,24 +109,91 @@ async def test_a_single_item_is_gathered_like_many() -> None:
         await run(per_item(CASCADE), Models({"light": {}}), Message([tensor("x", 20)]))
 
 
-async def test_a_failing_item_fails_the_request_and_cancels_the_others() -> None:
-    graph = per_item("steps: [{name: a}]\noutput: {steps: [a]}")
+ONE_STEP = "steps: [{name: a}]\noutput: {steps: [a]}"
+
+
+async def test_a_failing_item_fails_alone() -> None:
+    def odd(request: Message) -> dict[str, float]:
+        value = float(request.tensors[0].data[0, 0])
+        if value % 2 == 0:
+            raise Overloaded("queue full") if value == 4 else InvalidInput(f"{value:.0f} is even")
+        return {"y": value * 10}
+
+    answer = await run(per_item(ONE_STEP), Models({"a": odd}), Message([tensor("x", 1, 2, 3, 4)]))
+    assert values(answer) == [
+        ("y", [10, 30]),
+        ("y_item", [0, 2]),
+        ("error", [b"2 is even", b"queue full"]),
+        ("error_status", [400, 503]),
+        ("error_item", [1, 3]),
+    ]
+    assert [each.shape for each in answer.tensors] == [(2, 1)] * 5
+    assert [each.datatype for each in answer.tensors[2:]] == ["BYTES", "INT64", "INT64"]
+
+
+async def test_when_every_item_fails_the_request_fails_with_the_first_error() -> None:
+    def refuse(request: Message) -> dict[str, float]:
+        raise InvalidInput(f"{request.tensors[0].data[0, 0]:.0f} is refused")
+
+    error = await failure(
+        run(per_item(ONE_STEP), Models({"a": refuse}), Message([tensor("x", 7, 8)]))
+    )
+    assert isinstance(error, InvalidInput)
+    assert str(error) == "item 0: 7 is refused"
+
+
+async def test_an_item_that_fires_nothing_fails_alone() -> None:
+    models = Models({"light": lambda request: light(request) if light(request) else {}})
+    graph = per_item(
+        """
+        steps: [{name: light}]
+        output: {steps: [light.outputs.accepted]}
+        """
+    )
+    answer = await run(graph, models, Message([tensor("x", 1, 20)]))
+    assert values(answer)[0:2] == [("accepted", [1]), ("accepted_item", [0])]
+    (name, texts), status, item = values(answer)[2:]
+    assert name == "error"
+    assert texts[0].startswith(b"pipeline 'p': nothing reached the output")
+    assert (status, item) == (("error_status", [400]), ("error_item", [1]))
+
+
+@pytest.mark.parametrize("error", [DeadlineExceeded("out of time"), RuntimeError("a bug")])
+async def test_a_deadline_or_a_bug_ends_the_whole_request(error: Exception) -> None:
     cancelled = []
 
     async def infer(step: str, request: Message, context: object, item: int | None) -> Message:
         if item == 1:
-            raise Overloaded("queue full")
+            raise error
         try:
             await asyncio.Event().wait()
         finally:
             cancelled.append(item)
         raise AssertionError
 
-    error = await failure(graph.execute(Message([tensor("x", 1, 2, 3)]), CONTEXT, infer))
-    assert isinstance(error, Overloaded)
-    assert str(error) == "item 1: queue full"
+    message = Message([tensor("x", 1, 2, 3)])
+    caught = await failure(per_item(ONE_STEP).execute(message, CONTEXT, infer))
+    assert type(caught) is type(error)
+    assert str(error) in str(caught)
     assert sorted(cancelled) == [0, 2]  # type: ignore[type-var]
     assert not other_tasks()
+
+
+async def test_a_large_batch_runs_a_part_at_a_time() -> None:
+    running = most = 0
+
+    async def infer(step: str, request: Message, context: object, item: int | None) -> Message:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await until_idle()
+        running -= 1
+        return request
+
+    message = Message([tensor("x", *range(150))])
+    answer = await per_item(ONE_STEP).execute(message, CONTEXT, infer)
+    assert values(answer) == [("x", list(range(150)))]
+    assert most == 64
 
 
 async def test_cancelling_the_request_cancels_all_items() -> None:

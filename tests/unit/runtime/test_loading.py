@@ -49,9 +49,9 @@ async def test_batches_run_in_the_thread_that_loaded_the_model() -> None:
             super().setup()
             threads.append(threading.get_ident())
 
-        def predict_batch(self, items: Sequence[Item]) -> Sequence[Any]:
+        def predict_batch(self, items: Sequence[Item], parameters: Any) -> Sequence[Any]:
             threads.append(threading.get_ident())
-            return super().predict_batch(items)
+            return super().predict_batch(items, parameters)
 
     model = await load(Noting)
     await model.predict(rest([1]))
@@ -173,9 +173,9 @@ class Weighty(Doubler):
         super().setup()
         self.weights = Weights()
 
-    def predict_batch(self, items: Sequence[Item]) -> Sequence[Any]:
+    def predict_batch(self, items: Sequence[Item], parameters: Any) -> Sequence[Any]:
         self.compiled_later = self.weights
-        return super().predict_batch(items)
+        return super().predict_batch(items, parameters)
 
 
 async def test_unloading_frees_what_the_task_holds_and_unregisters() -> None:
@@ -247,7 +247,7 @@ async def test_two_models_do_not_share_what_they_hold() -> None:
         def setup(self) -> None:
             self.constant = self.options.max_batch_size
 
-        def predict_batch(self, items: Sequence[Item]) -> list[Outputs]:
+        def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
             return [{"y": self.constant} for _ in items]
 
     one = await load(Constant, name="one", max_batch_size=1)

@@ -20,7 +20,7 @@ ROUTED = {
 class Router(Runtime):
     """Accepts even numbers and escalates odd ones."""
 
-    def predict_batch(self, items: Sequence[Item]) -> list[Outputs]:
+    def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
         return [
             {"text": str(value), "escalate" if value % 2 else "accepted": value / 2}
             for item in items
@@ -71,7 +71,7 @@ class Fixed(Runtime):
 
     given: list[Outputs]
 
-    def predict_batch(self, items: Sequence[Item]) -> list[Outputs]:
+    def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
         return self.given[: len(items)]
 
 

@@ -119,21 +119,6 @@ async def test_a_request_that_makes_its_batch_raise_fails_alone() -> None:
     )
 
 
-async def test_requests_of_different_parameters_do_not_run_together() -> None:
-    model = await load(HeldDoubler)
-    first = asyncio.ensure_future(model.predict(rest([0])))
-    await asyncio.to_thread(model.entered.wait, 60)
-    requests = [
-        asyncio.ensure_future(model.predict(rest([n], language="en" if n % 2 else "fr")))
-        for n in range(1, 5)
-    ]
-    await settle()
-    model.released.set()
-    await asyncio.gather(first, *requests)
-
-    assert model.batches == [[0], [1, 3], [2, 4]]
-
-
 async def test_a_trace_when_asked_for_and_none_otherwise() -> None:
     model = await load(Doubler, name="doubler")
 
@@ -185,7 +170,7 @@ async def test_a_bad_request(request_: Any, status: int, text: str) -> None:
 class Upper(Runtime):
     text_inputs = frozenset({"text"})
 
-    def predict_batch(self, items: Sequence[Item]) -> list[Outputs]:
+    def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
         return [{"text": item["text"].upper()} for item in items]
 
 
@@ -285,7 +270,7 @@ class Broken(Runtime):
         self._fail("length")
         return 1
 
-    def predict_batch(self, items: Sequence[Item]) -> list[Outputs]:
+    def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
         self._fail("predict_batch")
         if self.where == "join":
             return [{"y": object()} for _ in items]
@@ -398,9 +383,11 @@ class Inline(Prepared):
     def blocking(self) -> bool:
         return False
 
-    def predict_batch(self, items: Sequence[Item]) -> Sequence[Outputs | InfergraphError]:
+    def predict_batch(
+        self, items: Sequence[Item], parameters: Any
+    ) -> Sequence[Outputs | InfergraphError]:
         self.threads.add(threading.current_thread().name)
-        results = super().predict_batch(items)
+        results = super().predict_batch(items, parameters)
         return results[:1] if 700 in self.batches[-1] else results
 
 

@@ -43,7 +43,9 @@ class Doubler(Runtime):
     def setup(self) -> None:
         self.batches: list[list[int]] = []
 
-    def predict_batch(self, items: Sequence[Item]) -> Sequence[Outputs | InfergraphError]:
+    def predict_batch(
+        self, items: Sequence[Item], parameters: Any
+    ) -> Sequence[Outputs | InfergraphError]:
         values = [int(item["x"][0]) for item in items]
         self.batches.append(values)
         if 666 in values:
@@ -64,10 +66,12 @@ class HeldDoubler(Doubler):
         self.entered = threading.Event()
         self.released = threading.Event()
 
-    def predict_batch(self, items: Sequence[Item]) -> Sequence[Outputs | InfergraphError]:
+    def predict_batch(
+        self, items: Sequence[Item], parameters: Any
+    ) -> Sequence[Outputs | InfergraphError]:
         self.entered.set()
         assert self.released.wait(timeout=60)
-        return super().predict_batch(items)
+        return super().predict_batch(items, parameters)
 
 
 def build(

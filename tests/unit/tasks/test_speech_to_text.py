@@ -195,7 +195,7 @@ async def test_chunks_are_transcribed_as_if_alone(
     pieces = runtime.prepare({"audio": encoded(whole, subtype="FLOAT")})["chunks"]
 
     answer = await ask(runtime, audio=[encoded(whole, subtype="FLOAT")])
-    alone = [runtime.predict_batch([{"chunks": [piece]}])[0]["text"] for piece in pieces]
+    alone = [runtime.predict_batch([{"chunks": [piece]}], None)[0]["text"] for piece in pieces]
 
     assert len(pieces) == 3
     assert answer["text"][0] == " ".join(alone)

@@ -11,6 +11,7 @@ from mlserver.types import InferenceResponse, ResponseOutput
 
 from infergraph.errors import InvalidInput, StageFailure
 from infergraph.tensors import NUMPY_DTYPES, Message, Tensor
+from infergraph.tensors.partial import ERROR_TENSORS
 from infergraph.tensors.v2 import Wire, decode_tensor, encode_response, encode_tensor
 
 SAMPLES: dict[str, list[Any]] = {
@@ -173,3 +174,9 @@ def test_a_trace_goes_as_json_beside_the_other_parameters() -> None:
     assert json.loads(extra.pop("trace")) == trace
     assert extra == {"language": "fr"}
     assert encode(message("a")).parameters is None
+
+
+def test_errors_of_items_are_there_whatever_outputs_are_requested() -> None:
+    answer = message("a", "a_item", "b", "b_item", *ERROR_TENSORS)
+    response = encode_response(answer, "asr", None, Wire.JSON, ["b"], ["a", "b"])
+    assert [output.name for output in response.outputs] == ["b", "b_item", *ERROR_TENSORS]
