@@ -12,12 +12,13 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from mlserver.errors import MLServerError
 from mlserver.grpc.server import GRPCServer
+from mlserver.handlers import DataPlane
 from mlserver.logging import get_logger as get_mlserver_logger
 from mlserver.model import MLModel
 from mlserver.rest.server import RESTServer, _NoSignalServer
 
 from ..errors import ConfigurationError
-from . import errors, fast_path, shutdown
+from . import errors, fast_path, rest_infer, shutdown
 from .disconnect import CancelOnDisconnect
 
 SUPPORTED_MLSERVER = "1.7.1"
@@ -59,14 +60,15 @@ def _on_model_load(original: Hook) -> Hook:
         if attach is not None:
             attach(self._settings)
         if not isinstance(self._app.middleware_stack, CancelOnDisconnect):
-            _change_application(self._app)
+            _change_application(self._app, self._data_plane)
             _share_log_handlers()
         return await original(self, model)
 
     return add_custom_handlers
 
 
-def _change_application(app: FastAPI) -> None:
+def _change_application(app: FastAPI, data_plane: DataPlane) -> None:
+    app.router.routes[:0] = rest_infer.routes(data_plane)
     app.exception_handlers[RequestValidationError] = errors.answer_malformed_body
     app.exception_handlers[MLServerError] = errors.answer_error
     # Built again, since MLServer has started it by now and the handlers are part of it.

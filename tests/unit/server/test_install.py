@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from mlserver import MLModel, ModelSettings, Settings
 from mlserver.grpc.server import GRPCServer
 from mlserver.rest.server import RESTServer
-from mlserver.types import InferenceRequest
+from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput
 
 from infergraph.errors import ConfigurationError
 from infergraph.server import SUPPORTED_MLSERVER, install, shutdown
@@ -59,16 +59,22 @@ class Attached(MLModel):
         self.server = settings
 
 
+class CountingDataPlane:
+    """Answers with the number of inputs."""
+
+    async def infer(
+        self, payload: InferenceRequest, name: str, version: str | None = None
+    ) -> InferenceResponse:
+        count = ResponseOutput(name="n", shape=[1], datatype="INT64", data=[len(payload.inputs)])
+        return InferenceResponse(model_name=name, outputs=[count])
+
+
 @pytest.fixture
 def server() -> RESTServer:
     server = RESTServer.__new__(RESTServer)
     server._settings = Settings(http_port=1234)
     server._app = FastAPI()
-
-    @server._app.post("/v2/models/asr/infer")
-    async def infer(payload: InferenceRequest) -> dict[str, int]:
-        return {"inputs": len(payload.inputs)}
-
+    server._data_plane = CountingDataPlane()  # type: ignore[assignment]
     return server
 
 
@@ -130,13 +136,15 @@ async def test_requests_are_watched_once_however_many_models_load(server: RESTSe
 async def test_the_application_still_answers(server: RESTServer) -> None:
     await server.add_custom_handlers(model(Plain))
 
-    assert await post(server._app, b'{"inputs": []}') == (200, {"inputs": 0})
+    status, body = await post(server._app, b'{"inputs": []}')
+
+    assert (status, body["model_name"], body["outputs"][0]["data"]) == (200, "asr", [0])
 
 
 async def test_a_malformed_body_is_not_echoed(server: RESTServer) -> None:
     await server.add_custom_handlers(model(Plain))
 
-    status, body = await post(server._app, b'{"inputs": [{"name": "secret"}]}')
+    status, body = await post(server._app, b'{"inputs": [{"name": "x", "data": ["secret"]}]}')
 
     assert status == 422
     assert body["error"].startswith("the body is not a V2 inference request: inputs.0.")

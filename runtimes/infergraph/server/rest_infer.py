@@ -1,0 +1,102 @@
+"""REST inference without FastAPI's resolution of dependencies, which costs more than a small model.
+
+The routes answer like MLServer's own, byte for byte, and stand before them.
+"""
+
+from __future__ import annotations
+
+from email.message import Message as MimeMessage
+from typing import Any
+
+import orjson
+from fastapi.exceptions import RequestValidationError
+from mlserver.codecs.json import encode_to_json_bytes
+from mlserver.errors import MLServerError
+from mlserver.handlers import DataPlane
+from mlserver.rest.requests import Request
+from mlserver.types import InferenceRequest, InferenceResponse
+from mlserver.utils import extract_headers, insert_headers
+from pydantic import ValidationError
+from starlette.requests import Request as StarletteRequest
+from starlette.responses import Response
+from starlette.routing import Route
+
+_JSON = "application/json"
+_PATHS = (
+    "/v2/models/{model_name}/infer",
+    "/v2/models/{model_name}/versions/{model_version}/infer",
+    "/v2/models/{model_name}/generate",
+    "/v2/models/{model_name}/versions/{model_version}/generate",
+)
+
+
+def routes(data_plane: DataPlane) -> list[Route]:
+    """Routes of V2 inference that hand requests to MLServer's data plane."""
+
+    async def infer(request: StarletteRequest) -> Response:
+        payload = await _read(request)
+        insert_headers(payload, dict(request.headers))
+        answer = await data_plane.infer(
+            payload, request.path_params["model_name"], request.path_params.get("model_version")
+        )
+        headers = extract_headers(answer)
+        return Response(_write(answer), 200, headers, media_type=_JSON)
+
+    return [Route(path, infer, methods=["POST"]) for path in _PATHS]
+
+
+async def _read(request: StarletteRequest) -> InferenceRequest:
+    """The request of a body.
+
+    Raises:
+        RequestValidationError: the body is not JSON, or not a V2 inference request.
+        MLServerError: the body is not what its content-encoding says.
+    """
+    try:
+        body = await Request(request.scope, request.receive).body()
+    except (OSError, EOFError) as error:
+        raise MLServerError(
+            f"the body is not gzip, as content-encoding says: {error}", 400
+        ) from None
+    content: Any = body
+    if body and _is_json(request.headers.get("content-type")):
+        try:
+            content = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            problem = {"type": "json_invalid", "loc": ("body", error.pos), "msg": str(error)}
+            raise RequestValidationError([problem]) from None
+    try:
+        return InferenceRequest.model_validate(content)
+    except ValidationError as error:
+        problems = [
+            {"type": each["type"], "loc": ("body", *each["loc"]), "msg": _named(each, content)}
+            for each in error.errors(include_input=False, include_url=False)
+        ]
+        raise RequestValidationError(problems) from None
+
+
+def _named(problem: Any, content: Any) -> str:
+    """A problem's text, with the name of the tensor that it is about where it has one."""
+    try:
+        field, index, *_ = problem["loc"]
+        name = content[field][index]["name"]
+    except (KeyError, TypeError, ValueError, IndexError):
+        return str(problem["msg"])
+    return f"tensor '{name}': {problem['msg']}" if isinstance(name, str) else str(problem["msg"])
+
+
+def _is_json(content_type: str | None) -> bool:
+    if content_type is None or content_type == _JSON:
+        return True
+    message = MimeMessage()
+    message["content-type"] = content_type
+    subtype = message.get_content_subtype()
+    return message.get_content_maintype() == "application" and (
+        subtype == "json" or subtype.endswith("+json")
+    )
+
+
+def _write(answer: InferenceResponse) -> bytes:
+    content = answer.model_dump()  # type: ignore[no-untyped-call]
+    body: bytes = encode_to_json_bytes(content)
+    return body
