@@ -14,6 +14,7 @@ from .rounds import Target, measure_in_turn, paired_ratio, table
 _CALLS = 300
 _CONCURRENCY = 16
 _TOGETHER = 640
+_LARGE = 16_384
 
 
 async def run(folder: Path, rounds: int) -> None:
@@ -56,6 +57,30 @@ async def run(folder: Path, rounds: int) -> None:
                 _report(front, targets)
                 for target in targets:
                     await target.driver.close()
+            await _measure_large(routers, rounds)
+
+
+async def _measure_large(routers: ServerProcess, rounds: int) -> None:
+    data = {"input": np.arange(_LARGE, dtype=np.float32)[None]}
+    grpc_hops, rest_hops = targets = [
+        Target(label, GrpcDriver(routers.grpc_port, model, data))
+        for label, model in (("gRPC hops", "grpc-hops"), ("REST hops", "rest-hops"))
+    ]
+    await measure_in_turn(
+        targets, rounds, _CALLS // 10, concurrency=_CONCURRENCY, together=_TOGETHER // 10
+    )
+    rows = [
+        [each.label, f"{each.p50:.2f}", f"{each.p99:.2f}", f"{each.throughput:.0f}"]
+        for each in targets
+    ]
+    title = f"Hops of larger tensors: gRPC front end, chain of two, FP32 [1, {_LARGE}]"
+    print(table(title, ["path", "p50 ms", "p99 ms", f"req/s at {_CONCURRENCY}"], rows))
+    print(
+        "gRPC hops / REST hops, throughput: "
+        f"{grpc_hops.throughput / rest_hops.throughput:.2f} (wanted >= 2.5)"
+    )
+    for target in targets:
+        await target.driver.close()
 
 
 def _report(front: str, targets: list[Target]) -> None:

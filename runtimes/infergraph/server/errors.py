@@ -18,6 +18,8 @@ from mlserver.grpc.logging import logger as grpc_logger
 from ..errors import InfergraphError
 from ..request import ERROR_HEADER
 
+logger = logging.getLogger(__name__)
+
 _GRPC_CODES = {
     422: grpc.StatusCode.INVALID_ARGUMENT,
     503: grpc.StatusCode.UNAVAILABLE,
@@ -57,6 +59,10 @@ def as_mlserver_error(error: InfergraphError) -> AnsweredError:
 
 async def answer_error(request: Request, error: Exception) -> Response:
     """Answers an error with its status and text, as MLServer does, and its class as a header."""
+    if isinstance(error, InfergraphError):
+        # A model that does not load; on their way out of a request they are AnsweredErrors.
+        logger.error("%s", error)
+        error = AnsweredError(error)
     assert isinstance(error, MLServerError)
     kind = getattr(error, "kind", None)
     headers = None if kind is None else {ERROR_HEADER: kind}

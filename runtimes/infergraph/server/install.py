@@ -17,7 +17,7 @@ from mlserver.logging import get_logger as get_mlserver_logger
 from mlserver.model import MLModel
 from mlserver.rest.server import RESTServer, _NoSignalServer
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, InfergraphError
 from . import errors, fast_path, rest_infer, shutdown
 from .disconnect import CancelOnDisconnect
 
@@ -71,6 +71,7 @@ def _change_application(app: FastAPI, data_plane: DataPlane) -> None:
     app.router.routes[:0] = rest_infer.routes(data_plane)
     app.exception_handlers[RequestValidationError] = errors.answer_malformed_body
     app.exception_handlers[MLServerError] = errors.answer_error
+    app.exception_handlers[InfergraphError] = errors.answer_error
     # Built again, since MLServer has started it by now and the handlers are part of it.
     app.middleware_stack = CancelOnDisconnect(app.build_middleware_stack())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 from typing import Any
 from urllib.parse import quote
 
@@ -19,6 +20,8 @@ from .endpoint import Endpoint
 from .rest_codec import decode_answer, encode_request
 
 _CONNECT_SECONDS = 10.0
+_LARGE_BODY = 2**20
+"""Bytes above which aiohttp wants a body as a file, and warns of anything else."""
 _METADATA_SECONDS = 3.0
 _DRAIN_SECONDS = 30.0
 # Uvicorn closes a connection that was idle for 5 seconds; one that is reused later would be lost.
@@ -89,7 +92,7 @@ class RestTransport:
             async with self._session.request(
                 method,
                 self.endpoint + path,
-                data=body,
+                data=io.BytesIO(body) if body and len(body) > _LARGE_BODY else body,
                 headers=headers,
                 timeout=timeout,
                 allow_redirects=False,
