@@ -119,6 +119,9 @@ def _read(file: soundfile.SoundFile, sample_rate: int, max_seconds: float, tenso
     resampler = (
         None if rate == sample_rate else soxr.ResampleStream(rate, sample_rate, 1, dtype="float32")
     )
+    # A product is ten times as fast as numpy's mean over so short an axis.
+    channels = file.channels
+    weights = None if channels == 1 else np.full(channels, 1 / channels, np.float32)
     pieces: list[Samples] = []
     block_frames = _BLOCK_SAMPLES // file.channels
     read = 0
@@ -127,7 +130,7 @@ def _read(file: soundfile.SoundFile, sample_rate: int, max_seconds: float, tenso
         read += len(block)
         if read > limit:
             raise _too_long("more", max_seconds, tensor)
-        mono: Samples = block[:, 0] if file.channels == 1 else block.mean(axis=1)
+        mono: Samples = block[:, 0] if weights is None else block.dot(weights)
         if not np.isfinite(mono).all():
             raise InvalidInput(f"tensor '{tensor}': the audio has samples that are NaN or infinite")
         last = len(block) < block_frames
