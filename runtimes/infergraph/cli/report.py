@@ -9,15 +9,19 @@ from ..graph import Pipeline
 from ..tensors import Message, Tensor
 
 _WIDTH = 72
+_MOST_ITEMS = 4
 _MEDIA = {b"RIFF": "WAV, ", b"fLaC": "FLAC, ", b"OggS": "OGG, ", b"\xff\xd8": "JPEG, "}
 _COLUMNS = ("start", "queue", "compute", "total")
 
 
 def message_lines(message: Message) -> Iterator[str]:
-    """The tensors of a request or an answer, one a line."""
+    """The tensors of a request or an answer, one a line; several long items, one a line each."""
     width = max(len(tensor.name) for tensor in message.tensors)
     for tensor in message.tensors:
-        yield f"  {tensor.name:{width}}  {value_text(tensor)}"
+        label = tensor.name
+        for line in value_lines(tensor):
+            yield f"  {label:{width}}  {line}"
+            label = ""
 
 
 def trace_lines(
@@ -25,11 +29,16 @@ def trace_lines(
 ) -> Iterator[str]:
     """A table of a pipeline's trace; below each step, what it said.
 
+    With several items, each of which went its own way, a step's row names its item instead.
+
     Args:
         trace: A pipeline's trace.
         said: For each step, labelled tensors.
     """
     steps = list(_flattened(trace.get("steps", ()), 0))
+    if len({step.get("item") for _, step in steps}) > 1:
+        steps = [(depth, {**step, "name": _with_item(step)}) for depth, step in steps]
+        said = {}
     labels = [label for tensors in said.values() for label, _ in tensors]
     width = max(
         [len(step["name"]) + 2 * depth for depth, step in steps]
@@ -47,7 +56,9 @@ def trace_lines(
         yield f"  {name:{width}}  {step.get('transport', '-'):{kinds}}{cells}"
         if depth == 0:
             for label, tensor in said.get(step["name"], ()):
-                yield f"    {label:{width - 2}}  {value_text(tensor)}"
+                for line in value_lines(tensor):
+                    yield f"    {label:{width - 2}}  {line}"
+                    label = ""
 
 
 def said_by_step(pipeline: Pipeline, answer: Message) -> dict[str, list[tuple[str, Tensor]]]:
@@ -69,13 +80,14 @@ def said_by_step(pipeline: Pipeline, answer: Message) -> dict[str, list[tuple[st
     return said
 
 
-def value_text(tensor: Tensor) -> str:
-    """A tensor's values on one line, cut where it gets long."""
+def value_lines(tensor: Tensor) -> list[str]:
+    """A tensor's values, cut where there are many: on one line, or long items on a line each."""
     items = tensor.data.ravel().tolist()
-    shown = [_item_text(item) for item in items[:4]]
+    shown = [_item_text(item) for item in items[:_MOST_ITEMS]]
     if len(items) > len(shown):
         shown.append(f"and {len(items) - len(shown)} more")
-    return ", ".join(shown)
+    line = ", ".join(shown)
+    return [line] if len(line) <= 2 * _WIDTH or len(shown) == 1 else shown
 
 
 def milliseconds(microseconds: float | None) -> str:
@@ -94,6 +106,10 @@ def _item_text(item: Any) -> str:
         kind = next((kind for magic, kind in _MEDIA.items() if item.startswith(magic)), "")
         return f"({kind}{len(item):,} bytes)"
     return f'"{text}"' if len(text) <= _WIDTH else f'"{text[: _WIDTH - 3]}..."'
+
+
+def _with_item(step: Mapping[str, Any]) -> str:
+    return f"{step['name']} [{step['item']}]" if "item" in step else str(step["name"])
 
 
 def _flattened(steps: Iterable[Mapping[str, Any]], depth: int) -> Iterator[tuple[int, Any]]:

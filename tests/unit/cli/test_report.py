@@ -3,7 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from infergraph.cli.report import message_lines, milliseconds, said_by_step, trace_lines, value_text
+from infergraph.cli.report import (
+    message_lines,
+    milliseconds,
+    said_by_step,
+    trace_lines,
+    value_lines,
+)
 from infergraph.graph import parse_pipeline
 from infergraph.tensors import Message, Tensor
 from tests.unit.cli.workspaces import CHAIN, OUTER
@@ -16,7 +22,7 @@ def texts(name: str, *items: str) -> Tensor:
 def said(pipeline: str, *tensors: Tensor) -> dict[str, list[tuple[str, str]]]:
     by_step = said_by_step(parse_pipeline(pipeline, "p.yaml"), Message(list(tensors)))
     return {
-        step: [(label, value_text(tensor)) for label, tensor in found]
+        step: [(label, *value_lines(tensor)) for label, tensor in found]
         for step, found in by_step.items()
     }
 
@@ -52,12 +58,34 @@ def test_outputs_that_could_be_of_either_step_are_left_out() -> None:
     ],
 )
 def test_values_on_one_line(tensor: Tensor, text: str) -> None:
-    assert value_text(tensor) == text
+    assert value_lines(tensor) == [text]
 
 
 def test_message_has_a_line_per_tensor() -> None:
     message = Message([texts("question", "Who?"), texts("context", "Marie")])
     assert list(message_lines(message)) == ['  question  "Who?"', '  context   "Marie"']
+
+
+def test_long_items_have_a_line_each() -> None:
+    message = Message([texts("text", "a" * 71, "b" * 71, "c"), texts("label", "x", "y", "z")])
+    assert list(message_lines(message)) == [
+        '  text   "' + "a" * 71 + '"',
+        '         "' + "b" * 71 + '"',
+        '         "c"',
+        '  label  "x", "y", "z"',
+    ]
+
+
+def test_rows_of_several_items_name_their_item() -> None:
+    steps = [
+        {"name": "a", "transport": "grpc", "start_us": 0, "duration_us": 1000, "item": 1},
+        {"name": "a", "transport": "grpc", "start_us": 0, "duration_us": 1000, "item": 0},
+        {"name": "b", "transport": "grpc", "start_us": 0, "duration_us": 1000, "item": 0},
+    ]
+    lines = list(trace_lines({"steps": steps}, {"a": [("text", texts("text", "x", "y"))]}))
+    assert [line.split()[:2] for line in lines[1:]] == [["a", "[1]"], ["a", "[0]"], ["b", "[0]"]]
+    alone = list(trace_lines({"steps": steps[1:]}, {"b": [("text", texts("text", "x"))]}))
+    assert [line.split()[0] for line in alone[1:]] == ["a", "b", "text"]
 
 
 def test_table_of_a_trace_with_a_nested_pipeline() -> None:
