@@ -274,7 +274,7 @@ def _train_epoch(
     return float(np.mean(losses))
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True, help="folder of the checkpoint")
     parser.add_argument("--seed", type=int, default=0)
@@ -290,7 +290,7 @@ def main() -> None:
         default=True,
         help="compute products in bfloat16; faster where the processor has such instructions",
     )
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(arguments.threads)
     stages = STAGES
