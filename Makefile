@@ -1,17 +1,18 @@
-# Needs make and Python 3.10, 3.11 or 3.12; everything else goes into .venv.
+# Needs make and Python 3.10, 3.11 or 3.12; everything else goes into .venv, and what
+# MLServer's stock Hugging Face runtime needs into .venv-huggingface.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench checkpoint env clean
+.PHONY: help demo test lint bench checkpoint env huggingface-env clean
 
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-MODELS := $(subst _,-,$(patsubst zoo/train_%.py,%,$(wildcard zoo/train_*.py)))
+HF     := .venv-huggingface
 
 help: ## Show this help
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Arguments: MODEL=<name> for checkpoint, PYTHON=<interpreter> for env"
+	@echo "  Arguments: MODEL=<name> for checkpoint, PYTHON=<interpreter> for both env targets"
 
 demo: $(STAMP) ## Serve the audio-qa pipeline, ask it the sample question, show each step
 	@$(BIN)/infergraph demo audio-qa
@@ -29,14 +30,16 @@ bench: $(STAMP) ## Measure the serving overhead beside stock MLServer, and print
 	@$(BIN)/python -m tests.bench
 
 checkpoint: $(STAMP) ## Train the embedded checkpoint of MODEL again, from nothing
-	@test -f "zoo/train_$(subst -,_,$(MODEL)).py" || { \
-	  echo "make checkpoint needs MODEL=<name>, one of: $(MODELS)" >&2; exit 2; }
-	@$(BIN)/python -m zoo.train_$(subst -,_,$(MODEL)) --output model-settings/$(MODEL)/embedded
+	@test -n "$(MODEL)" || { echo "make checkpoint needs MODEL=<name>, one of:" >&2; \
+	  $(BIN)/python -m zoo.checkpoint --list >&2; exit 2; }
+	@$(BIN)/python -m zoo.checkpoint $(MODEL)
 
 env: $(STAMP) ## Create .venv and install everything, without running anything
 
-clean: ## Remove .venv and all caches
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .metrics .envs
+huggingface-env: $(HF)/.installed ## Create .venv-huggingface, for MLServer's Hugging Face runtime
+
+clean: ## Remove both environments and all caches
+	rm -rf $(VENV) $(HF) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .metrics .envs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A name on the PATH may be an empty shim, and Debian's python3 has no ensurepip without
@@ -53,18 +56,26 @@ if [ -z "$$found" ]; then \
 fi
 endef
 
+# $(call INSTALL,venv,size,what): creates the environment, unless its pip works, and installs into it.
 # pip's own output is far too long to show, and silence looks like a hang: show what is large.
 # Its errors go to stderr, past the filter.
+define INSTALL
+@rm -f $@
+@$(1)/bin/python -m pip --version >/dev/null 2>&1 || { \
+  $(FIND_PYTHON); \
+  echo "Creating $(1) with $$($$found --version)"; \
+  $$found -m venv --clear $(1); \
+}
+@echo "Installing packages into $(1) (some minutes and about $(2) the first time)"
+@{ $(1)/bin/python -m pip install --disable-pip-version-check --progress-bar off $(3) \
+  && touch $@; } | sed -n \
+    -e 's/^ *Downloading \([^ ]*\) (\([0-9.]* [MG]B\))$$/  downloading \1 (\2)/p' \
+    -e 's/^Installing collected packages.*/  unpacking/p'
+@test -f $@
+endef
+
 $(STAMP): pyproject.toml
-	@rm -f $@
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
-	  $(FIND_PYTHON); \
-	  echo "Creating $(VENV) with $$($$found --version)"; \
-	  $$found -m venv --clear $(VENV); \
-	}
-	@echo "Installing packages into $(VENV) (some minutes and about 6 GB the first time)"
-	@{ $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -e '.[test]' \
-	  && touch $@; } | sed -n \
-	    -e 's/^ *Downloading \([^ ]*\) (\([0-9.]* [MG]B\))$$/  downloading \1 (\2)/p' \
-	    -e 's/^Installing collected packages.*/  unpacking/p'
-	@test -f $@
+	$(call INSTALL,$(VENV),6 GB,-e '.[test]')
+
+$(HF)/.installed: mlserver/huggingface-requirements.txt
+	$(call INSTALL,$(HF),8 GB,-r $<)

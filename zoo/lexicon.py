@@ -6,8 +6,8 @@ from positions in it, so words are appended, never inserted.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,12 @@ class Lexicon:
         last_names: Last names, of either.
         capitals: Country to its capital. Every capital is a `city`.
         words: Category to its words, as they stand inside a sentence.
+        genders: Noun to its gender, one of its grammar's `genders`; empty where no noun has one.
+        forms: Adjective, or other word that agrees with a noun, to its form in each of its
+            grammar's `genders`, in their order; empty where no word agrees.
+
+    In every language the categories have equally many words, and words at the same position mean
+    the same. Within a category no word stands twice, so each translates back.
     """
 
     women: tuple[str, ...]
@@ -27,10 +33,42 @@ class Lexicon:
     last_names: tuple[str, ...]
     capitals: Mapping[str, str]
     words: Mapping[str, tuple[str, ...]]
+    genders: Mapping[str, str] = field(default_factory=dict)
+    forms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
+
+
+def separated(text: str) -> tuple[str, ...]:
+    """The words of "sac à dos, vélo"."""
+    return tuple(text.split(", "))
+
+
+def nouns(text: str) -> dict[str, str]:
+    """Noun to its gender, from "sac à dos m, voiture f"."""
+    entries = (entry.rpartition(" ") for entry in separated(text))
+    return {noun: gender for noun, _, gender in entries}
+
+
+def agreeing(text: str, plural: Callable[[str], str]) -> dict[str, tuple[str, ...]]:
+    """Word to its forms in a Romance language, from "vert verte, rouge".
+
+    The forms are masculine, feminine, and the `plural` of each; a word given once has one form for
+    both genders.
+    """
+    result: dict[str, tuple[str, ...]] = {}
+    for entry in separated(text):
+        masculine, *rest = entry.split()
+        feminine = rest[0] if rest else masculine
+        result[masculine] = (masculine, feminine, plural(masculine), plural(feminine))
+    return result
+
+
+def aligned_capitals(countries: str, capitals: str) -> dict[str, str]:
+    """Country to capital, from their names in the order of `ENGLISH.capitals`."""
+    return dict(zip(separated(countries), separated(capitals), strict=True))
 
 
 _TENS = _words("twenty thirty forty fifty sixty seventy eighty ninety")

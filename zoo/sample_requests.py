@@ -1,4 +1,6 @@
-"""Writes the sample requests in `model-settings/`, out of the first sample in `tests/samples/`.
+"""Writes the sample requests in `model-settings/`, out of the samples in `tests/samples/`.
+
+Texts are held-out ones of the world.
 
     python -m zoo.sample_requests
 
@@ -15,18 +17,58 @@ from typing import Any
 
 import soundfile
 
+from zoo.articles import articles
+from zoo.world import foreign_sentences, parallel, reviews
+
 SAMPLES = Path("tests/samples")
 MODELS = Path("model-settings")
+_SEED = 7
 
 
 def main() -> None:
-    sample = json.loads((SAMPLES / "samples.json").read_text())[0]
-    audio = bytes_tensor("audio", as_flac((SAMPLES / sample["audio"]).read_bytes()))
-    question = bytes_tensor("question", sample["question"].encode())
-    context = bytes_tensor("context", sample["context"].encode())
+    sample = first("samples.json")
+    audio = audio_tensor(sample)
+    question = bytes_tensor("question", sample["question"])
+    context = bytes_tensor("context", sample["context"])
     write("speech-to-text", audio)
     write("question-answering", question, context)
     write("audio-qa", audio, context)
+    write("audio-sent", audio_tensor(first("reviews.json")))
+    write("audio-translation", audio_tensor(first("sentences.json")))
+    write("sentiment", bytes_tensor("text", *(text for text, _ in reviews(_SEED, 2, "held_out"))))
+    article = articles(_SEED, 1, "held_out")[0]
+    write("summarization", bytes_tensor("text", article.text))
+    write(
+        "sum-qa",
+        bytes_tensor("text", article.text),
+        bytes_tensor("question", article.questions[0].question),
+    )
+    for source in ("fr", "es", "de"):
+        pair = parallel(_SEED, 1, "held_out", source, "en")[0]
+        write(f"translation-{source}-en", bytes_tensor("text", pair[0]))
+    write(
+        "translation-en-de", bytes_tensor("text", parallel(_SEED, 1, "held_out", "en", "de")[0][0])
+    )
+    texts = [articles(_SEED, 1, "held_out", language=each)[0].text for each in ("fr", "en", "de")]
+    write("nlp", bytes_tensor("text", *texts))
+    write("language-identification", bytes_tensor("text", *texts))
+    write("english-text", bytes_tensor("text", article.text))
+    italian = foreign_sentences(_SEED, 1, "held_out", "it")[0]
+    write("unsupported-language", bytes_tensor("language", "it"), bytes_tensor("text", italian))
+
+
+def first(samples: str) -> dict[str, str]:
+    """The first of the samples in a file."""
+    entry: dict[str, str] = json.loads((SAMPLES / samples).read_text(encoding="utf-8"))[0]
+    return entry
+
+
+def audio_tensor(sample: dict[str, str]) -> dict[str, Any]:
+    """The V2 tensor of a sample's audio."""
+    flac = as_flac((SAMPLES / sample["audio"]).read_bytes())
+    data = [base64.b64encode(flac).decode("ascii")]
+    parameters = {"content_type": "base64"}
+    return {**bytes_tensor("audio", ""), "parameters": parameters, "data": data}
 
 
 def write(model: str, *inputs: dict[str, Any]) -> None:
@@ -34,14 +76,9 @@ def write(model: str, *inputs: dict[str, Any]) -> None:
     (MODELS / model / "request.json").write_text(text + "\n", encoding="utf-8")
 
 
-def bytes_tensor(name: str, item: bytes) -> dict[str, Any]:
-    """A V2 tensor of one item; base64 unless it is text."""
-    tensor = {"name": name, "datatype": "BYTES", "shape": [1, 1]}
-    try:
-        return {**tensor, "data": [item.decode()]}
-    except UnicodeDecodeError:
-        data = [base64.b64encode(item).decode("ascii")]
-        return {**tensor, "parameters": {"content_type": "base64"}, "data": data}
+def bytes_tensor(name: str, *texts: str) -> dict[str, Any]:
+    """The V2 tensor of texts."""
+    return {"name": name, "datatype": "BYTES", "shape": [len(texts), 1], "data": list(texts)}
 
 
 def as_flac(encoded: bytes) -> bytes:

@@ -3,13 +3,15 @@
     python -m zoo.speech_samples --checkpoint model-settings/speech-to-text/embedded
 
 Questions of held-out people in held-out voices; the last one also in other formats, at 44.1 kHz in
-stereo. `long.flac` is several sentences with pauses. The samples show what the checkpoint can do,
-so they are utterances that it hears rightly; its scores are in its model card.
+stereo. `long.flac` is several sentences with pauses; `review-*` are reviews with their sentiment,
+and `sentence-*` sentences with their German. The samples show what the checkpoint can do, so
+they are utterances that it hears rightly; its scores are in its model card.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,19 @@ import torch
 
 from zoo.evaluate_speech_to_text import transcribe_batch
 from zoo.speech import HELD_OUT_VOICES, SAMPLE_RATE, Samples, Utterance, speak
-from zoo.world import QuestionExample, normalise_transcript, questions, sentences
+from zoo.world import (
+    QuestionExample,
+    normalise_transcript,
+    parallel,
+    questions,
+    reviews,
+    sentences,
+)
 
 _SEED = 7
 _QUESTIONS = 4
+_REVIEWS = 4
+_SENTENCES = 3
 _STEREO_RATE = 44_100
 _LONG_SENTENCES = 13
 _PAUSE_SECONDS = 0.7
@@ -68,6 +79,53 @@ def _write_questions(model: Any, processor: Any, folder: Path) -> None:
     (folder / "samples.json").write_text(json.dumps(entries, indent=2) + "\n")
 
 
+def _write_reviews(model: Any, processor: Any, folder: Path) -> None:
+    entries: list[dict[str, str]] = []
+    labels = itertools.cycle(("positive", "negative"))
+    wanted = next(labels)
+    for text, label in reviews(_SEED, 200, "held_out"):
+        if label != wanted:
+            continue
+        if entry := _spoken(
+            f"review-{len(entries) + 1}", text, len(entries), model, processor, folder
+        ):
+            entries.append({**entry, "label": label})
+            wanted = next(labels)
+        if len(entries) == _REVIEWS:
+            break
+    (folder / "reviews.json").write_text(json.dumps(entries, indent=2) + "\n")
+
+
+def _write_sentences(model: Any, processor: Any, folder: Path) -> None:
+    entries: list[dict[str, str]] = []
+    endings = itertools.cycle(".?")
+    wanted = next(endings)
+    for text, german in parallel(_SEED, 200, "held_out", "en", "de"):
+        if not text.endswith(wanted):
+            continue
+        name = f"sentence-{len(entries) + 1}"
+        if entry := _spoken(name, text, len(entries), model, processor, folder):
+            entries.append({**entry, "de": german})
+            wanted = next(endings)
+        if len(entries) == _SENTENCES:
+            break
+    text = json.dumps(entries, indent=2, ensure_ascii=False)
+    (folder / "sentences.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _spoken(
+    name: str, text: str, turn: int, model: Any, processor: Any, folder: Path
+) -> dict[str, str] | None:
+    """Writes a text as WAV, by one voice after the other; None where it is misheard."""
+    voice = HELD_OUT_VOICES[turn % len(HELD_OUT_VOICES)]
+    samples = speak(Utterance((text,), voice, lead=0.2))
+    transcript = normalise_transcript(text)
+    if transcribe_batch(model, processor, [samples]) != [transcript]:
+        return None
+    _write(folder / f"{name}.wav", samples, SAMPLE_RATE)
+    return {"audio": f"{name}.wav", "transcript": transcript, "text": text}
+
+
 def _write_long(model: Any, processor: Any, folder: Path) -> None:
     parts: list[Samples] = []
     transcripts: list[str] = []
@@ -102,6 +160,8 @@ def main() -> None:
     model = AutoModelForCTC.from_pretrained(arguments.checkpoint, dtype=torch.float32).eval()
     arguments.output.mkdir(parents=True, exist_ok=True)
     _write_questions(model, processor, arguments.output)
+    _write_reviews(model, processor, arguments.output)
+    _write_sentences(model, processor, arguments.output)
     _write_long(model, processor, arguments.output)
 
 

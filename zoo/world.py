@@ -3,39 +3,54 @@
 Everything here is a function of its arguments: the same call gives the same texts in every
 process. The embedded checkpoints are trained on it, and know nothing else.
 
+The world is told in four languages, `LANGUAGES`. Equal arguments give the same facts, questions,
+sentences and reviews in each, so that those of two languages are translations of each other.
+`ALL_LANGUAGES` has four more, which say a few things of their own: see `foreign_sentences`.
+
 What the splits keep apart:
 
 * `facts` and `questions`: the people's names, and every combination of a relation with its value;
-* `sentences` and `reviews`: the sentence. The words of held-out sentences, names and values among
-  them, occur in training too; only the possessive of a name may not.
+* `sentences`, `reviews` and `parallel`: the sentence, by its English wording. The words of held-out
+  sentences, names and values among them, occur in training too; only the possessive of a name may
+  not.
 """
 
 from __future__ import annotations
 
 import hashlib
-import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from operator import itemgetter
 from typing import TypeVar
 
-from zoo.lexicon import Lexicon
-from zoo.world_draw import Draw, Split, check_split, seeded
-from zoo.world_grammar import Grammar
+from zoo.lexicon import ENGLISH
+from zoo.world_draw import LANGUAGES, Draw, Split, check_split, seeded
+from zoo.world_foreign import FOREIGN_LANGUAGES, foreign_sentence
 from zoo.world_questions import QuestionExample, questions
+from zoo.world_vocabulary import vocabulary_texts
 
 __all__ = [
+    "ALL_LANGUAGES",
     "Fact",
+    "LANGUAGES",
     "QuestionExample",
     "Split",
     "facts",
+    "draw_sentence",
+    "foreign_sentences",
+    "in_split",
     "normalise_transcript",
+    "parallel",
     "questions",
     "reviews",
     "sentences",
     "vocabulary",
 ]
+
+ALL_LANGUAGES = (*LANGUAGES, *FOREIGN_LANGUAGES)
+"""Every language that has sentences, as ISO 639-1 codes."""
 
 _SENTENCE_STRIDE = 10
 Drawn = TypeVar("Drawn")
@@ -43,7 +58,10 @@ Drawn = TypeVar("Drawn")
 
 @dataclass(frozen=True)
 class Fact:
-    """A fact, for example `("Anna Weber", "lives in", "Oslo", "Anna Weber lives in Oslo.")`."""
+    """A fact, for example `("Anna Weber", "lives in", "Oslo", "Anna Weber lives in Oslo.")`.
+
+    The relation is named in English in every language.
+    """
 
     subject: str
     relation: str
@@ -66,20 +84,25 @@ def facts(seed: int, count: int, split: Split, *, language: str = "en") -> list[
             Fact(
                 subject=told.subject.name,
                 relation=told.relation.name,
-                value=told.relation.value.format(**told.slots),
+                value=draw.phrase(told.relation.value, told.slots, told.subject.name),
                 statement=draw.render(told.statement, told.subject.name, told.slots),
             )
         )
     return result
 
 
-def normalise_transcript(text: str) -> str:
-    """`text` in the transcript alphabet: a to z, apostrophes, single spaces."""
+def normalise_transcript(text: str, language: str = "en") -> str:
+    """`text` as a transcript has it: lower case, apostrophes, single spaces.
+
+    English keeps the letters a to z only, other languages all of theirs.
+    """
     text = text.lower().replace("\u2019", "'").replace("-", " ")
-    return " ".join(re.sub(r"[^a-z' ]", "", text).split())
+    dropped = r"[^a-z' ]" if language == "en" else r"[^\w' ]|[\d_]"
+    return " ".join(re.sub(dropped, "", text).split())
 
 
-def _in_split(text: str, split: Split) -> bool:
+def in_split(text: str, split: Split) -> bool:
+    """Whether the English sentence `text` belongs to `split`."""
     digest = hashlib.sha256(normalise_transcript(text).encode()).digest()
     return (int.from_bytes(digest[:4], "big") % _SENTENCE_STRIDE == 0) == (split == "held_out")
 
@@ -87,17 +110,33 @@ def _in_split(text: str, split: Split) -> bool:
 def sentences(seed: int, count: int, split: Split, *, language: str = "en") -> list[str]:
     """`count` sentences to speak: statements, questions and short reviews, with punctuation.
 
-    A sentence belongs to one split by its hash. All names and values occur in both splits.
+    A sentence belongs to one split by the hash of its English wording. All names and values occur
+    in both splits.
 
     Raises:
         ValueError: If `split` or `language` is unknown.
     """
-    check_split(split)
-    draw = Draw(seeded(seed, "sentences", split), None, language)
-    return _take(count, split, lambda: _sentence(draw), lambda sentence: sentence)
+    return [text for _, text in parallel(seed, count, split, "en", language)]
 
 
-def _sentence(draw: Draw) -> str:
+def parallel(
+    seed: int, count: int, split: Split, source: str, target: str
+) -> list[tuple[str, str]]:
+    """`count` of `sentences`, each in the two languages `source` and `target`.
+
+    Raises:
+        ValueError: If `split` or one of the languages is unknown.
+    """
+    return [
+        (texts[source], texts[target])
+        for texts in _in_languages(
+            seed, count, split, "sentences", draw_sentence, str, source, target
+        )
+    ]
+
+
+def draw_sentence(draw: Draw) -> str:
+    """A sentence of one of the kinds that `sentences` has, of either split."""
     kind = draw.rng.random()
     if kind < 0.2:
         return _review(draw)[0]
@@ -123,26 +162,58 @@ def reviews(seed: int, count: int, split: Split, *, language: str = "en") -> lis
     Raises:
         ValueError: If `split` or `language` is unknown.
     """
-    check_split(split)
-    draw = Draw(seeded(seed, "reviews", split), None, language)
-    return _take(count, split, lambda: _review(draw), lambda review: review[0])
+    drawn = _in_languages(seed, count, split, "reviews", _review, itemgetter(0), language)
+    return [review[language] for review in drawn]
 
 
 def _review(draw: Draw) -> tuple[str, str]:
     label = draw.rng.choice(sorted(draw.grammar.reviews))
     template = draw.rng.choice(draw.grammar.reviews[label])
-    slots = {category: draw.rng.choice(words) for category, words in draw.lexicon.words.items()}
+    # In one order in every language, for the draws to be equal.
+    slots = {category: draw.rng.choice(draw.lexicon.words[category]) for category in ENGLISH.words}
     return draw.render(template, "", slots), label
 
 
-def _take(
-    count: int, split: Split, draw: Callable[[], Drawn], text: Callable[[Drawn], str]
-) -> list[Drawn]:
-    taken: list[Drawn] = []
+def _in_languages(
+    seed: int,
+    count: int,
+    split: Split,
+    purpose: str,
+    drawn_by: Callable[[Draw], Drawn],
+    text: Callable[[Drawn], str],
+    *languages: str,
+) -> list[dict[str, Drawn]]:
+    """`count` draws, by language, whose English `text` is in `split`."""
+    check_split(split)
+    # Equal draws tell the same in every language.
+    draws = {
+        language: Draw(seeded(seed, purpose, split), None, language)
+        for language in ("en", *languages)
+    }
+    taken: list[dict[str, Drawn]] = []
     while len(taken) < count:
-        drawn = draw()
-        if _in_split(text(drawn), split):
+        drawn = {language: drawn_by(draw) for language, draw in draws.items()}
+        if in_split(text(drawn["en"]), split):
             taken.append(drawn)
+    return taken
+
+
+def foreign_sentences(seed: int, count: int, split: Split, language: str) -> list[str]:
+    """`count` sentences of a language of `ALL_LANGUAGES` in which not the whole world is told.
+
+    They are like those of `sentences`, of fewer words, and no translations of them. A sentence
+    belongs to one split by its hash.
+
+    Raises:
+        ValueError: If `split` is unknown, or `language` is not one of those.
+    """
+    check_split(split)
+    rng = seeded(seed, f"foreign sentences/{language}", split)
+    taken: list[str] = []
+    while len(taken) < count:
+        sentence = foreign_sentence(rng, language)
+        if in_split(sentence, split):
+            taken.append(sentence)
     return taken
 
 
@@ -153,33 +224,8 @@ def vocabulary(language: str = "en") -> frozenset[str]:
     Raises:
         ValueError: If `language` is unknown.
     """
-    draw = Draw(random.Random(0), None, language)
-    lexicon, grammar = draw.lexicon, draw.grammar
     return frozenset(
         word
-        for text in (*_lexicon_texts(lexicon), *_grammar_texts(lexicon, grammar))
-        for word in normalise_transcript(text).split()
+        for text in vocabulary_texts(language)
+        for word in normalise_transcript(text, language).split()
     )
-
-
-def _lexicon_texts(lexicon: Lexicon) -> Iterator[str]:
-    for name in (*lexicon.women, *lexicon.men, *lexicon.last_names):
-        yield f"{name} {name}'s"
-    yield from lexicon.capitals
-    yield from lexicon.capitals.values()
-    for words in lexicon.words.values():
-        yield from words
-
-
-def _grammar_texts(lexicon: Lexicon, grammar: Grammar) -> Iterator[str]:
-    templates = [grammar.place, grammar.product, *grammar.pronouns.values()]
-    for relation in grammar.relations:
-        templates += relation.statements
-        templates += (question.template for question in relation.questions)
-    for texts in grammar.reviews.values():
-        templates += texts
-    # The articles, in front of a word that is there anyway.
-    for words in lexicon.words.values():
-        yield from map(grammar.indefinite, words)
-    for template in templates:
-        yield re.sub(r"\{\w+\}('s)?", "", template)

@@ -8,12 +8,26 @@ from dataclasses import dataclass
 from typing import Literal
 
 from zoo.lexicon import ENGLISH, Lexicon
+from zoo.lexicon_french import FRENCH
+from zoo.lexicon_german import GERMAN
+from zoo.lexicon_spanish import SPANISH
 from zoo.world_english import ENGLISH_GRAMMAR
+from zoo.world_french import FRENCH_GRAMMAR
+from zoo.world_german import GERMAN_GRAMMAR
 from zoo.world_grammar import Grammar, Relation, SubjectKind
+from zoo.world_render import Wording
+from zoo.world_spanish import SPANISH_GRAMMAR
 
 Split = Literal["train", "held_out"]
 
-_LANGUAGES: Mapping[str, tuple[Lexicon, Grammar]] = {"en": (ENGLISH, ENGLISH_GRAMMAR)}
+_LANGUAGES: Mapping[str, tuple[Lexicon, Grammar]] = {
+    "en": (ENGLISH, ENGLISH_GRAMMAR),
+    "fr": (FRENCH, FRENCH_GRAMMAR),
+    "es": (SPANISH, SPANISH_GRAMMAR),
+    "de": (GERMAN, GERMAN_GRAMMAR),
+}
+LANGUAGES = tuple(_LANGUAGES)
+"""The languages in which the whole world is told, as ISO 639-1 codes."""
 # One value in this many, and one name in this many, is reserved for the held-out split.
 _VALUE_STRIDE = 4
 _NAME_STRIDE = 5
@@ -39,18 +53,33 @@ class Told:
 
 
 class Draw:
-    """Draws from one language's world; `split` None stands for the whole of it."""
+    """Draws from one language's world.
 
-    def __init__(self, rng: random.Random, split: Split | None, language: str) -> None:
-        try:
-            self.lexicon, self.grammar = _LANGUAGES[language]
-        except KeyError:
-            raise ValueError(
-                f"unknown language {language!r}: the world speaks {', '.join(_LANGUAGES)}"
-            ) from None
+    What it draws depends on `rng` and `split` only: from equal ones, every language draws the same
+    facts and words the same template, so the texts are translations of each other.
+
+    Args:
+        rng: Of all draws.
+        split: The split that people's names and values belong to; None for both.
+        language: One of `LANGUAGES`.
+        lexicon: The words to draw, in place of that language's own.
+
+    Raises:
+        ValueError: If `language` is unknown.
+    """
+
+    def __init__(
+        self,
+        rng: random.Random,
+        split: Split | None,
+        language: str,
+        *,
+        lexicon: Lexicon | None = None,
+    ) -> None:
+        own, self.grammar = in_language(language)
+        self.lexicon = lexicon = lexicon or own
         self.rng = rng
         self.split = split
-        lexicon = self.lexicon
         self._women = self._names(lexicon.women)
         self._men = self._names(lexicon.men)
         self._last_names = self._names(lexicon.last_names)
@@ -89,14 +118,13 @@ class Draw:
         elif kind == "company":
             name = self.rng.choice(words["company"])
         elif kind == "place":
-            name = self.grammar.place.format(
-                building=self.rng.choice(words["building"]), city=self.rng.choice(words["city"])
-            )
+            building, city = self.rng.choice(words["building"]), self.rng.choice(words["city"])
+            name = self.phrase(self.grammar.place, {"building": building, "city": city})
         else:
-            name = self.grammar.product.format(
-                colour=self.rng.choice(words["colour"]), object=self.rng.choice(words["object"])
-            )
-        return Subject(name, kind, name, self.grammar.pronouns["thing"])
+            colour, thing = self.rng.choice(words["colour"]), self.rng.choice(words["object"])
+            name = self.phrase(self.grammar.product, {"colour": colour, "object": thing})
+        pronouns = self.grammar.pronouns
+        return Subject(name, kind, name, pronouns.get(kind, pronouns["thing"]))
 
     def told(self, relation: Relation, subject: Subject | None = None) -> Told:
         """A fact of this split, about `subject` where given."""
@@ -123,25 +151,33 @@ class Draw:
             if self.split is None or decided or reserved == (self.split == "held_out"):
                 return Told(about, relation, slots, self.rng.choice(relation.statements))
 
+    def phrase(self, template: str, slots: Mapping[str, str], subject: str = "") -> str:
+        """The text as it stands inside a sentence."""
+        return Wording(self.lexicon, self.grammar, subject, slots).phrase(template)
+
     def render(self, template: str, subject: str, slots: Mapping[str, str]) -> str:
+        """The sentence, its first letter in upper case."""
         return self.render_marked(template, subject, slots, None)[0]
 
     def render_marked(
         self, template: str, subject: str, slots: Mapping[str, str], marked: str | None
-    ) -> tuple[str, int]:
-        """The text, first letter in upper case, and where the slot `marked` starts in it."""
-        # A character that no lexicon has: the position survives articles and capitals.
-        mark = "\x00"
-        fields = {"subject": subject}
-        for name, value in slots.items():
-            before = mark if name == marked else ""
-            fields[name] = before + value
-            article = self.grammar.indefinite(value)
-            fields[f"a_{name}"] = article[: -len(value)] + before + value
-        text = template.format(**fields)
-        start = text.find(mark)
-        text = text.replace(mark, "")
-        return text[0].upper() + text[1:], start
+    ) -> tuple[str, int, int]:
+        """The sentence, and where the word of the slot `marked` starts and ends in it."""
+        return Wording(self.lexicon, self.grammar, subject, slots, marked).sentence(template)
+
+
+def in_language(language: str) -> tuple[Lexicon, Grammar]:
+    """The world's words and sentences in `language`.
+
+    Raises:
+        ValueError: If it is none of `LANGUAGES`.
+    """
+    try:
+        return _LANGUAGES[language]
+    except KeyError:
+        raise ValueError(
+            f"unknown language {language!r}: the world speaks {', '.join(_LANGUAGES)}"
+        ) from None
 
 
 def seeded(seed: int, purpose: str, split: Split) -> random.Random:

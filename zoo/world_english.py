@@ -1,12 +1,12 @@
 """The English grammar of the miniature world: how facts are stated, asked for and reviewed.
 
-Templates are `str.format` texts. `{subject}` is who or what a fact is about, `{city}` and the
-like a word of that lexicon category, `{a_object}` the same with its indefinite article.
+The other languages' grammars have a text for each of these, in this order. Templates are described
+in `zoo.world_grammar`.
 """
 
 from __future__ import annotations
 
-from zoo.world_grammar import Grammar, Question, Relation
+from zoo.world_grammar import Grammar, Question, Relation, Words
 
 _PERSON_RELATIONS = (
     Relation(
@@ -323,7 +323,13 @@ _BAD_REVIEWS = (
 def _indefinite(word: str) -> str:
     # "useless" begins with the sound of "you".
     vowel = word[0].lower() in "aeiou" and word != "useless"
-    return f"an {word}" if vowel else f"a {word}"
+    return "an" if vowel else "a"
+
+
+def _inflect(words: Words, article: str, slot: str, spec: str) -> str:
+    word = words.base(slot)
+    marked = words.put(slot, word)
+    return f"{_indefinite(word)} {marked}" if article == "a" else marked
 
 
 ENGLISH_GRAMMAR = Grammar(
@@ -332,5 +338,5 @@ ENGLISH_GRAMMAR = Grammar(
     pronouns={"woman": "she", "man": "he", "thing": "it"},
     place="the {building} in {city}",
     product="the {colour} {object}",
-    indefinite=_indefinite,
+    inflect=_inflect,
 )

@@ -72,18 +72,20 @@ def _question(draw: Draw, answerable: bool) -> QuestionExample:
         subject = draw.subject(stranger.subject)
         if stranger is not asked and all(subject.short != fact.subject.short for fact in told):
             told.append(draw.told(stranger, subject))
-    context, starts = _paragraph(draw, told, target)
+    context, places = _paragraph(draw, told, target)
     question = rng.choice(asked.questions)
     subject = subjects[0]
     name = subject.short if rng.random() < 0.35 else subject.name
     text = draw.render(question.template, name, target.slots)
     if not answerable:
         return QuestionExample(context, text, "", -1)
-    return QuestionExample(context, text, target.slots[question.answer], starts[question.answer])
+    start, end = places[question.answer]
+    # As the context words it: an adjective there may agree with its noun.
+    return QuestionExample(context, text, context[start:end], start)
 
 
-def _paragraph(draw: Draw, told: list[Told], asked: Told) -> tuple[str, dict[str, int]]:
-    """The facts as a text, and where in it each slot of `asked` starts."""
+def _paragraph(draw: Draw, told: list[Told], asked: Told) -> tuple[str, dict[str, tuple[int, int]]]:
+    """The facts as a text, and where in it each slot of `asked` starts and ends."""
     rng = draw.rng
     order = list(told)
     rng.shuffle(order)
@@ -92,7 +94,7 @@ def _paragraph(draw: Draw, told: list[Told], asked: Told) -> tuple[str, dict[str
         first_seen = list(dict.fromkeys(fact.subject.name for fact in order))
         order.sort(key=lambda fact: first_seen.index(fact.subject.name))
     text = ""
-    starts: dict[str, int] = {}
+    places: dict[str, tuple[int, int]] = {}
     previous: Told | None = None
     known: set[str] = set()
     for fact in order:
@@ -111,10 +113,10 @@ def _paragraph(draw: Draw, told: list[Told], asked: Told) -> tuple[str, dict[str
         elif name in known and rng.random() < 0.3:
             name = subject.short
         for slot in fact.slots:
-            sentence, start = draw.render_marked(fact.statement, name, fact.slots, slot)
+            sentence, start, end = draw.render_marked(fact.statement, name, fact.slots, slot)
             if fact is asked:
-                starts[slot] = len(text) + start
+                places[slot] = len(text) + start, len(text) + end
         text += sentence + " "
         known.add(subject.name)
         previous = fact
-    return text.rstrip(), starts
+    return text.rstrip(), places

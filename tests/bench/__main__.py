@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--rounds N] [--only hops,tensors,trace,batching]`."""
+"""`python -m tests.bench [--rounds N] [--only hops,tensors,trace,batching,huggingface]`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from . import batching, hops, tensors, trace
+from . import batching, hops, huggingface, tensors, trace
 
 BENCHMARKS = {
     "hops": hops.run,
     "tensors": tensors.run,
     "trace": trace.run,
     "batching": batching.run,
+    "huggingface": huggingface.run,
 }
 
 

@@ -37,9 +37,10 @@ def tensor(name: str) -> dict[str, Any]:
     return {"name": name, "datatype": "FP32", "shape": [-1, -1]}
 
 
-def write_server(root: Path) -> None:
+def write_server(root: Path, **settings: Any) -> None:
+    """The server's settings.json, with changes."""
     root.mkdir(parents=True, exist_ok=True)
-    (root / "settings.json").write_text(json.dumps(SERVER))
+    (root / "settings.json").write_text(json.dumps({**SERVER, **settings}))
 
 
 def write_model(root: Path, name: str, settings: dict[str, Any]) -> None:

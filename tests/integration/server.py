@@ -23,6 +23,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 LOAD_SECONDS = 300.0
 STOP_SECONDS = 60.0
 _POLL_SECONDS = 0.05
+_ELSEWHERE = "mlserver_huggingface."
+"""Runtimes of another environment, whose models the servers of this one leave out."""
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -105,9 +107,14 @@ class ServerProcess:
         return [command("mlserver"), "start", str(self.folder)]
 
     def models(self) -> list[str]:
-        """Names of what must be ready: here, of the models below the folder."""
+        """Names of what must be ready: here, of the models below the folder that can be served."""
         files = self.folder.glob("**/model-settings.json")
-        return sorted(json.loads(file.read_text()).get("name", file.parent.name) for file in files)
+        settings = [(file, json.loads(file.read_text())) for file in files]
+        return sorted(
+            each.get("name", file.parent.name)
+            for file, each in settings
+            if not each["implementation"].startswith(_ELSEWHERE)
+        )
 
     def log(self) -> str:
         """What it has written so far."""

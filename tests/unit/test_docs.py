@@ -13,6 +13,7 @@ from infergraph.graph import RULES
 from infergraph.router import RouterSettings
 from infergraph.settings import ModelOptions, RuntimeOptions
 from infergraph.tasks.echo import EchoOptions
+from infergraph.tasks.json_fields import JsonFieldsOptions
 from infergraph.tasks.question_answering import QuestionAnsweringOptions
 from infergraph.tasks.speech_to_text import SpeechToTextOptions
 
@@ -51,6 +52,7 @@ def test_lint_rules() -> None:
         ("Every model", RuntimeOptions, None),
         ("speech-to-text", SpeechToTextOptions, RuntimeOptions),
         ("question-answering", QuestionAnsweringOptions, RuntimeOptions),
+        ("hf-answer, hf-label", JsonFieldsOptions, RuntimeOptions),
         ("echo", EchoOptions, RuntimeOptions),
         ("Pipelines", RouterSettings, None),
     ],

@@ -1,1 +1,1 @@
-"""Short programs that call a pipeline, to copy from."""
+"""Short programs to copy from, one for each way of calling a model or pipeline."""

@@ -55,7 +55,7 @@ async def test_an_optional_runtime_that_is_installed_is_served(root: str) -> Non
 
 
 async def test_the_shipped_settings_choose_it() -> None:
-    settings = Settings.parse_file(str(MODEL_SETTINGS / "settings.json"))
+    settings = Settings(**json.loads((MODEL_SETTINGS / "settings.json").read_text()))
     settings.model_repository_root = str(MODEL_SETTINGS)
 
     repository = ModelRepositoryFactory.resolve_model_repository(settings)

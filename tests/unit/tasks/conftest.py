@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests import checkpoints
 
 MODEL_SETTINGS = Path(__file__).parents[3] / "model-settings"
 
+LABELS = dict(enumerate(["en", "fr", "es", "de", "it"]))
 BUILDERS: dict[str, Callable[[Path], str]] = {
     "wav2vec2-group": checkpoints.wav2vec2,
     "wav2vec2-layer": lambda folder: checkpoints.wav2vec2(folder, norm="layer"),
@@ -29,9 +31,21 @@ BUILDERS: dict[str, Callable[[Path], str]] = {
     "whisper-en": checkpoints.whisper,
     "whisper-multilingual": lambda folder: checkpoints.whisper(folder, multilingual=True),
     "bert-qa": checkpoints.bert_qa,
-    "distilbert-qa": checkpoints.distilbert_qa,
-    "roberta-qa": checkpoints.roberta_qa,
-    "xlm-roberta-qa": checkpoints.xlm_roberta_qa,
+    "distilbert-qa": partial(checkpoints.distilbert, head="QuestionAnswering"),
+    "roberta-qa": partial(checkpoints.roberta, head="QuestionAnswering"),
+    "xlm-roberta-qa": partial(checkpoints.xlm_roberta, head="QuestionAnswering"),
+    "bert": partial(checkpoints.bert, id2label=LABELS),
+    "distilbert": partial(checkpoints.distilbert, id2label=LABELS),
+    "roberta": partial(checkpoints.roberta, id2label=LABELS),
+    "xlm-roberta": partial(checkpoints.xlm_roberta, id2label=LABELS),
+    "marian": checkpoints.marian,
+    "m2m100": checkpoints.m2m100,
+    "nllb": checkpoints.nllb,
+    "mbart": checkpoints.mbart,
+    "mbart50": partial(checkpoints.mbart, fifty=True),
+    "bart": checkpoints.bart,
+    "pegasus": checkpoints.pegasus,
+    "t5": checkpoints.t5,
 }
 
 Serve = Callable[..., Awaitable[Runtime]]
@@ -53,17 +67,28 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """`await serve(task, checkpoint, **settings)`: a loaded runtime of model-settings/task."""
+    """`await serve(task, checkpoint, **settings)`: a loaded runtime of model-settings/task.
+
+    `declared={"inputs": [...]}` replaces what its model-settings.json declares.
+    """
     loaded: list[Runtime] = []
 
-    async def load(task: str, checkpoint: str | None = None, /, **extra: Any) -> Runtime:
-        declared = json.loads((MODEL_SETTINGS / task / "model-settings.json").read_text())
-        settings = declared["parameters"]["extra"]
+    async def load(
+        task: str,
+        checkpoint: str | None = None,
+        /,
+        *,
+        declared: Mapping[str, Any] | None = None,
+        **extra: Any,
+    ) -> Runtime:
+        file = json.loads((MODEL_SETTINGS / task / "model-settings.json").read_text())
+        file |= declared or {}
+        settings = file["parameters"]["extra"]
         settings["device"] = "cpu"
         if checkpoint is not None:
             settings |= {"variant": "test", "variants": {"test": checkpoint}}
         settings |= extra
-        model = ModelSettings(**declared)
+        model = ModelSettings(**file)
         runtime: Runtime = model.implementation(model)
         await runtime.load()
         loaded.append(runtime)
@@ -76,11 +101,17 @@ async def serve() -> AsyncIterator[Serve]:
 
 @pytest.fixture
 def ask() -> Ask:
-    """`await ask(runtime, tensor=[item, ...])`: the answer's tensors as lists, texts as str."""
+    """`await ask(runtime, tensor=[item, ...])`: the answer's tensors as lists, texts as str.
 
-    async def infer(runtime: Runtime, **inputs: Any) -> dict[str, list[Any]]:
+    `await ask(runtime, {"num_beams": 4}, text=[...])` sends parameters along.
+    """
+
+    async def infer(
+        runtime: Runtime, parameters: Mapping[str, Any] | None = None, /, **inputs: Any
+    ) -> dict[str, list[Any]]:
         tensors = [_tensor(name, values) for name, values in inputs.items()]
-        answer = await runtime.infer(Message(tensors), RequestContext())
+        message = Message(tensors, parameters=dict(parameters or {}))
+        answer = await runtime.infer(message, RequestContext())
         return {tensor.name: _values(tensor) for tensor in answer.tensors}
 
     return infer

@@ -194,6 +194,9 @@ async def test_white_space_and_case_are_the_contexts_own(
         ("x" * 51, TEXT, "tensor 'question': 51 characters; accepted: at most 50 (setting"),
         ("who?", "y" * 1001, "1001 characters; accepted: at most 1000 (setting 'max_context_char"),
         ("who?", b"\xff\xfe", "tensor 'context', item 1: not valid UTF-8"),
+        ("who\x00?", TEXT, "tensor 'question': control character U+0000 at position 3"),
+        ("who?", "the\x07lamp", "tensor 'context': control character U+0007 at position 3"),
+        ("who?", "z" * 1_000_000, "1000000 characters; accepted: at most 1000 (setting"),
     ],
 )
 async def test_a_bad_item_is_the_callers_fault(

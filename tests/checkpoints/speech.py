@@ -1,42 +1,17 @@
-"""Small checkpoints of real architectures, randomly initialised and made without any download.
-
-Each function saves one into a folder, as `save_pretrained` does, and returns the folder's path.
-They serve to run the code that real checkpoints run through; what they answer means nothing.
-"""
+"""Speech to text: CTC networks and encoder-decoders."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 import transformers as hf
 
-TEXT = (
-    "the lighthouse of Arden was built by Mira Solano in 1874 and the keeper who lives there "
-    "counts seven grey gulls every morning before he lights the lamp"
-)
-"""Text whose words the text tokenizers below know."""
+from .saving import save, seeded
+from .tokenizers import TEXT, train_sentencepiece
 
 CTC_TOKENS = ["<pad>", "<s>", "</s>", "<unk>", "|", *"etaoinshrdlu"]
-
-
-def save(folder: Path, *parts: Any) -> str:
-    for part in parts:
-        part.save_pretrained(folder)
-    return str(folder)
-
-
-def seeded(build: Callable[[], torch.nn.Module]) -> Any:
-    """A network whose weights are the same in every process, in evaluation mode."""
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        return build().eval()
-
-
-# --- speech to text ---------------------------------------------------------------------------
 
 
 def wav2vec2(folder: Path, *, norm: str = "group", family: str = "Wav2Vec2") -> str:
@@ -175,97 +150,9 @@ def ctc_tokenizer(folder: Path) -> Any:
 
 
 def sentencepiece_tokenizer(folder: Path) -> Any:
-    import sentencepiece
-
-    folder.mkdir(parents=True, exist_ok=True)
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter([TEXT] * 4),
-        model_prefix=str(folder / "trained"),
-        vocab_size=48,
-        hard_vocab_limit=False,
-        minloglevel=2,
-    )
-    model = folder / "trained.model"
-    processor = sentencepiece.SentencePieceProcessor(model_file=str(model))
-    pieces = [processor.id_to_piece(index) for index in range(3, processor.get_piece_size())]
+    model, pieces = train_sentencepiece(folder)
     vocabulary = folder / "trained.json"
     vocabulary.write_text(
         json.dumps({piece: i for i, piece in enumerate(["<s>", "<pad>", "</s>", "<unk>", *pieces])})
     )
-    return hf.Speech2TextTokenizer(str(vocabulary), str(model))
-
-
-# --- question answering -----------------------------------------------------------------------
-
-_SMALL_ENCODER = {
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 48,
-    "initializer_range": 0.5,
-}
-
-
-def bert_qa(folder: Path, *, positions: int = 128) -> str:
-    tokenizer = wordpiece_tokenizer(hf.BertTokenizerFast)
-    config = hf.BertConfig(
-        vocab_size=len(tokenizer), max_position_embeddings=positions, **_SMALL_ENCODER
-    )
-    return save(folder, seeded(lambda: hf.BertForQuestionAnswering(config)), tokenizer)
-
-
-def distilbert_qa(folder: Path, *, positions: int = 128) -> str:
-    tokenizer = wordpiece_tokenizer(hf.DistilBertTokenizerFast)
-    config = hf.DistilBertConfig(
-        vocab_size=len(tokenizer),
-        max_position_embeddings=positions,
-        dim=32,
-        n_layers=2,
-        n_heads=2,
-        hidden_dim=48,
-        initializer_range=0.5,
-    )
-    return save(folder, seeded(lambda: hf.DistilBertForQuestionAnswering(config)), tokenizer)
-
-
-def roberta_qa(folder: Path, *, positions: int = 128) -> str:
-    """`positions` tokens fit; like the real ones, its table has two more rows than that."""
-    characters = ["Ġ", *sorted({*TEXT, "?"} - {" "})]
-    tokens = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *characters]
-    tokenizer = hf.RobertaTokenizerFast(
-        vocab={token: index for index, token in enumerate(tokens)}, merges=[]
-    )
-    config = hf.RobertaConfig(
-        vocab_size=len(tokenizer),
-        max_position_embeddings=positions + 2,
-        type_vocab_size=1,
-        pad_token_id=1,
-        **_SMALL_ENCODER,
-    )
-    return save(folder, seeded(lambda: hf.RobertaForQuestionAnswering(config)), tokenizer)
-
-
-def xlm_roberta_qa(folder: Path, *, positions: int = 128) -> str:
-    words = sorted({f"▁{word}" for word in TEXT.split()})
-    characters = ["▁", *sorted({*TEXT, "?"} - {" "})]
-    pieces = [("<s>", 0.0), ("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0)]
-    pieces += [(word, -2.0) for word in words]
-    pieces += [(character, -6.0) for character in characters if character not in words]
-    tokenizer = hf.XLMRobertaTokenizerFast(vocab=[*pieces, ("<mask>", 0.0)])
-    config = hf.XLMRobertaConfig(
-        vocab_size=len(tokenizer),
-        max_position_embeddings=positions + 2,
-        type_vocab_size=1,
-        pad_token_id=1,
-        **_SMALL_ENCODER,
-    )
-    return save(folder, seeded(lambda: hf.XLMRobertaForQuestionAnswering(config)), tokenizer)
-
-
-def wordpiece_tokenizer(cls: Any) -> Any:
-    """Lower-cases; knows the words of `TEXT`, and other words by their letters."""
-    letters = sorted({*TEXT.lower(), *"?.,"} - {" "})
-    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *sorted(set(TEXT.lower().split()))]
-    tokens += [letter for letter in letters if letter not in tokens]
-    tokens += [f"##{letter}" for letter in letters]
-    return cls(vocab={token: index for index, token in enumerate(tokens)}, do_lower_case=True)
+    return hf.Speech2TextTokenizer(str(vocabulary), model)

@@ -1,10 +1,8 @@
-"""Asks the pipeline audio-qa a spoken question, over gRPC.
+"""Asks the pipeline audio-qa a spoken question: audio goes as the bytes of its file, over gRPC.
 
 infergraph serve audio-qa
-python -m infergraph_clients.examples.audio_qa_grpc question.wav "Marie lives in Paris."
+python -m infergraph_clients.examples.wav question.wav "Marie lives in Paris."
 """
-
-from __future__ import annotations
 
 import argparse
 from pathlib import Path

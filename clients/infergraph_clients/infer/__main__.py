@@ -1,0 +1,7 @@
+"""`python -m infergraph_clients.infer`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,190 @@
+"""Tensors from `NAME=value` and `NAME=@file` arguments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import UsageError
+from .tensors import (
+    BYTES,
+    DATATYPES,
+    DTYPES,
+    Tensor,
+    TensorSpec,
+    bytes_tensor_data,
+    find_spec,
+    numbers,
+)
+
+_FORMS = "NAME=text, NAME=@file"
+
+
+@dataclass(frozen=True)
+class Given:
+    """One argument.
+
+    Attributes:
+        name: The input's.
+        source: What the user wrote, for error messages: the file, or the text.
+        value: `str` for text, `bytes` for an encoded file, an array for a .npy file.
+    """
+
+    name: str
+    source: str
+    value: str | bytes | npt.NDArray[Any]
+
+
+def parse_input(argument: str) -> Given:
+    """Reads one argument, and its file. A text that starts with @ is written with @@.
+
+    Raises:
+        UsageError: it is no such argument, or its file cannot be read.
+    """
+    name, equals, text = argument.partition("=")
+    if not equals or not name:
+        raise UsageError(f"{argument!r} is no input; accepted: {_FORMS}")
+    if text.startswith("@") and not text.startswith("@@"):
+        return Given(name, text[1:], read_file(Path(text[1:])))
+    text = text.removeprefix("@") if text.startswith("@@") else text
+    return Given(name, repr(text if len(text) <= 40 else f"{text[:37]}..."), text)
+
+
+def read_file(path: Path) -> str | bytes | npt.NDArray[Any]:
+    """What a file holds: an array of a .npy, text of a .txt, else its bytes as they are.
+
+    Raises:
+        UsageError: it cannot be read, is empty, or is not what its name says.
+    """
+    try:
+        if path.suffix == ".npy":
+            return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
+        content = path.read_bytes()
+        if path.suffix == ".txt":
+            # The last line's end belongs to the file, not to the text.
+            return content.decode().removesuffix("\n").removesuffix("\r")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not UTF-8 text") from None
+    except (ValueError, EOFError):
+        raise UsageError(f"{path} is not an array that numpy.save has written") from None
+    if not content:
+        raise UsageError(f"{path} is empty")
+    return content
+
+
+def build_tensors(given: Sequence[Given], specs: Sequence[TensorSpec]) -> list[Tensor]:
+    """One tensor for each name; what a name was given several times becomes a batch.
+
+    Args:
+        given: The arguments in order.
+        specs: The model's declared inputs. Without any, text and encoded files become BYTES of
+            shape [items, 1], and arrays stay as they are.
+
+    Raises:
+        UsageError: an unknown name, or a value that the declared tensor cannot hold.
+    """
+    by_name: dict[str, list[Given]] = {}
+    for each in given:
+        by_name.setdefault(each.name, []).append(each)
+    return [
+        _with_spec(values, find_spec(name, specs, "input")) if specs else _without_spec(values)
+        for name, values in by_name.items()
+    ]
+
+
+def _without_spec(given: Sequence[Given]) -> Tensor:
+    name = given[0].name
+    arrays = [each.value for each in given if isinstance(each.value, np.ndarray)]
+    if not arrays:
+        return Tensor(name, BYTES, bytes_tensor_data(_encoded(given), (len(given), 1)))
+    if len(arrays) < len(given):
+        raise UsageError(f"input {name!r}: .npy files and other values cannot be one tensor")
+    data = _joined(name, [_known(each) for each in given])
+    return Tensor(name, DATATYPES[data.dtype], data)
+
+
+def _with_spec(given: Sequence[Given], spec: TensorSpec) -> Tensor:
+    if spec.datatype not in DTYPES:
+        raise UsageError(f"input {spec.name!r} is {spec.datatype}, which numpy cannot hold")
+    if spec.datatype == BYTES and not any(isinstance(each.value, np.ndarray) for each in given):
+        ones = (1,) * (len(spec.shape) - 1)
+        return Tensor(spec.name, BYTES, bytes_tensor_data(_encoded(given), (len(given), *ones)))
+    data = _joined(spec.name, [_rows(_typed(each, spec), spec, each.source) for each in given])
+    return Tensor(spec.name, DATATYPES[data.dtype], data)
+
+
+def _encoded(given: Sequence[Given]) -> list[bytes]:
+    values = [each.value for each in given if not isinstance(each.value, np.ndarray)]
+    return [value.encode() if isinstance(value, str) else value for value in values]
+
+
+def _known(given: Given) -> npt.NDArray[Any]:
+    """The array of a .npy file in a type that V2 has."""
+    array = given.value
+    assert isinstance(array, np.ndarray)
+    if array.dtype.kind in "SU":
+        texts = [str(each) if array.dtype.kind == "U" else bytes(each) for each in array.ravel()]
+        values = [text.encode() if isinstance(text, str) else text for text in texts]
+        return bytes_tensor_data(values, array.shape)
+    native = array.dtype.newbyteorder("=")
+    if native not in DATATYPES:
+        accepted = ", ".join(str(dtype) for dtype in DATATYPES if dtype.kind != "O")
+        raise UsageError(f"{given.source} holds {array.dtype}; accepted: {accepted}")
+    return array.astype(native, copy=False)
+
+
+def _typed(given: Given, spec: TensorSpec) -> npt.NDArray[Any]:
+    """A value as an array of the declared datatype."""
+    wanted = f"input {spec.name!r} is {spec.datatype} {list(spec.shape)}"
+    if isinstance(given.value, np.ndarray):
+        array = _known(given)
+        if array.dtype != DTYPES[spec.datatype]:
+            dtype = DTYPES[spec.datatype]
+            raise UsageError(
+                f"{wanted}, but {given.source} holds {array.dtype}"
+                + (f"; save it with .astype({str(dtype)!r})" if dtype.kind != "O" else "")
+            )
+        return array
+    if spec.datatype == BYTES or isinstance(given.value, bytes):
+        raise UsageError(f"{wanted}; accepted: a .npy file or a JSON value, not {given.source}")
+    try:
+        return numbers(json.loads(given.value), DTYPES[spec.datatype])
+    except ValueError:
+        raise UsageError(
+            f"{wanted}, but {given.source} is no such value; accepted: a .npy file or a JSON "
+            "value, as 1.5 or [1, 2]"
+        ) from None
+
+
+def _rows(array: npt.NDArray[Any], spec: TensorSpec, source: str) -> npt.NDArray[Any]:
+    """A part of the batch, from an array that is one or that is a single item."""
+    if array.ndim == len(spec.shape):
+        return array
+    if array.ndim == len(spec.shape) - 1:
+        return array[np.newaxis]
+    if array.ndim == 0:
+        return array.reshape((1,) * len(spec.shape))
+    raise UsageError(
+        f"input {spec.name!r}: {source} has shape {list(array.shape)}; accepted: "
+        f"{list(spec.shape)}, where -1 is any size, or {list(spec.shape[1:])} for one item"
+    )
+
+
+def _joined(name: str, parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    if len(parts) == 1:
+        return parts[0]
+    if any(part.ndim == 0 or part.shape[1:] != parts[0].shape[1:] for part in parts):
+        shapes = ", ".join(str(list(part.shape)) for part in parts)
+        raise UsageError(f"input {name!r}: arrays of shapes {shapes} cannot be one batch")
+    if any(part.dtype != parts[0].dtype for part in parts):
+        dtypes = ", ".join(sorted({str(part.dtype) for part in parts}))
+        raise UsageError(f"input {name!r}: arrays of {dtypes} cannot be one batch")
+    return np.concatenate(parts)

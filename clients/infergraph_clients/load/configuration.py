@@ -1,0 +1,219 @@
+"""What describes a run: flags of the command line or a YAML file, read into `RunConfiguration`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Union
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
+
+from .arrivals.specification import Arrivals, MultiStream, SingleStream
+from .errors import LoadError
+
+Format = Literal["auto", "json", "base64", "raw"]
+Check = Literal["none", "valid", "consistent", "expected"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Target(_Section):
+    """What is called, and how.
+
+    Attributes:
+        url: `http://host:port`, `https://`, `grpc://` or `grpcs://`; the scheme is the protocol.
+        model: A model or pipeline.
+        version: Its version; the server's choice without one.
+        format: How tensors travel. REST: `json` (BYTES as text where they are UTF-8, as base64
+            where not) or `base64` (all BYTES). gRPC: `raw`. `auto` is json or raw.
+        compression: Of requests; with gzip, compressed answers are accepted too.
+        timeout_s: When the tester gives a request up, which ends requests that hang.
+        deadline_ms: Sent as the header `infergraph-timeout-ms`.
+        headers: Sent with every request, as HTTP headers or gRPC metadata.
+        connections: At most so many connections of each process; a request then waits for a free
+            one, and the wait is part of its service time. gRPC: exactly so many channels, 1 without.
+    """
+
+    url: str
+    model: str = Field(min_length=1)
+    version: str | None = None
+    format: Format = "auto"
+    compression: Literal["none", "gzip"] = "none"
+    timeout_s: PositiveFloat = 30.0
+    deadline_ms: PositiveFloat | None = None
+    headers: dict[str, str] = Field(default_factory=dict)
+    connections: PositiveInt | None = None
+
+
+class PayloadSource(_Section):
+    """What is sent, and how answers are checked.
+
+    Attributes:
+        path: A request in V2 JSON (`.json`), one in each line (`.jsonl`), or a folder of requests,
+            media (WAV, FLAC, OGG, MP3, JPEG, PNG, WebP) or texts (`.txt`).
+        input: For media and texts: the input tensor that takes them.
+        template: For media and texts: a request whose other inputs go with each of them.
+        order: `random` draws each payload from the seed, `cycle` takes one after the other.
+        check: `none`: the status alone. `valid`: the answer is a V2 answer with outputs.
+            `consistent`: and the same for the same payload. `expected`: and as `expected` says.
+        expected: A JSON file of `{"outputs": [...]}`, of one by payload name, or a list of them.
+        tolerance: Relative and absolute, for floating point values of the last two checks.
+    """
+
+    path: str
+    input: str | None = None
+    template: str | None = None
+    order: Literal["random", "cycle"] = "random"
+    check: Check = "valid"
+    expected: str | None = None
+    tolerance: NonNegativeFloat = 1e-3
+
+
+class Slo(_Section):
+    """The objective: `percentile` percent of all requests answered well within `latency_ms`."""
+
+    latency_ms: PositiveFloat
+    percentile: float = Field(default=99.0, gt=0, le=100)
+
+
+class Limits(_Section):
+    """Beyond these, a run says nothing about the server, and is marked invalid.
+
+    Attributes:
+        dispatch_delay_ms: The 99th percentile of sent minus intended.
+        cpu: Of any process of the tester, as a share of one core.
+    """
+
+    dispatch_delay_ms: PositiveFloat = 1.0
+    cpu: PositiveFloat = 0.95
+
+
+class RunConfiguration(_Section):
+    """One run.
+
+    Attributes:
+        duration_s: Seconds in which requests are sent, the warm-up among them.
+        warmup_s: Requests that were meant for these first seconds are sent, but not counted.
+        processes: That send; the schedule is dealt out to them in turn.
+        seed: Of arrivals, payloads, think times and traced requests.
+        trace: The share of requests that ask for a trace, from which stages are broken down.
+        preflight: Whether to ask for the model's readiness, and for one answer, before the load.
+        drain_s: How long requests in flight may take after Ctrl-C.
+    """
+
+    target: Target
+    payload: PayloadSource
+    arrivals: Arrivals
+    duration_s: PositiveFloat = 30.0
+    warmup_s: NonNegativeFloat = 2.0
+    processes: PositiveInt = 1
+    seed: int = Field(default=0, ge=0)
+    trace: float = Field(default=0.0, ge=0, le=1)
+    slo: Slo | None = None
+    limits: Limits = Limits()
+    preflight: bool = True
+    drain_s: NonNegativeFloat = 5.0
+
+    def checked(self) -> RunConfiguration:
+        """Itself; LoadError where settings contradict each other."""
+        if self.warmup_s >= self.duration_s:
+            raise LoadError(
+                f"warmup_s is {self.warmup_s:g}, but duration_s is {self.duration_s:g}; accepted: "
+                "a warm-up shorter than the run"
+            )
+        if isinstance(self.arrivals, (SingleStream, MultiStream)) and self.processes > 1:
+            raise LoadError(
+                f"processes is {self.processes}, but {self.arrivals.kind} is one stream; accepted: "
+                "1"
+            )
+        if (self.payload.check == "expected") != (self.payload.expected is not None):
+            raise LoadError("payload.check 'expected' and payload.expected (a file) go together")
+        return self
+
+
+def read_configuration(path: Path | None, overrides: dict[str, Any]) -> RunConfiguration:
+    """The configuration of a YAML file, overridden by values given as flags.
+
+    Args:
+        path: The file; None means flags alone.
+        overrides: Dotted name -> value, for example `{"target.model": "echo"}`. Where
+            `arrivals.kind` changes the file's kind, the file's other arrival settings are dropped.
+
+    Raises:
+        LoadError: naming the setting, its value and what is accepted.
+    """
+    document = _read_yaml(path) if path is not None else {}
+    kind = overrides.get("arrivals.kind")
+    file_arrivals = document.get("arrivals")
+    if kind is not None and isinstance(file_arrivals, dict) and file_arrivals.get("kind") != kind:
+        document["arrivals"] = {}
+    for name, value in overrides.items():
+        section = document
+        *parents, last = name.split(".")
+        for parent in parents:
+            section = section.setdefault(parent, {})
+            if not isinstance(section, dict):
+                raise LoadError(f"'{name}' cannot be set: '{parent}' is not a section")
+        section[last] = value
+    try:
+        return RunConfiguration.model_validate(document).checked()
+    except ValidationError as error:
+        raise LoadError(_first_problem(error)) from None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise LoadError(f"'{path}' cannot be read: {reason}") from None
+    except yaml.YAMLError as error:
+        raise LoadError(f"'{path}' is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(document, dict):
+        raise LoadError(f"'{path}' is not a mapping of settings")
+    return document
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    # The name of a union's member stands in the location, but in no file.
+    kinds = {"arrivals"} & {str(problem["loc"][0])} if problem["loc"] else set()
+    location = [str(part) for part in problem["loc"]]
+    if kinds and len(location) > 2:
+        del location[1]
+    name = ".".join(location)
+    if problem["type"] == "missing":
+        return f"{name} is missing"
+    if problem["type"] == "extra_forbidden":
+        return f"{name} is not a setting; accepted: {_names(location[:-1])}"
+    message = problem["msg"][0].lower() + problem["msg"][1:]
+    value = problem["input"]
+    shown = "" if isinstance(value, (dict, list)) else f" is {value!r}"
+    return f"{name}{shown}: {message}"
+
+
+def _names(location: list[str]) -> str:
+    model: Any = RunConfiguration
+    for part in location:
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        model = next(
+            (each for each in candidates if isinstance(each, type) and issubclass(each, BaseModel)),
+            None,
+        )
+        if part == "arrivals" or model is None:
+            return "see docs/load-testing.md"
+    return ", ".join(model.model_fields)
+
+
+Overrides = dict[str, Union[str, int, float, bool, list[float], dict[str, str], None]]

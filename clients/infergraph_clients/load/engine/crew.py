@@ -1,0 +1,154 @@
+"""`Crew`: the sending processes, started together and stopped together."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from ..errors import LoadError
+from ..transports.exchange import now_ns
+from . import worker
+from .plan import Progress, WorkerPlan, WorkerResult
+
+logger = logging.getLogger(__name__)
+
+_START_DELAY_NS = 200_000_000
+"""From the word to start to the start, so that all processes hear it before."""
+_READY_SECONDS = 120.0
+_END_SECONDS = 10.0
+
+
+@dataclass
+class CrewResult:
+    """What the processes said.
+
+    Attributes:
+        results: Of the processes that lived to the end.
+        interrupted: Whether the run was ended by Ctrl-C.
+        died: The processes that did not, with their exit status.
+    """
+
+    results: list[WorkerResult]
+    interrupted: bool
+    died: dict[int, int | None]
+
+
+def run_crew(plans: Sequence[WorkerPlan], on_progress: Callable[[Progress], None]) -> CrewResult:
+    """Runs a process for each plan, to its end. KeyboardInterrupt ends sending, not the report.
+
+    The first interrupt lets requests in flight end (`drain_s`), the second gives them up.
+
+    Raises:
+        LoadError: a process did not start.
+    """
+    crew = _Crew(plans, on_progress)
+    try:
+        return crew.run()
+    finally:
+        crew.end()
+
+
+class _Crew:
+    def __init__(
+        self, plans: Sequence[WorkerPlan], on_progress: Callable[[Progress], None]
+    ) -> None:
+        self._on_progress = on_progress
+        self._results: list[WorkerResult] = []
+        self._interrupts = 0
+        self._died: dict[int, int | None] = {}
+        self._orders: dict[int, Connection] = {}
+        self._reports: dict[int, Connection] = {}
+        self._processes: dict[int, BaseProcess] = {}
+        context = multiprocessing.get_context("spawn")
+        with _interrupts_ignored():
+            for plan in plans:
+                orders_in, orders_out = context.Pipe(duplex=False)
+                reports_in, reports_out = context.Pipe(duplex=False)
+                process = context.Process(
+                    target=worker.main, args=(plan, orders_in, reports_out), daemon=True
+                )
+                process.start()
+                orders_in.close()
+                reports_out.close()
+                self._orders[plan.process] = orders_out
+                self._reports[plan.process] = reports_in
+                self._processes[plan.process] = process
+
+    def run(self) -> CrewResult:
+        self._await_ready()
+        start = now_ns() + _START_DELAY_NS
+        self._tell(worker.START, start)
+        while self._reports:
+            try:
+                self._hear()
+            except KeyboardInterrupt:
+                self._interrupts += 1
+                self._tell(worker.STOP if self._interrupts == 1 else worker.ABORT)
+        return CrewResult(self._results, self._interrupts > 0, self._died)
+
+    def end(self) -> None:
+        for pipe in (*self._orders.values(), *self._reports.values()):
+            pipe.close()
+        for process in self._processes.values():
+            process.join(_END_SECONDS)
+            if process.is_alive():
+                process.kill()
+                process.join()
+
+    def _await_ready(self) -> None:
+        for number, pipe in self._reports.items():
+            try:
+                if not pipe.poll(_READY_SECONDS):
+                    raise LoadError(f"process {number} was not ready within {_READY_SECONDS:g} s")
+                pipe.recv()
+            except (EOFError, ConnectionError):
+                raise LoadError(f"process {number} ended before the run") from None
+
+    def _hear(self) -> None:
+        numbers = {pipe: number for number, pipe in self._reports.items()}
+        for ready in wait(list(numbers)):
+            assert isinstance(ready, Connection)
+            number = numbers[ready]
+            try:
+                kind, value = ready.recv()
+            except (EOFError, ConnectionError):
+                self._lost(number)
+                continue
+            if kind == worker.PROGRESS:
+                self._on_progress(value)
+            else:
+                self._results.append(value)
+                self._reports.pop(number).close()
+
+    def _lost(self, number: int) -> None:
+        self._reports.pop(number).close()
+        self._processes[number].join(_END_SECONDS)
+        self._died[number] = self._processes[number].exitcode
+        logger.error("process %d died with status %s", number, self._died[number])
+
+    def _tell(self, kind: str, value: Any = None) -> None:
+        for pipe in self._orders.values():
+            try:
+                pipe.send((kind, value))
+            except OSError:
+                continue  # it died, which `_hear` will find
+
+
+class _interrupts_ignored:  # noqa: N801 - reads as a statement
+    """Inside, processes are started that ignore Ctrl-C from their first moment on."""
+
+    def __enter__(self) -> None:
+        self._before: Any = None
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)

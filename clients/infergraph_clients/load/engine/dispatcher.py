@@ -1,0 +1,166 @@
+"""`Dispatcher`: sends requests, gives up those that take too long, and records all of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ..corpus.check import AnswerCheck
+from ..outcome import Outcome
+from ..transports.base import Transport
+from ..transports.exchange import Exchange, now_ns
+from ..v2.payload import Answer
+from .plan import Progress, WorkerPlan
+from .records import Records
+
+_MOST_ERROR_TEXTS = 20
+_OUTCOMES = len(Outcome)
+
+
+class Dispatcher:
+    """Between a source of requests (open or closed loop) and the transport.
+
+    Args:
+        plan: Of this process.
+        transport: Sends.
+        check: Judges answers.
+        decode: Parses the answers of traced requests.
+        records: Where they end up.
+
+    Attributes:
+        in_flight: Requests that have been sent and have not ended.
+        traces: See `WorkerResult`.
+        errors: See `WorkerResult`.
+    """
+
+    def __init__(
+        self,
+        plan: WorkerPlan,
+        transport: Transport,
+        check: AnswerCheck,
+        decode: Callable[[bytes], Answer],
+        records: Records,
+    ) -> None:
+        self._plan = plan
+        self._transport = transport
+        self._check = check
+        self._decode = decode
+        self._records = records
+        self._loop = asyncio.get_running_loop()
+        self._timeout_ns = int(plan.target.timeout_s * 1e9)
+        # All requests have the same timeout, so they are due in the order in which they were sent.
+        self._due: deque[Exchange] = deque()
+        self._watch: asyncio.TimerHandle | None = None
+        self._idle: asyncio.Event = asyncio.Event()
+        self._idle.set()
+        self._sent = 0
+        self._ended_outcomes = [0] * _OUTCOMES
+        self._latencies: list[int] = []
+        self._delays: list[int] = []
+        self.in_flight = 0
+        self.traces: list[tuple[int, Mapping[str, Any]]] = []
+        self.errors: dict[int, dict[str, int]] = {}
+        self.on_end: Callable[[Exchange], None] | None = None
+
+    def send(self, index: int, payload: int, traced: bool, intended: int) -> None:
+        """Sends one request that was meant for the time `intended`."""
+        exchange = Exchange(index, payload, traced, intended, self._ended)
+        requests = self._plan.traced_requests if traced else self._plan.requests
+        self.in_flight += 1
+        self._sent += 1
+        self._idle.clear()
+        self._transport.send(requests[payload], exchange)
+        self._due.append(exchange)
+        if self._watch is None:
+            self._watch = self._loop.call_later(self._plan.target.timeout_s, self._give_up_late)
+
+    async def wait_until_idle(self) -> None:
+        """Returns once nothing is in flight; the timeout sees to it that this comes."""
+        await self._idle.wait()
+
+    def cancel_all(self) -> None:
+        """Gives up what is in flight."""
+        for exchange in list(self._due):
+            exchange.give_up(Outcome.CANCELLED, "given up when the run was ended")
+
+    def close(self) -> None:
+        """Stops its timer."""
+        if self._watch is not None:
+            self._watch.cancel()
+
+    def progress(self) -> Progress:
+        """What happened since this was last called."""
+        outcomes = np.array(self._ended_outcomes, np.int64)
+        progress = Progress(
+            self._plan.process,
+            self._sent,
+            self.in_flight,
+            outcomes,
+            np.array(self._latencies, np.int64),
+            np.array(self._delays, np.int64),
+        )
+        self._sent = 0
+        self._ended_outcomes = [0] * _OUTCOMES
+        self._latencies = []
+        self._delays = []
+        return progress
+
+    def _give_up_late(self) -> None:
+        due = self._due
+        now = now_ns()
+        while due and (due[0].ended or due[0].sent + self._timeout_ns <= now):
+            exchange = due.popleft()
+            exchange.give_up(
+                Outcome.TIMEOUT, f"no answer within {self._plan.target.timeout_s:g} s"
+            )
+        if due:
+            left = max(due[0].sent + self._timeout_ns - now, 0) / 1e9
+            self._watch = self._loop.call_later(left + 1e-3, self._give_up_late)
+        else:
+            self._watch = None
+
+    def _ended(self, exchange: Exchange) -> None:
+        outcome = exchange.outcome
+        if outcome is Outcome.OK:
+            problem = self._judge(exchange)
+            if problem is not None:
+                outcome = Outcome.WRONG_ANSWER
+                exchange.error = problem
+        if outcome is Outcome.OK:
+            self._latencies.append(exchange.end - exchange.intended)
+        else:
+            self._note_error(outcome, exchange.error)
+        self._delays.append(exchange.sent - exchange.intended)
+        self._ended_outcomes[outcome] += 1
+        self._records.add(exchange, outcome)
+        exchange.body = b""
+        self.in_flight -= 1
+        # Those in front have mostly ended: this keeps the queue as short as what is in flight.
+        due = self._due
+        while due and due[0].ended:
+            due.popleft()
+        if self.on_end is not None:
+            self.on_end(exchange)
+        if self.in_flight == 0:
+            self._idle.set()
+
+    def _judge(self, exchange: Exchange) -> str | None:
+        if not exchange.traced:
+            return self._check.problem(exchange.payload, exchange.body)
+        try:
+            answer = self._decode(exchange.body)
+        except Exception as error:  # protobuf's own error is not a ValueError
+            return str(error) or type(error).__name__
+        if answer.trace is not None:
+            self.traces.append((exchange.index, answer.trace))
+        return self._check.problem_of_answer(exchange.payload, answer, exchange.body)
+
+    def _note_error(self, outcome: Outcome, text: str) -> None:
+        texts = self.errors.setdefault(int(outcome), {})
+        if text not in texts and len(texts) >= _MOST_ERROR_TEXTS:
+            text = "other texts"
+        texts[text] = texts.get(text, 0) + 1

@@ -1,0 +1,153 @@
+"""A sending process: told by the parent to start and to stop, it reports progress and a result."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+from importlib.metadata import PackageNotFoundError, version
+from multiprocessing.connection import Connection
+from typing import Any, Union
+
+from ..corpus.check import AnswerCheck
+from ..transports.open import decoder, make_transport
+from ..transports.exchange import now_ns
+from .closed_loop import ClosedLoop
+from .dispatcher import Dispatcher
+from .monitor import Monitor, peak_memory_bytes
+from .open_loop import OpenLoop
+from .plan import OpenPlan, WorkerPlan, WorkerResult
+from .records import Records
+
+START, STOP, ABORT = "start", "stop", "abort"
+READY, PROGRESS, RESULT = "ready", "progress", "result"
+PROGRESS_SECONDS = 0.25
+_GC_THRESHOLD = 50_000
+
+
+def main(plan: WorkerPlan, orders: Connection, reports: Connection) -> None:
+    """The process. It reports (ready), then progress, then its result.
+
+    Args:
+        plan: What it does.
+        orders: (start, time), later perhaps (stop) or (abort). Event loops make it non-blocking,
+            so what is large cannot be sent through it.
+        reports: To the parent.
+    """
+    # Ctrl-C reaches all processes of a terminal; the parent says how to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    loop = new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_until_complete(_Worker(plan, orders, reports).run())
+    finally:
+        loop.close()
+        reports.close()
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's, if there is a version that works with gRPC and MLServer (below 0.22)."""
+    try:
+        release = tuple(int(part) for part in version("uvloop").split(".")[:2])
+    except (PackageNotFoundError, ValueError):
+        return asyncio.new_event_loop()
+    if release >= (0, 22):
+        return asyncio.new_event_loop()
+    import uvloop
+
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
+class _Worker:
+    def __init__(self, plan: WorkerPlan, orders: Connection, reports: Connection) -> None:
+        self._plan = plan
+        self._orders = orders
+        self._reports = reports
+        self._source: Union[OpenLoop, ClosedLoop, None] = None
+        self._stopped = False
+        self._started: asyncio.Future[int] = asyncio.get_event_loop().create_future()
+        self._dispatcher: Dispatcher | None = None
+
+    async def run(self) -> None:
+        plan, loop = self._plan, asyncio.get_running_loop()
+        transport = make_transport(plan.target)
+        await transport.open()
+        loop.add_reader(self._orders.fileno(), self._told)
+        self._reports.send((READY, None))
+        start = await self._started
+        # What lives now lives on: the collector need not look at it again, which takes
+        # milliseconds in which nothing is sent.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(_GC_THRESHOLD)
+        expected = len(plan.load.times) if isinstance(plan.load, OpenPlan) else 0
+        records = Records(plan.process, start, expected)
+        decode = decoder(plan.target)
+        check = AnswerCheck(plan.check, decode, plan.expected, plan.tolerance)
+        self._dispatcher = dispatcher = Dispatcher(plan, transport, check, decode, records)
+        if isinstance(plan.load, OpenPlan):
+            self._source = OpenLoop(plan.load, dispatcher, start)
+        else:
+            self._source = ClosedLoop(
+                plan.load, len(plan.requests), dispatcher, start, plan.duration_ns
+            )
+        if self._stopped:
+            self._source.stop()
+        monitor = Monitor(loop)
+        monitor.start()
+        reports = loop.create_task(self._report(dispatcher))
+        await self._source.run()
+        monitor.stop()
+        await self._drain(dispatcher)
+        reports.cancel()
+        dispatcher.close()
+        self._reports.send((PROGRESS, dispatcher.progress()))
+        await transport.close()
+        loop.remove_reader(self._orders.fileno())
+        result = WorkerResult(
+            plan.process,
+            records.table(),
+            dispatcher.traces,
+            dispatcher.errors,
+            self._source.unsent,
+            monitor.cpu,
+            monitor.busiest_cpu,
+            monitor.lags,
+            peak_memory_bytes(),
+        )
+        self._reports.send((RESULT, result))
+
+    async def _drain(self, dispatcher: Dispatcher) -> None:
+        idle = asyncio.ensure_future(dispatcher.wait_until_idle())
+        while not idle.done():
+            # A stop may come now, too; without one, requests end by their timeout.
+            await asyncio.wait({idle}, timeout=PROGRESS_SECONDS)
+            if self._stopped and now_ns() > self._give_up_at:
+                dispatcher.cancel_all()
+
+    async def _report(self, dispatcher: Dispatcher) -> None:
+        while True:
+            await asyncio.sleep(PROGRESS_SECONDS)
+            self._reports.send((PROGRESS, dispatcher.progress()))
+
+    def _told(self) -> None:
+        try:
+            message: tuple[str, Any] = self._orders.recv()
+        except (EOFError, OSError):
+            # Nobody is left to report to.
+            asyncio.get_running_loop().remove_reader(self._orders.fileno())
+            message = (ABORT, None)
+        kind, value = message
+        if kind == START:
+            self._started.set_result(value)
+            return
+        if not self._started.done():
+            self._started.set_result(now_ns())
+        self._stopped = True
+        self._give_up_at = now_ns() + (0 if kind == ABORT else int(self._plan.drain_s * 1e9))
+        if self._source is not None:
+            self._source.stop()
+        if kind == ABORT and self._dispatcher is not None:
+            self._dispatcher.cancel_all()

@@ -1,0 +1,97 @@
+"""`Exchange`: one request on its way, and when what happened to it.
+
+Transports report by callback and not by coroutine: a task per request would halve the rate that
+one process can send.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from ..outcome import Outcome
+
+now_ns = time.monotonic_ns
+"""The clock of all times: on Linux and macOS it is the same for all processes of a machine."""
+UNKNOWN = -1
+
+
+def _nothing() -> None:
+    return None
+
+
+class Exchange:
+    """One request.
+
+    Attributes:
+        index: Of the request in the run.
+        payload: Index of its payload.
+        traced: Whether it asks for a trace.
+        intended, sent, first_byte, end: Nanoseconds of `now_ns`; -1 while unknown.
+        outcome: How it ended, before the answer was checked.
+        status: The HTTP status, or the number of the gRPC code; -1 without an answer.
+        body: The answer.
+        error: What went wrong.
+        ended: Whether it has ended.
+        abandon: Set by the transport: frees what the request holds, when the tester gives it up.
+    """
+
+    __slots__ = (
+        "_on_end",
+        "abandon",
+        "body",
+        "end",
+        "ended",
+        "error",
+        "first_byte",
+        "index",
+        "intended",
+        "outcome",
+        "payload",
+        "sent",
+        "status",
+        "traced",
+    )
+
+    def __init__(
+        self,
+        index: int,
+        payload: int,
+        traced: bool,
+        intended: int,
+        on_end: Callable[[Exchange], None],
+    ) -> None:
+        self.index = index
+        self.payload = payload
+        self.traced = traced
+        self.intended = intended
+        self.sent = UNKNOWN
+        self.first_byte = UNKNOWN
+        self.end = UNKNOWN
+        self.outcome = Outcome.OK
+        self.status = UNKNOWN
+        self.body = b""
+        self.error = ""
+        self.ended = False
+        self.abandon: Callable[[], object] = _nothing
+        self._on_end = on_end
+
+    def finish(
+        self, outcome: Outcome, status: int = UNKNOWN, body: bytes = b"", error: str = ""
+    ) -> None:
+        """Ends it; what comes after the first end is ignored."""
+        if self.ended:
+            return
+        self.end = now_ns()
+        self.ended = True
+        self.outcome = outcome
+        self.status = status
+        self.body = body
+        self.error = error
+        self._on_end(self)
+
+    def give_up(self, outcome: Outcome, error: str) -> None:
+        """Ends it from the tester's side, and lets the transport clean up."""
+        if not self.ended:
+            self.finish(outcome, error=error)
+            self.abandon()

@@ -1,0 +1,175 @@
+"""Text classification: input `text`, outputs `label` and `score`; also routes by the label.
+
+All are [-1, 1]: `text` and `label` BYTES (UTF-8 text), `score` FP32 from 0 to 1. With the setting
+`groups`, the text itself is also the output `<group>_text` of each group that its label is in, so
+that a pipeline's next steps take only the items that are theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from pydantic import Field, PositiveInt
+from transformers import AutoModelForSequenceClassification
+
+from ..errors import ConfigurationError
+from ..runtime import Item, Outputs, Runtime
+from ..settings import RuntimeOptions
+from ..tensors import TensorSpec
+from .minibatches import minibatches
+from .pretrained import load_network, load_tokenizer
+from .text_encoder import TextEncoder
+from .texts import check_text
+from .windows import window_limit
+
+
+class TextClassificationOptions(RuntimeOptions):
+    """Settings of text classification.
+
+    Attributes:
+        max_length: Most tokens of a text; None is as many as the checkpoint takes.
+        truncation: Whether of a longer text the first part is read, instead of refusing it.
+        max_text_characters: The longest text accepted, before it is tokenized.
+        labels: The checkpoint's name of a label -> the name in answers; a label that is not named
+            keeps its own. Names that the checkpoint does not have are for other variants.
+        groups: Group -> labels. `<group>_text` is then an optional output: the item's text, given
+            only for items whose label is in the group.
+        other_group: The name of the group of all labels that are in none of `groups`.
+    """
+
+    max_length: PositiveInt | None = None
+    truncation: bool = False
+    max_text_characters: PositiveInt = 20_000
+    labels: dict[str, str] = Field(default_factory=dict)
+    groups: dict[str, list[str]] = Field(default_factory=dict)
+    other_group: str | None = None
+
+
+class TextClassification(Runtime):
+    """Gives each text the likeliest label of any sequence classification checkpoint."""
+
+    settings_class = TextClassificationOptions
+    text_inputs = frozenset({"text"})
+    options: TextClassificationOptions
+
+    def setup(self) -> None:
+        """Loads the tokenizer and the network.
+
+        Raises:
+            ConfigurationError: the checkpoint is no classifier or incomplete, or a setting does not
+                fit its window, its labels, or the declared outputs.
+        """
+        options = self.options
+        tokenizer = load_tokenizer(self.checkpoint)
+        self.network: Any = load_network(
+            AutoModelForSequenceClassification, self.checkpoint, self.placement
+        )
+        config = self.network.config
+        if config.problem_type == "regression":
+            raise ConfigurationError(
+                f"the checkpoint '{self.checkpoint}' predicts a number (problem_type 'regression');"
+                " accepted: a classifier"
+            )
+        limit = window_limit(tokenizer, self.network)
+        max_length = options.max_length or limit
+        if max_length > limit:
+            raise ConfigurationError(
+                f"setting 'max_length' = {max_length}: the checkpoint takes at most {limit} tokens"
+            )
+        self.encoder = TextEncoder(tokenizer, max_length, truncation=options.truncation)
+        self.labels = [
+            options.labels.get(config.id2label[index], config.id2label[index])
+            for index in range(config.num_labels)
+        ]
+        # With a single logit, or when labels do not exclude each other, each stands for itself.
+        self.independent = (
+            config.num_labels == 1 or config.problem_type == "multi_label_classification"
+        )
+        self.outputs_of = _group_outputs(
+            self.labels, options.groups, options.other_group, self._output_specs
+        )
+
+    def prepare(self, item: Item) -> Item:
+        """Tokenizes the text.
+
+        Raises:
+            InvalidInput: the text is empty, too long, or holds control characters.
+        """
+        text: str = item["text"]
+        check_text(text, "text", self.options.max_text_characters)
+        return {"text": text, "ids": self.encoder(text, "text")}
+
+    def length(self, item: Item) -> int:
+        """Tokens of the text."""
+        return len(item["ids"])
+
+    @torch.inference_mode()
+    def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
+        """`label`, `score` and the texts of the label's groups, for each item."""
+        answers: list[Outputs] = [{} for _ in items]
+        lengths = [len(item["ids"]) for item in items]
+        for indices in minibatches(lengths, self.options.max_batch_size):
+            batch = self.encoder.batch(
+                [items[index]["ids"] for index in indices], self.placement.device
+            )
+            logits = self.network(**batch).logits.float()
+            scores = logits.sigmoid() if self.independent else logits.softmax(dim=-1)
+            best, chosen = scores.max(dim=-1)
+            for index, label, score in zip(indices, chosen.tolist(), best.tolist(), strict=True):
+                answers[index] = {"label": self.labels[label], "score": score}
+                for output in self.outputs_of[label]:
+                    answers[index][output] = items[index]["text"]
+        return answers
+
+
+def _group_outputs(
+    labels: Sequence[str],
+    groups: Mapping[str, Sequence[str]],
+    other_group: str | None,
+    declared: Sequence[TensorSpec],
+) -> list[list[str]]:
+    """For each label, the outputs that carry the text of its items.
+
+    Raises:
+        ConfigurationError: a group's label is not one of `labels`, two groups have one name, or the
+            declared outputs are not those that the groups give.
+    """
+    for group, members in groups.items():
+        unknown = sorted(set(members) - set(labels))
+        if unknown or not members:
+            raise ConfigurationError(
+                f"setting 'groups': group '{group}' has "
+                + (f"the unknown labels {', '.join(unknown)}" if unknown else "no labels")
+                + f"; the checkpoint's labels: {', '.join(labels)}"
+            )
+    if other_group in groups:
+        raise ConfigurationError(
+            f"setting 'other_group' = '{other_group}': a group of that name is in 'groups'"
+        )
+    outputs = {
+        label: [f"{group}_text" for group, members in groups.items() if label in members]
+        for label in labels
+    }
+    others = [] if other_group is None else [f"{other_group}_text"]
+    _check_declared([*(f"{group}_text" for group in groups), *others], declared)
+    return [outputs[label] or others for label in labels]
+
+
+def _check_declared(routed: Sequence[str], declared: Sequence[TensorSpec]) -> None:
+    if not declared:
+        return
+    optional = {spec.name for spec in declared if spec.optional}
+    for name in routed:
+        if name not in optional:
+            raise ConfigurationError(
+                f"output '{name}' of setting 'groups': not declared as an optional output; name it "
+                "in 'outputs' (BYTES, [-1, 1]) and in the setting 'optional_outputs'"
+            )
+    for spec in declared:
+        if spec.name not in ("label", "score", *routed):
+            raise ConfigurationError(
+                f"declared output '{spec.name}' is none of the model's; its outputs: "
+                f"{', '.join(('label', 'score', *routed))}"
+            )
