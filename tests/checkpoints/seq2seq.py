@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,7 @@ _SMALL_SEQ2SEQ = {
 
 def marian(folder: Path, *, positions: int = 64) -> str:
     vocabulary, model = sentencepiece_files(folder, ["</s>", "<unk>"], ["<pad>"])
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
-        tokenizer = hf.MarianTokenizer(model, model, vocabulary, source_lang="fr", target_lang="en")
+    tokenizer = hf.MarianTokenizer(model, model, vocabulary, source_lang="fr", target_lang="en")
     pad = tokenizer.pad_token_id
     config = hf.MarianConfig(
         vocab_size=len(tokenizer),

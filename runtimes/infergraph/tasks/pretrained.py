@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import threading
 from typing import Any
 
 from safetensors import SafetensorError
@@ -14,6 +14,10 @@ from ..errors import ConfigurationError
 
 _UNLOADABLE = (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError)
 
+# transformers changes itself while it builds a network (no weights are tied, for one): of two that
+# are loaded in two threads, one would be left in pieces.
+_LOADING = threading.Lock()
+
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
@@ -24,10 +28,7 @@ def load_config(checkpoint: str) -> Any:
 
 def load_tokenizer(checkpoint: str) -> Any:
     """The checkpoint's tokenizer; raises ConfigurationError when there is none."""
-    with warnings.catch_warnings():
-        # Marian's tokenizer recommends a package that it would not use to tokenize.
-        warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
-        return _load(AutoTokenizer, checkpoint, "tokenizer")
+    return _load(AutoTokenizer, checkpoint, "tokenizer")
 
 
 def load_feature_extractor(checkpoint: str) -> Any:
@@ -70,7 +71,8 @@ def load_network(auto_class: Any, checkpoint: str, placement: Placement) -> Any:
 
 def _load(auto_class: Any, checkpoint: str, part: str, **arguments: Any) -> Any:
     try:
-        return auto_class.from_pretrained(checkpoint, trust_remote_code=False, **arguments)
+        with _LOADING:
+            return auto_class.from_pretrained(checkpoint, trust_remote_code=False, **arguments)
     except _UNLOADABLE as error:
         reason = " ".join(str(error).split())
         raise ConfigurationError(
