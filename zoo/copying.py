@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from transformers import BartForConditionalGeneration
@@ -23,7 +24,7 @@ _RATES = (2.5, 0.01)
 class _Head:
     """One head of an attention layer, and the blocks of dimensions that it reads and writes."""
 
-    attention: torch.nn.Module
+    attention: Any
     number: int
     width: int
 
@@ -73,7 +74,7 @@ def start_copying(model: BartForConditionalGeneration) -> None:
     Raises:
         ValueError: If the model has fewer than four heads.
     """
-    config = model.config
+    config: Any = model.config
     heads = config.decoder_attention_heads
     if min(heads, config.encoder_attention_heads) < 4:
         raise ValueError(f"{heads} heads: the blocks that copying needs are at least 4")

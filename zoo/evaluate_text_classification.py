@@ -10,12 +10,12 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
-    PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 
@@ -40,13 +40,13 @@ class Score:
 
 @torch.inference_mode()
 def classify(
-    model: PreTrainedModel,
+    model: Any,
     tokenizer: PreTrainedTokenizerBase,
     texts: Sequence[str],
     *,
     batch_size: int = 64,
 ) -> list[str]:
-    """The label of each text, in order."""
+    """The label that `model`, a sequence classifier, gives each text, in order."""
     labels = [""] * len(texts)
     by_length = sorted(range(len(texts)), key=lambda at: len(texts[at]))
     for first in range(0, len(texts), batch_size):
@@ -95,7 +95,7 @@ FORMS: dict[str, Callable[[int, int], Iterator[tuple[str, Examples]]]] = {
 
 
 def report(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str, seed: int, count: int
+    model: Any, tokenizer: PreTrainedTokenizerBase, name: str, seed: int, count: int
 ) -> Iterator[tuple[str, Score]]:
     """(form, score) of each form of text of the model called `name`, and (form, label)'s score."""
     for form, examples in FORMS[name](seed, count):

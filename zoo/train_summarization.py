@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
+    AutoTokenizer,
     BartConfig,
     BartForConditionalGeneration,
     GenerationConfig,
@@ -64,7 +65,7 @@ def train_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerBase:
         pair="<s> $A </s> </s> $B </s>",
         special_tokens=[(token, SPECIAL_TOKENS.index(token)) for token in ("<s>", "</s>")],
     )
-    return PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         model_max_length=MAX_LENGTH,
         model_input_names=["input_ids", "attention_mask"],
@@ -83,8 +84,8 @@ def new_model(vocabulary: int, args: argparse.Namespace) -> BartForConditionalGe
     config = BartConfig(
         vocab_size=vocabulary,
         d_model=args.hidden_size,
-        encoder_layers=args.encoder_layers,
-        decoder_layers=args.decoder_layers,
+        encoder_layers=args.layers,
+        decoder_layers=args.layers,
         encoder_attention_heads=args.heads,
         decoder_attention_heads=args.heads,
         encoder_ffn_dim=args.inner_size,
@@ -97,7 +98,7 @@ def new_model(vocabulary: int, args: argparse.Namespace) -> BartForConditionalGe
         forced_eos_token_id=None,
     )
     model = BartForConditionalGeneration(config)
-    model.generation_config = GenerationConfig(
+    model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         max_length=MAX_SUMMARY,
         bos_token_id=config.bos_token_id,
         eos_token_id=config.eos_token_id,
@@ -139,7 +140,8 @@ def batches(
     pieces = word_pieces(tokenizer)
     made = 0
     while made < args.steps:
-        most = next(most for until, most in CURRICULUM if made / args.steps < until)
+        progress = 1 if args.start_from else made / args.steps
+        most = next(most for until, most in CURRICULUM if progress <= until)
         pool = examples(rng.getrandbits(32), POOL, most_sentences=most, pieces=pieces)
         pool.sort(key=lambda example: len(example.text))
         groups: list[list[SummaryExample]] = [[]]
@@ -157,27 +159,32 @@ def batches(
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--vocabulary", type=int, default=1200, help="pieces")
+    parser.add_argument("--start-from", type=Path, help="a checkpoint to train further")
+    parser.add_argument("--vocabulary", type=int, default=1500, help="pieces")
     parser.add_argument("--hidden-size", type=int, default=128)
     parser.add_argument("--inner-size", type=int, default=256)
-    # Who a pronoun is takes one look per sentence back to the name.
-    parser.add_argument("--encoder-layers", type=int, default=3)
-    parser.add_argument("--decoder-layers", type=int, default=2)
+    parser.add_argument("--layers", type=int, default=2, help="of the encoder, and of the decoder")
     parser.add_argument("--heads", type=int, default=4)
     fitting.add_arguments(parser)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    args.steps = args.steps or 5000
+    args.steps = args.steps or 6000
 
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
-    corpus = [text for each in examples(args.seed, CORPUS) for text in (each.text, each.summary)]
-    tokenizer = train_tokenizer(corpus, args.vocabulary)
-    model = new_model(len(tokenizer), args)
+    if args.start_from:
+        tokenizer = AutoTokenizer.from_pretrained(args.start_from)
+        model = BartForConditionalGeneration.from_pretrained(args.start_from, dtype=torch.float32)
+    else:
+        corpus = [
+            text for each in examples(args.seed, CORPUS) for text in (each.text, each.summary)
+        ]
+        tokenizer = train_tokenizer(corpus, args.vocabulary)
+        model = new_model(len(tokenizer), args)
     logger.info("%d parameters, %d pieces", model.num_parameters(), len(tokenizer))
     fitting.fit(model, batches(tokenizer, args), args)
     # fp16 halves the file; runtimes load it in the datatype of their placement.
-    model.half().save_pretrained(args.output)
+    model.half().save_pretrained(args.output)  # type: ignore[no-untyped-call]
     tokenizer.save_pretrained(args.output)
 
 

@@ -61,11 +61,8 @@ class Task:
     steps: int
 
 
-def _numbered(labels: tuple[str, ...]) -> dict[str, object]:
-    return {
-        "id2label": dict(enumerate(labels)),
-        "label2id": {label: number for number, label in enumerate(labels)},
-    }
+def _numbers(labels: tuple[str, ...]) -> dict[str, int]:
+    return {label: number for number, label in enumerate(labels)}
 
 
 SENTIMENT_LENGTH = 128
@@ -100,7 +97,8 @@ def sentiment_network(
         dropout=0.1,
         attention_dropout=0.0,
         seq_classif_dropout=0.1,
-        **_numbered(labels),
+        id2label=dict(enumerate(labels)),
+        label2id=_numbers(labels),
     )
     return DistilBertForSequenceClassification(config)
 
@@ -139,7 +137,8 @@ def language_network(
         initializer_range=0.06,
         hidden_dropout_prob=0.1,
         attention_probs_dropout_prob=0.0,
-        **_numbered(labels),
+        id2label=dict(enumerate(labels)),
+        label2id=_numbers(labels),
     )
     return XLMRobertaForSequenceClassification(config)
 
@@ -177,7 +176,7 @@ def batches(
 ) -> Iterator[dict[str, torch.Tensor]]:
     """`args.steps` batches of fresh examples; texts of like length share one."""
     rng = random.Random(args.seed)
-    numbers = {label: number for number, label in enumerate(task.labels)}
+    numbers = _numbers(task.labels)
     made = 0
     while made < args.steps:
         pool = task.examples(rng.getrandbits(32), POOL)
@@ -217,7 +216,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     logger.info("%d parameters, %d pieces", model.num_parameters(), len(tokenizer))
     fitting.fit(model, batches(task, tokenizer, args), args)
     # fp16 halves the file; runtimes load it in the datatype of their placement.
-    model.half().save_pretrained(args.output)
+    model.half().save_pretrained(args.output)  # type: ignore[no-untyped-call]
     tokenizer.save_pretrained(args.output)
 
 

@@ -87,6 +87,9 @@ class _Names:
     last_names: tuple[str, ...]
     companies: tuple[str, ...] | None
     cities: tuple[str, ...] | None
+    # Positions of the countries' capitals: any may be said to be any country's. In the world a
+    # country says its capital, and a model would not read it.
+    capitals: tuple[int, ...]
 
     def lexicon(self, language: str) -> Lexicon:
         own, _ = in_language(language)
@@ -95,7 +98,15 @@ class _Names:
             words["company"] = self.companies
         if self.cities:
             words["city"] = self.cities
-        return replace(own, women=self.women, men=self.men, last_names=self.last_names, words=words)
+        known = list(own.capitals.values())
+        return replace(
+            own,
+            women=self.women,
+            men=self.men,
+            last_names=self.last_names,
+            capitals=dict(zip(own.capitals, (known[at] for at in self.capitals), strict=True)),
+            words=words,
+        )
 
 
 def _invent_names(rng: random.Random) -> _Names:
@@ -109,6 +120,7 @@ def _invent_names(rng: random.Random) -> _Names:
         last_names=like(ENGLISH.last_names),
         companies=like(ENGLISH.words["company"]) if rng.random() < INVENTED_COMPANIES else None,
         cities=like(ENGLISH.words["city"]) if rng.random() < INVENTED_CITIES else None,
+        capitals=tuple(rng.sample(range(len(ENGLISH.capitals)), len(ENGLISH.capitals))),
     )
 
 

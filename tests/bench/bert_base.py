@@ -18,7 +18,9 @@ def write_bert_base(folder: Path, task: str, tokenizer: Path) -> None:
     """
     import torch
     from transformers import BertConfig, BertForQuestionAnswering, BertForSequenceClassification
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     kind = {
         "question-answering": BertForQuestionAnswering,
         "text-classification": BertForSequenceClassification,

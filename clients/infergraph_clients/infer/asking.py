@@ -21,7 +21,7 @@ from .options import (
 )
 from .tensors import Metadata, Parameter, check_inputs, find_spec
 
-_GRACE_S = 0.5
+_GRACE_S = 1.0
 """How much longer than its deadline the client waits: the server's own error tells more."""
 _STDIN = "-"
 

@@ -46,19 +46,27 @@ def parse_body(text: str | bytes, source: str) -> Body:
         return Body(
             [tensor_of_json(each) for each in inputs],
             _scalars(content.get("parameters") or {}),
-            [each["name"] for each in content.get("outputs") or ()],
+            [json_object(each, "an output")["name"] for each in content.get("outputs") or ()],
             str(content.get("id") or ""),
         )
     except (ValueError, TypeError, KeyError) as error:
         raise UsageError(f"{source} is no V2 request: {problem_of(error)}") from None
 
 
-def tensor_of_json(content: Mapping[str, Any]) -> Tensor:
+def json_object(content: Any, what: str) -> dict[str, Any]:
+    """The content as it is; TypeError if it is no JSON object."""
+    if not isinstance(content, dict):
+        raise TypeError(f"{what} is {type(content).__name__}; accepted: a JSON object")
+    return content
+
+
+def tensor_of_json(content: Any) -> Tensor:
     """A tensor of a request or an answer; its `data` may be flat or nested.
 
     Raises:
         ValueError, TypeError, KeyError: it is none; see `problem_of`.
     """
+    content = json_object(content, "a tensor")
     name, datatype = str(content["name"]), content["datatype"]
     parameters = _scalars(content.get("parameters") or {})
     if datatype not in DTYPES:
@@ -127,8 +135,8 @@ def problem_of(error: Exception) -> str:
     return f"no field {error}" if isinstance(error, KeyError) else str(error)
 
 
-def _scalars(parameters: Mapping[str, Any]) -> dict[str, Parameter]:
-    for name, value in parameters.items():
+def _scalars(parameters: Any) -> dict[str, Parameter]:
+    for name, value in json_object(parameters, "`parameters`").items():
         if not isinstance(value, (bool, int, float, str)):
             raise TypeError(f"parameter {name!r} is {value!r}; accepted: a boolean, number or text")
     return dict(parameters)

@@ -67,7 +67,11 @@ def _build_parser() -> argparse.ArgumentParser:
         default=1,
         help="send it N times: in turn, or with --async all at once",
     )
-    add("--compression", choices=COMPRESSIONS, help="compress the request, ask for the same back")
+    add(
+        "--compression",
+        choices=COMPRESSIONS,
+        help="compress the request, ask for the same back; over REST, MLServer reads gzip alone",
+    )
     add(
         "--deadline",
         metavar="MS",

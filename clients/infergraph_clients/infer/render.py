@@ -96,6 +96,8 @@ def _aligned(rows: Iterable[tuple[str, str]]) -> Iterator[str]:
 
 
 def _array_text(array: npt.NDArray[Any]) -> str:
+    if not array.size:
+        return "(no values)"
     values = array.ravel()
     shown = [_value_text(value) for value in values[:_MOST_VALUES].tolist()]
     if array.size == 1:

@@ -12,6 +12,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
+from http.client import HTTPException
 from typing import Any
 
 import aiohttp
@@ -22,22 +23,23 @@ import tritonclient.http.aio
 from gevent.ssl import create_default_context  # type: ignore[import-untyped]
 from tritonclient.utils import InferenceServerException
 
-from .body import BASE64, CONTENT_TYPE, is_text, problem_of, tensor_of_json
+from .body import BASE64, CONTENT_TYPE, is_text, json_object, problem_of, tensor_of_json
 from .endpoint import Endpoint
 from .errors import NO_ANSWER, TIMEOUT, ServerError, Unreachable
-from .message import Answer, Request
+from .message import Answer, Compression, Request
 from .tensors import BYTES, DTYPES, Metadata, Tensor, TensorSpec, bytes_tensor_data
 from .transport import CONNECT_SECONDS, METADATA_SECONDS, Infer, infer_arguments
 
 _BINARY = "binary_tensor_data"
 _JSON = {"content-type": "application/json"}
-"""tritonclient.http.aio would have aiohttp say octet-stream, which MLServer does not read as JSON."""
+"""aiohttp would say octet-stream, which MLServer does not read as JSON."""
 _NO_CONNECTION = (
     ConnectionRefusedError,
     socket.gaierror,
     ssl.SSLError,
     aiohttp.ClientConnectorError,
 )
+_DEFLATE = "; the request was compressed with deflate: MLServer reads gzip alone, Triton both"
 
 
 class RestTransport:
@@ -62,8 +64,9 @@ class RestTransport:
         self._client.close()
 
     def metadata(self, model: str, version: str, headers: Mapping[str, str]) -> Metadata:
-        with _errors(self._endpoint, METADATA_SECONDS), _deadline(METADATA_SECONDS):
-            content = self._client.get_model_metadata(model, version, headers=dict(headers))
+        with to_own_errors(self._endpoint, METADATA_SECONDS), _deadline(METADATA_SECONDS):
+            got = self._client.get_model_metadata(model, version, headers=dict(headers))
+            content = json_object(got, "the model's metadata")
             inputs, outputs = (
                 tuple(
                     TensorSpec(each["name"], each["datatype"], tuple(each["shape"]))
@@ -82,7 +85,10 @@ class RestTransport:
 
     def infer(self, request: Request) -> Answer:
         arguments = self._arguments(request)
-        with _errors(self._endpoint, request.timeout_s), _deadline(request.timeout_s):
+        with (
+            to_own_errors(self._endpoint, request.timeout_s, request.compression),
+            _deadline(request.timeout_s),
+        ):
             return read_answer(self._client.infer(**arguments))
 
     @contextlib.asynccontextmanager
@@ -97,7 +103,7 @@ class RestTransport:
 
             async def infer(request: Request) -> Answer:
                 arguments = self._arguments(request)
-                with _errors(self._endpoint, request.timeout_s):
+                with to_own_errors(self._endpoint, request.timeout_s, request.compression):
                     call = client.infer(**arguments)
                     return read_answer(await asyncio.wait_for(call, request.timeout_s))
 
@@ -138,16 +144,17 @@ def read_answer(result: Any) -> Answer:
     Raises:
         ValueError, TypeError, KeyError: it is not V2.
     """
-    content = result.get_response()
+    content = json_object(result.get_response(), "the answer")
     return Answer(
         str(content.get("model_name") or ""),
         [_read_output(each, result) for each in content["outputs"]],
-        content.get("parameters") or {},
+        json_object(content.get("parameters") or {}, "`parameters`"),
         str(content.get("id") or ""),
     )
 
 
-def _read_output(content: Mapping[str, Any], result: Any) -> Tensor:
+def _read_output(content: Any, result: Any) -> Tensor:
+    content = json_object(content, "an output")
     parameters = dict(content.get("parameters") or {})
     if parameters.pop("binary_data_size", None) is None:
         return tensor_of_json(content)
@@ -164,24 +171,37 @@ def _deadline(seconds: float | None) -> gevent.Timeout:
 
 
 @contextlib.contextmanager
-def _errors(endpoint: Endpoint, timeout_s: float | None) -> Iterator[None]:
+def to_own_errors(
+    endpoint: Endpoint, timeout_s: float | None, compression: Compression | None = None
+) -> Iterator[None]:
     """Turns whatever is raised inside into our own errors."""
     try:
         yield
     except InferenceServerException as error:
-        raise ServerError(error.status() or NO_ANSWER, " ".join(error.message().split())) from None
-    except (gevent.Timeout, asyncio.TimeoutError, TimeoutError):
-        limit = f" within {timeout_s * 1000:g} ms" if timeout_s else ""
-        raise ServerError(TIMEOUT, f"no answer from {endpoint}{limit}") from None
+        status, text = error.status() or NO_ANSWER, " ".join(error.message().split())
+        if compression == "deflate" and status.startswith("4"):
+            text += _DEFLATE
+        raise ServerError(status, text) from None
+    except (gevent.Timeout, asyncio.TimeoutError, TimeoutError) as error:
+        if timeout_s is None or _is_of_connecting(error):
+            raise Unreachable(f"no connection to {endpoint}: {_reason(error)}") from None
+        text = f"no answer from {endpoint} within {timeout_s * 1000:g} ms"
+        raise ServerError(TIMEOUT, text) from None
     except _NO_CONNECTION as error:
         raise Unreachable(f"no connection to {endpoint}: {_reason(error)}") from None
-    except (OSError, aiohttp.ClientError) as error:
-        raise ServerError(NO_ANSWER, f"{endpoint} ended the connection: {_reason(error)}") from None
+    except (OSError, HTTPException, aiohttp.ClientError) as error:
+        raise ServerError(NO_ANSWER, f"{endpoint} broke off: {_reason(error)}") from None
     except (ValueError, TypeError, KeyError) as error:
         text = f"what {endpoint} answers is not V2: {problem_of(error)}"
         raise ServerError(NO_ANSWER, text) from None
 
 
-def _reason(error: Exception) -> str:
+def _is_of_connecting(error: BaseException) -> bool:
+    # A socket's error says something, asyncio's own does not; sockets have no other timeout.
+    return isinstance(error, OSError) and bool(error.args)
+
+
+def _reason(error: BaseException) -> str:
     cause = getattr(error, "os_error", error)
-    return str(getattr(cause, "strerror", None) or cause or type(error).__name__)
+    text = str(getattr(cause, "strerror", None) or cause or type(error).__name__)
+    return " ".join(text.split())

@@ -134,8 +134,14 @@ def numbers(value: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     if dtype.kind == "f" and isinstance(value, list) and any(each is None for each in value):
         value = [math.nan if each is None else each for each in value]
     array = np.array(value)
+    kind = array.dtype.kind
+    if dtype.kind in "iu" and kind in "fO":
+        # What numpy makes of integers that are not all of one type of its own.
+        exact = np.array(value, dtype=object)
+        if all(type(each) is int for each in exact.flat):
+            array, kind = exact, "i"
     accepted = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}[dtype.kind]
-    if array.size and array.dtype.kind not in accepted:
+    if array.size and kind not in accepted:
         raise ValueError(f"{dtype} cannot hold {array.dtype}")
     if dtype.kind in "iu" and array.size:
         limits = np.iinfo(dtype)

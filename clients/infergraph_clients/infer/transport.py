@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
@@ -46,6 +47,8 @@ def connect(endpoint: Endpoint) -> Transport:
     Raises:
         UsageError: tritonclient is not installed.
     """
+    # gRPC would write lines of its own beside our one.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     name = {"rest": "RestTransport", "grpc": "GrpcTransport"}[endpoint.protocol]
     try:
         module = importlib.import_module(f".{endpoint.protocol}_transport", __package__)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Union
+from typing import Any, Literal
 
 import yaml
 from pydantic import (
@@ -41,7 +41,7 @@ class Target(_Section):
         deadline_ms: Sent as the header `infergraph-timeout-ms`.
         headers: Sent with every request, as HTTP headers or gRPC metadata.
         connections: At most so many connections of each process; a request then waits for a free
-            one, and the wait is part of its service time. gRPC: exactly so many channels, 1 without.
+            one, and the wait is part of its service time. gRPC: exactly so many channels, else 1.
     """
 
     url: str
@@ -214,6 +214,3 @@ def _names(location: list[str]) -> str:
         if part == "arrivals" or model is None:
             return "see docs/load-testing.md"
     return ", ".join(model.model_fields)
-
-
-Overrides = dict[str, Union[str, int, float, bool, list[float], dict[str, str], None]]

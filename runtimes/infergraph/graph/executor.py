@@ -98,7 +98,7 @@ class GraphExecutor:
         run.settle(PIPELINE_INPUTS, message)
         ready = run.ready
         while True:
-            while ready and not run.is_fruitless:
+            while ready:
                 if run.is_early:
                     run.prune()
                 if len(ready) == 1:
@@ -172,8 +172,6 @@ class _Branches:
                 if task in self._ended:
                     return
                 run.settle(step.outputs_slot, answer)
-                if run.is_fruitless:
-                    run.result()
                 if run.is_early:
                     self._end(run.prune())
                 if not run.ready:

@@ -54,11 +54,6 @@ class Run:
         self.answer: Message | None = None
         self.is_early = False
 
-    @property
-    def is_fruitless(self) -> bool:
-        """Whether it is certain that no answer will come."""
-        return self._states[-1] == SKIPPED and not self._plan.feedback
-
     def settle(self, slot: int, message: Message | None) -> None:
         """Puts a message into a slot, or (None) marks it absent, and decides all that follows."""
         self._propagate([(slot, message)])
@@ -128,6 +123,10 @@ class Run:
 
     def _skip(self, consumer: Consumer, todo: _Todo) -> None:
         self._states[consumer.index] = SKIPPED
+        if consumer is self._plan.output:
+            # What leads nowhere else is superfluous now. Other steps still run: one of them may
+            # fail, and say better why there is no answer.
+            self.is_early = True
         if consumer is not self._plan.output:
             todo.append((consumer.inputs_slot, None))
             todo.append((consumer.outputs_slot, None))

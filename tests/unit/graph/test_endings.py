@@ -163,20 +163,45 @@ async def test_a_second_cancellation_still_waits_for_the_steps() -> None:
     assert isinstance(await failure(task), asyncio.CancelledError)
 
 
-async def test_nothing_to_fire_ends_a_request_at_once() -> None:
-    graph = executor("""
+FRUITLESS = """
     steps:
     - name: condition
     - name: slow
     - name: drift
     output:
       steps: [condition.outputs.yes, slow]
-    """)
-    models = Models({"condition": {"no": 1}}, held=["condition", "slow", "drift"])
-    task = begin(graph, models)
+    """
+
+
+async def test_nothing_to_fire_ends_what_only_the_output_needed() -> None:
+    models = Models(
+        {"condition": {"no": 1}, "drift": {"y": 1}}, held=["condition", "slow", "drift"]
+    )
+    task = begin(executor(FRUITLESS), models)
     await models.begun("drift").wait()
     models.release("condition")
+    await until_idle()
+    assert models.cancelled == ["slow"]
+    assert not task.done()
+    models.release("drift")
     error = await failure(task)
     assert isinstance(error, InvalidInput)
     assert "step 'condition' answered with 'no', not 'yes'" in str(error)
-    assert sorted(models.cancelled) == ["drift", "slow"]
+    assert models.cancelled == ["slow"]
+
+
+async def test_a_step_that_refuses_says_better_than_the_graph_why_there_is_no_answer() -> None:
+    graph = executor("""
+    steps:
+    - name: sort
+    - name: good
+      inputs: [sort.outputs.good]
+    - name: refuse
+      inputs: [sort.outputs.bad]
+    output:
+      steps: [good]
+    """)
+    models = Models({"sort": {"bad": 1}, "refuse": Overloaded("this is bad")})
+    error = await failure(begin(graph, models))
+    assert isinstance(error, Overloaded)
+    assert str(error) == "this is bad"

@@ -101,7 +101,7 @@ def test_labels_are_the_summary_and_its_end(tokenizer: PreTrainedTokenizerBase) 
 
 
 def test_articles_grow_in_the_course_of_a_training(tokenizer: PreTrainedTokenizerBase) -> None:
-    args = argparse.Namespace(seed=0, steps=8, batch_tokens=500)
+    args = argparse.Namespace(seed=0, steps=8, batch_tokens=500, start_from=None)
     made = list(batches(tokenizer, args))
     lengths = [batch["attention_mask"].sum(-1).float().mean() for batch in made]
 
@@ -110,13 +110,12 @@ def test_articles_grow_in_the_course_of_a_training(tokenizer: PreTrainedTokenize
 
 
 def test_a_training_writes_a_checkpoint(tmp_path: Path) -> None:
-    tiny = {"steps": 2, "vocabulary": 400, "hidden-size": 32, "inner-size": 16}
-    layers = {"encoder-layers": 1, "decoder-layers": 1}
+    tiny = {"steps": 2, "vocabulary": 400, "hidden-size": 32, "inner-size": 16, "layers": 1}
     main(
         [
             f"--output={tmp_path}",
             f"--threads={torch.get_num_threads()}",
-            *(f"--{name}={value}" for name, value in {**tiny, **layers}.items()),
+            *(f"--{name}={value}" for name, value in tiny.items()),
         ]
     )
     model = AutoModelForSeq2SeqLM.from_pretrained(tmp_path)
@@ -132,6 +131,24 @@ def test_a_training_writes_a_checkpoint(tmp_path: Path) -> None:
         written = model.float().eval().generate(**tensors, num_beams=num_beams)
         assert written.shape[1] <= model.generation_config.max_length
         assert (written[:, 0] == model.config.decoder_start_token_id).all()
+
+
+def test_a_training_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    common = ["--steps=1", f"--threads={torch.get_num_threads()}"]
+    tiny = ["--vocabulary=400", "--hidden-size=32", "--inner-size=16", "--layers=1"]
+    main([f"--output={first}", *common, *tiny])
+    main([f"--output={second}", f"--start-from={first}", "--warm-up=1", *common])
+
+    assert (first / "tokenizer.json").read_text() == (second / "tokenizer.json").read_text()
+    before, after = (
+        AutoModelForSeq2SeqLM.from_pretrained(each).model.shared.weight for each in (first, second)
+    )
+    # One step of AdamW moves every weight by about the learning rate.
+    assert 0 < (before - after).abs().max() < 0.01
+    assert (second / "generation_config.json").read_text() == (
+        first / "generation_config.json"
+    ).read_text()
 
 
 class Echoes:

@@ -58,6 +58,18 @@ def test_invented_names_are_equal_on_both_sides() -> None:
     assert first_names == {True, False}
 
 
+def test_any_city_may_be_said_to_be_a_countrys_capital() -> None:
+    rng = random.Random(0)
+    told = set()
+    for _ in range(100):
+        for _, english in invented_pairs(rng, 10, "de", "en"):
+            stated = re.fullmatch(r"The capital of (\w+) is (\w+)\.", english)
+            if stated:
+                told.add((stated[1], stated[2]))
+    assert told - set(ENGLISH.capitals.items())
+    assert {capital for _, capital in told} <= set(ENGLISH.capitals.values())
+
+
 def test_an_invented_first_name_stands_where_the_gender_does_not_matter() -> None:
     rng = random.Random(0)
     professions = 0

@@ -8,9 +8,7 @@ from .profile import RateProfile
 from .specification import Bursts
 
 
-def burst_profile(
-    bursts: Bursts, duration: float, generator: np.random.Generator
-) -> RateProfile:
+def burst_profile(bursts: Bursts, duration: float, generator: np.random.Generator) -> RateProfile:
     """One path of the two states. The first state is drawn by its share of the time."""
     durations = (bursts.calm_s, bursts.burst_s)
     state = int(generator.random() < bursts.burst_s / sum(durations))

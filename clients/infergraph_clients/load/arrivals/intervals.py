@@ -32,7 +32,7 @@ def unit_arrivals(
     Regular arrivals (cv 0) start at 0, random ones one distance after it.
     """
     if cv == 0:
-        return np.arange(np.ceil(until))
+        return np.arange(np.ceil(until), dtype=np.float64)
     parts, end = [], 0.0
     while end < until:
         part = end + np.cumsum(unit_intervals(cv, _CHUNK, generator))

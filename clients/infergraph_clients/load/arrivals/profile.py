@@ -51,7 +51,8 @@ class RateProfile:
         # The root of slope/2 * x^2 + start * x = left, in the form that is exact for slope 0.
         root = np.sqrt(np.maximum(start**2 + 2 * slope * left, 0.0))
         offset = np.divide(2 * left, start + root, out=np.zeros_like(left), where=start + root > 0)
-        return self.times[piece] + np.minimum(offset, width)
+        found: npt.NDArray[np.float64] = self.times[piece] + np.minimum(offset, width)
+        return found
 
     @classmethod
     def constant(cls, rate: float, duration: float) -> RateProfile:

@@ -8,7 +8,7 @@ Open loop: `constant`, `poisson`, `gamma`, `bursts`, `step`, `ramp`, `sine`, `tr
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Union
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
@@ -162,23 +162,21 @@ class MultiStream(_Specification):
 
 
 Arrivals = Annotated[
-    Union[
-        Constant,
-        Poisson,
-        Gamma,
-        Bursts,
-        Step,
-        Ramp,
-        Sine,
-        Trace,
-        Server,
-        Offline,
-        ClosedLoop,
-        SingleStream,
-        MultiStream,
-    ],
+    Constant
+    | Poisson
+    | Gamma
+    | Bursts
+    | Step
+    | Ramp
+    | Sine
+    | Trace
+    | Server
+    | Offline
+    | ClosedLoop
+    | SingleStream
+    | MultiStream,
     Field(discriminator="kind"),
 ]
-OpenLoop = Union[Constant, Poisson, Gamma, Bursts, Step, Ramp, Sine, Trace, Server, Offline]
-STATIONARY = (Constant, Poisson, Gamma, Server)
-"""Kinds whose rate does not change, so that a steady state can be asked for."""
+OpenLoop = Constant | Poisson | Gamma | Bursts | Step | Ramp | Sine | Trace | Server | Offline
+STATIONARY = (Constant, Poisson, Gamma, Server, ClosedLoop, SingleStream, MultiStream)
+"""Kinds whose load does not change, so that a steady state can be asked for."""

@@ -59,7 +59,8 @@ def _rates(
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     if not _is_number(rows[0][1][-1]):
         rows = rows[1:]
-    seconds, rates = [], []
+    seconds: list[float] = []
+    rates: list[float] = []
     for number, row in rows:
         if len(row) > 2:
             raise LoadError(
@@ -122,8 +123,8 @@ def _timestamps(path: Path, text: str) -> npt.NDArray[np.float64]:
         times.append(_finite(path, number, float(value)))
     if not times:
         raise LoadError(f"trace '{path}' has no timestamps")
-    array = np.sort(np.array(times))
-    return array - array[0]
+    array: npt.NDArray[np.float64] = np.sort(np.array(times))
+    return array - float(array[0])
 
 
 def _is_number(cell: str) -> bool:
@@ -138,9 +139,7 @@ def _number(path: Path, line: int, cell: str) -> float:
     try:
         value = float(cell)
     except ValueError:
-        raise LoadError(
-            f"trace '{path}', line {line}: {cell.strip()!r} is not a number"
-        ) from None
+        raise LoadError(f"trace '{path}', line {line}: {cell.strip()!r} is not a number") from None
     if value < 0:
         raise LoadError(f"trace '{path}', line {line}: {value:g} is negative; accepted: 0 or more")
     return _finite(path, line, value)

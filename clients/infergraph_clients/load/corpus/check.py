@@ -79,9 +79,7 @@ def difference(wanted: Expected, given: Mapping[str, Tensor], tolerance: float) 
         if isinstance(tensor.values, list) or isinstance(other.values, list):
             same = tensor.values == other.values
         elif tensor.datatype in _FLOATS:
-            same = np.allclose(
-                other.values, tensor.values, tolerance, tolerance, equal_nan=True
-            )
+            same = np.allclose(other.values, tensor.values, tolerance, tolerance, equal_nan=True)
         else:
             same = np.array_equal(other.values, tensor.values)
         if not same:

@@ -67,9 +67,7 @@ class TimerDescriptor:
         """See `Alarm.set`."""
         # An all-zero time would disarm the timer.
         self._time.value.seconds, self._time.value.nanoseconds = divmod(max(when, 1), 10**9)
-        self._library.timerfd_settime(
-            self._descriptor, _TFD_TIMER_ABSTIME, self._pointer, None
-        )
+        self._library.timerfd_settime(self._descriptor, _TFD_TIMER_ABSTIME, self._pointer, None)
 
     def close(self) -> None:
         """See `Alarm.close`."""
@@ -85,7 +83,7 @@ class TimerDescriptor:
 
 
 class SpinningAlarm:
-    """The loop's own timer until 2 ms before the time, then a callback in every turn of the loop."""
+    """The loop's own timer until 2 ms before the time, then a look in every turn of the loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
         self._loop = loop

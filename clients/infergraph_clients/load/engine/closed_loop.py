@@ -132,5 +132,7 @@ class ClosedLoop:
         mean = self._plan.think_s
         if mean == 0:
             return 0
-        seconds = mean if self._plan.think == "constant" else self._think_generator.exponential(mean)
+        seconds = (
+            mean if self._plan.think == "constant" else self._think_generator.exponential(mean)
+        )
         return int(seconds * 1e9)

@@ -6,6 +6,7 @@ import logging
 import multiprocessing
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -15,6 +16,7 @@ from typing import Any
 from ..errors import LoadError
 from ..transports.exchange import now_ns
 from . import worker
+from .interrupts import Interrupts
 from .plan import Progress, WorkerPlan, WorkerResult
 
 logger = logging.getLogger(__name__)
@@ -23,6 +25,8 @@ _START_DELAY_NS = 200_000_000
 """From the word to start to the start, so that all processes hear it before."""
 _READY_SECONDS = 120.0
 _END_SECONDS = 10.0
+_LOOK_SECONDS = 0.1
+"""How often interrupts are looked for."""
 
 
 @dataclass
@@ -40,15 +44,20 @@ class CrewResult:
     died: dict[int, int | None]
 
 
-def run_crew(plans: Sequence[WorkerPlan], on_progress: Callable[[Progress], None]) -> CrewResult:
-    """Runs a process for each plan, to its end. KeyboardInterrupt ends sending, not the report.
+def run_crew(
+    plans: Sequence[WorkerPlan],
+    on_progress: Callable[[Progress], None],
+    interrupts: Interrupts,
+) -> CrewResult:
+    """Runs a process for each plan, to its end.
 
     The first interrupt lets requests in flight end (`drain_s`), the second gives them up.
 
     Raises:
         LoadError: a process did not start.
+        KeyboardInterrupt: an interrupt came before the run began.
     """
-    crew = _Crew(plans, on_progress)
+    crew = _Crew(plans, on_progress, interrupts)
     try:
         return crew.run()
     finally:
@@ -57,11 +66,14 @@ def run_crew(plans: Sequence[WorkerPlan], on_progress: Callable[[Progress], None
 
 class _Crew:
     def __init__(
-        self, plans: Sequence[WorkerPlan], on_progress: Callable[[Progress], None]
+        self,
+        plans: Sequence[WorkerPlan],
+        on_progress: Callable[[Progress], None],
+        interrupts: Interrupts,
     ) -> None:
         self._on_progress = on_progress
+        self._interrupts = interrupts
         self._results: list[WorkerResult] = []
-        self._interrupts = 0
         self._died: dict[int, int | None] = {}
         self._orders: dict[int, Connection] = {}
         self._reports: dict[int, Connection] = {}
@@ -85,13 +97,13 @@ class _Crew:
         self._await_ready()
         start = now_ns() + _START_DELAY_NS
         self._tell(worker.START, start)
+        heeded = 0
         while self._reports:
-            try:
-                self._hear()
-            except KeyboardInterrupt:
-                self._interrupts += 1
-                self._tell(worker.STOP if self._interrupts == 1 else worker.ABORT)
-        return CrewResult(self._results, self._interrupts > 0, self._died)
+            self._hear()
+            if self._interrupts.count > heeded:
+                heeded = self._interrupts.count
+                self._tell(worker.STOP if heeded == 1 else worker.ABORT)
+        return CrewResult(self._results, heeded > 0, self._died)
 
     def end(self) -> None:
         for pipe in (*self._orders.values(), *self._reports.values()):
@@ -104,16 +116,22 @@ class _Crew:
 
     def _await_ready(self) -> None:
         for number, pipe in self._reports.items():
+            end = time.monotonic() + _READY_SECONDS
             try:
-                if not pipe.poll(_READY_SECONDS):
-                    raise LoadError(f"process {number} was not ready within {_READY_SECONDS:g} s")
+                while not pipe.poll(_LOOK_SECONDS):
+                    if self._interrupts.count:
+                        raise KeyboardInterrupt
+                    if time.monotonic() > end:
+                        raise LoadError(
+                            f"process {number} was not ready within {_READY_SECONDS:g} s"
+                        )
                 pipe.recv()
             except (EOFError, ConnectionError):
                 raise LoadError(f"process {number} ended before the run") from None
 
     def _hear(self) -> None:
         numbers = {pipe: number for number, pipe in self._reports.items()}
-        for ready in wait(list(numbers)):
+        for ready in wait(list(numbers), _LOOK_SECONDS):
             assert isinstance(ready, Connection)
             number = numbers[ready]
             try:
@@ -141,7 +159,7 @@ class _Crew:
                 continue  # it died, which `_hear` will find
 
 
-class _interrupts_ignored:  # noqa: N801 - reads as a statement
+class _interrupts_ignored:
     """Inside, processes are started that ignore Ctrl-C from their first moment on."""
 
     def __enter__(self) -> None:

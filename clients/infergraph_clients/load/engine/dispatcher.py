@@ -114,9 +114,7 @@ class Dispatcher:
         now = now_ns()
         while due and (due[0].ended or due[0].sent + self._timeout_ns <= now):
             exchange = due.popleft()
-            exchange.give_up(
-                Outcome.TIMEOUT, f"no answer within {self._plan.target.timeout_s:g} s"
-            )
+            exchange.give_up(Outcome.TIMEOUT, f"no answer within {self._plan.target.timeout_s:g} s")
         if due:
             left = max(due[0].sent + self._timeout_ns - now, 0) / 1e9
             self._watch = self._loop.call_later(left + 1e-3, self._give_up_late)

@@ -1,8 +1,9 @@
-"""`Monitor`: the tester's own CPU and the lag of its event loop, so that it can be doubted."""
+"""`Monitor`: the tester's own CPU, memory and event loop lag, so that it can be doubted."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import sys
 import time
@@ -11,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 _PERIOD_S = 0.05
-_CPU_PERIOD_S = 1.0
+_SECOND_S = 1.0
+_STATM = "/proc/self/statm"
 
 
 class Monitor:
@@ -19,7 +21,8 @@ class Monitor:
 
     Attributes:
         lags: Nanoseconds by which each tick of 50 ms was late. Loops round up to 1 ms.
-        busiest_cpu: The largest CPU share of one second.
+        cpu, busiest_cpu: The CPU share of the whole time, and the largest of one second.
+        memory: Resident bytes, once a second, where the system tells (Linux).
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -27,6 +30,7 @@ class Monitor:
         self._lags: list[int] = []
         self.busiest_cpu = 0.0
         self.cpu = 0.0
+        self.memory: list[int] = []
 
     def start(self) -> None:
         """Begins to watch."""
@@ -47,8 +51,9 @@ class Monitor:
     def _tick(self) -> None:
         now = time.monotonic_ns()
         self._lags.append(max(0, now - self._expected))
-        if time.monotonic() - self._second[0] >= _CPU_PERIOD_S:
+        if time.monotonic() - self._second[0] >= _SECOND_S:
             self.busiest_cpu = max(self.busiest_cpu, _share(self._second))
+            self.memory += _resident_bytes()
             self._second = (time.monotonic(), time.process_time())
         self._expected = now + int(_PERIOD_S * 1e9)
         self._handle = self._loop.call_later(_PERIOD_S, self._tick)
@@ -58,6 +63,14 @@ def peak_memory_bytes() -> int:
     """The largest resident size that this process has had."""
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return size if sys.platform == "darwin" else size * 1024
+
+
+def _resident_bytes() -> list[int]:
+    try:
+        with open(_STATM, "rb") as stream:
+            return [int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")]
+    except OSError:
+        return []
 
 
 def _share(since: tuple[float, float]) -> float:

@@ -1,10 +1,10 @@
-"""What a sending process is told: `WorkerPlan`, and what it tells: `Progress` and `WorkerResult`."""
+"""What a sending process is told (`WorkerPlan`) and tells (`Progress`, `WorkerResult`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Union
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -79,7 +79,7 @@ class WorkerPlan:
     target: Target
     requests: Sequence[bytes]
     traced_requests: Sequence[bytes]
-    load: Union[OpenPlan, ClosedPlan]
+    load: OpenPlan | ClosedPlan
     duration_ns: int
     check: Check
     expected: Sequence[Expected]
@@ -122,6 +122,7 @@ class WorkerResult:
         busiest_cpu: The largest such share of one second.
         lag_ns: How late timers of the event loop were, int64.
         peak_memory_bytes: Of the process.
+        memory_bytes: Its resident size, once a second.
     """
 
     process: int
@@ -133,3 +134,4 @@ class WorkerResult:
     busiest_cpu: float = 0.0
     lag_ns: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     peak_memory_bytes: int = 0
+    memory_bytes: list[int] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What is asked of the server before any load: whether it is there, knows the model, and answers."""
+"""What is asked before any load: whether the server is there, knows the model, and answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..transports.open import make_transport
 _READY_SECONDS = 10.0
 
 
-def preflight(configuration: RunConfiguration, request: bytes) -> None:
+def ask_server(configuration: RunConfiguration, request: bytes) -> None:
     """Asks for the model's readiness, and for one answer.
 
     An answer that is 500, 503 or 504, or does not come in time, is what a run may be meant to
@@ -22,10 +22,10 @@ def preflight(configuration: RunConfiguration, request: bytes) -> None:
     Raises:
         LoadError: the server cannot be reached, does not know the model, or finds the request bad.
     """
-    asyncio.run(_preflight(configuration, request))
+    asyncio.run(_ask(configuration, request))
 
 
-async def _preflight(configuration: RunConfiguration, request: bytes) -> None:
+async def _ask(configuration: RunConfiguration, request: bytes) -> None:
     target = configuration.target
     transport = make_transport(target)
     try:

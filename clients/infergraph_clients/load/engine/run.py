@@ -7,7 +7,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +18,10 @@ from ..configuration import RunConfiguration
 from ..corpus import payload_order, read_expected, read_payloads
 from ..transports.open import encoder
 from .crew import CrewResult, run_crew
+from .interrupts import Interrupts
 from .plan import ClosedPlan, OpenPlan, Progress, WorkerPlan, WorkerResult
-from .preflight import preflight
+from .preflight import ask_server
 from .records import RECORD
-
 
 
 @dataclass
@@ -85,7 +85,7 @@ def prepare(configuration: RunConfiguration) -> Prepared:
     arrivals = configuration.arrivals
     seeds = np.random.SeedSequence(configuration.seed).spawn(4)
     schedule = None
-    loads: list[Union[OpenPlan, ClosedPlan]]
+    loads: list[OpenPlan | ClosedPlan]
     if isinstance(arrivals, (ClosedLoop, SingleStream, MultiStream, Offline)):
         loads = [
             _closed_plan(configuration, number, seeds[3]) for number in range(_users(configuration))
@@ -112,19 +112,35 @@ def prepare(configuration: RunConfiguration) -> Prepared:
     return Prepared(configuration, schedule, [payload.name for payload in payloads], plans)
 
 
-def execute(
-    prepared: Prepared, on_progress: Callable[[Progress], None] = lambda progress: None
-) -> Run:
-    """Sends the requests of a prepared run.
+def preflight(prepared: Prepared) -> None:
+    """Asks the server whether the run can succeed at all, unless the run does not want that.
 
     Raises:
         LoadError: the server cannot be reached, or does not know the model or the request's form.
     """
-    configuration = prepared.configuration
-    if configuration.preflight:
-        preflight(configuration, prepared.plans[0].requests[0])
+    if prepared.configuration.preflight:
+        ask_server(prepared.configuration, prepared.plans[0].requests[0])
+
+
+def execute(
+    prepared: Prepared,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    interrupts: Interrupts | None = None,
+) -> Run:
+    """Sends the requests of a prepared run.
+
+    Args:
+        prepared: What to send.
+        on_progress: Told several times a second what happened, by each process.
+        interrupts: The first ends sending, the second gives up what is in flight.
+
+    Raises:
+        LoadError: a process did not start.
+        KeyboardInterrupt: the run was ended before it began.
+    """
     began = time.time()
-    return _merged(prepared, run_crew(prepared.plans, on_progress), began)
+    crew = run_crew(prepared.plans, on_progress, interrupts or Interrupts())
+    return _merged(prepared, crew, began)
 
 
 def _users(configuration: RunConfiguration) -> int:
@@ -170,7 +186,7 @@ def _open_plans(
     payloads: int,
     payload_generator: np.random.Generator,
     trace_generator: np.random.Generator,
-) -> list[Union[OpenPlan, ClosedPlan]]:
+) -> list[OpenPlan | ClosedPlan]:
     count, processes = len(schedule), min(configuration.processes, len(schedule))
     order = payload_order(configuration.payload.order, payloads, count, payload_generator)
     traced = trace_generator.random(count) < configuration.trace

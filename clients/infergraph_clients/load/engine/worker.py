@@ -7,11 +7,12 @@ import gc
 import signal
 from importlib.metadata import PackageNotFoundError, version
 from multiprocessing.connection import Connection
-from typing import Any, Union
+from types import TracebackType
+from typing import Any
 
 from ..corpus.check import AnswerCheck
-from ..transports.open import decoder, make_transport
 from ..transports.exchange import now_ns
+from ..transports.open import decoder, make_transport
 from .closed_loop import ClosedLoop
 from .dispatcher import Dispatcher
 from .monitor import Monitor, peak_memory_bytes
@@ -23,6 +24,7 @@ START, STOP, ABORT = "start", "stop", "abort"
 READY, PROGRESS, RESULT = "ready", "progress", "result"
 PROGRESS_SECONDS = 0.25
 _GC_THRESHOLD = 50_000
+_PACKAGE = __name__.rpartition(".engine")[0]
 
 
 def main(plan: WorkerPlan, orders: Connection, reports: Connection) -> None:
@@ -39,8 +41,13 @@ def main(plan: WorkerPlan, orders: Connection, reports: Connection) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     loop = new_event_loop()
     asyncio.set_event_loop(loop)
+    work = loop.create_task(_Worker(plan, orders, reports).run())
+    failures = Failures(work)
+    loop.set_exception_handler(failures.heard)
     try:
-        loop.run_until_complete(_Worker(plan, orders, reports).run())
+        loop.run_until_complete(work)
+    except asyncio.CancelledError:
+        raise failures.first or RuntimeError("the run was cancelled") from None
     finally:
         loop.close()
         reports.close()
@@ -60,12 +67,39 @@ def new_event_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
+class Failures:
+    """Ends the work if one of our own callbacks fails: else its request would be awaited for ever.
+
+    What fails inside gRPC or the loop is logged, as the loop does by itself.
+    """
+
+    def __init__(self, work: asyncio.Task[None]) -> None:
+        self._work = work
+        self.first: BaseException | None = None
+
+    def heard(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if error is None or not _is_ours(error.__traceback__):
+            loop.default_exception_handler(context)
+            return
+        self.first = self.first or error
+        self._work.cancel()
+
+
+def _is_ours(traceback: TracebackType | None) -> bool:
+    while traceback is not None:
+        if traceback.tb_frame.f_globals.get("__name__", "").startswith(_PACKAGE):
+            return True
+        traceback = traceback.tb_next
+    return False
+
+
 class _Worker:
     def __init__(self, plan: WorkerPlan, orders: Connection, reports: Connection) -> None:
         self._plan = plan
         self._orders = orders
         self._reports = reports
-        self._source: Union[OpenLoop, ClosedLoop, None] = None
+        self._source: OpenLoop | ClosedLoop | None = None
         self._stopped = False
         self._started: asyncio.Future[int] = asyncio.get_event_loop().create_future()
         self._dispatcher: Dispatcher | None = None
@@ -116,6 +150,7 @@ class _Worker:
             monitor.busiest_cpu,
             monitor.lags,
             peak_memory_bytes(),
+            monitor.memory,
         )
         self._reports.send((RESULT, result))
 

@@ -3,6 +3,6 @@
 from .base import Transport
 from .endpoint import Endpoint
 from .exchange import Exchange
-from .open import encoder, decoder, make_transport
+from .open import decoder, encoder, make_transport
 
 __all__ = ["Endpoint", "Exchange", "Transport", "decoder", "encoder", "make_transport"]

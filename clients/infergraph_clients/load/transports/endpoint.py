@@ -60,5 +60,6 @@ class Endpoint:
             problem = "it has no port"
         if problem:
             raise LoadError(f"url '{url}': {problem}; accepted: {_ACCEPTED}")
-        assert parts.hostname and port
+        assert parts.hostname is not None
+        assert port is not None
         return cls(parts.scheme, parts.hostname, port, parts.path.rstrip("/"))

@@ -121,8 +121,8 @@ class HttpConnection(asyncio.Protocol):
                 self.abort()
                 return
         outcome = of_status(status)
-        error = "" if outcome is Outcome.OK else f"HTTP {status}: {error_text(body)}"
-        self._end(outcome, status, body, error)
+        problem = "" if outcome is Outcome.OK else f"HTTP {status}: {error_text(body)}"
+        self._end(outcome, status, body, problem)
         if keeps and self.is_open:
             self.idle_since = now_ns()
             self._on_free(self)

@@ -106,6 +106,4 @@ def _typed(output: Any) -> Values:
     if field is None:
         raise ValueError(f"output '{output.name}' of '{output.datatype}' has no raw contents")
     values = list(getattr(output.contents, field))
-    return (
-        values if output.datatype == "BYTES" else np.array(values, NUMPY_DTYPES[output.datatype])
-    )
+    return values if output.datatype == "BYTES" else np.array(values, NUMPY_DTYPES[output.datatype])

@@ -92,7 +92,7 @@ def _add_parameters(message: descriptor_pb2.DescriptorProto, number: int) -> Non
 
 
 _pool = descriptor_pool.DescriptorPool()
-_pool.Add(_file())  # type: ignore[no-untyped-call]
+_pool.Add(_file())
 
 
 def _message(name: str) -> Any:

@@ -7,7 +7,7 @@ import binascii
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ NUMPY_DTYPES: dict[str, type[np.generic]] = {
     "FP64": np.float64,
 }
 DATATYPES = (*NUMPY_DTYPES, "BYTES")
-Values = Union[npt.NDArray[Any], list[bytes]]
+Values = npt.NDArray[Any] | list[bytes]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,147 @@
+"""The flags that describe a run, shared by `run` and `search`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..configuration import RunConfiguration, read_configuration
+from ..errors import LoadError
+
+_SETTINGS = {
+    "url": "target.url",
+    "model": "target.model",
+    "model_version": "target.version",
+    "format": "target.format",
+    "compression": "target.compression",
+    "timeout": "target.timeout_s",
+    "deadline_ms": "target.deadline_ms",
+    "connections": "target.connections",
+    "payload": "payload.path",
+    "input": "payload.input",
+    "template": "payload.template",
+    "check": "payload.check",
+    "expected": "payload.expected",
+    "duration": "duration_s",
+    "warmup": "warmup_s",
+    "processes": "processes",
+    "seed": "seed",
+    "trace": "trace",
+    "slo_ms": "slo.latency_ms",
+    "slo_percentile": "slo.percentile",
+}
+"""Flag -> setting."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags; each overrides the file."""
+    parser.add_argument("file", nargs="?", type=Path, help="a YAML file that describes the run")
+    target = parser.add_argument_group("target")
+    target.add_argument("--url", help="http://host:port, https://, grpc:// or grpcs://")
+    target.add_argument("--model", help="the model or pipeline")
+    target.add_argument("--model-version", metavar="VERSION", help="its version")
+    target.add_argument("--format", help="auto, json or base64 (REST), raw (gRPC)")
+    target.add_argument("--compression", help="none or gzip")
+    target.add_argument("--timeout", metavar="S", help="give a request up after so long")
+    target.add_argument("--deadline-ms", metavar="MS", help="sent as infergraph-timeout-ms")
+    target.add_argument("--header", action="append", default=[], metavar="NAME=VALUE")
+    target.add_argument("--connections", metavar="N", help="REST: at most; gRPC: channels")
+    payload = parser.add_argument_group("payload")
+    payload.add_argument("--payload", metavar="PATH", help=".json, .jsonl, media, text, or folder")
+    payload.add_argument("--input", help="for media and texts: the input tensor that takes them")
+    payload.add_argument("--template", metavar="JSON", help="a request with the other inputs")
+    payload.add_argument("--check", help="none, valid, consistent or expected")
+    payload.add_argument("--expected", metavar="JSON", help="expected answers")
+    load = parser.add_argument_group("load")
+    load.add_argument(
+        "--arrivals",
+        metavar="KIND[:KEY=VALUE,...]",
+        help="constant:rate=50, poisson:rate=50, gamma:rate=50,cv=4, "
+        "bursts:rate=20,burst_rate=200, step:rates=[10,20,40], ramp:start_rate=0,end_rate=100, "
+        "sine:rate=50,amplitude=0.5,period_s=60, trace:file=FILE, closed:concurrency=8,think_s=1, "
+        "single-stream, multi-stream, server:rate=50, offline:count=1000",
+    )
+    load.add_argument("--rate", metavar="R", help="requests per second; Poisson without --arrivals")
+    load.add_argument("--concurrency", metavar="N", help="users of a closed loop")
+    load.add_argument("--duration", metavar="S", help="seconds of sending (default 30)")
+    load.add_argument("--warmup", metavar="S", help="of which are not counted (default 2)")
+    load.add_argument("--processes", metavar="N", help="processes that send (default 1)")
+    load.add_argument("--seed", metavar="N", help="of arrivals and payloads (default 0)")
+    judged = parser.add_argument_group("judgement")
+    judged.add_argument("--trace", metavar="SHARE", help="of requests that ask for a trace, 0 to 1")
+    judged.add_argument("--slo-ms", metavar="MS", help="the latency to stay within")
+    judged.add_argument("--slo-percentile", metavar="P", help="of requests (default 99)")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="any other setting of the file, such as limits.dispatch_delay_ms=5",
+    )
+
+
+def configuration(
+    arguments: argparse.Namespace, extra: dict[str, Any] | None = None
+) -> RunConfiguration:
+    """The run that file and flags describe; LoadError if they do not.
+
+    Args:
+        arguments: Of `add_arguments`.
+        extra: More overrides, that come before the flags.
+    """
+    overrides: dict[str, Any] = {**(extra or {}), **_arrivals(arguments)}
+    for flag, name in _SETTINGS.items():
+        value = getattr(arguments, flag)
+        if value is not None:
+            overrides[name] = value
+    if arguments.expected is not None and arguments.check is None:
+        overrides["payload.check"] = "expected"
+    for text in arguments.header:
+        name, value = _assignment("--header", text)
+        overrides.setdefault("target.headers", {})[name] = value
+    for text in arguments.set:
+        name, value = _assignment("--set", text)
+        overrides[name] = _parsed("--set", value)
+    return read_configuration(arguments.file, overrides)
+
+
+def _arrivals(arguments: argparse.Namespace) -> dict[str, Any]:
+    overrides: dict[str, Any] = {}
+    if arguments.arrivals is not None:
+        kind, _, settings = arguments.arrivals.partition(":")
+        overrides["arrivals.kind"] = kind
+        for name, value in _flow_mapping("--arrivals", settings).items():
+            overrides[f"arrivals.{name}"] = value
+    elif arguments.file is None and arguments.rate is not None:
+        overrides["arrivals.kind"] = "poisson"
+    elif arguments.file is None and arguments.concurrency is not None:
+        overrides["arrivals.kind"] = "closed"
+    for flag in ("rate", "concurrency"):
+        value = getattr(arguments, flag)
+        if value is not None:
+            overrides[f"arrivals.{flag}"] = value
+    return overrides
+
+
+def _assignment(flag: str, text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or not name:
+        raise LoadError(f"{flag} is '{text}'; accepted: NAME=VALUE")
+    return name, value
+
+
+def _flow_mapping(flag: str, text: str) -> dict[str, Any]:
+    value = _parsed(flag, "{" + text.replace("=", ": ") + "}")
+    if not isinstance(value, dict) or None in value.values():
+        raise LoadError(f"{flag} has settings '{text}'; accepted: KEY=VALUE,...")
+    return {str(name): each for name, each in value.items()}
+
+
+def _parsed(flag: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise LoadError(f"{flag} has value '{text}', which is not YAML") from None

@@ -1,0 +1,88 @@
+"""`Timeline`: what happened in each second of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..outcome import Outcome
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Columns over seconds 0, 1, ... of the run.
+
+    Attributes:
+        second: Its start.
+        intended, sent: Requests by intended and by sent time.
+        ok, failed: Requests that ended in it.
+        in_flight: At its end.
+        p50_ms, p99_ms, max_ms: Of the latency of right answers, by intended time; NaN without any.
+        dispatch_delay_p99_ms: By intended time.
+    """
+
+    second: npt.NDArray[np.int64]
+    intended: npt.NDArray[np.int64]
+    sent: npt.NDArray[np.int64]
+    ok: npt.NDArray[np.int64]
+    failed: npt.NDArray[np.int64]
+    in_flight: npt.NDArray[np.int64]
+    p50_ms: npt.NDArray[np.float64]
+    p99_ms: npt.NDArray[np.float64]
+    max_ms: npt.NDArray[np.float64]
+    dispatch_delay_p99_ms: npt.NDArray[np.float64]
+
+    def columns(self) -> dict[str, list[Any]]:
+        """By name, as plain values."""
+        return {name: getattr(self, name).tolist() for name in self.__dataclass_fields__}
+
+
+def timeline(records: npt.NDArray[Any]) -> Timeline:
+    """The timeline of a run's records, which are ordered by intended time."""
+    length = int(records["end_ns"].max() // 10**9) + 1 if len(records) else 0
+    ok = records["outcome"] == Outcome.OK
+    intended = _second(records["intended_ns"])
+
+    def count(seconds: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        return np.bincount(seconds, minlength=length).astype(np.int64)
+
+    sent, ended = count(_second(records["sent_ns"])), count(_second(records["end_ns"]))
+    latency = records["end_ns"] - records["intended_ns"]
+    delay = records["sent_ns"] - records["intended_ns"]
+    p50, p99, largest = _quantiles(intended[ok], latency[ok], length, (50, 99, 100))
+    (delay_p99,) = _quantiles(intended, delay, length, (99,))
+    return Timeline(
+        second=np.arange(length),
+        intended=count(intended),
+        sent=sent,
+        ok=count(_second(records["end_ns"][ok])),
+        failed=count(_second(records["end_ns"][~ok])),
+        in_flight=np.cumsum(sent - ended),
+        p50_ms=p50,
+        p99_ms=p99,
+        max_ms=largest,
+        dispatch_delay_p99_ms=delay_p99,
+    )
+
+
+def _second(nanoseconds: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    return np.asarray(nanoseconds // 10**9, np.int64)
+
+
+def _quantiles(
+    seconds: npt.NDArray[np.int64],
+    values: npt.NDArray[Any],
+    length: int,
+    percentiles: tuple[int, ...],
+) -> tuple[npt.NDArray[np.float64], ...]:
+    """Percentiles of the values of each second, in milliseconds; the seconds are ascending."""
+    result = np.full((len(percentiles), length), np.nan)
+    starts = np.searchsorted(seconds, np.arange(length + 1))
+    for second in range(length):
+        part = values[starts[second] : starts[second + 1]]
+        if len(part):
+            result[:, second] = np.percentile(part, percentiles) / 1e6
+    return tuple(result)

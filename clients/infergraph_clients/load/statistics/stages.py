@@ -1,0 +1,176 @@
+"""Where the time of traced requests went: stages, and what is between them.
+
+A trace is the response parameter `trace`: a pipeline's `duration_us` and `steps` (each with `name`,
+`start_us`, `duration_us` and, from its model, `queue_us`, `compute_us`, `batch_size`), or a single
+model's `model`, `queue_us`, `compute_us`, `batch_size`.
+
+The parts of one request add up to its latency: dispatch delay; network (service time less the
+server's own duration: wire, front end, codecs); for each step queue, compute and hop (what is
+neither: transport, codecs, validation); and the router. Where steps run at the same time, each
+instant is divided among them. What a trace claims beyond the time there was does not reconcile.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+TOLERANCE = 0.02
+"""Parts that add up to within 2% of the latency reconcile."""
+DISPATCH, NETWORK, ROUTER = "dispatch delay", "network", "router"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of one request.
+
+    Attributes:
+        index: The request's.
+        seconds: Part -> seconds: `dispatch delay`, `network`, `router`, and for each step
+            `STEP: queue`, `STEP: compute`, `STEP: hop`.
+        batch_sizes: Step -> batch size.
+        latency: end - intended, in seconds.
+    """
+
+    index: int
+    seconds: Mapping[str, float]
+    batch_sizes: Mapping[str, int]
+    latency: float
+
+    @property
+    def error(self) -> float:
+        """How far the parts are from the latency, as a share of it."""
+        return abs(sum(self.seconds.values()) - self.latency) / self.latency
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The breakdown of a run.
+
+    Attributes:
+        traced: Requests whose trace was read.
+        mean_ms: Part -> mean milliseconds over all traced requests; their sum is the mean latency.
+        p50_ms, p99_ms: Of each part by itself.
+        batch_size: Step -> mean batch size.
+        reconciled: The share of traced requests whose parts add up to within 2%.
+        worst_error: The largest share by which they do not.
+    """
+
+    traced: int
+    mean_ms: Mapping[str, float] = field(default_factory=dict)
+    p50_ms: Mapping[str, float] = field(default_factory=dict)
+    p99_ms: Mapping[str, float] = field(default_factory=dict)
+    batch_size: Mapping[str, float] = field(default_factory=dict)
+    reconciled: float | None = None
+    worst_error: float | None = None
+
+
+def parts_of(
+    records: npt.NDArray[Any], traces: Sequence[tuple[int, Mapping[str, Any]]]
+) -> list[Parts]:
+    """The parts of each request that has a trace and is among the records."""
+    if not traces:
+        return []
+    place = {index: row for row, index in enumerate(records["index"].tolist())}
+    found = []
+    for index, trace in traces:
+        row = place.get(index)
+        if row is None:
+            continue
+        record = records[row]
+        intended, sent, end = (
+            int(record[name]) / 1e9 for name in ("intended_ns", "sent_ns", "end_ns")
+        )
+        parts = _parts(index, trace, intended, sent, end)
+        if parts is not None:
+            found.append(parts)
+    return found
+
+
+def summarise_stages(parts: Sequence[Parts]) -> Stages:
+    """Means and percentiles of each part."""
+    if not parts:
+        return Stages(0)
+    names = list(dict.fromkeys(name for each in parts for name in each.seconds))
+    values = {name: np.array([each.seconds.get(name, 0.0) for each in parts]) for name in names}
+    steps = dict.fromkeys(step for each in parts for step in each.batch_sizes)
+    errors = np.array([each.error for each in parts])
+    return Stages(
+        traced=len(parts),
+        mean_ms={name: float(value.mean()) * 1e3 for name, value in values.items()},
+        p50_ms={name: float(np.percentile(value, 50)) * 1e3 for name, value in values.items()},
+        p99_ms={name: float(np.percentile(value, 99)) * 1e3 for name, value in values.items()},
+        batch_size={
+            step: float(np.mean([e.batch_sizes[step] for e in parts if step in e.batch_sizes]))
+            for step in steps
+        },
+        reconciled=float((errors <= TOLERANCE).mean()),
+        worst_error=float(errors.max()),
+    )
+
+
+def _parts(
+    index: int, trace: Mapping[str, Any], intended: float, sent: float, end: float
+) -> Parts | None:
+    inner: dict[str, float] = {}
+    batch_sizes: dict[str, int] = {}
+    try:
+        if "steps" in trace:
+            steps = trace["steps"]
+            shares = _shares([(each["start_us"], each["duration_us"]) for each in steps])
+            for step, share in zip(steps, shares, strict=True):
+                _add_step(inner, batch_sizes, step["name"], step, share / 1e6)
+            duration = trace["duration_us"] / 1e6
+            # Rounding to microseconds may make steps longer than their pipeline.
+            inner[ROUTER] = max(duration - sum(shares) / 1e6, 0.0)
+        else:
+            duration = (trace["queue_us"] + trace["compute_us"]) / 1e6
+            _add_step(inner, batch_sizes, trace.get("model", "model"), trace, duration)
+    except (KeyError, TypeError):
+        # Another server may use the name for something else.
+        return None
+    outer = {DISPATCH: sent - intended, NETWORK: max(end - sent - duration, 0.0)}
+    return Parts(index, {**outer, **inner}, batch_sizes, end - intended)
+
+
+def _add_step(
+    seconds: dict[str, float],
+    batch_sizes: dict[str, int],
+    name: str,
+    step: Mapping[str, Any],
+    share: float,
+) -> None:
+    queue, compute = step.get("queue_us", 0) / 1e6, step.get("compute_us", 0) / 1e6
+    duration = step.get("duration_us", 0) / 1e6 or queue + compute
+    # A step that ran beside others counts for its share of the time.
+    scale = share / duration if duration else 0.0
+    kinds = {
+        "queue": queue * scale,
+        "compute": compute * scale,
+        "hop": max(duration - queue - compute, 0.0) * scale,
+    }
+    for kind, value in kinds.items():
+        key = f"{name}: {kind}"
+        seconds[key] = seconds.get(key, 0.0) + value
+    if "batch_size" in step:
+        batch_sizes[name] = step["batch_size"]
+
+
+def _shares(steps: Sequence[tuple[float, float]]) -> list[float]:
+    """How much of the time each of (start, duration) takes, if each instant is divided equally."""
+    edges = sorted({edge for start, duration in steps for edge in (start, start + duration)})
+    shares = [0.0] * len(steps)
+    for left, right in itertools.pairwise(edges):
+        active = [
+            i
+            for i, (start, duration) in enumerate(steps)
+            if start <= left and start + duration >= right
+        ]
+        for i in active:
+            shares[i] += (right - left) / len(active)
+    return shares

@@ -1,0 +1,116 @@
+"""Runs from flags and files, and what is said of wrong ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infergraph_clients.load.arrivals.specification import Bursts, ClosedLoop, Gamma, Poisson, Step
+from infergraph_clients.load.cli import flags
+from infergraph_clients.load.cli.main import build_parser
+from infergraph_clients.load.configuration import RunConfiguration
+from infergraph_clients.load.errors import LoadError
+
+TARGET = ("--url", "http://h:1", "--model", "m", "--payload", "p.json")
+FILE = """\
+target: {url: "grpc://h:1", model: m, headers: {a: "1"}}
+payload: {path: p.json}
+arrivals: {kind: gamma, rate: 5, cv: 4}
+slo: {latency_ms: 20}
+"""
+
+
+def read(*arguments: str) -> RunConfiguration:
+    return flags.configuration(build_parser().parse_args(["run", *arguments]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "arrivals"),
+    [
+        (["--rate", "5"], Poisson(rate=5)),
+        (["--concurrency", "3"], ClosedLoop(concurrency=3)),
+        (["--arrivals", "gamma:rate=5,cv=4"], Gamma(rate=5, cv=4)),
+        (["--arrivals", "gamma:cv=4", "--rate", "7"], Gamma(rate=7, cv=4)),
+        (["--arrivals", "step:rates=[1,2.5],cv=0"], Step(rates=[1, 2.5], cv=0)),
+        (
+            ["--arrivals", "bursts:rate=1,burst_rate=9,calm_s=2"],
+            Bursts(rate=1, burst_rate=9, calm_s=2),
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_arrivals_from_flags(arguments: list[str], arrivals: object) -> None:
+    assert read(*TARGET, *arguments).arrivals == arrivals
+
+
+def test_flags_override_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(FILE)
+    assert read(str(file)).arrivals == Gamma(rate=5, cv=4)
+    found = read(
+        str(file),
+        *("--rate", "6", "--slo-ms", "30", "--header", "b=2=3", "--set", "limits.cpu=0.5"),
+        *("--set", "drain_s=1"),
+    )
+    assert found.arrivals == Gamma(rate=6, cv=4)
+    assert found.slo is not None
+    assert (found.slo.latency_ms, found.slo.percentile) == (30, 99)
+    assert (found.limits.cpu, found.limits.dispatch_delay_ms, found.drain_s) == (0.5, 1, 1)
+    assert found.target.headers == {"b": "2=3"}
+
+
+def test_another_kind_drops_the_files_settings(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(FILE)
+    assert read(str(file), "--arrivals", "poisson:rate=2").arrivals == Poisson(rate=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        ([], "arrivals is missing"),
+        (["--arrivals", "gamma:rate=5"], "arrivals.cv is missing"),
+        (["--arrivals", "poisson:rate"], r"settings 'rate'; accepted: KEY=VALUE"),
+        (["--arrivals", "poisson:rate=["], "is not YAML"),
+        (["--arrivals", "poisson:rate=1,cv=2"], "arrivals.cv is not a setting"),
+        (["--rate", "0"], "arrivals.rate is '0': input should be greater than 0"),
+        (["--rate", "5", "--header", "x"], "--header is 'x'; accepted: NAME=VALUE"),
+        (["--rate", "5", "--trace", "2"], "trace is '2'"),
+        (["--rate", "5", "--check", "maybe"], "payload.check is 'maybe'"),
+        (["--rate", "5", "--set", "model.x=1"], "model is not a setting; accepted: target"),
+        (["--rate", "5", "--set", "seed.x=1", "--seed", "1"], "seed"),
+        (["--arrivals", "single-stream", "--processes", "2"], "single-stream is one stream"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_wrong(arguments: list[str], problem: str) -> None:
+    with pytest.raises(LoadError, match=problem) as caught:
+        read(*TARGET, *arguments)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [(None, "cannot be read"), ("a: [", "is not YAML"), ("- a", "is not a mapping of settings")],
+)
+def test_bad_files(tmp_path: Path, text: str | None, problem: str) -> None:
+    file = tmp_path / "run.yaml"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(LoadError, match=problem) as caught:
+        read(str(file))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["target", "payload"])
+def test_what_a_run_cannot_lack(kind: str) -> None:
+    settings: dict[str, Any] = {
+        "target": {"url": "http://h:1", "model": "m"},
+        "payload": {"path": "p"},
+        "arrivals": {"kind": "poisson", "rate": 1},
+    }
+    del settings[kind]
+    with pytest.raises(ValueError, match=kind):
+        RunConfiguration.model_validate(settings)

@@ -1,0 +1,106 @@
+"""What a terminal shows of a run, while it goes on and afterwards, and the timeline."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from infergraph_clients.load.engine.plan import Progress
+from infergraph_clients.load.outcome import Outcome
+from infergraph_clients.load.reports.live import LiveView
+from infergraph_clients.load.reports.numbers import milliseconds
+from infergraph_clients.load.reports.terminal import print_summary
+from infergraph_clients.load.reports.timeline import timeline
+from infergraph_clients.load.statistics import summarise
+
+from .runs import configuration, records, run
+
+
+def console() -> Console:
+    return Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
+
+
+def written(output: Console) -> str:
+    assert isinstance(output.file, io.StringIO)
+    return output.file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "-"), (0.0123, "0.012"), (1.2345, "1.23"), (99.96, "100"), (1234.5, "1234")],
+)
+def test_milliseconds(value: float | None, text: str) -> None:
+    assert milliseconds(value) == text
+
+
+def test_a_summary() -> None:
+    outcome = np.where(np.arange(1_000) < 20, Outcome.OVERLOAD, Outcome.OK)
+    found = run(
+        records([20.0] * 1_000, outcome=outcome, delay_ms=0.5),
+        configuration(slo={"latency_ms": 50, "percentile": 99}),
+        traces=[(500, {"model": "m", "queue_us": 2_000, "compute_us": 3_000, "batch_size": 2})],
+    )
+    found.errors = {int(Outcome.OVERLOAD): {"HTTP 503: its queue [of 4] is full": 20}}
+    output = console()
+    print_summary(output, found.configuration, summarise(found))
+    text = written(output)
+    for line in (
+        "m at http://127.0.0.1:1: constant, intended 100.0/s, answered 97.9/s, goodput 98.0/s",
+        "1000 sent (0 to warm up), 1000 measured: 980 ok, 20 overload",
+        "overload: 20 x HTTP 503: its queue [of 4] is full",
+        "SLO p99 <= 50 ms missed: 98.00% in time, p99 is - ms",
+        "valid: the tester kept up",
+        "m: compute",
+    ):
+        assert line in text
+
+
+def test_long_numbers_fit_into_80_columns() -> None:
+    found = run(records([123.4] * 2_000, delay_ms=81.24))
+    output = Console(file=io.StringIO(), width=80)
+    print_summary(output, found.configuration, summarise(found))
+    row = next(line for line in written(output).splitlines() if line.strip().startswith("dispatch"))
+    assert row.count("81.2") == 7
+    assert "\N{HORIZONTAL ELLIPSIS}" not in written(output)
+
+
+def test_the_live_view() -> None:
+    view = LiveView(configuration(), console())
+    outcomes = np.zeros(len(Outcome), np.int64)
+    outcomes[Outcome.OK], outcomes[Outcome.TIMEOUT] = 100, 3
+    latency = np.arange(1, 101) * 1_000_000
+    for process in (0, 1):
+        view.update(Progress(process, 110, 7, outcomes, latency, latency // 1_000))
+    output = console()
+    output.print(view.render())
+    text = written(output)
+    for part in ("sent", "220", "in flight", "14", "answered", "200", "6 timeout", "p99 99.0 ms"):
+        assert part in text
+
+
+def test_a_view_without_a_terminal_shows_nothing() -> None:
+    output = Console(file=io.StringIO())
+    with LiveView(configuration(), output) as view:
+        view.update(
+            Progress(0, 1, 0, np.zeros(len(Outcome), np.int64), np.empty(0, int), np.empty(0, int))
+        )
+    assert written(output) == ""
+
+
+def test_a_timeline() -> None:
+    # Two in second 0, the second of which ends in second 2; one in second 1, which fails.
+    table = records(
+        [100, 1_600, 200],
+        intended_ms=[0, 500, 1_000],
+        outcome=[Outcome.OK, Outcome.OK, Outcome.LOST],
+    )
+    found = timeline(table)
+    assert found.intended.tolist() == found.sent.tolist() == [2, 1, 0]
+    assert found.ok.tolist() == [1, 0, 1]
+    assert found.failed.tolist() == [0, 1, 0]
+    assert found.in_flight.tolist() == [1, 1, 0]
+    assert found.max_ms[0] == 1_600
+    assert np.isnan(found.max_ms[1:]).all()

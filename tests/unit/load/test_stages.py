@@ -1,0 +1,101 @@
+"""The parts of traced requests: they add up, also where steps run at the same time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from infergraph_clients.load.statistics.stages import Parts, parts_of, summarise_stages
+
+from .runs import records
+
+
+def step(name: str, start: int, duration: int, **more: Any) -> dict[str, Any]:
+    return {"name": name, "model": name, "start_us": start, "duration_us": duration, **more}
+
+
+def parts(trace: dict[str, Any], latency_ms: float = 20, delay_ms: float = 1) -> Parts:
+    (found,) = parts_of(records([latency_ms], delay_ms=delay_ms), [(0, trace)])
+    return found
+
+
+def milliseconds(found: Parts) -> dict[str, float]:
+    return {name: round(seconds * 1e3, 6) for name, seconds in found.seconds.items()}
+
+
+def test_a_chain() -> None:
+    first = step("a", 500, 4_000, queue_us=1_000, compute_us=2_500, batch_size=4)
+    second = step("b", 5_000, 7_000, queue_us=0, compute_us=7_000, batch_size=1)
+    found = parts({"duration_us": 12_500, "steps": [first, second]})
+    assert milliseconds(found) == {
+        "dispatch delay": 1,
+        "network": 6.5,
+        "a: queue": 1,
+        "a: compute": 2.5,
+        "a: hop": 0.5,
+        "b: queue": 0,
+        "b: compute": 7,
+        "b: hop": 0,
+        "router": 1.5,
+    }
+    assert found.batch_sizes == {"a": 4, "b": 1}
+    assert found.error == pytest.approx(0, abs=1e-9)
+
+
+def test_steps_at_the_same_time_divide_it() -> None:
+    # Alone 0-2, together 2-6, alone 6-8 ms.
+    both = [step("a", 0, 6_000, compute_us=3_000), step("b", 2_000, 6_000, compute_us=6_000)]
+    found = parts({"duration_us": 8_000, "steps": both})
+    assert milliseconds(found) == {
+        "dispatch delay": 1,
+        "network": 11,
+        "a: queue": 0,
+        "a: compute": 2,
+        "a: hop": 2,
+        "b: queue": 0,
+        "b: compute": 4,
+        "b: hop": 0,
+        "router": 0,
+    }
+    assert found.error == pytest.approx(0, abs=1e-9)
+
+
+def test_a_step_that_ran_for_each_item_is_one_part() -> None:
+    twice = [step("a", 0, 2_000, compute_us=2_000), step("a", 2_000, 3_000, compute_us=3_000)]
+    found = parts({"duration_us": 5_000, "steps": twice})
+    assert milliseconds(found)["a: compute"] == 5
+
+
+def test_a_single_model() -> None:
+    found = parts({"model": "m", "queue_us": 2_000, "compute_us": 3_000, "batch_size": 2})
+    assert milliseconds(found) == {
+        "dispatch delay": 1,
+        "network": 14,
+        "m: queue": 2,
+        "m: compute": 3,
+        "m: hop": 0,
+    }
+
+
+def test_a_trace_that_claims_too_much_does_not_reconcile() -> None:
+    found = parts({"duration_us": 30_000, "steps": [step("a", 0, 30_000)]})
+    assert found.error == pytest.approx(11 / 20)
+    assert summarise_stages([found]).reconciled == 0
+
+
+def test_what_is_no_trace_of_ours_is_left_out() -> None:
+    assert parts_of(records([5]), [(0, {"spans": []}), (7, {"duration_us": 1, "steps": []})]) == []
+
+
+def test_means_add_up_to_the_mean_latency() -> None:
+    traces = [
+        (i, {"duration_us": 1_000 * i, "steps": [step("a", 0, 500 * i, compute_us=400 * i)]})
+        for i in range(1, 10)
+    ]
+    table = records([20.0 + i for i in range(10)], delay_ms=0.5)
+    found = summarise_stages(parts_of(table, traces))
+    assert found.traced == 9
+    assert found.reconciled == 1
+    assert sum(found.mean_ms.values()) == pytest.approx(25.0)
+    assert found.mean_ms["a: compute"] == pytest.approx(2.0)
