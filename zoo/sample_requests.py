@@ -49,7 +49,11 @@ def main() -> None:
     write(
         "translation-en-de", bytes_tensor("text", parallel(_SEED, 1, "held_out", "en", "de")[0][0])
     )
-    texts = [articles(_SEED, 1, "held_out", language=each)[0].text for each in ("fr", "en", "de")]
+    # Three articles, each in its language.
+    texts = [
+        articles(_SEED, 3, "held_out", language=language)[number].text
+        for number, language in enumerate(("fr", "en", "de"))
+    ]
     write("nlp", bytes_tensor("text", *texts))
     write("language-identification", bytes_tensor("text", *texts))
     write("english-text", bytes_tensor("text", article.text))

@@ -173,7 +173,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     if args.start_from:
-        tokenizer = AutoTokenizer.from_pretrained(args.start_from)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(args.start_from)
         model = BartForConditionalGeneration.from_pretrained(args.start_from, dtype=torch.float32)
     else:
         corpus = [

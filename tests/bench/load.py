@@ -41,6 +41,8 @@ _STALL_RATE = 200
 _STALL_RUN_S = 20.0
 _SERVICE_MS = 4.0
 _QUEUE_RUN_S = 120.0
+_ALONE_MS, _CALIBRATION_S = 20.0, 20.0
+"""Requests so far apart that none waits for another."""
 _CEILING_S = 6.0
 
 
@@ -125,12 +127,16 @@ def _stall_theory(stall_s: float) -> tuple[float, float]:
 
 def _md1(request: Path) -> None:
     rows = []
+    # What is neither service nor waiting: sockets, event loops, the machine.
+    with _minimal_server(_SERVICE_MS) as (_, port):
+        url = f"http://127.0.0.1:{port}"
+        constant = {"kind": "constant", "rate": 1e3 / _ALONE_MS}
+        overhead = _mean_ms(_execute(url, request, constant, _CALIBRATION_S)) - _SERVICE_MS
     for load in (0.5, 0.8):
         with _minimal_server(_SERVICE_MS) as (_, port):
-            rate = load / _SERVICE_MS * 1e3
-            arrivals = {"kind": "poisson", "rate": rate}
+            arrivals = {"kind": "poisson", "rate": load / _SERVICE_MS * 1e3}
             found = _execute(f"http://127.0.0.1:{port}", request, arrivals, _QUEUE_RUN_S)
-        measured = float(_latency(found).mean()) / 1e6 - _SERVICE_MS
+        measured = _mean_ms(found) - _SERVICE_MS - overhead
         formula = load * _SERVICE_MS / (2 * (1 - load))
         lindley = _lindley(found.records["intended_ns"] / 1e6, _SERVICE_MS)
         rows.append(
@@ -147,6 +153,9 @@ def _md1(request: Path) -> None:
     header = ["load", "requests", "mean wait ms", "M/D/1", "error", "these arrivals", "error"]
     title = f"Poisson load on a server of exactly {_SERVICE_MS:g} ms (wanted: within 5% of M/D/1)"
     print(table(title, header, rows))
+    print(
+        f"subtracted: {_SERVICE_MS:g} ms of service, {overhead:.3f} ms that a request takes alone"
+    )
 
 
 def _lindley(arrivals_ms: npt.NDArray[np.float64], service_ms: float) -> float:
@@ -223,6 +232,10 @@ def _execute(
     if failed:
         raise RuntimeError(f"{failed} requests failed: {found.errors}")
     return found
+
+
+def _mean_ms(found: Run) -> float:
+    return float(_latency(found).mean()) / 1e6
 
 
 def _latency(found: Run) -> npt.NDArray[np.int64]:

@@ -1,0 +1,132 @@
+"""The commands `run` and `search`: files, flags, reports, and input that is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from infergraph_clients.load.cli.main import main
+
+from .runs import Stub, arguments, run
+
+
+def test_an_slo(stub: Stub, request_file: Path) -> None:
+    met = run(stub.url("http"), "ok", request_file, "--slo-ms", "30000")
+    assert met.summary["slo"]["attainment"] == 1
+    assert met.summary["rates"]["goodput"] == 120
+    missed = run(stub.url("http"), "ok", request_file, "--slo-ms", "0.000001")
+    assert missed.summary["slo"]["attainment"] == 0
+    assert missed.summary["rates"]["goodput"] == 0
+    assert missed.status == 1
+
+
+def test_a_report_needs_nothing_else(stub: Stub, request_file: Path) -> None:
+    result = run(stub.url("http"), "ok", request_file, "--slo-ms", "100")
+    page = (result.folder / "report.html").read_text()
+    assert "Latency over time" in page
+    assert "<script src" not in page
+    assert "<link" not in page.split("<script>")[0]
+    rows = (result.folder / "seconds.csv").read_text().splitlines()
+    assert rows[0].startswith("second,intended,sent,ok,failed,in_flight,")
+    assert rows[1].startswith("0,60,")
+
+
+def test_a_file_describes_a_run_and_flags_override_it(stub: Stub, request_file: Path) -> None:
+    file = request_file.with_suffix(".yaml")
+    file.write_text(
+        f"""\
+target:
+  url: {stub.url("http")}
+  model: hang
+payload:
+  path: {request_file}
+arrivals:
+  kind: constant
+  rate: 30
+duration_s: 1
+warmup_s: 0.5
+"""
+    )
+    folder = request_file.parent / "report"
+    more = ["--model", "ok", "--rate", "40", "--quiet", "--output", str(folder)]
+    main(["run", str(file), *more])
+    report = json.loads((folder / "report.json").read_text())
+    assert report["summary"]["requests"] == {
+        "scheduled": 40,
+        "sent": 40,
+        "unsent": 0,
+        "warmup": 20,
+        "measured": 20,
+    }
+    assert report["configuration"]["arrivals"] == {"kind": "constant", "rate": 40.0}
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        (["--model", "absent"], "has no model 'absent'"),
+        (["--model", "bad-request"], "refused the first request: HTTP 400: told to answer 400"),
+        (["--url", "http://127.0.0.1:9"], "cannot be reached"),
+        (["--url", "grpc://127.0.0.1:9"], "cannot be reached"),
+        (["--url", "nowhere"], "url 'nowhere': it has no scheme"),
+        (["--payload", "EMPTY"], "has no file to send"),
+        (["--payload", "NOWHERE"], "does not exist"),
+        (["--rate", "-1"], "arrivals.rate is '-1'"),
+        (["--arrivals", "trace:file=none.csv"], "trace 'none.csv' cannot be read"),
+        (["--arrivals", "sometimes:rate=1"], "'sometimes'"),
+        (["--duration", "0"], "duration_s is '0'"),
+        (["--warmup", "5"], "warmup_s is 5"),
+        (["--format", "raw"], "http sends json or base64"),
+        (["--set", "target.colour=red"], "target.colour is not a setting; accepted: url, model"),
+        (["--check", "expected"], "payload.expected"),
+        (["--processes", "0"], "processes is '0'"),
+        (["--output", "/proc/report"], "report '/proc/report' cannot be written"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_is_one_line_before_any_load(
+    stub: Stub,
+    request_file: Path,
+    capsys: pytest.CaptureFixture[str],
+    more: list[str],
+    problem: str,
+) -> None:
+    empty = request_file.parent / "empty"
+    empty.mkdir()
+    places = {"EMPTY": str(empty), "NOWHERE": str(empty / "none.json")}
+    more = [places.get(each, each) for each in more]
+    folder = request_file.parent / "report"
+    rate = [] if "--arrivals" in more else ["--rate", "10"]
+    before = stub.count("ok")
+    status = main(arguments(stub.url("http"), "ok", request_file, folder, *rate, *more))
+    lines = capsys.readouterr().err.splitlines()
+    assert status == 2
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("infergraph-load run: ")
+    assert problem in lines[0]
+    assert not folder.exists()
+    # Nothing but the question whether it answers at all.
+    assert stub.count("ok") <= before + 1
+
+
+def test_a_search(stub: Stub, request_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = request_file.parent / "search"
+    command = arguments(stub.url("http"), "ok", request_file, folder)
+    command = ["search", *(each for each in command[1:] if each != "--quiet")]
+    limits = ("--slo-ms", "30000", "--rate", "40", "--highest-rate", "80")
+    assert main([*command, *limits]) == 0
+    output = capsys.readouterr().out
+    assert "highest rate within the SLO: 80.0/s (no higher rate was tried)" in output
+    reports = sorted(each.name for each in folder.iterdir())
+    assert reports == ["rate-40", "rate-80"]
+    assert main([*command, *limits[2:]]) == 2
+    assert "slo is missing" in capsys.readouterr().err
+
+
+def test_the_report_on_standard_output(
+    stub: Stub, request_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = run(stub.url("http"), "ok", request_file, "--json")
+    assert json.loads(capsys.readouterr().out) == result.report
