@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--rounds N] [--only hops,tensors,trace,batching,huggingface]`."""
+"""`python -m tests.bench [--rounds N] [--only hops,tensors,trace,batching,huggingface,load]`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from . import batching, hops, huggingface, tensors, trace
+from . import batching, hops, huggingface, load, tensors, trace
 
 BENCHMARKS = {
     "hops": hops.run,
@@ -15,6 +15,7 @@ BENCHMARKS = {
     "trace": trace.run,
     "batching": batching.run,
     "huggingface": huggingface.run,
+    "load": load.run,
 }
 
 

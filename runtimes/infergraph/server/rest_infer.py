@@ -63,7 +63,7 @@ async def _read(request: StarletteRequest) -> InferenceRequest:
         try:
             content = orjson.loads(body)
         except orjson.JSONDecodeError as error:
-            problem = {"type": "json_invalid", "loc": ("body", error.pos), "msg": str(error)}
+            problem = {"type": "json_invalid", "loc": ("body",), "msg": f"not JSON: {error}"}
             raise RequestValidationError([problem]) from None
     try:
         return InferenceRequest.model_validate(content)

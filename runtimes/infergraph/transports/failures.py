@@ -8,6 +8,7 @@
     FAILED_PRECONDITION                   422                        MalformedRequest
     UNAVAILABLE, answered by the model    503, 429                   Overloaded (*), or below
     UNAVAILABLE, cannot be reached        502, 503, no connection    StageUnavailable
+    INVALID_ARGUMENT, still loading       400, still loading         StageUnavailable
     DEADLINE_EXCEEDED                     504                        DeadlineExceeded
     RESOURCE_EXHAUSTED: a message's size  413                        InvalidInput
     RESOURCE_EXHAUSTED: anything else                                Overloaded
@@ -55,6 +56,8 @@ _BY_NAME: dict[str, type[InfergraphError]] = {
     kind.__name__: kind
     for kind in (InvalidInput, UnknownModel, MalformedRequest, StageFailure, Overloaded)
 }
+# MLServer answers with 400 for a model that it is still loading.
+_NOT_READY = "is not ready yet"
 _LOCALLY_EXPIRED = "Deadline Exceeded"
 _BY_STATUS: dict[int, type[InfergraphError]] = {
     401: StageFailure,
@@ -72,6 +75,8 @@ def from_rpc(
     code, text = error.code(), shortened(error.details() or "")
     trailers = dict(tuple(each) for each in error.trailing_metadata() or ())
     kind = _BY_NAME.get(trailers.get(ERROR_HEADER, "")) or _BY_CODE.get(code)
+    if kind is InvalidInput and _NOT_READY in text:
+        return StageUnavailable(f"{endpoint} is unavailable: {text}")
     if kind is not None:
         return kind(text or code.name)
     if code is grpc.StatusCode.UNAVAILABLE:
@@ -98,7 +103,7 @@ def from_http(
     named = _BY_NAME.get(headers.get(ERROR_HEADER, ""))
     if named is not None:
         return named(text)
-    if status == 503:
+    if status == 503 or (status == 400 and _NOT_READY in text):
         return StageUnavailable(f"{endpoint} is unavailable: {text}")
     if status == 504:
         return _deadline_error(text, endpoint, deadline)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from infergraph_clients.load.configuration import RunConfiguration
+from infergraph_clients.load.engine.plan import Progress
+from infergraph_clients.load.engine.run import execute, prepare
+from infergraph_clients.load.statistics import summarise
 
 from ..server import REPOSITORY, wait_for
 from .runs import PROTOCOLS, Result, Stub, arguments, check_nothing_lost, run
@@ -109,3 +116,45 @@ def test_ctrl_c_ends_a_run_with_a_report(
     assert result.summary["requests"]["unsent"] > 25_000
     assert any("ended early" in note for note in result.summary["validity"]["notes"])
     check_nothing_lost(result)
+
+
+def test_a_tester_without_resources_says_so(stub: Stub, request_file: Path) -> None:
+    folder = request_file.parent / "report"
+    load = ("--arrivals", "constant:rate=400", "--timeout", "1", "--set", "preflight=false")
+    command = arguments(stub.url("http"), "hang", request_file, folder, *load)
+    limited = "import resource, runpy; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100)); "
+    run_module = "runpy.run_module('infergraph_clients.load', run_name='__main__')"
+    program = [sys.executable, "-c", limited + run_module, *command]
+    assert subprocess.run(program, cwd=REPOSITORY).returncode == 1
+    result = Result(1, json.loads((folder / "report.json").read_text()), folder)
+    assert set(result.outcomes) == {"timeout", "tester_error"}
+    assert any("open files" in reason for reason in result.summary["validity"]["reasons"])
+    check_nothing_lost(result)
+
+
+def test_a_process_of_the_tester_that_dies(stub: Stub, request_file: Path) -> None:
+    settings = {
+        "target": {"url": stub.url("http"), "model": "ok"},
+        "payload": {"path": str(request_file)},
+        "arrivals": {"kind": "constant", "rate": 100},
+        "duration_s": 1,
+        "warmup_s": 0,
+        "processes": 2,
+    }
+    prepared = prepare(RunConfiguration.model_validate(settings))
+    victims: list[int] = []
+
+    def kill_one(progress: Progress) -> None:
+        if not victims:
+            process = multiprocessing.active_children()[0]
+            assert process.pid is not None
+            victims.append(process.pid)
+            os.kill(process.pid, signal.SIGKILL)
+
+    found = execute(prepared, kill_one)
+    assert list(found.died.values()) == [-signal.SIGKILL]
+    (survivor,) = found.processes
+    assert len(found.records) == 50
+    assert set(found.records["process"].tolist()) == {survivor.process}
+    reasons = summarise(found).validity.reasons
+    assert any("died with status -9; its records are lost" in reason for reason in reasons)

@@ -178,7 +178,7 @@ PREFIX = "the body is not a V2 inference request: "
 @pytest.mark.parametrize(
     ("body", "headers", "status", "text"),
     [
-        (b"{", {}, 422, PREFIX + "1: "),
+        (b"{", {}, 422, PREFIX + "not JSON: "),
         (b"", {}, 422, PREFIX + "Input should be a valid dictionary"),
         (b"[]", {}, 422, PREFIX + "Input should be a valid dictionary"),
         (b"{}", {}, 422, PREFIX + "inputs: Field required"),

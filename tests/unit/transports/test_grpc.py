@@ -140,6 +140,12 @@ def aborting(code: grpc.StatusCode, details: str, trailers: Any = ()) -> Any:
 
 ERRORS: list[tuple[grpc.StatusCode, str, type[InfergraphError], str]] = [
     (grpc.StatusCode.INVALID_ARGUMENT, "bad x", InvalidInput, "bad x"),
+    (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "Model m is not ready yet.",
+        StageUnavailable,
+        "{url} is unavailable: Model m is not ready yet.",
+    ),
     (grpc.StatusCode.OUT_OF_RANGE, "bad x", InvalidInput, "bad x"),
     (grpc.StatusCode.NOT_FOUND, "no model m", UnknownModel, "no model m"),
     (grpc.StatusCode.NOT_FOUND, "", UnknownModel, "NOT_FOUND"),

@@ -155,6 +155,12 @@ FASTAPI_DETAIL = [
 PAGE = b"<html>secret Traceback (most recent call last)</html>"
 ERRORS: list[tuple[int, Any, type[InfergraphError], str]] = [
     (400, {"error": "bad x"}, InvalidInput, "bad x"),
+    (
+        400,
+        {"error": "Model m is not ready yet."},
+        StageUnavailable,
+        "{url} is unavailable: Model m is not ready yet.",
+    ),
     (404, {"error": "no model m"}, UnknownModel, "no model m"),
     (404, {"detail": "Not Found"}, UnknownModel, "Not Found"),
     (413, PAGE, InvalidInput, "HTTP 413 Request Entity Too Large"),

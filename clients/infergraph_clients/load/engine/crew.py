@@ -126,7 +126,7 @@ class _Crew:
                             f"process {number} was not ready within {_READY_SECONDS:g} s"
                         )
                 pipe.recv()
-            except (EOFError, ConnectionError):
+            except (EOFError, OSError):
                 raise LoadError(f"process {number} ended before the run") from None
 
     def _hear(self) -> None:
@@ -136,7 +136,8 @@ class _Crew:
             number = numbers[ready]
             try:
                 kind, value = ready.recv()
-            except (EOFError, ConnectionError):
+            except (EOFError, OSError):
+                # It may also end in the middle of a message.
                 self._lost(number)
                 continue
             if kind == worker.PROGRESS:
