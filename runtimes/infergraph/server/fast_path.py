@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from mlserver.errors import MLServerError
 from mlserver.grpc import dataplane_pb2 as pb
-from mlserver.types import InferenceRequest, TensorData
+from mlserver.types import InferenceRequest, RequestInput, RequestOutput, TensorData
 
 from ..tensors import NUMPY_DTYPES, raw
 from ..tensors.v2 import GrpcInferenceRequest, RawInferenceRequest
@@ -89,6 +89,10 @@ def install() -> None:
     for replaced in (mlserver_raw, converters):
         replaced.inject_raw, replaced.extract_raw = inject_raw, extract_raw
     converters.ModelInferRequestConverter.to_types = classmethod(to_types)  # type: ignore[assignment]
+    kind: Any
+    for kind in (InferenceRequest, RequestInput, RequestOutput):
+        # The converters call pydantic's old name of it, which takes its time to warn, each time.
+        kind.construct = classmethod(kind.model_construct.__func__)
 
 
 def _malformed(text: str) -> MLServerError:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 from typing import Any
 
 import mlserver.grpc.converters as converters
@@ -244,6 +245,15 @@ def test_raw_and_typed_tensors_may_be_mixed() -> None:
     message = decode_request(ModelInferRequestConverter.to_types(request))[0]
 
     assert [tensor.data.tolist() for tensor in message.tensors] == [[5], [7, 8]]
+
+
+def test_a_request_is_converted_without_a_warning() -> None:
+    request = wire_request(("x", "INT64", [1]), contents=[bytes(8)])
+    request.outputs.add(name="text")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        payload = ModelInferRequestConverter.to_types(request)
+    assert [each.name for each in (*payload.inputs, *(payload.outputs or ()))] == ["x", "text"]
 
 
 def test_a_typed_request_is_known_as_such() -> None:
