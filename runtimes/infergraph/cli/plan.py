@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,6 +48,7 @@ def plan_servers(
 
     Raises:
         UnknownModel: no such model or pipeline, or a step's model does not exist.
+        ConfigurationError: the package of a model's runtime is not installed.
     """
     needed: dict[str, ModelDeclaration] = {}
     steps: dict[str, tuple[str, ...]] = {}
@@ -56,6 +58,7 @@ def plan_servers(
             return
         needed[declaration.name] = declaration
         if declaration.pipeline is None:
+            _check_installed(declaration)
             return
         elsewhere = endpoints.get(declaration.name, {})
         local = tuple(
@@ -86,6 +89,16 @@ def plan_servers(
         *(ServerPlan(model.name, (model,)) for model in models),
         ServerPlan(pipelines[0].name, tuple(pipelines), remote),
     ]
+
+
+def _check_installed(model: ModelDeclaration) -> None:
+    package = model.implementation.partition(".")[0]
+    if importlib.util.find_spec(package) is None:
+        raise ConfigurationError(
+            f"model '{model.name}': the package '{package}' of its runtime "
+            f"'{model.implementation}' is not installed in this environment; serve the model from "
+            "one that has it, and name its address by --set PIPELINE.endpoints=..."
+        )
 
 
 def step_names(pipeline: Path) -> list[str]:

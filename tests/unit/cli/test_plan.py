@@ -103,3 +103,21 @@ def test_overrides_become_variables(models: Path) -> None:
 def test_assignments_that_are_none(models: Path, assignment: str) -> None:
     with pytest.raises(ConfigurationError, match=r"accepted: model\.field=value"):
         overrides_of([assignment], load_catalog(models))
+
+
+def test_a_runtime_of_another_environment_is_named_before_anything_starts(models: Path) -> None:
+    file = models / "reply" / "model-settings.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "implementation": "absent.Model"}))
+
+    with pytest.raises(ConfigurationError) as caught:
+        planned(models, "chain")
+
+    assert str(caught.value) == (
+        "model 'reply': the package 'absent' of its runtime 'absent.Model' is not installed in this "
+        "environment; serve the model from one that has it, and name its address by "
+        "--set PIPELINE.endpoints=..."
+    )
+    # Served elsewhere, it is nobody's concern here.
+    endpoints = {"chain": {"reply": "grpc://10.0.0.1:8081"}}
+    (plan,) = planned(models, "chain", endpoints=endpoints)
+    assert names(plan) == ["hear", "chain"]
