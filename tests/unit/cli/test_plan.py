@@ -113,8 +113,8 @@ def test_a_runtime_of_another_environment_is_named_before_anything_starts(models
         planned(models, "chain")
 
     assert str(caught.value) == (
-        "model 'reply': the package 'absent' of its runtime 'absent.Model' is not installed in this "
-        "environment; serve the model from one that has it, and name its address by "
+        "model 'reply': the package 'absent' of its runtime 'absent.Model' is not installed in "
+        "this environment; serve the model from one that has it, and name its address by "
         "--set PIPELINE.endpoints=..."
     )
     # Served elsewhere, it is nobody's concern here.
