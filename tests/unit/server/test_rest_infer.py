@@ -59,15 +59,15 @@ class Mirror(MLModel):
 
 @pytest.fixture
 async def data_plane() -> AsyncIterator[DataPlane]:
-    registry = MultiModelRegistry()
+    models = MultiModelRegistry()
     for version in (None, "v2"):
         settings = ModelSettings(
             name="mirror",
             implementation=Mirror,
             parameters={"version": version} if version else None,  # type: ignore[arg-type]
         )
-        await registry.load(settings)
-    data_plane = DataPlane(Settings(), registry)
+        await models.load(settings)
+    data_plane = DataPlane(Settings(), models)
     yield data_plane
     # It registers its metrics with the process, and each test makes one.
     for metric in vars(data_plane).values():
