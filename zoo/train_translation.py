@@ -16,7 +16,6 @@ import logging
 import random
 import string
 import tempfile
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -74,17 +73,14 @@ def train_tokenizer(texts: Iterable[str], size: int, source: str, target: str) -
         spm_file, vocabulary_file = Path(folder) / "spm", Path(folder) / "vocab.json"
         spm_file.write_bytes(spm.getvalue())
         vocabulary_file.write_text(json.dumps(vocabulary), encoding="utf-8")
-        with warnings.catch_warnings():
-            # Its rules for quotes and spaces; no text of the world needs them.
-            warnings.filterwarnings("ignore", message="Recommended: pip install sacremoses")
-            return MarianTokenizer(
-                source_spm=str(spm_file),
-                target_spm=str(spm_file),
-                vocab=str(vocabulary_file),
-                source_lang=source,
-                target_lang=target,
-                model_max_length=MAX_LENGTH,
-            )
+        return MarianTokenizer(
+            source_spm=str(spm_file),
+            target_spm=str(spm_file),
+            vocab=str(vocabulary_file),
+            source_lang=source,
+            target_lang=target,
+            model_max_length=MAX_LENGTH,
+        )
 
 
 def new_model(tokenizer: MarianTokenizer, args: argparse.Namespace) -> MarianMTModel:

@@ -12,8 +12,6 @@ from zoo.evaluate_translation import score, translate
 from zoo.train_translation import batches, encode, main, new_model, train_tokenizer
 from zoo.translation_data import training_pairs
 
-pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
-
 ARGUMENTS = argparse.Namespace(
     source="fr", target="en", seed=0, steps=3, batch_tokens=200, hidden_size=16, inner_size=32,
     layers=1, heads=2,
