@@ -7,27 +7,33 @@ import logging
 import math
 import time
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
-from transformers import PreTrainedModel
 
 logger = logging.getLogger(__name__)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that `fit` reads, and the seed and thread count that go with them."""
+def add_arguments(parser: argparse.ArgumentParser, *, batch_size: int | None = None) -> None:
+    """The arguments that `fit` reads, and the seed and thread count that go with them.
+
+    Batches are limited in tokens, or have the size `batch_size` by default.
+    """
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=None, help="default: the model's own")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--warm-up", type=int, default=100, help="steps of rising learning rate")
-    parser.add_argument("--batch-tokens", type=int, default=2000, help="in a batch, at most")
+    if batch_size is None:
+        parser.add_argument("--batch-tokens", type=int, default=2000, help="in a batch, at most")
+    else:
+        parser.add_argument("--batch-size", type=int, default=batch_size)
     parser.add_argument("--log-every", type=int, default=200)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
 
 
 def fit(
-    model: PreTrainedModel,
-    batches: Iterable[Mapping[str, torch.Tensor]],
+    model: torch.nn.Module,
+    batches: Iterable[Mapping[str, Any]],
     args: argparse.Namespace,
 ) -> None:
     """Fit `model` to `args.steps` batches, in place: AdamW, warm-up, a cosine down to nothing.

@@ -162,4 +162,6 @@ def _warnings(a: Report, b: Report) -> list[str]:
     schedules = [report.document["schedule"] for report in (a, b)]
     if schedules[0] != schedules[1]:
         warnings.append("the runs did not have the same schedule")
+    if a.document["configuration"]["slo"] != b.document["configuration"]["slo"]:
+        warnings.append("the runs did not have the same SLO")
     return warnings

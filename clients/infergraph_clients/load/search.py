@@ -21,6 +21,8 @@ Verdict = Literal["pass", "fail", "invalid"]
 Trial = Callable[[RunConfiguration], Summary]
 _MOST_DOUBLINGS = 30
 _ATTEMPTS = 2
+_FEWEST_REQUESTS = 10
+"""Of the measured time of a run: with fewer, a percentile is the luck of one request."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def search(
     Args:
         configuration: Of each run; its arrivals have a rate, which is replaced. It has an SLO.
         trial: Does a run.
-        start_rate: Of the first run; halved while even that fails.
+        start_rate: Of the first run; halved while even that fails, down to 10 requests in a run.
         precision: The search ends when the bounds are closer than this share of the lower one.
         highest_rate: No rate above it is tried.
         on_step: Told of each run.
@@ -90,7 +92,8 @@ def search(
                 break
         return verdict
 
-    lower, upper = _bracket(start_rate, highest_rate, precision, attempt, result)
+    lowest_rate = _FEWEST_REQUESTS / (configuration.duration_s - configuration.warmup_s)
+    lower, upper = _bracket(start_rate, lowest_rate, highest_rate, attempt, result)
     while lower is not None and upper is not None and upper - lower > precision * lower:
         middle = (lower + upper) / 2
         verdict = attempt(middle)
@@ -105,7 +108,8 @@ def search(
 
 def judge(summary: Summary) -> Verdict:
     """Whether a run meets its SLO; a failure that may be the tester's own is invalid."""
-    assert summary.slo is not None
+    if summary.slo is None:
+        return "invalid"
     if summary.slo.met:
         return "pass"
     return "fail" if summary.validity.valid else "invalid"
@@ -122,8 +126,8 @@ def at_rate(configuration: RunConfiguration, rate: float) -> RunConfiguration:
 
 def _bracket(
     rate: float,
+    lowest: float,
     highest: float | None,
-    precision: float,
     attempt: Callable[[float], Verdict],
     result: SearchResult,
 ) -> tuple[float | None, float | None]:
@@ -146,4 +150,6 @@ def _bracket(
             if lower is not None:
                 return lower, upper
             rate /= 2
+            if rate < lowest:
+                break
     return lower, upper

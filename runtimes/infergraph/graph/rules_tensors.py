@@ -160,7 +160,7 @@ def _check_fit(
         if wanted is None or given is None:
             continue
         path = arrival.wire.path
-        if wanted.datatype != given.datatype:
+        if not wanted.accepts_datatype(given.datatype):
             report(
                 "datatype-mismatch",
                 path,

@@ -28,7 +28,7 @@ from ..request import Deadline, RequestContext
 from ..settings import load_options
 from ..tensors import Message, Parameter
 from ..tensors.v2 import declared_specs
-from ..tensors.validate import validate
+from ..tensors.validate import validate, widened
 from . import pipeline_file, step_parameters
 from .calls import StepCalls
 from .checks import check_edges, remote_declarations
@@ -123,6 +123,7 @@ class PipelineRouter(MLModel):
         routes = self._routes
         if routes is None:
             raise StageUnavailable(f"pipeline '{self.name}' is not loaded")
+        message = widened(message, self._inputs)
         validate(message, self._inputs, self._where)
         if context.deadline is None and self._timeout_ms is not None:
             context = replace(context, deadline=Deadline.after_ms(self._timeout_ms))

@@ -26,7 +26,7 @@ from ..request import RequestContext
 from ..settings import RuntimeOptions, load_options
 from ..tensors import Message
 from ..tensors.v2 import declared_specs
-from ..tensors.validate import validate
+from ..tensors.validate import validate, widened
 from .items import Item, Outputs, batch_key, join, split
 from .parameters import RequestParameters, parse_parameters
 from .preparation import prepare_all
@@ -47,6 +47,8 @@ class Runtime(MLModel):
         text_inputs: BYTES inputs that hold UTF-8 text; they reach the task as `str`.
         parameters_class: The request parameters that it accepts; None ignores them, as V2 does
             with parameters that a model does not know.
+        prepares_alike: Whether `prepare` makes items of one kind of whatever inputs came, so that
+            requests of other tensors, datatypes or shapes run together.
 
     Attributes after loading:
         options: The parsed settings.
@@ -57,6 +59,7 @@ class Runtime(MLModel):
     settings_class: ClassVar[type[RuntimeOptions]] = RuntimeOptions
     text_inputs: ClassVar[frozenset[str]] = frozenset()
     parameters_class: ClassVar[type[RequestParameters] | None] = None
+    prepares_alike: ClassVar[bool] = False
 
     options: RuntimeOptions
     placement: Placement
@@ -178,6 +181,7 @@ class Runtime(MLModel):
         try:
             if context.deadline is not None:
                 context.deadline.check(self._where)
+            message = widened(message, self._input_specs)
             count = validate(message, self._input_specs, self._where)
             parameters = self._accepted(message)
             if self._runs_inline:
@@ -242,7 +246,7 @@ class Runtime(MLModel):
             raise
         served = await self._batcher.submit(
             [(item, parameters) for item in items],
-            key=batch_key(message, parameters),
+            key=parameters if self.prepares_alike else batch_key(message, parameters),
             lengths=lengths,
             deadline=context.deadline,
         )

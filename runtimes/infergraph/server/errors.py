@@ -17,6 +17,7 @@ from mlserver.grpc.logging import logger as grpc_logger
 
 from ..errors import InfergraphError
 from ..request import ERROR_HEADER
+from .compression import accepts_gzip
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +93,11 @@ def install() -> None:
 def _noting_the_call(call: Any) -> dict[str, str]:
     """MLServer reads a call's headers with this; nothing later sees both the call and its error."""
     _grpc_call.set(call)
-    return _stock_to_headers(call)
+    headers = _stock_to_headers(call)
+    if accepts_gzip(headers.get("accept-encoding", "")):
+        # gRPC reads a client's own grpc-encoding before us, so that it says nothing here.
+        call.set_compression(grpc.Compression.Gzip)
+    return headers
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:

@@ -1,6 +1,7 @@
 """REST inference without FastAPI's resolution of dependencies, which costs more than a small model.
 
-The routes answer like MLServer's own, byte for byte, and stand before them.
+The routes answer like MLServer's own, byte for byte, and stand before them. Beyond MLServer's, they
+bound the body, and answer gzip with gzip where the client takes it.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ from typing import Any
 import orjson
 from fastapi.exceptions import RequestValidationError
 from mlserver.codecs.json import encode_to_json_bytes
-from mlserver.errors import MLServerError
 from mlserver.handlers import DataPlane
-from mlserver.rest.requests import Request
 from mlserver.types import InferenceRequest, InferenceResponse
 from mlserver.utils import extract_headers, insert_headers
 from pydantic import ValidationError
-from starlette.requests import Request as StarletteRequest
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+
+from .body import max_body_bytes, read_body
+from .compression import GZIP, accepts_gzip, gzip_aside, is_gzip
 
 _JSON = "application/json"
 _PATHS = (
@@ -32,32 +34,43 @@ _PATHS = (
 
 def routes(data_plane: DataPlane) -> list[Route]:
     """Routes of V2 inference that hand requests to MLServer's data plane."""
+    limit = max_body_bytes()
 
-    async def infer(request: StarletteRequest) -> Response:
-        payload = await _read(request)
+    async def infer(request: Request) -> Response:
+        payload = await _read(request, limit)
         insert_headers(payload, dict(request.headers))
         answer = await data_plane.infer(
             payload, request.path_params["model_name"], request.path_params.get("model_version")
         )
         headers = extract_headers(answer)
-        return Response(_write(answer), 200, headers, media_type=_JSON)
+        body = _write(answer)
+        if _wants_gzip(request):
+            packed = await gzip_aside(body)
+            if packed is not None:
+                body = packed
+                headers = {**(headers or {}), "content-encoding": GZIP, "vary": "accept-encoding"}
+        return Response(body, 200, headers, media_type=_JSON)
 
     return [Route(path, infer, methods=["POST"]) for path in _PATHS]
 
 
-async def _read(request: StarletteRequest) -> InferenceRequest:
+def _wants_gzip(request: Request) -> bool:
+    coding = request.headers.get("content-encoding")
+    return (
+        coding is not None
+        and is_gzip(coding)
+        and accepts_gzip(request.headers.get("accept-encoding", ""))
+    )
+
+
+async def _read(request: Request, limit: int) -> InferenceRequest:
     """The request of a body.
 
     Raises:
         RequestValidationError: the body is not JSON, or not a V2 inference request.
-        MLServerError: the body is not what its content-encoding says.
+        MLServerError: the body is too large, or not what its content-encoding says.
     """
-    try:
-        body = await Request(request.scope, request.receive).body()
-    except (OSError, EOFError) as error:
-        raise MLServerError(
-            f"the body is not gzip, as content-encoding says: {error}", 400
-        ) from None
+    body = await read_body(request, limit)
     content: Any = body
     if body and _is_json(request.headers.get("content-type")):
         try:

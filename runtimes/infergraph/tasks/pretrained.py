@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoFeatureExtractor, AutoTokenizer
+from transformers import AutoConfig, AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from ..devices import Placement
@@ -36,7 +36,14 @@ def load_feature_extractor(checkpoint: str) -> Any:
     return _load(AutoFeatureExtractor, checkpoint, "feature extractor")
 
 
-def load_network(auto_class: Any, checkpoint: str, placement: Placement) -> Any:
+def load_image_processor(checkpoint: str) -> Any:
+    """The checkpoint's image processor; raises ConfigurationError when there is none."""
+    return _load(AutoImageProcessor, checkpoint, "image processor")
+
+
+def load_network(
+    auto_class: Any, checkpoint: str, placement: Placement, unused: tuple[str, ...] = ()
+) -> Any:
     """The checkpoint's network, placed and in evaluation mode.
 
     Only safetensors are read, and no code of the checkpoint's is run.
@@ -45,6 +52,8 @@ def load_network(auto_class: Any, checkpoint: str, placement: Placement) -> Any:
         auto_class: The transformers `AutoModelFor...` class of the task.
         checkpoint: A folder's path or a hub id.
         placement: The device and dtype.
+        unused: Beginnings of the names of weights that the task does not need: a checkpoint may
+            lack them.
 
     Raises:
         ConfigurationError: there is no such checkpoint, it has no safetensors or a damaged one,
@@ -60,7 +69,9 @@ def load_network(auto_class: Any, checkpoint: str, placement: Placement) -> Any:
     )
     # transformers would fill them at random, and only log it.
     body = f"{network.base_model_prefix}."
-    untrained = sorted(name for name in loading["missing_keys"] if not name.startswith(body))
+    untrained = sorted(
+        name for name in loading["missing_keys"] if not name.startswith((body, *unused))
+    )
     if untrained:
         raise ConfigurationError(
             f"the checkpoint '{checkpoint}' was not trained as a {type(network).__name__}: "

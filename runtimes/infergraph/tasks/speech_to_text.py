@@ -1,4 +1,8 @@
-"""Speech to text: input `audio` BYTES [-1, 1] (encoded audio), output `text` BYTES [-1, 1].
+"""Speech to text: an item's input is one of two, its output `text` BYTES [-1, 1].
+
+- `audio` BYTES [-1, 1]: encoded audio;
+- `samples` FP32 [-1, -1]: raw mono samples, nominally from -1 to 1, at the checkpoint's sampling
+  rate unless `sampling_rate` INT64 [-1, 1] says another, in Hz.
 
 CTC networks (Wav2Vec2, HuBERT, WavLM, Wav2Vec2-BERT) and sequence-to-sequence networks (Whisper,
 Speech2Text) run through the same code; the checkpoint's configuration decides which it is.
@@ -8,15 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, InvalidInput
 from ..runtime import Item, Outputs, Runtime
 from ..settings import RuntimeOptions
-from ..tensors.audio import decode_audio
+from ..tensors.audio import Samples, accept_samples, decode_audio
 from .chunks import cut_at_pauses
 from .minibatches import minibatches
 from .pretrained import load_config, load_feature_extractor
@@ -49,7 +53,7 @@ class SpeechToTextOptions(RuntimeOptions):
 
 
 class SpeechToText(Runtime):
-    """Transcribes encoded audio of any sample rate.
+    """Transcribes encoded audio, or raw samples, of any sample rate.
 
     The text of an item does not depend on what else is in its batch. Audio longer than a chunk is
     transcribed chunk by chunk, all chunks of a batch together, and the texts are joined with a
@@ -58,6 +62,7 @@ class SpeechToText(Runtime):
 
     settings_class = SpeechToTextOptions
     options: SpeechToTextOptions
+    prepares_alike: ClassVar[bool] = True
 
     def setup(self) -> None:
         """Loads the feature extractor and the recogniser.
@@ -86,15 +91,31 @@ class SpeechToText(Runtime):
         """Decodes the audio, cuts it and computes the features of each chunk.
 
         Raises:
-            InvalidInput: `audio` is not audio, of zero length, too long, or not finite.
+            InvalidInput: neither `audio` nor `samples` came, or both; it is not audio, of zero
+                length, too long, or not finite.
         """
-        samples = decode_audio(
-            item["audio"],
-            sample_rate=self.features.sample_rate,
-            max_seconds=self.options.max_audio_seconds,
-        )
-        chunks = cut_at_pauses(samples, self.features.sample_rate, self.chunk_seconds)
+        chunks = cut_at_pauses(self._samples(item), self.features.sample_rate, self.chunk_seconds)
         return {"chunks": [self.features(chunk) for chunk in chunks]}
+
+    def _samples(self, item: Item) -> Samples:
+        sample_rate, longest = self.features.sample_rate, self.options.max_audio_seconds
+        if ("audio" in item) == ("samples" in item):
+            came = "both" if "audio" in item else "neither"
+            raise InvalidInput(
+                f"{came} of the tensors 'audio' and 'samples' came; accepted: 'audio' (an audio "
+                "file), or 'samples' (raw mono samples)"
+            )
+        if "audio" not in item:
+            rate = int(item["sampling_rate"].item()) if "sampling_rate" in item else sample_rate
+            return accept_samples(
+                item["samples"], rate=rate, sample_rate=sample_rate, max_seconds=longest
+            )
+        if "sampling_rate" in item:
+            raise InvalidInput(
+                "tensor 'sampling_rate' came with 'audio', whose file says it; accepted: "
+                "'sampling_rate' with 'samples'"
+            )
+        return decode_audio(item["audio"], sample_rate=sample_rate, max_seconds=longest)
 
     def length(self, item: Item) -> int:
         """Feature frames of the item, of all its chunks."""

@@ -7,7 +7,7 @@ that a pipeline's next steps take only the items that are theirs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,11 +18,14 @@ from ..errors import ConfigurationError
 from ..runtime import Item, Outputs, Runtime
 from ..settings import RuntimeOptions
 from ..tensors import TensorSpec
+from .declared_outputs import check_declared, check_groups
 from .minibatches import minibatches
 from .pretrained import load_network, load_tokenizer
 from .text_encoder import TextEncoder
 from .texts import check_text
 from .windows import window_limit
+
+_ALWAYS = {"label": "BYTES", "score": "FP32"}
 
 
 class TextClassificationOptions(RuntimeOptions):
@@ -126,7 +129,7 @@ class TextClassification(Runtime):
 
 def _group_outputs(
     labels: Sequence[str],
-    groups: Mapping[str, Sequence[str]],
+    groups: dict[str, list[str]],
     other_group: str | None,
     declared: Sequence[TensorSpec],
 ) -> list[list[str]]:
@@ -136,14 +139,7 @@ def _group_outputs(
         ConfigurationError: a group's label is not one of `labels`, two groups have one name, or the
             declared outputs are not those that the groups give.
     """
-    for group, members in groups.items():
-        unknown = sorted(set(members) - set(labels))
-        if unknown or not members:
-            raise ConfigurationError(
-                f"setting 'groups': group '{group}' has "
-                + (f"the unknown labels {', '.join(unknown)}" if unknown else "no labels")
-                + f"; the checkpoint's labels: {', '.join(labels)}"
-            )
+    check_groups(groups, labels)
     if other_group in groups:
         raise ConfigurationError(
             f"setting 'other_group' = '{other_group}': a group of that name is in 'groups'"
@@ -153,23 +149,13 @@ def _group_outputs(
         for label in labels
     }
     others = [] if other_group is None else [f"{other_group}_text"]
-    _check_declared([*(f"{group}_text" for group in groups), *others], declared)
+    routed = [*(f"{group}_text" for group in groups), *others]
+    check_declared(
+        [
+            *(TensorSpec(name, kind, (-1, 1)) for name, kind in _ALWAYS.items()),
+            *(TensorSpec(name, "BYTES", (-1, 1), optional=True) for name in routed),
+        ],
+        declared,
+        "groups",
+    )
     return [outputs[label] or others for label in labels]
-
-
-def _check_declared(routed: Sequence[str], declared: Sequence[TensorSpec]) -> None:
-    if not declared:
-        return
-    optional = {spec.name for spec in declared if spec.optional}
-    for name in routed:
-        if name not in optional:
-            raise ConfigurationError(
-                f"output '{name}' of setting 'groups': not declared as an optional output; name it "
-                "in 'outputs' (BYTES, [-1, 1]) and in the setting 'optional_outputs'"
-            )
-    for spec in declared:
-        if spec.name not in ("label", "score", *routed):
-            raise ConfigurationError(
-                f"declared output '{spec.name}' is none of the model's; its outputs: "
-                f"{', '.join(('label', 'score', *routed))}"
-            )

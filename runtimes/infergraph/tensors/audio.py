@@ -1,4 +1,4 @@
-"""Encoded audio (WAV, FLAC, OGG, MP3) to samples, in bounded memory."""
+"""Encoded audio (WAV, FLAC, OGG, MP3) or raw samples to samples, in bounded memory."""
 
 from __future__ import annotations
 
@@ -74,6 +74,42 @@ def decode_audio(
     return samples
 
 
+def accept_samples(
+    samples: npt.NDArray[Any],
+    *,
+    rate: int,
+    sample_rate: int,
+    max_seconds: float,
+    tensor: str = "samples",
+) -> Samples:
+    """Checks raw mono samples, and brings them to the wanted rate.
+
+    Args:
+        samples: FP32 [samples], nominally from -1 to 1.
+        rate: Their rate, in Hz.
+        sample_rate: The rate of the result, in Hz.
+        max_seconds: The longest audio accepted.
+        tensor: Names the input in error texts.
+
+    Returns:
+        FP32 [samples]; at least one. At the wanted rate, the array that came.
+
+    Raises:
+        InvalidInput: the rate is out of range, or the samples are none, too many or not finite.
+    """
+    _check_rate(rate, tensor)
+    if not samples.size:
+        raise InvalidInput(f"tensor '{tensor}': the audio has zero length")
+    if samples.size > max_seconds * rate:
+        raise _too_long(f"{samples.size / rate:.1f} s of", max_seconds, tensor)
+    if not np.isfinite(samples).all():
+        raise InvalidInput(f"tensor '{tensor}': the audio has samples that are NaN or infinite")
+    if rate == sample_rate:
+        return samples
+    resampled: Samples = soxr.resample(samples, rate, sample_rate)
+    return resampled if resampled.size else np.zeros(1, np.float32)
+
+
 def is_audio(data: bytes) -> bool:
     """Whether the first bytes are those of a WAV, FLAC, OGG or MP3 file."""
     if data[:4] in (b"RIFF", b"RF64"):
@@ -103,15 +139,19 @@ def _check_header(file: soundfile.SoundFile, max_seconds: float, tensor: str) ->
         raise InvalidInput(
             f"tensor '{tensor}': audio of the format {file.format}; accepted: {ACCEPTED}"
         )
+    _check_rate(rate, tensor)
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise InvalidInput(f"tensor '{tensor}': {channels} channels; accepted: 1 to {MAX_CHANNELS}")
+    if frames < _UNKNOWN_FRAMES and frames > max_seconds * rate:
+        raise _too_long(f"{frames / rate:.1f} s of", max_seconds, tensor)
+
+
+def _check_rate(rate: int, tensor: str) -> None:
     if not MIN_SAMPLE_RATE <= rate <= MAX_SAMPLE_RATE:
         raise InvalidInput(
             f"tensor '{tensor}': a sample rate of {rate} Hz; "
             f"accepted: {MIN_SAMPLE_RATE} to {MAX_SAMPLE_RATE} Hz"
         )
-    if not 1 <= channels <= MAX_CHANNELS:
-        raise InvalidInput(f"tensor '{tensor}': {channels} channels; accepted: 1 to {MAX_CHANNELS}")
-    if frames < _UNKNOWN_FRAMES and frames > max_seconds * rate:
-        raise _too_long(f"{frames / rate:.1f} s of", max_seconds, tensor)
 
 
 def _read(file: soundfile.SoundFile, sample_rate: int, max_seconds: float, tensor: str) -> Samples:

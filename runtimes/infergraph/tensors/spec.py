@@ -25,6 +25,13 @@ class TensorSpec:
     def __str__(self) -> str:
         return f"{self.name} {self.datatype} {list(self.shape)}"
 
+    def accepts_datatype(self, datatype: str) -> bool:
+        """Whether tensors of a datatype fit: the declared one, and FP16 for FP32.
+
+        FP16 is widened where it arrives (`validate.widened`), which changes no value.
+        """
+        return datatype == self.datatype or (datatype, self.datatype) == ("FP16", "FP32")
+
     def accepts_shape(self, shape: Sequence[int]) -> bool:
         """Whether a concrete or declared shape fits; -1 fits any size, on either side."""
         return len(shape) == len(self.shape) and all(

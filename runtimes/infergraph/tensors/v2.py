@@ -30,6 +30,7 @@ from ..request import (
     forwarded_headers,
     parse_timeout_ms,
 )
+from . import raw
 from .partial import ERROR_TENSORS, ITEM_SUFFIX, has_failed_items
 from .spec import TensorSpec
 from .tensor import NUMPY_DTYPES, Message, Parameter, Tensor
@@ -43,6 +44,7 @@ class Wire(enum.Enum):
     """How a request's values came, and so how the answer's values go back."""
 
     JSON = "REST: lists and strings"
+    BASE64 = "REST: numbers as base64 of their raw contents"
     TYPED = "gRPC: typed contents"
     RAW = "gRPC: raw contents"
 
@@ -67,6 +69,8 @@ def decode_request(payload: InferenceRequest) -> tuple[Message, RequestContext, 
         wire = Wire.RAW
     elif isinstance(payload, GrpcInferenceRequest):
         wire = Wire.TYPED
+    elif any(each.datatype != "BYTES" and _says_base64(each) for each in payload.inputs):
+        wire = Wire.BASE64
     else:
         wire = Wire.JSON
     tensors = [decode_tensor(each) for each in payload.inputs]
@@ -95,6 +99,8 @@ def decode_tensor(tensor: Any) -> Tensor:
     if any(size < 0 for size in shape):
         raise MalformedRequest(f"tensor '{name}' has shape {list(shape)}; sizes cannot be negative")
     values = tensor.data.root
+    if datatype != "BYTES" and _says_base64(tensor):
+        return Tensor(name, datatype, _numbers_from_base64(name, datatype, shape, values))
     if isinstance(values, np.ndarray):
         array: npt.NDArray[Any] = values
     elif isinstance(values, list):
@@ -113,8 +119,8 @@ def decode_tensor(tensor: Any) -> Tensor:
         raise MalformedRequest(
             f"tensor '{name}': shape {list(shape)} holds {count} values, but data has {array.size}"
         )
-    if tensor.parameters is not None and tensor.parameters.content_type == BASE64:
-        array = _from_base64(name, datatype, array)
+    if _says_base64(tensor):
+        array = _from_base64(name, array)
     try:
         return Tensor(name, datatype, array.reshape(shape))
     except (ValueError, OverflowError) as error:
@@ -195,7 +201,7 @@ def encode_tensor(tensor: Tensor, wire: Wire) -> ResponseOutput:
     """A V2 output; over REST, BYTES that are not UTF-8 go as base64 and say so, and NaN is null.
 
     Raises:
-        StageFailure: infinity over REST, which JSON does not have.
+        StageFailure: infinity as a JSON number, which JSON does not have.
         InvalidInput: FP16 for a request of typed contents, which have no field for it.
     """
     fields: dict[str, Any] = {
@@ -211,9 +217,12 @@ def encode_tensor(tensor: Tensor, wire: Wire) -> ResponseOutput:
             f"output tensor '{tensor.name}' is FP16, which typed gRPC contents cannot hold; "
             "accepted: a request with raw contents, answered in kind"
         )
+    elif wire is Wire.BASE64 and tensor.datatype != "BYTES":
+        values = [base64.b64encode(raw.pack(tensor.datatype, tensor.data)).decode("ascii")]
+        fields["parameters"] = Parameters(content_type=BASE64)
     else:
         values = tensor.data.ravel().tolist()
-        if tensor.datatype == "BYTES" and wire is Wire.JSON:
+        if tensor.datatype == "BYTES" and wire in (Wire.JSON, Wire.BASE64):
             try:
                 values = [item.decode() for item in values]
             except UnicodeDecodeError:
@@ -226,11 +235,28 @@ def encode_tensor(tensor: Tensor, wire: Wire) -> ResponseOutput:
     return ResponseOutput.model_construct(**fields, data=TensorData.model_construct(root=values))
 
 
-def _from_base64(name: str, datatype: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    if datatype != "BYTES":
+def _says_base64(tensor: Any) -> bool:
+    return tensor.parameters is not None and tensor.parameters.content_type == BASE64
+
+
+def _numbers_from_base64(
+    name: str, datatype: str, shape: Sequence[int], values: Any
+) -> npt.NDArray[Any]:
+    """Numbers that came as one text, the base64 of their little-endian raw contents."""
+    if not isinstance(values, list) or len(values) != 1 or not isinstance(values[0], str):
         raise MalformedRequest(
-            f"tensor '{name}': content_type base64 needs datatype BYTES, not {datatype}"
+            f"tensor '{name}': content_type base64 with datatype {datatype} needs data of one "
+            "string, the base64 of the tensor's little-endian values"
         )
+    try:
+        return raw.unpack(datatype, shape, base64.b64decode(values[0], validate=True))
+    except binascii.Error as error:
+        raise MalformedRequest(f"tensor '{name}': not valid base64 ({error})") from None
+    except (ValueError, OverflowError) as error:
+        raise MalformedRequest(f"tensor '{name}': {error}") from None
+
+
+def _from_base64(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     decoded = np.empty(array.shape, dtype=object)
     for index, item in np.ndenumerate(array):
         try:

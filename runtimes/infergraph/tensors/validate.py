@@ -1,12 +1,38 @@
-"""Checks a message against the tensors that a model declares."""
+"""Checks a message against the tensors that a model declares, and widens FP16 to FP32."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from ..errors import InvalidInput
 from .spec import TensorSpec
 from .tensor import Message, Tensor
+
+
+def widened(message: Message, declared: Sequence[TensorSpec]) -> Message:
+    """The message with FP32 where FP16 came for a declared FP32; each value is the same number.
+
+    FP16 halves what raw contents take on the wire. Models need not know of it, and its items run in
+    one batch with those that came as FP32. Other tensors are shared, not copied.
+    """
+    wide = {spec.name for spec in declared if spec.datatype == "FP32"}
+    if not any(each.datatype == "FP16" and each.name in wide for each in message.tensors):
+        return message
+    tensors = [
+        _as_fp32(each) if each.datatype == "FP16" and each.name in wide else each
+        for each in message.tensors
+    ]
+    return replace(message, tensors=tensors)
+
+
+def _as_fp32(tensor: Tensor) -> Tensor:
+    data = tensor.data.astype(np.float32)
+    # As with raw contents: a task that changes its inputs would change other steps' too.
+    data.flags.writeable = False
+    return Tensor(tensor.name, "FP32", data)
 
 
 def validate(message: Message, declared: Sequence[TensorSpec], where: str) -> int:
@@ -61,10 +87,11 @@ def _check_declared(tensors: Sequence[Tensor], declared: Sequence[TensorSpec], w
         if tensor.name in seen:
             raise InvalidInput(f"{where}: tensor '{tensor.name}' came more than once")
         seen.add(tensor.name)
-        if tensor.datatype != spec.datatype:
+        if not spec.accepts_datatype(tensor.datatype):
+            also = " or FP16" if spec.accepts_datatype("FP16") and spec.datatype != "FP16" else ""
             raise InvalidInput(
                 f"{where}: tensor '{tensor.name}' has datatype {tensor.datatype}; "
-                f"accepted: {spec.datatype}"
+                f"accepted: {spec.datatype}{also}"
             )
         if not spec.accepts_shape(tensor.data.shape):
             raise InvalidInput(

@@ -88,6 +88,13 @@ def test_it_warns_of_runs_that_say_little(tmp_path: Path) -> None:
     assert any("'b' is invalid" in warning for warning in found.warnings)
 
 
+def test_it_warns_of_different_objectives(tmp_path: Path) -> None:
+    a = write(tmp_path / "a", 1, slo={"latency_ms": 20})
+    b = write(tmp_path / "b", 1, slo={"latency_ms": 40})
+    found = compare(read_report(a), read_report(b), tolerance=0, resamples=10)
+    assert found.warnings == ["the runs did not have the same SLO"]
+
+
 def test_a_report_without_right_answers(tmp_path: Path) -> None:
     a, b = write(tmp_path / "a", 1), write(tmp_path / "b", 2, failed=1)
     with pytest.raises(LoadError, match="'b' has no right answer"):

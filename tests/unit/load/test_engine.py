@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,10 +19,13 @@ from infergraph_clients.load.engine.dispatcher import Dispatcher
 from infergraph_clients.load.engine.open_loop import OpenLoop
 from infergraph_clients.load.engine.plan import ClosedPlan, OpenPlan, WorkerPlan
 from infergraph_clients.load.engine.records import Records
+from infergraph_clients.load.engine.run import prepare
 from infergraph_clients.load.engine.worker import Failures
 from infergraph_clients.load.outcome import Outcome
 from infergraph_clients.load.transports.exchange import Exchange, now_ns
 from infergraph_clients.load.v2 import Answer
+
+from .runs import configuration
 
 MakeAlarm = Callable[[asyncio.AbstractEventLoop, Callable[[], None]], Alarm]
 
@@ -227,6 +232,27 @@ async def test_users_of_a_closed_loop_wait_for_their_answers() -> None:
     assert records["payload"].tolist() == [0, 1] * 25
 
 
+@pytest.mark.parametrize(
+    ("arrivals", "counts"),
+    [
+        ({"kind": "closed", "concurrency": 4, "count": 2}, [1, 1]),
+        ({"kind": "closed", "concurrency": 2, "count": 9}, [5, 4]),
+        ({"kind": "closed", "concurrency": 3}, [None, None, None]),
+        ({"kind": "offline", "concurrency": 64, "count": 3}, [1, 1, 1]),
+    ],
+)
+def test_every_process_has_users_and_a_share_of_the_count(
+    tmp_path: Path, arrivals: dict[str, Any], counts: list[int | None]
+) -> None:
+    file = tmp_path / "request.json"
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1], "data": [1]}
+    file.write_text(json.dumps({"inputs": [tensor]}))
+    settings = configuration(payload={"path": str(file)}, arrivals=arrivals, processes=4)
+    loads = [plan.load for plan in prepare(settings).plans]
+    assert [load.count for load in loads if isinstance(load, ClosedPlan)] == counts
+    assert all(isinstance(load, ClosedPlan) and load.users > 0 for load in loads)
+
+
 async def test_thinking_comes_between_an_answer_and_the_next_request() -> None:
     wire = Wire()
     records = (await run_closed(wire, closed_plan(think_s=0.002, count=5))).table()
@@ -254,7 +280,7 @@ async def test_all_requests_of_the_offline_scenario_are_meant_for_the_start() ->
 async def test_the_duration_ends_a_closed_loop_that_waits() -> None:
     wire = Wire(answers=False)
     sender, _ = dispatcher(wire, closed_plan())
-    await ClosedLoop(closed_plan(users=2), 2, sender, now_ns(), 10**7).run()
+    await ClosedLoop(closed_plan(users=2), 2, sender, now_ns(), 3 * 10**8).run()
     assert len(wire.sent) == 2
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +11,14 @@ from rich.console import Console
 
 from infergraph_clients.load.engine.plan import Progress
 from infergraph_clients.load.outcome import Outcome
+from infergraph_clients.load.reports import plots
 from infergraph_clients.load.reports.live import LiveView
 from infergraph_clients.load.reports.numbers import milliseconds
+from infergraph_clients.load.reports.page import table_html, verdict, write_page
 from infergraph_clients.load.reports.terminal import print_summary
 from infergraph_clients.load.reports.timeline import timeline
 from infergraph_clients.load.statistics import summarise
+from infergraph_clients.load.statistics.stages import Stages
 
 from .runs import configuration, records, run
 
@@ -104,3 +108,43 @@ def test_a_timeline() -> None:
     assert found.in_flight.tolist() == [1, 1, 0]
     assert found.max_ms[0] == 1_600
     assert np.isnan(found.max_ms[1:]).all()
+
+
+def test_the_bars_of_steps_stand_on_an_axis_of_names() -> None:
+    # On a numeric axis names are nowhere, and the plot is empty.
+    breakdown = Stages(
+        3,
+        {"network": 1.0, "router": 0.1, "a: queue": 2.0, "a: compute": 3.0, "b: compute": 4.0},
+    )
+    figure = plots.stages(breakdown)
+    assert figure.layout.yaxis.type == "category"
+    bars = {bar.name: dict(zip(bar.y, bar.x, strict=True)) for bar in figure.data}
+    assert bars == {
+        "outside the models": {"network": 1.0, "router": 0.1},
+        "queue": {"a": 2.0},
+        "compute": {"a": 3.0, "b": 4.0},
+    }
+
+
+def test_a_single_second_is_a_point_and_not_an_invisible_line() -> None:
+    figure = plots.latency_over_time(timeline(records([5.0, 6.0], intended_ms=[0, 1])))
+    assert {each.mode for each in figure.data} == {"markers"}
+
+
+def test_a_page_needs_nothing_else_and_escapes_what_it_shows(tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    rows = [["<b>", "1"], ["c", "2"]]
+    write_page(
+        file,
+        title="a < b",
+        subtitle="x & y",
+        parts=[table_html(["head", "n"], rows, headline=1), verdict("bad", "<i>"), ""],
+    )
+    page = file.read_text()
+    assert "<h1>a &lt; b</h1>" in page
+    assert "x &amp; y" in page
+    assert "<td>&lt;b&gt;</td>" in page
+    assert '<tr class="headline"><td>c</td>' in page
+    assert '<div class="verdict bad">&lt;i&gt;</div>' in page
+    assert "<script src" not in page
+    assert "prefers-color-scheme: dark" in page

@@ -48,6 +48,21 @@ def test_it_starts_lower_where_the_first_rate_fails() -> None:
     assert [step.rate for step in find(3, precision=0.5).steps] == [10, 5, 2.5, 3.75]
 
 
+def test_a_server_that_is_always_too_slow_has_no_rate() -> None:
+    # Runs of 10 s: below 1/s they would hold fewer than 10 requests.
+    found = find(0.0)
+    assert [step.rate for step in found.steps] == [10, 5, 2.5, 1.25]
+    assert found.rate is None
+    assert found.limited_by == "server"
+
+
+def test_a_run_without_a_measured_request_says_nothing() -> None:
+    nothing = summarise(run(records([]), configuration(slo=SLO)))
+    found = search(configuration(slo=SLO), lambda _: nothing, start_rate=1.5, precision=0.5)
+    assert found.rate is None
+    assert {step.verdict for step in found.steps} == {"invalid"}
+
+
 def test_the_testers_own_limit_is_no_capacity() -> None:
     found = find(1_000, tester=100)
     assert found.rate is not None

@@ -172,6 +172,93 @@ async def test_a_compressed_body(data_plane: DataPlane) -> None:
     assert (status, json.loads(body)["id"]) == (200, "seven")
 
 
+@pytest.mark.parametrize(
+    ("accepted", "sent_gzip", "compressed"),
+    [
+        ("gzip", True, True),
+        ("deflate, GZIP;q=0.5", True, True),
+        ("gzip;q=0", True, False),
+        ("br", True, False),
+        ("", True, False),
+        ("gzip", False, False),
+    ],
+)
+async def test_gzip_is_answered_with_gzip_where_it_is_taken(
+    data_plane: DataPlane, accepted: str, sent_gzip: bool, compressed: bool
+) -> None:
+    app = application(data_plane, ours=True)
+    body = json.dumps({**BODY, "parameters": {"flavour": "dark" * 200}}).encode()
+    sent = gzip.compress(body) if sent_gzip else body
+    coding = "gzip" if sent_gzip else ""
+
+    status, headers, answer = await post(
+        app, sent, content_encoding=coding, accept_encoding=accepted
+    )
+
+    assert status == 200
+    assert (headers.get("content-encoding") == "gzip") is compressed
+    assert ("vary" in headers) is compressed
+    assert int(headers["content-length"]) == len(answer)
+    plain = json.loads(gzip.decompress(answer) if compressed else answer)
+    assert json.loads(plain["outputs"][0]["data"][0])["flavour"] == "dark" * 200
+
+
+LIMIT = 2_000
+
+
+@pytest.mark.parametrize(
+    ("body", "coding", "found"),
+    [
+        (b" " * (LIMIT + 1), "", "more"),
+        (gzip.compress(b" " * (LIMIT + 1)), "gzip", " bytes of gzip that hold more"),
+        (gzip.compress(bytes(10**6)), "GZIP", " bytes of gzip that hold more"),
+        (gzip.compress(b" " * LIMIT) * 2, "gzip", " bytes of gzip that hold more"),
+    ],
+)
+async def test_a_body_that_is_too_large(
+    data_plane: DataPlane,
+    body: bytes,
+    coding: str,
+    found: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("INFERGRAPH_MAX_BODY_BYTES", str(LIMIT))
+
+    status, _, answer = await post(
+        application(data_plane, ours=True), body, content_encoding=coding
+    )
+
+    assert status == 413
+    text = json.loads(answer)["error"]
+    assert found in text
+    assert f"accepted: at most {LIMIT} bytes" in text
+
+
+async def test_a_body_of_just_the_limit(
+    data_plane: DataPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = json.dumps(BODY).encode().ljust(LIMIT)
+    monkeypatch.setenv("INFERGRAPH_MAX_BODY_BYTES", str(LIMIT))
+    app = application(data_plane, ours=True)
+
+    plain = await post(app, body)
+    packed = await post(app, gzip.compress(body), content_encoding="gzip")
+
+    assert plain[0] == packed[0] == 200
+
+
+async def test_a_body_that_announces_too_much_is_not_read(
+    data_plane: DataPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INFERGRAPH_MAX_BODY_BYTES", str(LIMIT))
+    app = application(data_plane, ours=True)
+
+    status, _, answer = await post(app, json.dumps(BODY).encode(), content_length=str(LIMIT + 1))
+
+    assert status == 413
+    assert "too large: 2001 bytes" in json.loads(answer)["error"]
+
+
 PREFIX = "the body is not a V2 inference request: "
 
 
@@ -201,6 +288,12 @@ PREFIX = "the body is not a V2 inference request: "
             PREFIX + "Input should be a valid dictionary",
         ),
         (b"plain", {"content_encoding": "gzip"}, 400, "the body is not gzip, as content-encoding"),
+        (
+            gzip.compress(b"{}")[:-3],
+            {"content_encoding": "gzip"},
+            400,
+            "the body is not gzip, as content-encoding says: it ends too early",
+        ),
     ],
 )
 async def test_what_is_no_request(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +14,9 @@ import torch
 import transformers as hf
 
 from infergraph.errors import ConfigurationError, InvalidInput
+from infergraph.request import RequestContext
 from infergraph.tasks.speech_to_text import SpeechToText
+from infergraph.tensors import Message, Tensor
 from tests import checkpoints
 from tests.sounds import chirps, encoded, sine
 
@@ -245,6 +249,101 @@ async def test_a_bad_item_is_the_callers_fault(
     assert caught.value.status_code == 400
     assert text in str(caught.value)
     assert "item 1" in str(caught.value)
+
+
+def rows(samples: Any, dtype: type = np.float32) -> Any:
+    return np.asarray(samples, dtype)[None]
+
+
+async def test_raw_samples_are_heard_like_a_file_of_them(
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask
+) -> None:
+    runtime = await serve("speech-to-text", checkpoint("wav2vec2-bert"))
+    sound = chirps(1.7, 5)
+    file = encoded(sound, subtype="FLOAT")
+
+    (wanted,) = (await ask(runtime, audio=[file]))["text"]
+
+    assert len(wanted) > 5
+    assert (await ask(runtime, samples=rows(sound)))["text"] == [wanted]
+    rate = np.array([[16_000]])
+    assert (await ask(runtime, samples=rows(sound), sampling_rate=rate))["text"] == [wanted]
+    half = np.asarray(sound, np.float16)
+    wide = await ask(runtime, samples=rows(half.astype(np.float32)))
+    assert await ask(runtime, samples=rows(half, np.float16)) == wide
+
+
+async def test_raw_samples_of_another_rate(
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask
+) -> None:
+    runtime = await serve("speech-to-text", checkpoint("wav2vec2-bert"))
+    sound = chirps(1.7, 5, rate=22_050)
+
+    answer = await ask(runtime, samples=rows(sound), sampling_rate=np.array([[22_050]]))
+
+    file = encoded(sound, rate=22_050, subtype="FLOAT")
+    assert answer["text"] == (await ask(runtime, audio=[file]))["text"]
+
+
+async def test_files_and_samples_of_any_length_run_in_one_batch(
+    checkpoint: Callable[[str], str], serve: Serve
+) -> None:
+    runtime = await serve("speech-to-text", checkpoint("wav2vec2-bert"))
+    inputs = [
+        Tensor.of_bytes("audio", [encoded(sine(0.4))]),
+        Tensor.of("samples", rows(sine(0.5))),
+        Tensor.of("samples", rows(sine(0.6), np.float16)),
+    ]
+
+    # The model's thread is held until all are prepared: some then wait behind the first batch.
+    release = threading.Event()
+    blocker = runtime._thread.submit(release.wait, 60)
+    asked = [
+        asyncio.ensure_future(runtime.infer(Message([each]), RequestContext(trace=True)))
+        for each in inputs
+    ]
+    await asyncio.sleep(0)
+    while runtime._batcher._admitted:
+        await asyncio.sleep(0)
+    release.set()
+    answers = await asyncio.gather(*asked)
+    blocker.result()
+
+    sizes = [answer.trace["batch_size"] for answer in answers if answer.trace]
+    batches = round(sum(1 / size for size in sizes))
+    assert batches <= 2, sizes
+
+
+@pytest.mark.parametrize(
+    ("inputs", "text"),
+    [
+        ({"samples": rows([])}, "tensor 'samples': the audio has zero length"),
+        ({"samples": rows([0, np.nan])}, "tensor 'samples': the audio has samples that are NaN"),
+        ({"samples": rows(sine(2.5))}, "2.5 s of audio; accepted: at most 2 s"),
+        (
+            {"samples": rows(sine(1)), "sampling_rate": np.array([[10]])},
+            "tensor 'samples': a sample rate of 10 Hz; accepted: 1000 to 384000 Hz",
+        ),
+        (
+            {"samples": rows(sine(1)), "audio": [encoded(sine(1))]},
+            "both of the tensors 'audio' and 'samples' came; accepted: 'audio'",
+        ),
+        ({"sampling_rate": np.array([[16_000]])}, "neither of the tensors 'audio' and 'samples'"),
+        (
+            {"audio": [encoded(sine(1))], "sampling_rate": np.array([[16_000]])},
+            "tensor 'sampling_rate' came with 'audio', whose file says it",
+        ),
+    ],
+)
+async def test_samples_that_are_not_accepted(
+    inputs: dict[str, Any], text: str, checkpoint: Callable[[str], str], serve: Serve, ask: Ask
+) -> None:
+    runtime = await serve("speech-to-text", checkpoint("wav2vec2-bert"), max_audio_seconds="2")
+
+    with pytest.raises(InvalidInput) as caught:
+        await ask(runtime, **inputs)
+
+    assert text in str(caught.value)
 
 
 @pytest.mark.parametrize(

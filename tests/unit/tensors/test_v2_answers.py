@@ -49,6 +49,12 @@ def test_an_answer_goes_back_in_the_requests_form(datatype: str, wire: Wire) -> 
     output = encode_tensor(tensor, wire)
 
     assert (output.name, output.datatype, output.shape) == ("y", datatype, [2, 1])
+    if wire is Wire.BASE64 and datatype != "BYTES":
+        assert output.parameters.content_type == "base64"
+        (text,) = output.data.root
+        assert base64.b64decode(text) == array.tobytes()
+        np.testing.assert_array_equal(decode_tensor(output).data, array)
+        return
     assert output.parameters is None
     if wire is Wire.RAW:
         assert output.data.root is array
@@ -82,6 +88,9 @@ def test_over_rest_infinity_cannot_go(value: float) -> None:
         "output tensor 'y' holds infinity, which JSON cannot carry; gRPC can"
     )
     assert encode_tensor(tensor, Wire.TYPED).data.root == [1, value]
+    np.testing.assert_array_equal(
+        decode_tensor(encode_tensor(tensor, Wire.BASE64)).data, tensor.data
+    )
     assert encode_tensor(tensor, Wire.RAW).data.root is tensor.data
 
 
@@ -90,6 +99,13 @@ def test_fp16_has_no_typed_form() -> None:
         encode_tensor(Tensor("y", "FP16", np.zeros(1, np.float16)), Wire.TYPED)
 
     assert str(caught.value).startswith("output tensor 'y' is FP16, which typed gRPC contents")
+
+
+def test_texts_beside_base64_numbers_stay_texts() -> None:
+    output = encode_tensor(Tensor.of_bytes("y", [b"a", b"b"]), Wire.BASE64)
+
+    assert output.parameters is None
+    assert output.data.root == ["a", "b"]
 
 
 def test_over_rest_bytes_that_are_not_utf8_go_as_base64_and_come_back() -> None:

@@ -169,10 +169,53 @@ def test_base64_that_is_not(text: str) -> None:
     assert said.startswith("tensor 'x': not valid base64 (")
 
 
-def test_base64_of_numbers() -> None:
-    assert refusal([1.0], "FP32", [1], {"content_type": "base64"}) == (
-        "tensor 'x': content_type base64 needs datatype BYTES, not FP32"
+ANNOUNCED = {"content_type": "base64"}
+
+
+@pytest.mark.parametrize("datatype", [each for each in SAMPLES if each != "BYTES"])
+def test_base64_of_numbers_is_that_of_their_raw_contents(datatype: str) -> None:
+    array = np.array(SAMPLES[datatype], NUMPY_DTYPES[datatype]).reshape(2, 1)
+    text = base64.b64encode(array.tobytes()).decode()
+
+    tensor = decode([text], datatype, [2, 1], ANNOUNCED)
+
+    assert (tensor.datatype, tensor.data.dtype) == (datatype, array.dtype)
+    np.testing.assert_array_equal(tensor.data, array)
+    assert not tensor.data.flags.writeable
+
+
+def test_base64_of_numbers_keeps_nan_and_infinity() -> None:
+    array = np.array([np.nan, np.inf, -np.inf], np.float32)
+
+    tensor = decode([base64.b64encode(array.tobytes()).decode()], "FP32", [3], ANNOUNCED)
+
+    np.testing.assert_array_equal(tensor.data, array)
+
+
+@pytest.mark.parametrize(
+    ("data", "shape", "text"),
+    [
+        ([1.0], [1], "content_type base64 with datatype FP32 needs data of one string, the base64"),
+        (["AAAAAA==", "AAAAAA=="], [2], "content_type base64 with datatype FP32 needs data of one"),
+        (["AAAAAA=="], [2], "shape [2] of FP32 takes 8 bytes, but raw contents have 4"),
+        (["AAAAAA="], [1], "not valid base64 ("),
+        (["é"], [1], "string argument should contain only ASCII characters"),
+    ],
+)
+def test_base64_of_numbers_that_is_not(data: list[Any], shape: list[int], text: str) -> None:
+    assert refusal(data, "FP32", shape, ANNOUNCED).startswith(f"tensor 'x': {text}")
+
+
+@pytest.mark.parametrize(
+    ("datatype", "wire"), [("FP32", Wire.BASE64), ("INT8", Wire.BASE64), ("BYTES", Wire.JSON)]
+)
+def test_numbers_in_base64_are_answered_in_base64(datatype: str, wire: Wire) -> None:
+    tensor = RequestInput(
+        name="x", datatype=datatype, shape=[0], data=[""], parameters=Parameters(**ANNOUNCED)
     )
+    tensor.shape = [1] if datatype == "BYTES" else [0]
+
+    assert decode_request(InferenceRequest(inputs=[tensor]))[2] is wire
 
 
 # What accompanies a request

@@ -5,7 +5,7 @@ import pytest
 
 from infergraph.errors import InvalidInput
 from infergraph.tensors import Message, Tensor, TensorSpec
-from infergraph.tensors.validate import validate
+from infergraph.tensors.validate import validate, widened
 
 DECLARED = (
     TensorSpec("audio", "BYTES", (-1, 1)),
@@ -46,7 +46,7 @@ def test_accepted(tensors: list[Tensor], batch: int) -> None:
         ([audio(), audio(), boxes(2, 1, 4)], "tensor 'audio' came more than once"),
         (
             [audio(), boxes(2, 1, 4, dtype=np.float64)],
-            "tensor 'boxes' has datatype FP64; accepted: FP32",
+            "tensor 'boxes' has datatype FP64; accepted: FP32 or FP16",
         ),
         (
             [audio(), boxes(2, 4)],
@@ -79,6 +79,37 @@ def test_refused(tensors: list[Tensor], text: str) -> None:
 
     assert str(caught.value) == f"{WHERE}: {text}"
     assert caught.value.status_code == 400
+
+
+def test_half_precision_is_widened_where_single_is_declared() -> None:
+    values = np.array([[[0.1, -65504, 6e-8, np.inf], [-np.inf, np.nan, 0, 1]]], np.float16)
+    other = Tensor.of("other", values)
+    message = Message([audio(1), Tensor.of("boxes", values), other], "7", {"beams": 4})
+
+    wide = widened(message, DECLARED)
+
+    assert validate(Message(wide.tensors[:2]), DECLARED, WHERE) == 1
+    assert [each.datatype for each in wide.tensors] == ["BYTES", "FP32", "FP16"]
+    assert wide.tensors[1].data.dtype == np.float32
+    np.testing.assert_array_equal(wide.tensors[1].data.astype(np.float16), values)
+    assert not wide.tensors[1].data.flags.writeable
+    assert wide.tensors[2] is other
+    assert (wide.id, wide.parameters) == ("7", {"beams": 4})
+    assert message.tensors[1].datatype == "FP16"
+
+
+def test_what_is_not_half_precision_is_not_widened() -> None:
+    message = Message([audio(1), boxes(1, 1, 4, dtype=np.float64), boxes(1, 1, 4)])
+
+    assert widened(message, DECLARED) is message
+    assert widened(message, ()) is message
+
+
+def test_single_precision_does_not_go_for_half() -> None:
+    half = (TensorSpec("boxes", "FP16", (-1, 4)),)
+
+    with pytest.raises(InvalidInput, match="has datatype FP32; accepted: FP16$"):
+        validate(Message([boxes(1, 4)]), half, WHERE)
 
 
 def test_without_a_declaration_any_tensors_of_one_batch_size_are_accepted() -> None:

@@ -36,8 +36,8 @@ _SETTINGS = {
 """Flag -> setting."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags; each overrides the file."""
+def add_arguments(parser: argparse.ArgumentParser, *, arrivals: bool = True) -> None:
+    """Adds the flags; each overrides the file. `arrivals`: those of the arrivals, too."""
     parser.add_argument("file", nargs="?", type=Path, help="a YAML file that describes the run")
     target = parser.add_argument_group("target")
     target.add_argument("--url", help="http://host:port, https://, grpc:// or grpcs://")
@@ -56,16 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     payload.add_argument("--check", help="none, valid, consistent or expected")
     payload.add_argument("--expected", metavar="JSON", help="expected answers")
     load = parser.add_argument_group("load")
-    load.add_argument(
-        "--arrivals",
-        metavar="KIND[:KEY=VALUE,...]",
-        help="constant:rate=50, poisson:rate=50, gamma:rate=50,cv=4, "
-        "bursts:rate=20,burst_rate=200, step:rates=[10,20,40], ramp:start_rate=0,end_rate=100, "
-        "sine:rate=50,amplitude=0.5,period_s=60, trace:file=FILE, closed:concurrency=8,think_s=1, "
-        "single-stream, multi-stream, server:rate=50, offline:count=1000",
-    )
-    load.add_argument("--rate", metavar="R", help="requests per second; Poisson without --arrivals")
-    load.add_argument("--concurrency", metavar="N", help="users of a closed loop")
+    if arrivals:
+        _add_arrivals(load)
     load.add_argument("--duration", metavar="S", help="seconds of sending (default 30)")
     load.add_argument("--warmup", metavar="S", help="of which are not counted (default 2)")
     load.add_argument("--processes", metavar="N", help="processes that send (default 1)")
@@ -81,6 +73,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="any other setting of the file, such as limits.dispatch_delay_ms=5",
     )
+
+
+def _add_arrivals(load: argparse._ArgumentGroup) -> None:
+    load.add_argument(
+        "--arrivals",
+        metavar="KIND[:KEY=VALUE,...]",
+        help="constant:rate=50, poisson:rate=50, gamma:rate=50,cv=4, "
+        "bursts:rate=20,burst_rate=200, step:rates=[10,20,40], ramp:start_rate=0,end_rate=100, "
+        "sine:rate=50,amplitude=0.5,period_s=60, trace:file=FILE, closed:concurrency=8,think_s=1, "
+        "single-stream, multi-stream, server:rate=50, offline:count=1000",
+    )
+    load.add_argument("--rate", metavar="R", help="requests per second; Poisson without --arrivals")
+    load.add_argument("--concurrency", metavar="N", help="users of a closed loop")
 
 
 def configuration(
@@ -110,6 +115,8 @@ def configuration(
 
 def _arrivals(arguments: argparse.Namespace) -> dict[str, Any]:
     overrides: dict[str, Any] = {}
+    if not hasattr(arguments, "arrivals"):
+        return overrides
     if arguments.arrivals is not None:
         kind, _, settings = arguments.arrivals.partition(":")
         overrides["arrivals.kind"] = kind

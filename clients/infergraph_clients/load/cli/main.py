@@ -7,9 +7,15 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import LoadError
-from . import compare, run, search
+from . import compare, evaluate, profile, run, search
 
-COMMANDS = {"run": run, "search": search, "compare": compare}
+COMMANDS = {
+    "run": run,
+    "search": search,
+    "compare": compare,
+    "profile": profile,
+    "evaluate": evaluate,
+}
 USAGE_ERROR = 2
 INTERRUPTED = 130
 

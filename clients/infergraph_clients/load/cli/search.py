@@ -74,12 +74,11 @@ def execute(arguments: argparse.Namespace) -> int:
 
     def show(step: Step) -> None:
         slo = step.summary.slo
-        assert slo is not None
-        console.print(
-            f"{step.rate:10.1f}/s  {step.verdict:8}p{slo.percentile:g} "
-            f"{milliseconds(slo.value_ms)} ms, {slo.attainment:.2%} in time",
-            highlight=False,
-        )
+        found = "no request was measured"
+        if slo is not None:
+            value = milliseconds(slo.value_ms)
+            found = f"p{slo.percentile:g} {value} ms, {slo.attainment:.2%} in time"
+        console.print(f"{step.rate:10.1f}/s  {step.verdict:8}{found}", highlight=False)
 
     result = search(
         configuration,

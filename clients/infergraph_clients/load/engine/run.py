@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..arrivals.specification import SingleStream
 from ..configuration import RunConfiguration
 from ..corpus import payload_order, read_expected, read_payloads
 from ..transports.open import encoder
+from ..v2 import Payload
 from .crew import CrewResult, run_crew
 from .interrupts import Interrupts
 from .plan import ClosedPlan, OpenPlan, Progress, WorkerPlan, WorkerResult
@@ -69,14 +70,18 @@ class Prepared:
     plans: list[WorkerPlan]
 
 
-def prepare(configuration: RunConfiguration) -> Prepared:
+def prepare(configuration: RunConfiguration, payloads: Sequence[Payload] | None = None) -> Prepared:
     """Does all that a run needs before the first request, but for the server.
+
+    Args:
+        configuration: Of the run.
+        payloads: What is sent, instead of what its files hold.
 
     Raises:
         LoadError: something is wrong with the configuration or its files.
     """
     encode = encoder(configuration.target)
-    payloads = read_payloads(configuration.payload)
+    payloads = read_payloads(configuration.payload) if payloads is None else payloads
     source = configuration.payload
     expected = read_expected(source.expected, payloads) if source.expected else []
     # The id is echoed: so answers to a payload are equal byte for byte.
@@ -147,9 +152,9 @@ def _users(configuration: RunConfiguration) -> int:
     """How many processes have users: none is started for nobody."""
     arrivals = configuration.arrivals
     users = getattr(arrivals, "concurrency", 1)
-    if isinstance(arrivals, Offline):
-        users = min(users, arrivals.count)
-    return min(configuration.processes, users)
+    count = getattr(arrivals, "count", None)
+    # A process without a share of the count would have no end.
+    return min(configuration.processes, users if count is None else min(users, count))
 
 
 def _share(total: int, number: int, parts: int) -> int:

@@ -50,7 +50,10 @@ def main(plan: WorkerPlan, orders: Connection, reports: Connection) -> None:
     try:
         loop.run_until_complete(work)
     except asyncio.CancelledError:
-        raise failures.first or RuntimeError("the run was cancelled") from None
+        if not isinstance(failures.first, BrokenPipeError):
+            raise failures.first or RuntimeError("the run was cancelled") from None
+    except BrokenPipeError:
+        pass  # the parent has ended the run, and nobody is left to report to
     finally:
         loop.close()
         reports.close()

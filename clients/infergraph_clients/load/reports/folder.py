@@ -52,8 +52,8 @@ class Report:
     records: dict[str, npt.NDArray[Any]]
 
 
-def write_report(folder: Path, run: Run, summary: Summary) -> None:
-    """Writes all files, the numbers first.
+def write_report(folder: Path, run: Run, summary: Summary, *, page: bool = True) -> None:
+    """Writes all files, the numbers first; without `page`, no report.html.
 
     Raises:
         LoadError: the folder cannot be written.
@@ -67,7 +67,8 @@ def write_report(folder: Path, run: Run, summary: Summary) -> None:
         pq.write_table(_stages_table(parts), folder / "stages.parquet")
         seconds = timeline(run.records)
         _write_seconds(folder / "seconds.csv", seconds)
-        write_html(folder / "report.html", run, summary, seconds)
+        if page:
+            write_html(folder / "report.html", run, summary, seconds)
     except OSError as error:
         raise LoadError(f"report '{folder}' cannot be written: {error.strerror}") from None
 

@@ -1,4 +1,4 @@
-"""The page of plots, report.html: one file, its scripts inside, that needs no network."""
+"""The page of a run, report.html."""
 
 from __future__ import annotations
 
@@ -6,55 +6,14 @@ import html
 import time
 from pathlib import Path
 
-import plotly.graph_objects as go
-import plotly.io
-from plotly.offline import get_plotlyjs
-
 from ..engine.run import Run
 from ..outcome import Outcome
 from ..statistics.distribution import Distribution
 from ..statistics.summary import Summary
 from . import plots
 from .numbers import milliseconds
+from .page import Kind, figure_html, heading, preformatted, table_html, verdict, write_page
 from .timeline import Timeline
-
-_PAGE = """\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-body {{ font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem;
-       padding: 0 1rem; color: #1f2430; }}
-h1 {{ font-size: 1.5rem; margin-bottom: 0; }}
-h2 {{ font-size: 1.1rem; margin: 2rem 0 .3rem; }}
-p.sub {{ color: #667; margin-top: .2rem; }}
-table {{ border-collapse: collapse; margin: .8rem 0; }}
-th, td {{ padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #e4e7ee; }}
-th:first-child, td:first-child {{ text-align: left; }}
-tr.headline td {{ font-weight: 600; }}
-.verdict {{ padding: .5rem .8rem; border-left: 4px solid; margin: .4rem 0; background: #f6f7fa; }}
-.good {{ border-color: #2e9e5b; }} .bad {{ border-color: #d33f49; }}
-.note {{ border-color: #8a93a6; }}
-pre {{ background: #f6f7fa; padding: .8rem; overflow-x: auto; font-size: 13px; }}
-</style>
-<script>{script}</script>
-</head>
-<body>
-<h1>{title}</h1>
-<p class="sub">{subtitle}</p>
-{verdicts}
-{table}
-<p>{requests}</p>
-{errors}
-{figures}
-<h2>Configuration</h2>
-<pre>{configuration}</pre>
-</body>
-</html>
-"""
 
 
 def write_html(file: Path, run: Run, summary: Summary, seconds: Timeline) -> None:
@@ -71,34 +30,27 @@ def write_html(file: Path, run: Run, summary: Summary, seconds: Timeline) -> Non
     ]
     if summary.stages.traced:
         figures.insert(1, ("Where the time went", plots.stages(summary.stages)))
-    file.write_text(
-        _PAGE.format(
-            title=html.escape(f"{configuration.target.model} under {configuration.arrivals.kind}"),
-            subtitle=html.escape(
-                f"{configuration.target.url}, {began}: intended {rates.intended:.1f}/s, answered "
-                f"{rates.answered_ok:.1f}/s{goodput}, over {summary.measured_s:.1f} s"
-            ),
-            script=get_plotlyjs(),
-            verdicts="\n".join(_verdicts(summary)),
-            table=_latency_table(summary),
-            requests=html.escape(_requests(summary)),
-            errors=_errors(summary),
-            figures="\n".join(_figure(title, figure) for title, figure in figures),
-            configuration=html.escape(configuration.model_dump_json(indent=2)),
-        ),
-        encoding="utf-8",
+    write_page(
+        file,
+        title=f"{configuration.target.model} under {configuration.arrivals.kind}",
+        subtitle=f"{configuration.target.url}, {began}: intended {rates.intended:.1f}/s, answered "
+        f"{rates.answered_ok:.1f}/s{goodput}, over {summary.measured_s:.1f} s",
+        parts=[
+            *_verdicts(summary),
+            _latency_table(summary),
+            f"<p>{html.escape(_requests(summary))}</p>",
+            _errors(summary),
+            *(f"{heading(title)}\n{figure_html(figure)}" for title, figure in figures),
+            heading("Configuration"),
+            preformatted(configuration.model_dump_json(indent=2)),
+        ],
     )
-
-
-def _figure(title: str, figure: go.Figure) -> str:
-    body = plotly.io.to_html(
-        figure, include_plotlyjs=False, full_html=False, config={"displaylogo": False}
-    )
-    return f"<h2>{html.escape(title)}</h2>\n{body}"
 
 
 def _verdicts(summary: Summary) -> list[str]:
-    lines = [("bad", f"Invalid: {reason}") for reason in summary.validity.reasons]
+    lines: list[tuple[Kind, str]] = [
+        ("bad", f"Invalid: {reason}") for reason in summary.validity.reasons
+    ]
     if summary.validity.valid:
         lines.append(("good", "Valid: the tester kept up."))
     if summary.slo is not None:
@@ -116,23 +68,21 @@ def _verdicts(summary: Summary) -> list[str]:
         text = f"{'Steady' if steady.steady else 'Not steady'}: {steady.reason}."
         lines.append(("good" if steady.steady else "bad", text))
     lines += [("note", note) for note in summary.validity.notes]
-    return [f'<div class="verdict {kind}">{html.escape(text)}</div>' for kind, text in lines]
+    return [verdict(kind, text) for kind, text in lines]
 
 
 def _latency_table(summary: Summary) -> str:
-    head = "".join(f"<th>{name}</th>" for name in ("ms", *_COLUMNS))
     rows = [
-        ("latency (end - intended)", summary.latency, ' class="headline"'),
-        ("service time (end - sent)", summary.service_time, ""),
-        ("first byte (- sent)", summary.first_byte, ""),
-        ("dispatch delay (sent - intended)", summary.dispatch_delay, ""),
+        ("latency (end - intended)", summary.latency),
+        ("service time (end - sent)", summary.service_time),
+        ("first byte (- sent)", summary.first_byte),
+        ("dispatch delay (sent - intended)", summary.dispatch_delay),
     ]
-    body = "\n".join(
-        f"<tr{style}><td>{label}</td>{_cells(distribution)}</tr>"
-        for label, distribution, style in rows
-        if distribution.count
+    return table_html(
+        ["ms", *_COLUMNS],
+        [[label, *_cells(times)] for label, times in rows if times.count],
+        headline=0,
     )
-    return f"<table><tr>{head}</tr>\n{body}</table>"
 
 
 _COLUMNS = {
@@ -146,9 +96,8 @@ _COLUMNS = {
 }
 
 
-def _cells(distribution: Distribution) -> str:
-    values = (getattr(distribution, name) for name in _COLUMNS.values())
-    return "".join(f"<td>{milliseconds(value)}</td>" for value in values)
+def _cells(distribution: Distribution) -> list[str]:
+    return [milliseconds(getattr(distribution, name)) for name in _COLUMNS.values()]
 
 
 def _requests(summary: Summary) -> str:
@@ -172,4 +121,4 @@ def _errors(summary: Summary) -> str:
         for outcome, texts in summary.errors.items()
         for text, count in texts.items()
     )
-    return f"<h2>Failures</h2>\n<ul>{items}</ul>"
+    return f"{heading('Failures')}\n<ul>{items}</ul>"

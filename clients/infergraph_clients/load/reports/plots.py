@@ -13,20 +13,21 @@ from ..statistics.stages import Stages
 from ..statistics.summary import Summary
 from .timeline import Timeline
 
-_BLUE, _ORANGE, _GREEN, _RED, _GREY = "#3465c4", "#e0862b", "#2e9e5b", "#d33f49", "#8a93a6"
+BLUE, ORANGE, GREEN, RED, GREY = "#3f74d1", "#e0862b", "#2e9e5b", "#d33f49", "#8a93a6"
+"""They stand out from white and from black."""
 _MOST_POINTS = 2_000
-_KIND_COLOURS = {"queue": _ORANGE, "compute": _BLUE, "hop": _GREY}
+_KIND_COLOURS = {"queue": ORANGE, "compute": BLUE, "hop": GREY}
 
 
 def latency_over_time(seconds: Timeline) -> go.Figure:
     """p50, p99 and the maximum of each second of intended times."""
-    figure = _figure("seconds", "latency in ms", log_y=True)
+    figure = empty_figure("seconds", "latency in ms", log_y=True)
     for name, values, colour in (
-        ("max", seconds.max_ms, _RED),
-        ("p99", seconds.p99_ms, _ORANGE),
-        ("p50", seconds.p50_ms, _BLUE),
+        ("max", seconds.max_ms, RED),
+        ("p99", seconds.p99_ms, ORANGE),
+        ("p50", seconds.p50_ms, BLUE),
     ):
-        figure.add_trace(_line(name, seconds.second, values, colour))
+        figure.add_trace(line(name, seconds.second, values, colour))
     return figure
 
 
@@ -35,48 +36,61 @@ def distribution(run: Run, summary: Summary) -> go.Figure:
     warmup_s = run.configuration.warmup_s if summary.requests.warmup else 0.0
     table = run.records
     ok = table[(table["outcome"] == Outcome.OK) & (table["intended_ns"] >= warmup_s * 1e9)]
-    figure = _figure("ms", "share of right answers", log_x=True)
+    figure = empty_figure("ms", "share of right answers", log_x=True)
     for name, values, colour in (
-        ("latency", ok["end_ns"] - ok["intended_ns"], _BLUE),
-        ("service time", ok["end_ns"] - ok["sent_ns"], _GREEN),
-        ("dispatch delay", ok["sent_ns"] - ok["intended_ns"], _GREY),
+        ("latency", ok["end_ns"] - ok["intended_ns"], BLUE),
+        ("service time", ok["end_ns"] - ok["sent_ns"], GREEN),
+        ("dispatch delay", ok["sent_ns"] - ok["intended_ns"], GREY),
     ):
-        x, y = _cumulative(values)
-        figure.add_trace(_line(name, x, y, colour))
+        x, y = cumulative(values)
+        # Without a queue at the tester, latency and service time are one line.
+        dash = "dash" if name == "service time" else "solid"
+        figure.add_trace(line(name, x, y, colour, dash=dash))
     if summary.slo is not None:
-        figure.add_vline(x=summary.slo.latency_ms, line={"color": _RED, "dash": "dash"})
+        figure.add_vline(x=summary.slo.latency_ms, line={"color": RED, "dash": "dash"})
     return figure
 
 
 def requests_over_time(seconds: Timeline) -> go.Figure:
     """Intended, sent, and how requests ended."""
-    figure = _figure("seconds", "requests per second")
+    figure = empty_figure("seconds", "requests per second")
     for name, values, colour in (
-        ("intended", seconds.intended, _GREY),
-        ("sent", seconds.sent, _BLUE),
-        ("answered", seconds.ok, _GREEN),
-        ("failed", seconds.failed, _RED),
+        ("intended", seconds.intended, GREY),
+        ("sent", seconds.sent, BLUE),
+        ("answered", seconds.ok, GREEN),
+        ("failed", seconds.failed, RED),
     ):
-        figure.add_trace(_line(name, seconds.second, values, colour))
+        # What is sent as intended lies on it.
+        width = 6 if name == "intended" else 2
+        figure.add_trace(line(name, seconds.second, values, colour, width=width))
     return figure
 
 
 def in_flight(seconds: Timeline) -> go.Figure:
     """Requests in flight; on a second axis the 99th percentile of the dispatch delay."""
-    figure = _figure("seconds", "requests in flight")
-    figure.add_trace(_line("in flight", seconds.second, seconds.in_flight, _BLUE))
-    delay = _line("dispatch delay p99", seconds.second, seconds.dispatch_delay_p99_ms, _ORANGE)
+    figure = empty_figure("seconds", "requests in flight")
+    figure.add_trace(line("in flight", seconds.second, seconds.in_flight, BLUE))
+    delay = line("dispatch delay p99", seconds.second, seconds.dispatch_delay_p99_ms, ORANGE)
     delay.update(yaxis="y2")
     figure.add_trace(delay)
     figure.update_layout(
-        yaxis2={"title": "ms", "overlaying": "y", "side": "right", "rangemode": "tozero"}
+        yaxis={"rangemode": "tozero"},
+        yaxis2={
+            "title": "dispatch delay in ms",
+            "overlaying": "y",
+            "side": "right",
+            "rangemode": "tozero",
+            "showgrid": False,
+            # Else plotly puts them beside the ticks of the other axis, at values such as 1.484.
+            "tickmode": "auto",
+        },
     )
     return figure
 
 
 def stages(breakdown: Stages) -> go.Figure:
     """Mean milliseconds of each part, one bar for each step."""
-    figure = _figure("mean ms of a request", "")
+    figure = empty_figure("mean ms of a request", "")
     by_kind: dict[str, dict[str, float]] = {}
     for part, mean in breakdown.mean_ms.items():
         step, separator, kind = part.rpartition(": ")
@@ -84,42 +98,60 @@ def stages(breakdown: Stages) -> go.Figure:
             step if separator else part
         ] = mean
     for kind, values in by_kind.items():
-        colour = _KIND_COLOURS.get(kind, _GREEN)
+        colour = _KIND_COLOURS.get(kind, GREEN)
         figure.add_trace(
             go.Bar(
                 name=kind,
                 y=list(values),
                 x=list(values.values()),
                 orientation="h",
-                marker_color=colour,
+                marker={"color": colour, "line": {"width": 0}},
             )
         )
-    figure.update_layout(barmode="stack", yaxis={"autorange": "reversed"})
+    figure.update_layout(
+        barmode="stack",
+        yaxis={"type": "category", "autorange": "reversed", "automargin": True},
+    )
     return figure
 
 
-def _figure(x: str, y: str, *, log_x: bool = False, log_y: bool = False) -> go.Figure:
+def empty_figure(x: str, y: str, *, log_x: bool = False, log_y: bool = False) -> go.Figure:
+    """A figure with the titles of its axes."""
     figure = go.Figure()
     figure.update_layout(
         template="plotly_white",
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
         height=340,
-        margin={"l": 60, "r": 60, "t": 10, "b": 40},
-        legend={"orientation": "h", "y": 1.08},
+        margin={"l": 60, "r": 60, "t": 30, "b": 40},
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "x": 0, "traceorder": "normal"},
+        modebar={"bgcolor": "rgba(0,0,0,0)"},
+        showlegend=True,
         xaxis={"title": x, "type": "log" if log_x else "linear"},
         yaxis={"title": y, "type": "log" if log_y else "linear"},
     )
     return figure
 
 
-def _line(name: str, x: Any, y: Any, colour: str) -> go.Scatter:
+def line(
+    name: str, x: Any, y: Any, colour: str, *, width: float = 2, dash: str = "solid"
+) -> go.Scatter:
+    """A line; NaN is a gap."""
     # Plain lists: arrays would be written as base64, which reads worse and saves little here.
     values = [None if np.isnan(value) else float(value) for value in np.asarray(y, np.float64)]
     return go.Scatter(
-        name=name, x=np.asarray(x).tolist(), y=values, mode="lines", line={"color": colour}
+        name=name,
+        x=np.asarray(x).tolist(),
+        y=values,
+        # A run of a second has a single point, which no line shows.
+        mode="lines" if len(values) > 1 else "markers",
+        line={"color": colour, "width": width, "dash": dash},
+        marker={"color": colour},
     )
 
 
-def _cumulative(nanoseconds: Any) -> tuple[Any, Any]:
+def cumulative(nanoseconds: Any) -> tuple[Any, Any]:
+    """The cumulative distribution: milliseconds, and the share at most so long."""
     ordered = np.sort(nanoseconds) / 1e6
     count = len(ordered)
     # Closer together at the tail, which is what is looked at.

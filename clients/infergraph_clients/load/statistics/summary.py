@@ -125,13 +125,23 @@ class Summary:
     latency_histogram: str
 
 
+def measured_records(run: Run) -> npt.NDArray[Any]:
+    """The records of the requests that count: those that were not meant for the warm-up."""
+    found: npt.NDArray[Any] = run.records[run.records["intended_ns"] >= _warmup_s(run) * 1e9]
+    return found
+
+
+def _warmup_s(run: Run) -> float:
+    # In the offline scenario all requests are meant for the start.
+    offline = isinstance(run.configuration.arrivals, Offline)
+    return 0.0 if offline else run.configuration.warmup_s
+
+
 def summarise(run: Run) -> Summary:
     """The summary of a run."""
     configuration, table = run.configuration, run.records
-    # In the offline scenario all requests are meant for the start.
-    offline = isinstance(configuration.arrivals, Offline)
-    warmup_s = 0.0 if offline else configuration.warmup_s
-    measured = table[table["intended_ns"] >= warmup_s * 1e9]
+    warmup_s = _warmup_s(run)
+    measured = measured_records(run)
     ok = measured[measured["outcome"] == Outcome.OK]
     right = table[table["outcome"] == Outcome.OK]
     end_s = _end_of_load(run)

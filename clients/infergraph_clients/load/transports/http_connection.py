@@ -41,6 +41,7 @@ class HttpConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._exchange: Exchange | None = None
         self._gzipped = False
+        self._has_length = False
         self._ends_with_connection = False
         self._body: list[bytes] = []
         self.idle_since = 0
@@ -73,6 +74,9 @@ class HttpConnection(asyncio.Protocol):
             exchange.first_byte = now_ns()
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserCallbackError as error:
+            # One of our own callbacks failed, which says nothing of the answer.
+            raise error.__context__ or error from None
         except httptools.HttpParserError as error:
             self._end(Outcome.LOST, error=f"the answer is not HTTP: {error}")
             self.abort()
@@ -89,7 +93,7 @@ class HttpConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._gzipped = False
-        self._ends_with_connection = True
+        self._has_length = False
         self._body = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -97,7 +101,11 @@ class HttpConnection(asyncio.Protocol):
         if name == b"content-encoding":
             self._gzipped = value.lower() == b"gzip"
         elif name in (b"content-length", b"transfer-encoding"):
-            self._ends_with_connection = False
+            self._has_length = True
+
+    def on_headers_complete(self) -> None:
+        # Not before: a head that breaks off is no answer.
+        self._ends_with_connection = not self._has_length
 
     def on_body(self, body: bytes) -> None:
         self._body.append(body)

@@ -29,9 +29,19 @@ _TYPED_FIELDS = {
 
 
 def encode_grpc(
-    payload: Payload, request_id: str, model: str, version: str | None, *, trace: bool
+    payload: Payload,
+    request_id: str,
+    model: str,
+    version: str | None,
+    *,
+    trace: bool,
+    typed: bool = False,
 ) -> bytes:
-    """A serialised ModelInferRequest."""
+    """A serialised ModelInferRequest, of raw contents or with `typed` of typed ones.
+
+    Raises:
+        ValueError: FP16 with `typed`, which has no field for it.
+    """
     request = ModelInferRequest(model_name=model, model_version=version or "", id=request_id)
     parameters = {**payload.parameters, "trace": True} if trace else payload.parameters
     for name, value in parameters.items():
@@ -39,7 +49,10 @@ def encode_grpc(
     for tensor in payload.tensors:
         header = request.inputs.add(name=tensor.name, datatype=tensor.datatype)
         header.shape.extend(tensor.shape)
-        request.raw_input_contents.append(_packed(tensor.values))
+        if typed:
+            _set_typed(header.contents, tensor)
+        else:
+            request.raw_input_contents.append(_packed(tensor.values))
     serialised: bytes = request.SerializeToString()
     return serialised
 
@@ -77,6 +90,14 @@ def _set(parameter: Any, value: object) -> None:
     else:
         # Not every server knows double parameters.
         parameter.string_param = value if isinstance(value, str) else repr(value)
+
+
+def _set_typed(contents: Any, tensor: Tensor) -> None:
+    field = _TYPED_FIELDS.get(tensor.datatype)
+    if field is None:
+        raise ValueError(f"tensor '{tensor.name}' of {tensor.datatype} has no typed contents")
+    values = tensor.values
+    getattr(contents, field).extend(values if isinstance(values, list) else values.tolist())
 
 
 def _packed(values: Values) -> bytes:

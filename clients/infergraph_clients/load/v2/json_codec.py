@@ -11,15 +11,24 @@ import orjson
 from .payload import Answer, Payload, Tensor, tensor_from_json
 
 
-def encode_json(payload: Payload, request_id: str, *, all_base64: bool, trace: bool) -> bytes:
+def encode_json(
+    payload: Payload,
+    request_id: str,
+    *,
+    all_base64: bool,
+    trace: bool,
+    base64_numbers: bool = False,
+) -> bytes:
     """The body of a request.
 
     BYTES travel as text if all elements of a tensor are UTF-8 without control characters of
-    binary media, else, or with `all_base64`, as base64 with `content_type: base64`.
+    binary media, else, or with `all_base64`, as base64 with `content_type: base64`. With
+    `base64_numbers`, which not every server takes, a tensor of numbers is one text, the base64 of
+    its raw contents.
     """
     document: dict[str, Any] = {
         "id": request_id,
-        "inputs": [_tensor(tensor, all_base64) for tensor in payload.tensors],
+        "inputs": [_tensor(each, all_base64, base64_numbers) for each in payload.tensors],
     }
     parameters = {**payload.parameters, "trace": True} if trace else dict(payload.parameters)
     if parameters:
@@ -65,12 +74,18 @@ def parse_trace(text: object) -> Mapping[str, Any] | None:
     return trace if isinstance(trace, dict) else None
 
 
-def _tensor(tensor: Tensor, all_base64: bool) -> dict[str, Any]:
+def _tensor(tensor: Tensor, all_base64: bool, base64_numbers: bool) -> dict[str, Any]:
     document: dict[str, Any] = {
         "name": tensor.name,
         "datatype": tensor.datatype,
         "shape": list(tensor.shape),
     }
+    if not isinstance(tensor.values, list) and base64_numbers:
+        little_endian = tensor.values.dtype.newbyteorder("<")
+        raw = tensor.values.astype(little_endian, copy=False).tobytes()
+        document["data"] = [base64.b64encode(raw).decode()]
+        document["parameters"] = {"content_type": "base64"}
+        return document
     if not isinstance(tensor.values, list):
         # orjson has no half-precision numbers; their float values are exact.
         values = tensor.values

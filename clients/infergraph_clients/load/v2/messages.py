@@ -49,6 +49,8 @@ _MESSAGES = {
         repeated InferTensor outputs 5; repeated bytes raw_output_contents 6""",
     "ModelReadyRequest": "string name 1; string version 2",
     "ModelReadyResponse": "bool ready 1",
+    "ModelMetadataRequest": "string name 1; string version 2",
+    "ModelMetadataResponse": "string name 1; parameters 6",
 }
 
 
@@ -103,3 +105,5 @@ ModelInferRequest = _message("ModelInferRequest")
 ModelInferResponse = _message("ModelInferResponse")
 ModelReadyRequest = _message("ModelReadyRequest")
 ModelReadyResponse = _message("ModelReadyResponse")
+ModelMetadataRequest = _message("ModelMetadataRequest")
+ModelMetadataResponse = _message("ModelMetadataResponse")

@@ -78,6 +78,8 @@ class Answer:
 def tensor_from_json(document: object) -> Tensor:
     """A tensor of V2 JSON: nested or flat data, BYTES as text or, where it says so, base64.
 
+    Numbers too may be base64: one text, of their raw contents.
+
     Raises:
         ValueError: it is not a V2 tensor.
     """
@@ -92,11 +94,14 @@ def tensor_from_json(document: object) -> Tensor:
             f"tensor '{name}' has datatype {datatype!r}; accepted: {', '.join(DATATYPES)}"
         )
     shape = tuple(document["shape"])
+    encoded = (document.get("parameters") or {}).get("content_type") == "base64"
     if datatype == "BYTES":
-        parameters = document.get("parameters") or {}
-        encoded = parameters.get("content_type") == "base64"
         values: Values = [_element(name, each, encoded) for each in _flattened(document["data"])]
         count = len(values)
+    elif encoded:
+        (raw,) = (_element(name, each, encoded) for each in _flattened(document["data"]))
+        values = np.frombuffer(raw, np.dtype(NUMPY_DTYPES[datatype]).newbyteorder("<"))
+        count = values.size
     else:
         values = np.asarray(document["data"], NUMPY_DTYPES[datatype]).ravel()
         count = values.size

@@ -1,0 +1,113 @@
+"""`infergraph-load profile`: latency and throughput by batch size and concurrency."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from . import flags
+from .output import output_folder
+
+HELP = "measure latency and throughput by batch size and concurrency"
+DESCRIPTION = """\
+Measures a model or pipeline at each batch size (items in a request) with each number of requests in
+flight (a closed loop), and writes the table as Parquet and JSON, and plots.
+
+  infergraph-load profile --url grpc://127.0.0.1:8081 --model sentiment \\
+      --payload model-settings/sentiment/request.json --batch-sizes 1,4,16 --concurrency 1,4,16
+
+Payloads are divided into their items, of which requests of each size are made. The file or flags
+describe a run as for `run`, but for its arrivals.
+Exit status: 0; 1 if a cell is invalid or had failures; 2 if the input is wrong; 130 after Ctrl-C,
+with what was measured until then.
+"""
+_DEFAULTS = {"duration_s": 5.0, "warmup_s": 1.0, "trace": 0.2, "arrivals.kind": "closed"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    flags.add_arguments(parser, arrivals=False)
+    add_sweep(parser, repeats=3)
+    parser.add_argument(
+        "--output", type=Path, help="the folder (default: load-reports/MODEL-profile-TIME)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no live view and no table")
+
+
+def add_sweep(parser: argparse.ArgumentParser, *, repeats: int) -> None:
+    """Adds the arguments that say which cells are measured."""
+    sweep = parser.add_argument_group("cells")
+    sweep.add_argument(
+        "--batch-sizes",
+        type=counts,
+        default=[1, 2, 4, 8],
+        metavar="N,...",
+        help="items in a request (default 1,2,4,8)",
+    )
+    sweep.add_argument(
+        "--concurrency",
+        dest="concurrencies",
+        type=counts,
+        default=[1, 2, 4, 8],
+        metavar="N,...",
+        help="requests in flight (default 1,2,4,8)",
+    )
+    sweep.add_argument(
+        "--repeats",
+        type=count,
+        default=repeats,
+        metavar="N",
+        help="runs of each cell, with seeds of their own (default %(default)s)",
+    )
+
+
+def counts(text: str) -> list[int]:
+    """An argparse type: counts, in ascending order."""
+    return sorted({count(part) for part in text.split(",")})
+
+
+def count(text: str) -> int:
+    """An argparse type: a whole number from 1."""
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no count; accepted: whole numbers from 1")
+    return int(text)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Profiles; see `main` for the status."""
+    # A file's own settings come before these.
+    extra = dict(_DEFAULTS) if arguments.file is None else {"arrivals.kind": "closed"}
+    extra["arrivals.concurrency"] = arguments.concurrencies[0]
+    configuration = flags.configuration(arguments, extra)
+    # Here, and not above: pyarrow, rich and plotly take a second to import.
+    from rich.console import Console
+
+    from ..engine.interrupts import Interrupts
+    from ..profile.report import print_profile, write_profile
+    from ..profile.sweep import sweep
+    from ..reports.folder import check_writable
+    from .trial import make_trial
+
+    folder = output_folder(arguments.output, f"{configuration.target.model}-profile")
+    check_writable(folder)
+    console = Console(stderr=True, quiet=arguments.quiet)
+    with Interrupts() as interrupts:
+        profile = sweep(
+            configuration,
+            arguments.batch_sizes,
+            arguments.concurrencies,
+            arguments.repeats,
+            make_trial(console, interrupts),
+            lambda cell: console.print(
+                f"{cell.batch_size} x {cell.concurrency}: {cell.throughput:.1f} items/s",
+                highlight=False,
+            ),
+        )
+    write_profile(folder, profile)
+    if not arguments.quiet:
+        output = Console()
+        print_profile(output, profile)
+        output.print(f"profile: {folder}", highlight=False, soft_wrap=True)
+    if profile.interrupted:
+        return 130
+    return int(any(not cell.valid or cell.failed for cell in profile.cells))

@@ -1,0 +1,1 @@
+"""Evaluations: a pipeline served, measured in all ways, and one report about it."""

@@ -1,0 +1,163 @@
+"""`Evaluator`: measures a pipeline that is being served, and leaves the raw data."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..arrivals.specification import Poisson
+from ..configuration import RunConfiguration, Slo
+from ..engine.run import Prepared, Run, prepare
+from ..errors import LoadError
+from ..outcome import Outcome
+from ..profile.batches import batches_of
+from ..profile.report import write_profile
+from ..profile.sweep import Profile, sweep
+from ..corpus import read_payloads
+from ..reports.folder import write_report
+from ..search import search
+from ..statistics import Summary, summarise
+from ..statistics.summary import measured_records
+from ..v2 import Payload
+from .plan import SHARES, SLO_FACTOR, Evaluation, OpenRun, Plan
+from .workspace import Servable
+
+_PRECISION = 0.1
+"""Of the capacity: the search ends when its bounds are so close."""
+_SEARCH_FROM = 0.5
+"""Of the ceiling."""
+
+
+class Evaluator:
+    """Measures.
+
+    Args:
+        plan: What is measured.
+        url: Of the server.
+        folder: For the raw data: `profile-NAME`, `open-PERCENT` and `search/rate-RATE`.
+        trial: Does a run; see `sweep`.
+        say: Told what comes next.
+        check: Called before each part; LoadError from it ends the evaluation.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        url: str,
+        folder: Path,
+        trial: Callable[[Prepared], Run],
+        say: Callable[[str], None] = lambda text: None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._plan = plan
+        self._url = url
+        self._folder = folder
+        self._trial = trial
+        self._say = say
+        self._check = check
+
+    def run(self, pipeline: Servable, models: Sequence[Servable]) -> Evaluation:
+        """Measures the models, each by itself, then the pipeline.
+
+        An interrupt ends it with what was measured until then.
+
+        Raises:
+            LoadError: the pipeline cannot be measured. A model that cannot be, because it has no
+                sample request or refuses it, is only noted.
+        """
+        found = Evaluation(pipeline.name, self._plan, time.time())
+        try:
+            self._models(found, models)
+            self._pipeline(found, pipeline)
+        except KeyboardInterrupt:
+            found.interrupted = True
+        return found
+
+    def _models(self, found: Evaluation, models: Sequence[Servable]) -> None:
+        for model in models:
+            try:
+                found.models.append(self._profile(model))
+            except LoadError as error:
+                self._check()
+                found.unmeasured[model.name] = str(error)
+                continue
+            _raise_if_interrupted(found.models[-1])
+
+    def _pipeline(self, found: Evaluation, pipeline: Servable) -> None:
+        found.profile = profile = self._profile(pipeline)
+        found.machine = profile.machine
+        _raise_if_interrupted(profile)
+        alone = [cell for cell in profile.cells if cell.batch_size == profile.cells[0].batch_size]
+        ceiling = max(cell.throughput / cell.batch_size for cell in alone)
+        first = alone[0].latency.p50
+        if not ceiling or first is None:
+            raise LoadError(
+                f"pipeline '{pipeline.name}' answered no request well: {alone[0].problem}"
+            )
+        found.ceiling = ceiling
+        slo_ms = self._plan.slo_ms or SLO_FACTOR * first
+        found.slo = Slo(latency_ms=slo_ms, percentile=self._plan.slo_percentile)
+        assert pipeline.request is not None
+        configuration = self._plan.configuration(
+            self._url, pipeline.name, str(pipeline.request)
+        ).model_copy(update={"slo": found.slo})
+        payloads = batches_of(read_payloads(configuration.payload), profile.cells[0].batch_size)
+        for share in SHARES:
+            rate = share * ceiling
+            self._check()
+            self._say(f"{pipeline.name}: Poisson arrivals at {share:.0%} of it, {rate:.1f}/s")
+            settings = configuration.model_copy(update={"arrivals": Poisson(rate=rate)})
+            run, summary = self._measured(settings, payloads, f"open-{share * 100:.0f}")
+            right = measured_records(run)
+            right = right[right["outcome"] == Outcome.OK]
+            latency = right["end_ns"] - right["intended_ns"]
+            found.open_runs.append(OpenRun(share, rate, summary, latency))
+        self._say(f"{pipeline.name}: the highest rate within {slo_ms:.3g} ms")
+        start = _SEARCH_FROM * ceiling
+        found.capacity = search(
+            configuration.model_copy(update={"arrivals": Poisson(rate=start)}),
+            lambda at_rate: self._search_step(at_rate, payloads),
+            start_rate=start,
+            precision=_PRECISION,
+            on_step=lambda step: self._say(f"  {step.rate:.1f}/s: {step.verdict}"),
+        )
+
+    def _profile(self, servable: Servable) -> Profile:
+        if servable.request is None:
+            raise LoadError(f"'{servable.name}' has no sample request (request.json) to send")
+        self._check()
+        self._say(f"{servable.name}: profile")
+        plan = self._plan
+        profile = sweep(
+            plan.configuration(self._url, servable.name, str(servable.request)),
+            plan.batch_sizes,
+            plan.concurrencies,
+            plan.repeats,
+            self._trial,
+            lambda cell: self._say(
+                f"  {cell.batch_size} x {cell.concurrency}: {cell.throughput:.1f} items/s"
+            ),
+        )
+        write_profile(self._folder / f"profile-{servable.name}", profile, page=False)
+        return profile
+
+    def _search_step(self, settings: RunConfiguration, payloads: Sequence[Payload]) -> Summary:
+        self._check()
+        rate = getattr(settings.arrivals, "rate", 0.0)
+        return self._measured(settings, payloads, f"search/rate-{rate:.4g}")[1]
+
+    def _measured(
+        self, settings: RunConfiguration, payloads: Sequence[Payload], name: str
+    ) -> tuple[Run, Summary]:
+        run = self._trial(prepare(settings, payloads))
+        summary = summarise(run)
+        write_report(self._folder / name, run, summary, page=False)
+        if run.interrupted:
+            raise KeyboardInterrupt
+        return run, summary
+
+
+def _raise_if_interrupted(profile: Profile) -> None:
+    if profile.interrupted:
+        raise KeyboardInterrupt

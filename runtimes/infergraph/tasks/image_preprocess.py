@@ -1,0 +1,70 @@
+"""Image preprocessing: input `image` BYTES [-1, 1], output `pixels` FP32 [-1, 3, H, W].
+
+The variant's checkpoint says how, as it does for the classifier of the same checkpoint, which takes
+`pixels` for an `image`. Several models of equal preprocessing can so share one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import PositiveInt
+
+from ..errors import ConfigurationError
+from ..runtime import Item, Outputs, Runtime
+from ..settings import RuntimeOptions
+from ..tensors.image import MAX_IMAGE_PIXELS, decode_image
+from .image_transform import load_transform
+
+
+class ImagePreprocessOptions(RuntimeOptions):
+    """Settings of image preprocessing.
+
+    Attributes:
+        max_image_pixels: Most pixels of an image, width times height.
+    """
+
+    max_image_pixels: PositiveInt = MAX_IMAGE_PIXELS
+
+
+class ImagePreprocess(Runtime):
+    """Decodes, resizes and normalises; all of it in the pool's threads, since no image waits for
+    another."""
+
+    settings_class = ImagePreprocessOptions
+    options: ImagePreprocessOptions
+
+    def setup(self) -> None:
+        """Reads the checkpoint's preprocessing; its weights are not needed.
+
+        Raises:
+            ConfigurationError: there is none, its result has no fixed size, or the declared output
+                is of another.
+        """
+        self.transform = load_transform(self.checkpoint)
+        size = self.transform.size
+        if size is None:
+            raise ConfigurationError(
+                f"the checkpoint '{self.checkpoint}' prepares images to sizes that follow from "
+                "theirs; accepted: one that prepares all to the same size"
+            )
+        for spec in self._output_specs:
+            if spec.name != "pixels" or not spec.accepts_shape((-1, 3, *size)):
+                raise ConfigurationError(
+                    f"declared output {spec}; accepted: pixels FP32 {[-1, 3, *size]}, the size "
+                    "that the checkpoint takes, or -1 for it"
+                )
+
+    def prepare(self, item: Item) -> Item:
+        """Makes the pixels of an item.
+
+        Raises:
+            InvalidInput: `image` is no image, damaged, or too large.
+        """
+        image = decode_image(item["image"], max_pixels=self.options.max_image_pixels)
+        return {"pixels": self.transform(image).numpy()}
+
+    def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
+        """`pixels` of each item."""
+        return [dict(item) for item in items]

@@ -1,0 +1,150 @@
+"""Object detection: input `image`, outputs the boxes found in it, and by groups of their labels.
+
+`image` is BYTES [-1, 1]: JPEG, PNG or WebP. With K = `max_detections`:
+
+- `num_detections` INT64 [-1, 1]: how many of the K rows are objects; 0 is fine
+- `boxes` FP32 [-1, K, 4]: x1 y1 x2 y2, in pixels of the image as shown (after EXIF rotation)
+- `scores` FP32 [-1, K], from 0 to 1, best first
+- `classes` INT64 [-1, K], the network's own numbers, and `labels` BYTES [-1, K], their names
+- `num_found` INT64 [-1, 1]: all objects over the threshold, those beyond K too
+
+Rows past `num_detections` hold zeros, class -1 and an empty label. With the setting `groups`,
+`<group>_num_detections`, `<group>_boxes`, `<group>_scores` and `<group>_labels` are the same for
+the objects of the group, and given only for images that have at least one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field, PositiveInt
+
+from ..runtime import Item, Outputs, Runtime
+from ..settings import RuntimeOptions
+from ..tensors import TensorSpec
+from ..tensors.image import MAX_IMAGE_PIXELS, decode_image
+from .declared_outputs import check_declared, check_groups
+from .detections import Detections
+from .detectors import load_detector
+
+_GROUP_OUTPUTS = ("num_detections", "boxes", "scores", "labels")
+
+
+class ObjectDetectionOptions(RuntimeOptions):
+    """Settings of object detection.
+
+    Attributes:
+        threshold: Objects with a higher score are found.
+        max_detections: K, the most objects answered for an image; the best ones.
+        labels: The checkpoint's name of a label -> the name in answers; a label that is not named
+            keeps its own. Names that the checkpoint does not have are for other variants.
+        groups: Group -> labels (as in answers). A group's objects are the K best of its own, also
+            where better objects of other groups leave no row for them in `boxes`.
+        max_image_pixels: The largest image accepted, width times height.
+    """
+
+    threshold: float = Field(default=0.5, ge=0, lt=1)
+    max_detections: PositiveInt = 16
+    labels: dict[str, str] = Field(default_factory=dict)
+    groups: dict[str, list[str]] = Field(default_factory=dict)
+    max_image_pixels: PositiveInt = MAX_IMAGE_PIXELS
+
+
+class ObjectDetection(Runtime):
+    """Finds objects with any detector of transformers or torchvision."""
+
+    settings_class = ObjectDetectionOptions
+    options: ObjectDetectionOptions
+
+    def setup(self) -> None:
+        """Loads the detector.
+
+        Raises:
+            ConfigurationError: the checkpoint is no detector or incomplete, or a setting does not
+                fit its labels or the declared outputs.
+        """
+        options = self.options
+        self.detector = load_detector(
+            self.checkpoint,
+            self.placement,
+            threshold=options.threshold,
+            max_batch_size=options.max_batch_size,
+        )
+        self.labels = {
+            number: options.labels.get(label, label)
+            for number, label in self.detector.labels.items()
+        }
+        check_groups(options.groups, list(self.labels.values()))
+        self.members = {
+            group: [number for number, label in self.labels.items() if label in labels]
+            for group, labels in options.groups.items()
+        }
+        # What need not be declared is not given: a declaration may leave out what nobody reads.
+        undeclared = {"num_found", *(f"{group}_{name}" for group in self.members for name in
+                                     ("scores", "labels"))}
+        given = _specs(options.max_detections, self.members)
+        check_declared(given, self._output_specs, "groups", undeclared)
+        self.given = {spec.name for spec in self._output_specs or given}
+
+    def prepare(self, item: Item) -> Item:
+        """Decodes the image and scales it.
+
+        Raises:
+            InvalidInput: `image` is no image, damaged, too large, or too narrow.
+        """
+        image = decode_image(item["image"], max_pixels=self.options.max_image_pixels)
+        return {"image": self.detector.prepare(image)}
+
+    @torch.inference_mode()
+    def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
+        """The objects of each image."""
+        answers: list[Outputs] = []
+        for found in self.detector([item["image"] for item in items]):
+            answer = self._rows(found) | {"num_found": len(found)}
+            for group, members in self.members.items():
+                of_group = found.of(np.isin(found.classes, members))
+                if len(of_group):
+                    rows = self._rows(of_group)
+                    answer |= {f"{group}_{name}": rows[name] for name in _GROUP_OUTPUTS}
+            answers.append({name: value for name, value in answer.items() if name in self.given})
+        return answers
+
+    def _rows(self, found: Detections) -> Outputs:
+        size = self.options.max_detections
+        count = min(len(found), size)
+        boxes = np.zeros((size, 4), np.float32)
+        scores = np.zeros(size, np.float32)
+        classes = np.full(size, -1, np.int64)
+        boxes[:count], scores[:count] = found.boxes[:count], found.scores[:count]
+        classes[:count] = found.classes[:count]
+        labels = np.full(size, "", object)
+        labels[:count] = [
+            self.labels.get(number, str(number)) for number in found.classes[:count].tolist()
+        ]
+        return {
+            "num_detections": count,
+            "boxes": boxes,
+            "scores": scores,
+            "classes": classes,
+            "labels": labels,
+        }
+
+
+def _specs(size: int, groups: Sequence[str] | dict[str, Any]) -> list[TensorSpec]:
+    specs = [
+        TensorSpec("num_detections", "INT64", (-1, 1)),
+        TensorSpec("boxes", "FP32", (-1, size, 4)),
+        TensorSpec("scores", "FP32", (-1, size)),
+        TensorSpec("classes", "INT64", (-1, size)),
+        TensorSpec("labels", "BYTES", (-1, size)),
+    ]
+    of_groups = [
+        TensorSpec(f"{group}_{spec.name}", spec.datatype, spec.shape, optional=True)
+        for group in groups
+        for spec in specs
+        if spec.name in _GROUP_OUTPUTS
+    ]
+    return [*specs, TensorSpec("num_found", "INT64", (-1, 1)), *of_groups]

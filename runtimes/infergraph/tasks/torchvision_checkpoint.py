@@ -1,0 +1,179 @@
+"""Checkpoints of torchvision's networks in a folder: `config.json` and `model.safetensors`.
+
+torchvision has no such format of its own. The configuration holds "library": "torchvision", the
+"architecture" with its "arguments", and the "labels" of the outputs in order; of a classifier also
+the "preprocessing" that it was trained with. Architectures are the names of
+`torchvision.models.list_models()`, and two that make small networks of its families:
+
+- "alexnet" takes the further arguments "pool" (sides of the last feature map) and "hidden" (widths
+  of the fully connected layers), 6 and 4096 in the original, most of whose weights these make up.
+- "compact-fcos" is torchvision's FCOS with a timm network as its backbone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torchvision.models import AlexNet, get_model
+from torchvision.models.detection import FCOS
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.fcos import FCOSHead
+from torchvision.ops import FeaturePyramidNetwork
+
+from ..errors import ConfigurationError
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+LIBRARY = "torchvision"
+
+
+def read_config(folder: str | Path) -> dict[str, Any] | None:
+    """The configuration of a checkpoint of this format; None when the folder holds none.
+
+    Raises:
+        ConfigurationError: `config.json` is not JSON.
+    """
+    path = Path(folder) / CONFIG
+    if not path.is_file():
+        return None
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigurationError(f"the checkpoint '{folder}': {CONFIG}: {error}") from None
+    if not isinstance(config, dict) or config.get("library") != LIBRARY:
+        return None
+    return config
+
+
+def build_network(config: Mapping[str, Any]) -> nn.Module:
+    """An untrained network of a configuration.
+
+    Raises:
+        ConfigurationError: the architecture is unknown, or does not take the arguments.
+    """
+    try:
+        architecture, labels = config["architecture"], config["labels"]
+    except KeyError as error:
+        raise ConfigurationError(f"{CONFIG} lacks {error}") from None
+    arguments = dict(config.get("arguments", {}))
+    try:
+        if architecture == "compact-fcos":
+            return _compact_fcos(len(labels), **arguments)
+        if architecture == "alexnet":
+            return _alexnet(len(labels), **arguments)
+        network: nn.Module = get_model(
+            architecture, weights=None, num_classes=len(labels), **arguments
+        )
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ConfigurationError(
+            f"architecture '{architecture}' with arguments {arguments}: {error}"
+        ) from None
+    return network
+
+
+def load_network(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
+    """A checkpoint's network, in FP32 on the CPU and in evaluation mode, and its configuration.
+
+    Raises:
+        ConfigurationError: the folder holds no such checkpoint, or a damaged one.
+    """
+    config = read_config(folder)
+    if config is None:
+        raise ConfigurationError(
+            f'the checkpoint \'{folder}\' has no {CONFIG} with "library": "{LIBRARY}"'
+        )
+    try:
+        network = build_network(config)
+        state = load_file(Path(folder) / WEIGHTS)
+        network.load_state_dict(
+            {
+                name: value.float() if value.is_floating_point() else value
+                for name, value in state.items()
+            }
+        )
+    except (ConfigurationError, OSError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigurationError(f"cannot load the checkpoint '{folder}': {reason}") from None
+    network.eval()
+    return network, config
+
+
+def save(folder: str | Path, network: nn.Module, config: Mapping[str, Any]) -> None:
+    """Writes a checkpoint, weights in FP16."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {
+        name: (value.half() if value.is_floating_point() else value).contiguous()
+        for name, value in network.state_dict().items()
+    }
+    save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
+    text = json.dumps({"library": LIBRARY, **config}, indent=2, ensure_ascii=False)
+    (folder / CONFIG).write_text(text + "\n", encoding="utf-8")
+
+
+def _alexnet(classes: int, pool: int = 6, hidden: int = 4096) -> nn.Module:
+    network: nn.Module = AlexNet(num_classes=classes)
+    if (pool, hidden) != (6, 4096):
+        network.avgpool = nn.AdaptiveAvgPool2d((pool, pool))
+        network.classifier = nn.Sequential(
+            nn.Dropout(),
+            nn.Linear(256 * pool * pool, hidden),
+            nn.ReLU(inplace=True),
+            nn.Dropout(),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden, classes),
+        )
+    return network
+
+
+class _Backbone(nn.Module):
+    """A timm network's feature maps of strides 8, 16 and 32, through a feature pyramid."""
+
+    def __init__(self, name: str, channels: int, arguments: Mapping[str, Any]) -> None:
+        super().__init__()
+        body: Any = timm.create_model(
+            name, pretrained=False, features_only=True, out_indices=(2, 3, 4), **arguments
+        )
+        self.body = body
+        self.pyramid = FeaturePyramidNetwork(body.feature_info.channels(), channels)
+        self.out_channels = channels
+
+    def forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        maps = OrderedDict((str(level), each) for level, each in enumerate(self.body(images)))
+        pyramid: dict[str, torch.Tensor] = self.pyramid(maps)
+        return pyramid
+
+
+def _compact_fcos(
+    classes: int,
+    *,
+    backbone: str,
+    backbone_arguments: Mapping[str, Any],
+    channels: int,
+    head_convs: int,
+    min_size: int,
+    max_size: int,
+    fixed_size: Sequence[int] | None = None,
+) -> nn.Module:
+    """FCOS of pictures with sides from `min_size` to `max_size`, or squeezed to width, height."""
+    body = _Backbone(backbone, channels, backbone_arguments)
+    anchors = AnchorGenerator(((8,), (16,), (32,)), ((1.0,),) * 3)
+    network: nn.Module = FCOS(
+        body,
+        classes,
+        min_size=min_size,
+        max_size=max_size,
+        fixed_size=None if fixed_size is None else tuple(fixed_size),
+        anchor_generator=anchors,
+        head=FCOSHead(channels, anchors.num_anchors_per_location()[0], classes, head_convs),
+    )
+    return network

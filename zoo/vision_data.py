@@ -1,0 +1,145 @@
+"""Rendered pictures as arrays for the trainings, rendered in several processes and kept on disk."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import inspect
+import logging
+import multiprocessing
+import os
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from zoo import scene_canvas, scene_light, scene_people, scene_things, scene_vehicles, scenes
+from zoo.scenes import CLASSES, OBJECTS, Box, Scene, SceneObject, photo, scene
+
+logger = logging.getLogger(__name__)
+
+CACHE = Path("zoo/.cache")
+_RENDERER: tuple[ModuleType, ...] = (
+    scene_canvas,
+    scene_light,
+    scene_people,
+    scene_things,
+    scene_vehicles,
+    scenes,
+)
+
+_LAYOUT_OF = ("mixed",) * 14 + ("vehicles", "vehicles", "people", "things", "crowd", "empty")
+
+
+def varied_scene(seed: int, split: str) -> Scene:
+    """A scene whose layout goes by its seed: most are mixed, some are crowds or empty streets."""
+    return scene(seed, split, _LAYOUT_OF[seed % len(_LAYOUT_OF)])
+
+
+def rendered(
+    what: str, make: Callable[[int], Sequence[Any]], seeds: Sequence[int], processes: int = 2
+) -> list[Any]:
+    """What `make` gives for each seed, all in one list; kept in `zoo/.cache` under a name.
+
+    Args:
+        what: Names the data, with all that it depends on beside the renderer's source.
+        make: Gives the examples of a seed; must be picklable.
+        seeds: One call each.
+        processes: That render at the same time.
+    """
+    source = "".join(ast.dump(ast.parse(inspect.getsource(module))) for module in _RENDERER)
+    version = hashlib.sha256(f"{what} {seeds!r} {source}".encode()).hexdigest()[:12]
+    path = CACHE / f"{what.replace(' ', '-')}-{version}.npy"
+    if not path.exists():
+        logger.info("rendering %s: %d seeds", what, len(seeds))
+        with multiprocessing.get_context("fork").Pool(processes) as pool:
+            examples = [each for some in pool.imap(make, seeds, chunksize=16) for each in some]
+        CACHE.mkdir(parents=True, exist_ok=True)
+        array = np.empty(len(examples), dtype=object)
+        array[:] = examples
+        partial = path.with_suffix(f".{os.getpid()}.npy")
+        np.save(partial, array, allow_pickle=True)
+        partial.rename(path)
+    return list(np.load(path, allow_pickle=True))
+
+
+def _detection_example(
+    seed: int, split: str, width: int, height: int
+) -> list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.int64]]]:
+    made = varied_scene(seed, split)
+    image = made.image.resize((width, height), Image.Resampling.BOX)
+    scale = width / made.image.width
+    boxes = np.array([each.box for each in made.objects], np.float32).reshape(-1, 4) * scale
+    classes = np.array([CLASSES.index(each.label) for each in made.objects], np.int64)
+    return [(np.asarray(image), boxes, classes)]
+
+
+def detection_examples(
+    split: str, count: int, width: int, height: int
+) -> list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.int64]]]:
+    """(image UINT8 [height, width, 3], boxes FP32 [n, 4], classes INT64 [n]) of varied scenes."""
+    make = functools.partial(_detection_example, split=split, width=width, height=height)
+    return rendered(f"detection {split} {width}x{height}", make, range(count))
+
+
+def cropped(image: Image.Image, box: Box, size: int) -> npt.NDArray[np.uint8]:
+    """A box of a picture squeezed into a square: UINT8 [size, size, 3]."""
+    x1, y1, x2, y2 = box
+    x1, y1 = max(0, int(x1)), max(0, int(y1))
+    x2, y2 = (
+        min(image.width, max(int(-(-x2 // 1)), x1 + 1)),
+        min(image.height, max(int(-(-y2 // 1)), y1 + 1)),
+    )
+    resized = image.crop((x1, y1, x2, y2)).resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(resized)
+
+
+def jittered(rng: random.Random, box: Box, share: float = 0.08) -> Box:
+    """A box whose sides are moved by up to a share of its size, as a detector would."""
+    x1, y1, x2, y2 = box
+    width, height = (x2 - x1) * share, (y2 - y1) * share
+    return (
+        x1 + rng.uniform(-width, width),
+        y1 + rng.uniform(-height, height),
+        x2 + rng.uniform(-width, width),
+        y2 + rng.uniform(-height, height),
+    )
+
+
+CROP = 96
+
+
+def _crops_of_scene(
+    seed: int, split: str, jitter: float
+) -> list[tuple[npt.NDArray[np.uint8], SceneObject]]:
+    made = varied_scene(seed, split)
+    rng = random.Random(seed)
+    return [
+        (cropped(made.image, jittered(rng, each.box, jitter), CROP), each) for each in made.objects
+    ]
+
+
+def crops_of_scenes(
+    split: str, count: int, jitter: float = 0.08
+) -> list[tuple[npt.NDArray[np.uint8], SceneObject]]:
+    """(UINT8 [CROP, CROP, 3], object) of each object's box in varied scenes."""
+    make = functools.partial(_crops_of_scene, split=split, jitter=jitter)
+    return rendered(f"crops {split} {CROP} {jitter}", make, range(count))
+
+
+def _photo_example(seed: int, split: str) -> list[tuple[npt.NDArray[np.uint8], SceneObject]]:
+    made = photo(seed, split, OBJECTS[seed % len(OBJECTS)])
+    image = made.image.resize((CROP, CROP), Image.Resampling.BILINEAR)
+    return [(np.asarray(image), made.objects[0])]
+
+
+def photos(split: str, count: int) -> list[tuple[npt.NDArray[np.uint8], SceneObject]]:
+    """(UINT8 [CROP, CROP, 3], object) of whole close-ups, each kind of object in turn."""
+    make = functools.partial(_photo_example, split=split)
+    return rendered(f"photos {split} {CROP}", make, range(count))
