@@ -2,7 +2,7 @@
 # MLServer's stock Hugging Face runtime needs into .venv-huggingface.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench checkpoint env huggingface-env clean
+.PHONY: help demo test lint bench evaluate checkpoint env huggingface-env clean
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -12,7 +12,8 @@ HF     := .venv-huggingface
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Arguments: MODEL=<name> for checkpoint, PYTHON=<interpreter> for both env targets"
+	@echo "  Arguments: MODEL=<name> for checkpoint, PYTHON=<interpreter> for both env targets,"
+	@echo "             PIPELINE=<name> for evaluate, and OUT=<folder> SECONDS=<of a run> SLO_MS=<ms>"
 
 demo: $(STAMP) ## Serve the audio-qa pipeline, ask it the sample question, show each step
 	@$(BIN)/infergraph demo audio-qa
@@ -28,6 +29,12 @@ lint: $(STAMP) ## Check style, types and pipelines
 
 bench: $(STAMP) ## Measure the serving overhead beside stock MLServer, and print a table
 	@$(BIN)/python -m tests.bench
+
+evaluate: $(STAMP) ## Measure PIPELINE in all ways, and leave a report in build/evaluate
+	@test -n "$(PIPELINE)" || { echo "make evaluate needs PIPELINE=<name>, one of:" \
+	  $$($(BIN)/infergraph list | sed -n '/^Models/q; s/^  \([^ ]\)/\1/p') >&2; exit 2; }
+	@$(BIN)/infergraph-load evaluate $(PIPELINE) $(if $(OUT),--output $(OUT)) \
+	  $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SLO_MS),--slo-ms $(SLO_MS))
 
 checkpoint: $(STAMP) ## Train the embedded checkpoint of MODEL again, from nothing
 	@test -n "$(MODEL)" || { echo "make checkpoint needs MODEL=<name>, one of:" >&2; \

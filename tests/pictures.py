@@ -16,7 +16,7 @@ def pattern(width: int = 48, height: int = 32, *, seed: int = 0) -> Pixels:
     """UINT8 [height, width, 3]: smooth, so that a JPEG of it is close to it."""
     generator = np.random.default_rng(seed)
     coarse = Image.fromarray(generator.integers(0, 256, (4, 4, 3), dtype=np.uint8))
-    return np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC))
+    return np.array(coarse.resize((width, height), Image.Resampling.BICUBIC))
 
 
 def encoded(picture: Pixels | Image.Image, format: str = "PNG", **options: Any) -> bytes:

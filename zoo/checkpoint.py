@@ -25,6 +25,19 @@ TRAININGS: dict[str, tuple[str, ...]] = {
     "translation-de-en": ("train_translation", "--source", "de", "--target", "en"),
     "translation-en-de": ("train_translation", "--source", "en", "--target", "de"),
     "summarization": ("train_summarization",),
+    "object-detection": ("train_object_detection",),
+    "plate-reading": ("train_plate_reading",),
+    **{
+        model: ("train_image_classification", "--model", model)
+        for model in (
+            "alexnet",
+            "resnet",
+            "inception",
+            "vehicle-classification",
+            "human-classification",
+            "content-safety",
+        )
+    },
 }
 """Model -> its training script in `zoo/`, and the arguments that make it this model."""
 

@@ -1,6 +1,6 @@
 """Writes the sample requests in `model-settings/`, out of the samples in `tests/samples/`.
 
-Texts are held-out ones of the world.
+Texts and pictures are held-out ones of the world.
 
     python -m zoo.sample_requests
 
@@ -18,6 +18,15 @@ from typing import Any
 import soundfile
 
 from zoo.articles import articles
+from zoo.sample_images import (
+    VEHICLES,
+    box_tensors,
+    busy_scene,
+    close_ups,
+    image_tensor,
+    probability_tensor,
+)
+from zoo.scenes import OBJECTS
 from zoo.world import foreign_sentences, parallel, reviews
 
 SAMPLES = Path("tests/samples")
@@ -59,6 +68,32 @@ def main() -> None:
     write("english-text", bytes_tensor("text", article.text))
     italian = foreign_sentences(_SEED, 1, "held_out", "it")[0]
     write("unsupported-language", bytes_tensor("language", "it"), bytes_tensor("text", italian))
+    write_images()
+
+
+def write_images() -> None:
+    street = busy_scene()
+    for model in ("object-detection", "video", "video-monitoring", "nsfw"):
+        write(model, image_tensor(street.image))
+    for model in ("vehicle-classification", "plate-reading"):
+        write(model, image_tensor(street.image), *box_tensors(street, VEHICLES))
+    write("human-classification", image_tensor(street.image), *box_tensors(street, ["person"]))
+    objects = image_tensor(*close_ups("tanker", "bicycle", "dog"))
+    for model in ("alexnet", "resnet", "inception", "cascade", "ensemble", "preprocess"):
+        write(model, objects)
+    write("image-preprocess", image_tensor(*close_ups("tanker")))
+    scores = (("alexnet", "van", 0.6), ("inception", "tanker", 0.7), ("resnet", "tanker", 0.5))
+    write(
+        "ensemble-combine",
+        *(probability_tensor(member, OBJECTS, best, score) for member, best, score in scores),
+    )
+    harmful = close_ups("adult", unsafe=True)
+    write("content-safety", image_tensor(*close_ups("sedan"), *harmful))
+    posts = [
+        parallel(_SEED, 1, "held_out", "en", language)[0][1] for language in ("es", "de", "fr")
+    ]
+    pictures = [*close_ups("double-decker", "dog"), *harmful]
+    write("social-media", image_tensor(*pictures), bytes_tensor("text", *posts))
 
 
 def first(samples: str) -> dict[str, str]:

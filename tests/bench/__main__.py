@@ -1,4 +1,4 @@
-"""`python -m tests.bench [--rounds N] [--only hops,tensors,trace,batching,huggingface,load]`."""
+"""`python -m tests.bench [--rounds N] [--only hops,tensors,...]`: measures, and prints tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from . import batching, hops, huggingface, load, tensors, trace
+from . import batching, hops, huggingface, load, tensors, trace, video
 
 BENCHMARKS = {
     "hops": hops.run,
@@ -16,6 +16,7 @@ BENCHMARKS = {
     "batching": batching.run,
     "huggingface": huggingface.run,
     "load": load.run,
+    "video": video.run,
 }
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .server import REPOSITORY
+
 ECHO = "infergraph.tasks.echo.Echo"
 ROUTER = "infergraph.router.PipelineRouter"
 _MODELS = "tests.integration.models"
@@ -88,6 +90,24 @@ def write_pipeline(
 ) -> None:
     """The router of a pipeline file, which several repositories may share."""
     write_model(root, name, ROUTER, inputs, outputs, extra, uri=file)
+
+
+def write_shipped_routers(root: Path, names: Sequence[str], endpoint: str | None) -> Path:
+    """The repository's own pipelines; returns `root`.
+
+    Every step is at the endpoint; without one, the models are to be served from `root` as well.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    shipped = REPOSITORY / "model-settings"
+    (root / "settings.json").write_text((shipped / "settings.json").read_text())
+    for name in names:
+        settings = json.loads((shipped / name / "model-settings.json").read_text())
+        settings["parameters"]["uri"] = str(REPOSITORY / "pipelines" / f"{name}.yaml")
+        if endpoint is not None:
+            settings["parameters"].setdefault("extra", {})["endpoints"] = {"*": endpoint}
+        (root / name).mkdir()
+        (root / name / "model-settings.json").write_text(json.dumps(settings))
+    return root
 
 
 def pipeline_text(name: str, body: str, annotations: Sequence[str] = ()) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from zoo.articles import Article, articles
 from zoo.world import foreign_sentences
 
 from .conftest import FRONT_ENDS, SAMPLES, TRANSPORTS, Connect
+from .repositories import write_shipped_routers
 from .server import REPOSITORY, ServerProcess, SplitServer, stop_all
 from .v2 import Answer
 
@@ -35,8 +35,7 @@ def everywhere(
     """Servers of the pipelines, by the transport that their steps take."""
     servers = {"in-process": models}
     for transport, endpoint in (("grpc", models.grpc_url), ("rest", models.url)):
-        root = tmp_path_factory.mktemp(transport)
-        write_routers(root, endpoint)
+        root = write_shipped_routers(tmp_path_factory.mktemp(transport), PIPELINES, endpoint)
         servers[transport] = ServerProcess(root).start()
     servers["split"] = SplitServer(MODELS, ["sum-qa"]).start()
     started = [server for name, server in servers.items() if name != "in-process"]
@@ -46,19 +45,6 @@ def everywhere(
         yield servers
     finally:
         stop_all(started)
-
-
-def write_routers(root: Path, endpoint: str) -> None:
-    """A repository of the pipelines alone, with every step at the endpoint."""
-    (root / "settings.json").write_text((MODELS / "settings.json").read_text())
-    for name in PIPELINES:
-        settings = json.loads((MODELS / name / "model-settings.json").read_text())
-        settings["parameters"] = {
-            "uri": str(REPOSITORY / "pipelines" / f"{name}.yaml"),
-            "extra": {"endpoints": {"*": endpoint}},
-        }
-        (root / name).mkdir()
-        (root / name / "model-settings.json").write_text(json.dumps(settings))
 
 
 def spoken(file: str) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from ..tensors import TensorSpec
 def check_declared(
     given: Sequence[TensorSpec],
     declared: Sequence[TensorSpec],
-    setting: str,
+    setting: str = "groups",
     undeclared: Collection[str] = (),
 ) -> None:
     """Checks the declaration of a model's outputs; one without any is not checked.

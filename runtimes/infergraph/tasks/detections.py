@@ -87,9 +87,9 @@ class Detector(ABC):
             inputs, shape = self._prepare(pixels)
         except (ValueError, RuntimeError, ZeroDivisionError) as error:
             raise InvalidInput(
-                f"tensor 'image': {width}x{height} pixels cannot be scaled to the network's size "
-                f"({' '.join(str(error).split())}); accepted: images that are not as narrow"
-            ) from None
+                f"tensor 'image': an image of {width}x{height} pixels, of which nothing is left at "
+                "the network's size; accepted: images that are not as narrow"
+            ) from error
         return DetectorInput(inputs, shape, height, width)
 
     def __call__(self, images: Sequence[DetectorInput]) -> list[Detections]:
@@ -127,5 +127,6 @@ def _tidy(detections: Detections, image: DetectorInput) -> Detections:
     # Not clip: NaN would stay NaN as well, but warn.
     boxes = np.minimum(np.maximum(detections.boxes, 0), limits)
     order = np.argsort(-detections.scores, kind="stable")
-    kept = order[(boxes[:, :2] < boxes[:, 2:]).all(axis=1)[order]]
+    sound: npt.NDArray[np.bool_] = np.all(boxes[:, :2] < boxes[:, 2:], axis=1)
+    kept = order[sound[order]]
     return Detections(boxes, detections.scores, detections.classes).of(kept)

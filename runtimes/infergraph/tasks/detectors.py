@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..devices import Placement
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, InvalidInput
 from .detections import Detector
 from .torchvision_detector import load_torchvision
 from .transformers_detector import TransformersDetector
@@ -23,12 +25,19 @@ def load_detector(
     Raises:
         ConfigurationError: the checkpoint is no detector, incomplete, or cannot be had.
     """
-    found = load_torchvision(checkpoint, placement, threshold, max_batch_size)
-    if found is not None:
-        return found
-    if checkpoint.startswith("timm/"):
+    found: Detector | None = load_torchvision(checkpoint, placement, threshold, max_batch_size)
+    if found is None and checkpoint.startswith("timm/"):
         raise ConfigurationError(
             f"checkpoint '{checkpoint}': timm's networks classify whole images; accepted: "
             "detectors of transformers, or torchvision/<name>"
         )
-    return TransformersDetector(checkpoint, placement, threshold, max_batch_size)
+    if found is None:
+        found = TransformersDetector(checkpoint, placement, threshold, max_batch_size)
+    try:
+        # What cannot scale this would say of any image that it is too narrow.
+        found.prepare(np.zeros((64, 64, 3), np.uint8))
+    except InvalidInput as error:
+        raise ConfigurationError(
+            f"checkpoint '{checkpoint}': its preprocessing fails ({error.__cause__})"
+        ) from error
+    return found

@@ -13,7 +13,6 @@ a pipeline's next steps take only the items that are theirs.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +27,7 @@ from ..settings import RuntimeOptions
 from ..tensors.image import MAX_IMAGE_PIXELS, decode_image
 from .boxes import crop, item_boxes
 from .class_scores import class_scores
+from .equal_batches import equal_batches
 from .image_classifiers import load_classifier
 from .image_ports import ROUTES, check_item, check_ports
 
@@ -130,22 +130,16 @@ class ImageClassification(Runtime):
 
     def _scores(self, pieces: Sequence[Any], most: int, ready: bool) -> Scores:
         """FP32 [pieces, labels]."""
-        by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
-        for index, piece in enumerate(pieces):
-            by_shape[tuple(piece.shape)].append(index)
         scores = np.zeros((len(pieces), len(self.labels)), np.float32)
         device, dtype = self.placement.device, self.placement.dtype
-        for indices in by_shape.values():
-            for start in range(0, len(indices), most):
-                chosen = indices[start : start + most]
-                together = [pieces[index] for index in chosen]
-                if ready:
-                    pixels = torch.from_numpy(np.stack(together)).to(device)
-                else:
-                    pixels = self.transform.normalized(together, device)
-                logits = self.network(pixels.to(dtype))
-                rows = class_scores(logits, independent=self.independent)
-                scores[chosen] = rows.cpu().numpy()
+        for indices in equal_batches([tuple(piece.shape) for piece in pieces], most):
+            together = [pieces[index] for index in indices]
+            if ready:
+                pixels = torch.from_numpy(np.stack(together)).to(device)
+            else:
+                pixels = self.transform.normalized(together, device)
+            logits = self.network(pixels.to(dtype))
+            scores[indices] = class_scores(logits, independent=self.independent).cpu().numpy()
         return scores
 
     def _whole(self, scores: Scores) -> Outputs:

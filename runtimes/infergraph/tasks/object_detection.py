@@ -15,7 +15,7 @@ the objects of the group, and given only for images that have at least one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -83,10 +83,12 @@ class ObjectDetection(Runtime):
             for group, labels in options.groups.items()
         }
         # What need not be declared is not given: a declaration may leave out what nobody reads.
-        undeclared = {"num_found", *(f"{group}_{name}" for group in self.members for name in
-                                     ("scores", "labels"))}
+        undeclared = {
+            "num_found",
+            *(f"{group}_{name}" for group in self.members for name in ("scores", "labels")),
+        }
         given = _specs(options.max_detections, self.members)
-        check_declared(given, self._output_specs, "groups", undeclared)
+        check_declared(given, self._output_specs, undeclared=undeclared)
         self.given = {spec.name for spec in self._output_specs or given}
 
     def prepare(self, item: Item) -> Item:
@@ -133,7 +135,7 @@ class ObjectDetection(Runtime):
         }
 
 
-def _specs(size: int, groups: Sequence[str] | dict[str, Any]) -> list[TensorSpec]:
+def _specs(size: int, groups: Iterable[str]) -> list[TensorSpec]:
     specs = [
         TensorSpec("num_detections", "INT64", (-1, 1)),
         TensorSpec("boxes", "FP32", (-1, size, 4)),

@@ -156,6 +156,5 @@ def _group_outputs(
             *(TensorSpec(name, "BYTES", (-1, 1), optional=True) for name in routed),
         ],
         declared,
-        "groups",
     )
     return [outputs[label] or others for label in labels]

@@ -61,17 +61,20 @@ class TorchvisionDetector(Detector):
         head.score_thresh = threshold
         head.detections_per_img = sys.maxsize
         whole = replace(placement, dtype=torch.float32, compile=False)
-        self._network: Any = whole.place(network)
+        self._network = whole.place(network)
+        backbone: Any = self._network.backbone
         if placement.compile:
-            self._network.backbone = torch.compile(self._network.backbone)
+            backbone = torch.compile(backbone)
         if placement.dtype != torch.float32:
-            self._network.backbone = _Autocast(self._network.backbone, placement)
+            backbone = _Autocast(backbone, placement)
+        self._network.backbone = backbone
+        self._transform: Any = self._network.transform
         self._placement = placement
         super().__init__(labels, threshold, max_batch_size)
 
     def _prepare(self, pixels: torch.Tensor) -> tuple[Mapping[str, torch.Tensor], Hashable]:
         # The network scales images itself: without pixels, just to see what shape it makes.
-        scaled, _ = self._network.transform.resize(torch.empty(pixels.shape, device="meta"))
+        scaled, _ = self._transform.resize(torch.empty(pixels.shape, device="meta"))
         if not scaled.numel():
             raise ValueError(f"no pixels in {list(scaled.shape)}")
         return {"pixels": pixels}, tuple(scaled.shape)
@@ -82,9 +85,7 @@ class TorchvisionDetector(Detector):
         images = [
             image.inputs["pixels"].to(self._placement.device).float().div(255) for image in batch
         ]
-        return [
-            (each["boxes"], each["scores"], each["labels"]) for each in self._network(images)
-        ]
+        return [(each["boxes"], each["scores"], each["labels"]) for each in self._network(images)]
 
 
 class _Autocast(torch.nn.Module):
@@ -127,7 +128,8 @@ def load_torchvision(
 
 def detector_names() -> list[str]:
     """The names of torchvision's detectors."""
-    return list_models(module=detection)
+    names: list[str] = list_models(module=detection)
+    return names
 
 
 def _published(checkpoint: str) -> tuple[Any, dict[int, str]]:
@@ -137,7 +139,7 @@ def _published(checkpoint: str) -> tuple[Any, dict[int, str]]:
             f"checkpoint '{checkpoint}': torchvision has no detector '{name}'; accepted: "
             f"{', '.join(detector_names())}"
         )
-    weights: Any = get_model_weights(name).DEFAULT  # type: ignore[attr-defined]
+    weights: Any = get_model_weights(name).DEFAULT
     try:
         # Downloads them. The builder reads the file again, no longer in a way that is safe with
         # any file; built without it, some networks differ (the epsilon of their batch norms).

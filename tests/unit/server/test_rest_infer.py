@@ -76,7 +76,7 @@ async def data_plane() -> AsyncIterator[DataPlane]:
 
 
 def application(data_plane: DataPlane, *, ours: bool) -> FastAPI:
-    settings = Settings(metrics_endpoint=None)
+    settings = Settings(metrics_endpoint=None, gzip_enabled=False)
     app = create_app(settings, data_plane, ModelRepositoryHandlers(None, None))  # type: ignore[arg-type]
     app.exception_handlers.update(
         {

@@ -16,6 +16,7 @@ from infergraph.request import RequestContext
 from infergraph.runtime import Runtime
 from infergraph.tensors import Message, Tensor
 from tests import checkpoints
+from tests.checkpoints import images
 
 MODEL_SETTINGS = Path(__file__).parents[3] / "model-settings"
 
@@ -46,6 +47,19 @@ BUILDERS: dict[str, Callable[[Path], str]] = {
     "bart": checkpoints.bart,
     "pegasus": checkpoints.pegasus,
     "t5": checkpoints.t5,
+    "vit": images.vit,
+    "deit": images.deit,
+    "beit": images.beit,
+    "swin": images.swin,
+    "resnet": images.resnet,
+    "convnext": images.convnext,
+    "timm-resnet": images.timm_resnet,
+    "timm-mobilenet": images.timm_mobilenet,
+    "timm-inception": images.timm_inception,
+    "torchvision-alexnet": images.torchvision_alexnet,
+    "torchvision-resnet": images.torchvision_resnet,
+    "torchvision-googlenet": images.torchvision_googlenet,
+    "torchvision-inception": images.torchvision_inception,
 }
 
 Serve = Callable[..., Awaitable[Runtime]]

@@ -108,7 +108,7 @@ def test_what_is_not_half_precision_is_not_widened() -> None:
 def test_single_precision_does_not_go_for_half() -> None:
     half = (TensorSpec("boxes", "FP16", (-1, 4)),)
 
-    with pytest.raises(InvalidInput, match="has datatype FP32; accepted: FP16$"):
+    with pytest.raises(InvalidInput, match=r"has datatype FP32; accepted: FP16$"):
         validate(Message([boxes(1, 4)]), half, WHERE)
 
 

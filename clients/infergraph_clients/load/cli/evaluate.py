@@ -1,9 +1,146 @@
-HELP = DESCRIPTION = ""
+"""`infergraph-load evaluate`: serves a pipeline of this project, and measures all about it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from .profile import add_sweep, count
+
+HELP = "serve an Infergraph pipeline, measure all about it, and write one report"
+DESCRIPTION = """\
+Starts `infergraph serve PIPELINE` on free ports, then measures: a profile of each of its models and
+of the pipeline, runs with Poisson arrivals at 50% and 80% of the ceiling found, the highest rate
+within an SLO, and where the time goes. Requests are the samples beside the model settings.
+
+  infergraph-load evaluate audio-qa --seconds 10 --slo-ms 300
+
+Leaves evaluation.html, evaluation.json, stages.svg and, in folders, all raw data.
+Exit status: 0; 1 if a run was invalid or no rate met the SLO; 2 if the pipeline is unknown or
+cannot be served; 130 after Ctrl-C, with a report of what was measured.
+"""
 
 
-def add_arguments(parser):
-    pass
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    parser.add_argument("pipeline", metavar="PIPELINE", help="a pipeline, or a model")
+    parser.add_argument("--models-dir", type=Path, metavar="DIR", help="as of infergraph serve")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="MODEL.FIELD=VALUE",
+        help="override a setting of a model or pipeline; may be repeated",
+    )
+    parser.add_argument("--output", type=Path, help="the folder (default: build/evaluate/PIPELINE)")
+    parser.add_argument(
+        "--seconds",
+        type=_positive,
+        default=5.0,
+        metavar="S",
+        help="of each run, a fifth of it (at most 2 s) to warm up (default 5)",
+    )
+    add_sweep(parser, repeats=2)
+    judged = parser.add_argument_group("judgement")
+    judged.add_argument(
+        "--slo-ms",
+        type=_positive,
+        metavar="MS",
+        help="the latency to stay within (default: 5 times the median of a request alone)",
+    )
+    judged.add_argument(
+        "--slo-percentile", type=_percentile, default=99.0, metavar="P", help="(default 99)"
+    )
+    judged.add_argument(
+        "--dispatch-delay-ms",
+        type=_positive,
+        default=20.0,
+        metavar="MS",
+        help="a run whose p99 is over it is invalid (default 20: server and tester share cores)",
+    )
+    parser.add_argument("--processes", type=count, default=1, metavar="N", help="that send")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of all runs (default 0)")
+    parser.add_argument(
+        "--trace", type=_share, default=0.5, metavar="SHARE", help="of requests (default 0.5)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
-def execute(arguments):
-    return 0
+def execute(arguments: argparse.Namespace) -> int:
+    """Evaluates; see `main` for the status."""
+    from rich.console import Console
+
+    from ..engine.interrupts import Interrupts
+    from ..evaluate.evaluation import Evaluator
+    from ..evaluate.plan import Plan
+    from ..evaluate.report import PAGE, write_evaluation
+    from ..evaluate.server import Served
+    from ..evaluate.workspace import find_pipeline, models_of, read_servables
+    from ..reports.folder import check_writable
+    from .trial import make_trial
+
+    servables = read_servables(arguments.models_dir)
+    pipeline = find_pipeline(servables, arguments.pipeline)
+    plan = Plan(
+        seconds=arguments.seconds,
+        batch_sizes=arguments.batch_sizes,
+        concurrencies=arguments.concurrencies,
+        repeats=arguments.repeats,
+        slo_ms=arguments.slo_ms,
+        slo_percentile=arguments.slo_percentile,
+        seed=arguments.seed,
+        trace=arguments.trace,
+        dispatch_delay_ms=arguments.dispatch_delay_ms,
+        processes=arguments.processes,
+        settings=arguments.set,
+    )
+    folder = arguments.output or Path("build/evaluate") / pipeline.name
+    check_writable(folder)
+    console = Console(stderr=True, quiet=arguments.quiet)
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True)
+
+    with Interrupts() as interrupts:
+        say(f"{pipeline.name}: starting its server")
+        with Served(
+            pipeline.name,
+            arguments.models_dir,
+            arguments.set,
+            folder / "server.log",
+            lambda: interrupts.count > 0,
+        ) as served:
+            trial = make_trial(console, interrupts)
+            evaluator = Evaluator(plan, served.url, folder, trial, say, served.check_alive)
+            found = evaluator.run(pipeline, models_of(servables, pipeline))
+        write_evaluation(folder, found)
+    for text in (*found.notes, *found.problems):
+        say(f"{pipeline.name}: {text}")
+    if not arguments.quiet:
+        Console().print(f"report: {folder / PAGE}", highlight=False, soft_wrap=True)
+    if found.interrupted:
+        return 130
+    return int(bool(found.problems) or found.capacity is None or found.capacity.rate is None)
+
+
+def _positive(text: str) -> float:
+    return _number(text, "a number above 0", lambda value: 0 < value < float("inf"))
+
+
+def _percentile(text: str) -> float:
+    return _number(text, "above 0, at most 100", lambda value: 0 < value <= 100)
+
+
+def _share(text: str) -> float:
+    return _number(text, "from 0 to 1", lambda value: 0 <= value <= 1)
+
+
+def _number(text: str, accepted: str, fits: Callable[[float], bool]) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not fits(value):
+        raise argparse.ArgumentTypeError(f"{text!r}; accepted: {accepted}")
+    return value

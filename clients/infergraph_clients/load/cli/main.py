@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import LoadError
-from . import compare, evaluate, profile, run, search
+from . import compare, evaluate, profile, run, search, transfer
 
 COMMANDS = {
     "run": run,
@@ -15,6 +15,7 @@ COMMANDS = {
     "compare": compare,
     "profile": profile,
     "evaluate": evaluate,
+    "transfer": transfer,
 }
 USAGE_ERROR = 2
 INTERRUPTED = 130

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from ..arrivals.specification import Poisson
 from ..configuration import RunConfiguration, Slo
+from ..corpus import read_payloads
 from ..engine.run import Prepared, Run, prepare
 from ..errors import LoadError
 from ..outcome import Outcome
 from ..profile.batches import batches_of
 from ..profile.report import write_profile
 from ..profile.sweep import Profile, sweep
-from ..corpus import read_payloads
 from ..reports.folder import write_report
 from ..search import search
 from ..statistics import Summary, summarise
@@ -25,6 +25,7 @@ from .workspace import Servable
 
 _PRECISION = 0.1
 """Of the capacity: the search ends when its bounds are so close."""
+_FEWEST_REQUESTS = 20
 _SEARCH_FROM = 0.5
 """Of the ceiling."""
 
@@ -107,7 +108,7 @@ class Evaluator:
             rate = share * ceiling
             self._check()
             self._say(f"{pipeline.name}: Poisson arrivals at {share:.0%} of it, {rate:.1f}/s")
-            settings = configuration.model_copy(update={"arrivals": Poisson(rate=rate)})
+            settings = _at(configuration, rate)
             run, summary = self._measured(settings, payloads, f"open-{share * 100:.0f}")
             right = measured_records(run)
             right = right[right["outcome"] == Outcome.OK]
@@ -116,7 +117,7 @@ class Evaluator:
         self._say(f"{pipeline.name}: the highest rate within {slo_ms:.3g} ms")
         start = _SEARCH_FROM * ceiling
         found.capacity = search(
-            configuration.model_copy(update={"arrivals": Poisson(rate=start)}),
+            _at(configuration, start),
             lambda at_rate: self._search_step(at_rate, payloads),
             start_rate=start,
             precision=_PRECISION,
@@ -156,6 +157,12 @@ class Evaluator:
         if run.interrupted:
             raise KeyboardInterrupt
         return run, summary
+
+
+def _at(configuration: RunConfiguration, rate: float) -> RunConfiguration:
+    """The run with Poisson arrivals, long enough for some of them to be measured."""
+    longest = max(configuration.duration_s, configuration.warmup_s + _FEWEST_REQUESTS / rate)
+    return configuration.model_copy(update={"arrivals": Poisson(rate=rate), "duration_s": longest})
 
 
 def _raise_if_interrupted(profile: Profile) -> None:

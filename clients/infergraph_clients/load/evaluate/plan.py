@@ -33,6 +33,7 @@ class Plan:
         dispatch_delay_ms: Beyond it, a run is invalid. The tester shares the machine with the
             server, so it is longer than `Limits` has it.
         processes: Of the tester.
+        settings: `MODEL.FIELD=VALUE`, with which the server was started.
     """
 
     seconds: float
@@ -45,6 +46,7 @@ class Plan:
     trace: float
     dispatch_delay_ms: float
     processes: int
+    settings: Sequence[str] = ()
 
     @property
     def warmup_s(self) -> float:
@@ -95,7 +97,7 @@ class Evaluation:
         profile: Of the pipeline.
         models: Profiles of its models, each by itself.
         unmeasured: Model -> why it has no profile.
-        ceiling: Requests of one item per second, at most, of all concurrencies.
+        ceiling: Requests per second, of the smallest batch size, at the best concurrency.
         slo: The objective.
         open_runs: At shares of the ceiling.
         capacity: The search for the highest rate within the SLO.
@@ -117,9 +119,26 @@ class Evaluation:
     machine: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def profiles(self) -> list[Profile]:
+        """All of them, the pipeline's first."""
+        return [*([] if self.profile is None else [self.profile]), *self.models]
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader should know."""
+        return [f"{name} by itself has no profile: {why}" for name, why in self.unmeasured.items()]
+
+    @property
     def problems(self) -> list[str]:
-        """What makes it say less than it should."""
-        found = [f"model '{name}' has no profile: {why}" for name, why in self.unmeasured.items()]
+        """What makes it say less than it should, or something else."""
+        found = []
+        for profile in self.profiles:
+            bad = [cell for cell in profile.cells if not cell.valid]
+            if bad:
+                found.append(
+                    f"{len(bad)} of {len(profile.cells)} cells of {profile.model} are invalid: "
+                    f"{bad[0].problem}"
+                )
         for run in self.open_runs:
             found += [
                 f"the run at {run.rate:.1f}/s is invalid: {reason}"

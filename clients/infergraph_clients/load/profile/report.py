@@ -89,7 +89,8 @@ def profile_parts(profile: Profile, *, level: int = 2) -> Iterable[str]:
     cells = profile.cells
     yield from (verdict("bad", text) for text in problems(cells))
     yield paragraph(
-        "A cell is items in a request x requests in flight; batch: what the server computed at once."
+        "A cell is items in a request x requests in flight; batch: items that the server computed "
+        "at once."
     )
     yield table_html(_HEAD, [_row(cell) for cell in cells])
     if any(cell.latency.count for cell in cells):

@@ -166,13 +166,15 @@ async def _count(
 ) -> tuple[Answer, int, int]:
     """An answer, and the bytes of a request and of its answer on a warm connection."""
     ups, downs = [], []
-    async with Relay(bench.endpoints[wire.protocol]) as relay:
-        async with _session(bench, stage, wire, relay.endpoint) as session:
-            for _ in range(1 + _COUNTED):
-                up, down = relay.up.bytes, relay.down.bytes
-                answer = await session.ask(payload)
-                ups.append(relay.up.bytes - up)
-                downs.append(relay.down.bytes - down)
+    async with (
+        Relay(bench.endpoints[wire.protocol]) as relay,
+        _session(bench, stage, wire, relay.endpoint) as session,
+    ):
+        for _ in range(1 + _COUNTED):
+            up, down = relay.up.bytes, relay.down.bytes
+            answer = await session.ask(payload)
+            ups.append(relay.up.bytes - up)
+            downs.append(relay.down.bytes - down)
     return answer, round(statistics.median(ups[1:])), round(statistics.median(downs[1:]))
 
 
@@ -221,16 +223,18 @@ async def _cell(
         return Cell(bits_per_second, computed, 0)
     endpoint = bench.endpoints[form.wire.protocol]
     took: list[float] = []
-    async with Relay(endpoint, bits_per_second, bench.round_trip) as relay:
-        async with _session(bench, stage, form.wire, relay.endpoint) as session:
-            began = time.perf_counter()
-            while len(took) < bench.effort.requests:
-                start = time.perf_counter()
-                await session.ask(stage.payload(form.encoding, content))
-                end = time.perf_counter()
-                took.append(end - start)
-                if end - began > bench.effort.longest:
-                    break
+    async with (
+        Relay(endpoint, bits_per_second, bench.round_trip) as relay,
+        _session(bench, stage, form.wire, relay.endpoint) as session,
+    ):
+        began = time.perf_counter()
+        while len(took) < bench.effort.requests:
+            start = time.perf_counter()
+            await session.ask(stage.payload(form.encoding, content))
+            end = time.perf_counter()
+            took.append(end - start)
+            if end - began > bench.effort.longest:
+                break
     return Cell(bits_per_second, statistics.median(took) * 1e3, len(took))
 
 

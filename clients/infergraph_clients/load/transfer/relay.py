@@ -37,7 +37,7 @@ class Link:
 
     @property
     def buffer_bytes(self) -> int:
-        """How much may be under way, so that a sender is slowed down soon but the link never idles."""
+        """How much may be under way: a sender is slowed down soon, but the link never idles."""
         if not self._seconds_per_byte:
             return 1 << 20
         return max(

@@ -1,0 +1,7 @@
+"""`python -m infergraph_clients.video`."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,170 @@
+"""Frames to answers: many in flight, all in order, none too many in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..infer.errors import InferError, Unreachable, UsageError
+from ..infer.message import Answer
+from .errors import InputError, ServerGone
+from .frames import Frame
+
+HELD_PER_IN_FLIGHT = 2
+"""Frames in memory for each that may be in flight: answers may wait for a slower one before them."""
+
+Ask = Callable[[Frame], Awaitable[Answer]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A frame and what came of it: an answer or an error.
+
+    Attributes:
+        seconds: From the request to the answer or error.
+    """
+
+    frame: Frame
+    seconds: float
+    answer: Answer | None = None
+    error: InferError | None = None
+
+
+class Watcher(Protocol):
+    """Is told what happens, in the thread of the event loop."""
+
+    def sent(self) -> None: ...
+
+    def answered(self, result: Result) -> None:
+        """In the order in which the answers come."""
+        ...
+
+    def written(self) -> None: ...
+
+
+class Engine:
+    """One run.
+
+    Args:
+        ask: Sends a frame.
+        write: Called with each result in the order of the frames, in a thread of its own. Not
+            called before a frame is answered.
+        in_flight: How many requests may be on their way at a time. At most twice as many frames
+            are in memory: a slow `write` or a slow frame holds up the reading.
+        watcher: Is told what happens.
+    """
+
+    def __init__(
+        self, ask: Ask, write: Callable[[Result], None], in_flight: int, watcher: Watcher
+    ) -> None:
+        self._ask, self._write, self._watcher = ask, write, watcher
+        self._most = in_flight
+        self._in_flight = asyncio.Semaphore(in_flight)
+        self._held = asyncio.Semaphore(HELD_PER_IN_FLIGHT * in_flight)
+        # In the order of the frames; None ends it.
+        self._queue: asyncio.Queue[asyncio.Task[Result] | None] = asyncio.Queue()
+        self._tasks: set[asyncio.Task[Result]] = set()
+        self._reading_error: InputError | None = None
+        self._reader = ThreadPoolExecutor(1, "reader")
+        self._writer = ThreadPoolExecutor(1, "writer")
+
+    async def run(self, frames: Iterator[Frame], stop: asyncio.Event) -> None:
+        """Runs to the end of the frames, or until `stop` is set.
+
+        When stopped, requests in flight are taken back, and what was answered before the first
+        of them is written.
+
+        Raises:
+            InferError: of the first frame, if none of the first `in_flight` frames was answered.
+                Nothing was written then.
+            UsageError: there was no frame.
+            ServerGone: the server was there, and no longer is.
+            InputError, OutputError: what they say.
+        """
+        reading = asyncio.create_task(self._read(frames))
+        stopping = asyncio.create_task(self._stop(stop, reading))
+        try:
+            await self._write_in_order(stop)
+        finally:
+            await _end([stopping, reading, *self._tasks])
+            self._reader.shutdown()
+            self._writer.shutdown()
+        if self._reading_error is not None and not stop.is_set():
+            raise self._reading_error
+
+    async def _read(self, frames: Iterator[Frame]) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                await self._held.acquire()
+                frame = await loop.run_in_executor(self._reader, next, frames, None)
+                if frame is None:
+                    return
+                await self._in_flight.acquire()
+                task = asyncio.create_task(self._answer(frame))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+                self._queue.put_nowait(task)
+        except InputError as error:
+            self._reading_error = error
+        finally:
+            self._queue.put_nowait(None)
+
+    async def _answer(self, frame: Frame) -> Result:
+        started = time.perf_counter()
+        self._watcher.sent()
+        try:
+            if frame.problem is not None:
+                raise frame.problem
+            answer = await self._ask(frame)
+            result = Result(frame, time.perf_counter() - started, answer)
+        except InferError as error:
+            result = Result(frame, time.perf_counter() - started, error=error)
+        finally:
+            self._in_flight.release()
+        self._watcher.answered(result)
+        return result
+
+    async def _stop(self, stop: asyncio.Event, reading: asyncio.Task[None]) -> None:
+        await stop.wait()
+        for task in (reading, *self._tasks):
+            task.cancel()
+
+    async def _write_in_order(self, stop: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        # Until the first answer nothing is written: there may never be one.
+        waiting: deque[Result] = deque()
+        began, unreachable = False, 0
+        while (task := await self._queue.get()) is not None:
+            await asyncio.wait([task])
+            if task.cancelled():
+                break
+            result = task.result()
+            waiting.append(result)
+            began = began or result.answer is not None
+            if not began and len(waiting) < self._most:
+                continue
+            if not began:
+                break
+            while waiting:
+                await loop.run_in_executor(self._writer, self._write, waiting.popleft())
+                self._watcher.written()
+                self._held.release()
+            unreachable = unreachable + 1 if isinstance(result.error, Unreachable) else 0
+            if unreachable == self._most:
+                raise ServerGone(f"{result.error}; frame {result.frame.index} is the last one")
+        if not began and not stop.is_set():
+            if waiting and waiting[0].error is not None:
+                raise waiting[0].error
+            raise self._reading_error or UsageError("the input has no frames")
+
+
+async def _end(tasks: list[asyncio.Task[None] | asyncio.Task[Result]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,35 @@
+"""Why a run ended early. The errors of single frames are those of `infergraph_clients.infer`.
+
+InferError
+├── InputError    1: the input ended in the middle of a frame, or cannot be decoded from there on
+├── OutputError   1: an output cannot be written
+└── ServerGone    1: the server is no longer there
+"""
+
+from __future__ import annotations
+
+from ..infer.errors import InferError
+
+
+class InputError(InferError):
+    """What was read until then has been written."""
+
+    exit_status = 1
+
+
+class OutputError(InferError):
+    """What was written until then is there, as far as the disk took it."""
+
+    exit_status = 1
+
+
+class ServerGone(InferError):
+    """No frame reached the server any more. What was answered has been written."""
+
+    exit_status = 1
+
+
+class UnreadableFrame(InferError):
+    """A picture of the input that cannot be decoded. Of one frame only."""
+
+    exit_status = 1
