@@ -34,7 +34,7 @@ _BATCH = 64
 def close_ups(count: int, split: str) -> list[tuple[Picture, SceneObject]]:
     """Whole close-ups, each kind of object in turn."""
     made = [photo(seed, split, OBJECTS[seed % len(OBJECTS)]) for seed in range(count)]
-    return [(np.asarray(each.image), each.objects[0]) for each in made]
+    return [(np.array(each.image), each.objects[0]) for each in made]
 
 
 def boxes(scenes: int, split: str) -> list[tuple[Picture, SceneObject]]:
@@ -42,7 +42,7 @@ def boxes(scenes: int, split: str) -> list[tuple[Picture, SceneObject]]:
     found: list[tuple[Picture, SceneObject]] = []
     for seed in range(scenes):
         made = varied_scene(seed, split)
-        image = np.asarray(made.image)
+        image = np.array(made.image)
         found += [(crop(image, np.array(each.box, np.float32)), each) for each in made.objects]
     return found
 

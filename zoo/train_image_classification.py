@@ -152,9 +152,9 @@ TASKS = {
     "resnet": Task(
         OBJECTS,
         lambda made: made.name,
-        size=64,
-        builder=timm_builder("resnet10t", channels=(16, 32, 64, 96), stem_width=16),
-        steps=1200,
+        size=80,
+        builder=timm_builder("resnet10t", channels=(16, 32, 64, 128), stem_width=16),
+        steps=3000,
     ),
     "inception": Task(
         OBJECTS,

@@ -35,7 +35,7 @@ _MODELS = REPOSITORY / "model-settings"
 
 
 async def run(folder: Path, rounds: int) -> None:
-    """Prints frames per second of both ways at each concurrency, and the parts of a frame's time."""
+    """Prints frames per second of both ways, and the parts of a frame's time."""
     frames = _frames()
     pictures = folder / "frames"
     pictures.mkdir()

@@ -14,7 +14,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,8 +52,7 @@ async def by_hand(client: triton.InferenceServerClient, frame: bytes) -> int:
     return count
 
 
-async def run(port: int, folder: Path, way: str, concurrency: int, total: int) -> None:
-    frames = [path.read_bytes() for path in sorted(folder.glob("*.jpg"))]
+async def run(port: int, frames: Sequence[bytes], way: str, concurrency: int, total: int) -> None:
     ways: dict[str, Callable[[triton.InferenceServerClient, bytes], Awaitable[int]]] = {
         "pipeline": through_pipeline,
         "by-hand": by_hand,
@@ -78,4 +77,6 @@ async def run(port: int, folder: Path, way: str, concurrency: int, total: int) -
 
 if __name__ == "__main__":
     _, port, folder, way, concurrency, total = sys.argv
-    asyncio.run(run(int(port), Path(folder), way, int(concurrency), int(total)))
+    files = sorted(Path(folder).glob("*.jpg"))
+    frames = [file.read_bytes() for file in files]
+    asyncio.run(run(int(port), frames, way, int(concurrency), int(total)))

@@ -154,7 +154,7 @@ def torchvision_weights(name: str) -> Mapping[str, torch.Tensor]:
     network = seeded(
         lambda: get_model(name, weights=None, weights_backbone=None, num_classes=_categories(name))
     )
-    return dict(livelier(network).state_dict())
+    return dict(livelier(network, *_PUBLISHED[name]).state_dict())
 
 
 def _categories(name: str) -> int:
@@ -163,15 +163,21 @@ def _categories(name: str) -> int:
     return len(get_model_weights(name).DEFAULT.meta["categories"])
 
 
-def livelier(network: Any) -> Any:
+def livelier(network: Any, quiet: float = 0.3, louder: Mapping[str, float] | None = None) -> Any:
     """A random detector that sees something: some of its scores are high, and not always the same.
 
     As initialised, what reaches the heads is nearly nothing, and all scores are nearly equal.
+
+    Args:
+        network: The detector.
+        quiet: What batch norms take for the variance of their inputs, in comparison.
+        louder: By how much the weights are larger whose name has this in it.
     """
+    louder = _LOUDER if louder is None else louder
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(2)
         for name, weights in network.named_parameters():
-            for part, factor in _LOUDER.items():
+            for part, factor in louder.items():
                 if part in name and weights.dim() > 1:
                     weights *= factor
             if "detection_tokens" in name:
@@ -179,18 +185,20 @@ def livelier(network: Any) -> Any:
                 weights.normal_()
         for name, values in network.named_buffers():
             if "running_var" in name:
-                values *= _QUIET
+                values *= quiet
     return network
 
 
-_QUIET = 0.3
 _LOUDER = {
     "class_labels_classifier": 1.5,
     "class_embed": 1.2,
     "enc_score_head": 2,
     "cls_logits": 20,
-    "cls_score": 300,
-    "classification_head.module_list": 100,
+}
+_PUBLISHED: dict[str, tuple[float, dict[str, float]]] = {
+    "fasterrcnn_mobilenet_v3_large_320_fpn": (0.3, {"cls_score": 300}),
+    "retinanet_resnet50_fpn_v2": (1, {"cls_logits": 5}),
+    "ssdlite320_mobilenet_v3_large": (0.035, {"classification_head.module_list": 100}),
 }
 
 

@@ -66,7 +66,7 @@ def swin(folder: Path) -> str:
 def resnet(folder: Path) -> str:
     sizes = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"}
     processor = hf.ConvNextImageProcessor(size={"shortest_edge": 40}, crop_pct=0.8)
-    return _hugging_face(folder, "ResNet", {**sizes, **_LABELS}, processor)
+    return _hugging_face(folder, "ResNet", {**sizes, **_LABELS}, processor, side=40)
 
 
 def convnext(folder: Path) -> str:
@@ -137,10 +137,12 @@ def telling_apart(network: nn.Module, side: int) -> nn.Module:
     return network
 
 
-def _hugging_face(folder: Path, family: str, config: dict[str, Any], processor: Any) -> str:
+def _hugging_face(
+    folder: Path, family: str, config: dict[str, Any], processor: Any, *, side: int = 32
+) -> str:
     configuration = getattr(hf, f"{family}Config")(**config)
     build = getattr(hf, f"{family}ForImageClassification")
-    return save(folder, seeded(lambda: telling_apart(build(configuration), 32)), processor)
+    return save(folder, seeded(lambda: telling_apart(build(configuration), side)), processor)
 
 
 def _timm(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
+import hashlib
 
 Colour = tuple[int, int, int]
 
@@ -15,11 +15,13 @@ _COLOURS: tuple[Colour, ...] = (
     (0, 168, 181), (233, 75, 160), (190, 196, 36), (140, 86, 55), (94, 96, 206),
     (255, 112, 67), (0, 137, 98), (199, 125, 255), (88, 166, 255), (214, 170, 0), (173, 40, 84),
 )  # fmt: skip
+_SALT = b"\0\x37"
+"""With it the labels that are common on a street have different colours."""
 
 
 def colour_of(label: str) -> Colour:
     """The colour of a label: the same in every picture and every run."""
-    return _COLOURS[zlib.crc32(label.encode()) % len(_COLOURS)]
+    return _COLOURS[hashlib.blake2s(label.encode(), salt=_SALT).digest()[0] % len(_COLOURS)]
 
 
 def contrast(colour: Colour) -> tuple[Colour, Colour]:

@@ -10,20 +10,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
+from ..annotation import Findings
 from ..infer.errors import InferError, Unreachable, UsageError
-from ..infer.message import Answer
-from .errors import InputError, ServerGone
+from .errors import NothingAnswered, ServerGone
 from .frames import Frame
 
 HELD_PER_IN_FLIGHT = 2
-"""Frames in memory for each that may be in flight: answers may wait for a slower one before them."""
+"""Frames in memory for each that may be in flight: answers may wait for a slower one before."""
 
-Ask = Callable[[Frame], Awaitable[Answer]]
+Ask = Callable[[Frame], Awaitable[Findings]]
 
 
 @dataclass(frozen=True)
 class Result:
-    """A frame and what came of it: an answer or an error.
+    """A frame and what came of it: what was found, or an error.
 
     Attributes:
         seconds: From the request to the answer or error.
@@ -31,7 +31,7 @@ class Result:
 
     frame: Frame
     seconds: float
-    answer: Answer | None = None
+    findings: Findings | None = None
     error: InferError | None = None
 
 
@@ -51,7 +51,7 @@ class Engine:
     """One run.
 
     Args:
-        ask: Sends a frame.
+        ask: Sends a frame, and reads the answer.
         write: Called with each result in the order of the frames, in a thread of its own. Not
             called before a frame is answered.
         in_flight: How many requests may be on their way at a time. At most twice as many frames
@@ -69,7 +69,7 @@ class Engine:
         # In the order of the frames; None ends it.
         self._queue: asyncio.Queue[asyncio.Task[Result] | None] = asyncio.Queue()
         self._tasks: set[asyncio.Task[Result]] = set()
-        self._reading_error: InputError | None = None
+        self._reading_error: Exception | None = None
         self._reader = ThreadPoolExecutor(1, "reader")
         self._writer = ThreadPoolExecutor(1, "writer")
 
@@ -80,8 +80,7 @@ class Engine:
         of them is written.
 
         Raises:
-            InferError: of the first frame, if none of the first `in_flight` frames was answered.
-                Nothing was written then.
+            NothingAnswered: none of the first `in_flight` frames was; nothing was written.
             UsageError: there was no frame.
             ServerGone: the server was there, and no longer is.
             InputError, OutputError: what they say.
@@ -110,7 +109,8 @@ class Engine:
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
                 self._queue.put_nowait(task)
-        except InputError as error:
+        except Exception as error:
+            # Raised once what was read before it is written.
             self._reading_error = error
         finally:
             self._queue.put_nowait(None)
@@ -121,8 +121,8 @@ class Engine:
         try:
             if frame.problem is not None:
                 raise frame.problem
-            answer = await self._ask(frame)
-            result = Result(frame, time.perf_counter() - started, answer)
+            findings = await self._ask(frame)
+            result = Result(frame, time.perf_counter() - started, findings)
         except InferError as error:
             result = Result(frame, time.perf_counter() - started, error=error)
         finally:
@@ -146,7 +146,7 @@ class Engine:
                 break
             result = task.result()
             waiting.append(result)
-            began = began or result.answer is not None
+            began = began or result.findings is not None
             if not began and len(waiting) < self._most:
                 continue
             if not began:
@@ -160,7 +160,7 @@ class Engine:
                 raise ServerGone(f"{result.error}; frame {result.frame.index} is the last one")
         if not began and not stop.is_set():
             if waiting and waiting[0].error is not None:
-                raise waiting[0].error
+                raise NothingAnswered(len(waiting), waiting[0].error)
             raise self._reading_error or UsageError("the input has no frames")
 
 

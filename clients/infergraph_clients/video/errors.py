@@ -1,14 +1,26 @@
 """Why a run ended early. The errors of single frames are those of `infergraph_clients.infer`.
 
 InferError
-├── InputError    1: the input ended in the middle of a frame, or cannot be decoded from there on
-├── OutputError   1: an output cannot be written
-└── ServerGone    1: the server is no longer there
+├── NothingAnswered 2: the first frames all failed; nothing was written
+├── InputError      1: the input ended in the middle of a frame, or cannot be decoded from there on
+├── OutputError     1: an output cannot be written
+└── ServerGone      1: the server is no longer there
 """
 
 from __future__ import annotations
 
 from ..infer.errors import InferError
+
+
+class NothingAnswered(InferError):
+    """The first frames all failed, so the rest would as well."""
+
+    exit_status = 2
+
+    def __init__(self, frames: int, first: InferError) -> None:
+        many = "the first frame" if frames == 1 else f"none of the first {frames} frames"
+        how = "was not answered" if frames == 1 else "was answered; the first"
+        super().__init__(f"{many} {how}: {first}")
 
 
 class InputError(InferError):

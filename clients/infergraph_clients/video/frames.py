@@ -20,7 +20,8 @@ class Frame:
     Attributes:
         index: In the input, from 0, frames that were passed over counted too.
         seconds: From the beginning of the input.
-        name: For a file of its own: the stem of the picture's file, or `frame-000012`.
+        name: For a file of its own: the name of the picture's file without its ending, where no
+            other has the same, or `frame-000012`.
         encoded: What is sent: a JPEG, PNG or WebP file.
         picture: What the answer is drawn on, in RGB.
         problem: Why there are neither of the two.

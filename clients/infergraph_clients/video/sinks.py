@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
+import numpy as np
 from PIL import Image
 
 from ..infer.errors import UsageError
 from .errors import OutputError
+
+if TYPE_CHECKING:
+    from av.video.stream import VideoStream
 
 VIDEOS = (".mp4", ".mkv", ".mov", ".avi")
 _ENCODERS = ("libx264", "mpeg4")
@@ -80,8 +84,8 @@ class PictureFolder:
 class VideoFile:
     """H.264, or MPEG-4 where FFmpeg was built without it.
 
-    The first picture decides the size; later ones of another size are fitted into it. What is odd is
-    made even, as both codecs need it, by repeating the last row or column.
+    The first picture decides the size; later ones of another size are fitted into it. An odd side
+    is made even, as both codecs need it, by repeating the last row or column.
     """
 
     def __init__(self, path: Path, rate: Fraction) -> None:
@@ -92,13 +96,12 @@ class VideoFile:
         encoder = next(name for name in _ENCODERS if name in av.codecs_available)
         try:
             self._container = av.open(str(path), "w")
-            # Neither codec counts time in finer parts than 1 / 65535 s.
+            # MPEG-4 counts time in no finer parts than 1 / 65535 s.
             rate = rate.limit_denominator(1001)
-            self._stream = self._container.add_stream(
-                encoder, rate=rate, options=_OPTIONS[encoder]
-            )
+            stream = self._container.add_stream(encoder, rate=rate, options=_OPTIONS[encoder])
         except (av.FFmpegError, OSError) as error:
             raise OutputError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+        self._stream = cast("VideoStream", stream)
         self._stream.pix_fmt = "yuv420p"
 
     def add(self, name: str, picture: Image.Image) -> None:
@@ -107,9 +110,10 @@ class VideoFile:
         if self._size is None:
             self._size = picture.size
             self._stream.width, self._stream.height = map(_even, picture.size)
-        picture = _padded(_fitted(picture, self._size))
+        pixels = np.asarray(_padded(_fitted(picture, self._size)))
+        frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
         try:
-            for packet in self._stream.encode(av.VideoFrame.from_image(picture)):
+            for packet in self._stream.encode(frame):
                 self._container.mux(packet)
         except (self._error, OSError) as error:
             raise OutputError(f"{self._path}: {error.strerror or error}") from None

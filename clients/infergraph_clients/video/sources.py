@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -82,6 +83,7 @@ class PictureFolder:
         if not files:
             raise UsageError(f"{path} holds no pictures; accepted: {', '.join(PICTURES)}")
         self._files = files
+        self._stems = Counter(file.stem for file in files)
         self._selection = selection
         self._full_rate = rate
         self.rate = rate / selection.every
@@ -96,6 +98,7 @@ class PictureFolder:
 
     def _frame(self, index: int) -> Frame:
         file = self._files[index]
+        name = file.stem if self._stems[file.stem] == 1 else file.name
         seconds = float(index / self._full_rate)
         try:
             content = file.read_bytes()
@@ -105,9 +108,9 @@ class PictureFolder:
                 as_it_is = opened.format in AS_THEY_ARE and picture.size == shown.size
         except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
             text = f"{file.name}: {_reason(error)}"
-            return Frame(index, seconds, file.stem, problem=UnreadableFrame(text))
+            return Frame(index, seconds, name, problem=UnreadableFrame(text))
         encoded = content if as_it_is else self._selection.encode(picture)
-        return Frame(index, seconds, file.stem, encoded, picture)
+        return Frame(index, seconds, name, encoded, picture)
 
 
 class VideoFile:
@@ -154,7 +157,7 @@ class VideoFile:
         self._container.close()
 
     def _frame(self, index: int, decoded: VideoFrame) -> Frame:
-        picture = decoded.to_image()
+        picture = Image.fromarray(decoded.to_ndarray(format="rgb24"))
         turn = _TURNS.get(round(decoded.rotation) % 360)
         picture = self._selection.scaled(picture if turn is None else picture.transpose(turn))
         seconds = float(index / self._full_rate) if decoded.time is None else decoded.time

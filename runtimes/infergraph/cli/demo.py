@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import workspace
@@ -28,22 +29,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="ask a server that runs already, at grpc://host:port or http://host:port, "
         "rather than starting one",
     )
+    parser.add_argument(
+        "--save",
+        type=Path,
+        metavar="FILE",
+        help="draw boxes, labels and results on the sample's image, and save it as .png, .jpg or "
+        ".webp; of several images each gets a number, as out-1.png for out.png",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     from ..catalog import load_catalog
     from ..graph import parse_pipeline
-    from . import report
+    from . import pictures, report
     from .sample import SAMPLE, load_sample
 
     declaration = workspace.find_servable(load_catalog(args.models_dir), args.name, args.models_dir)
     assert declaration.folder is not None
     request = load_sample(declaration)
+    if args.save is not None:
+        pictures.check(args.save, request, args.name)
     print(f"The sample request of {args.name}, {workspace.shown(declaration.folder / SAMPLE)}:")
     print("\n".join(report.message_lines(request)), "\n", sep="", flush=True)
 
     answers, times = _ask(args, request)
-    answer, trace = answers[-1], answers[-1].trace
+    answer, trace = report.unpadded(answers[-1]), answers[-1].trace
     if trace is not None and declaration.pipeline is not None:
         text = workspace.read_text(declaration.pipeline)
         pipeline = parse_pipeline(text, str(declaration.pipeline))
@@ -55,6 +65,9 @@ def run(args: argparse.Namespace) -> int:
         parts = f"queue {queue}, compute {compute}; {parts}"
     print(f"Answered in {report.milliseconds(times[-1])} ({parts}):")
     print("\n".join(report.message_lines(answer)))
+    if args.save is not None:
+        saved = pictures.save(args.save, request, answers[-1], args.name)
+        print("\nDrawn:", ", ".join(map(workspace.shown, saved)))
     return 0
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from ..graph import Pipeline
 from ..tensors import Message, Tensor
@@ -22,6 +25,16 @@ def message_lines(message: Message) -> Iterator[str]:
         for line in value_lines(tensor):
             yield f"  {label:{width}}  {line}"
             label = ""
+
+
+def unpadded(message: Message) -> Message:
+    """An answer without the rows behind the last object: in tensors with a row for each box."""
+    rows = {tensor.shape[1] for tensor in message.tensors if _is_boxes(tensor)} - {1}
+    tensors = [
+        _without_padding(tensor) if len(tensor.shape) > 1 and tensor.shape[1] in rows else tensor
+        for tensor in message.tensors
+    ]
+    return replace(message, tensors=tensors)
 
 
 def trace_lines(
@@ -82,11 +95,13 @@ def said_by_step(pipeline: Pipeline, answer: Message) -> dict[str, list[tuple[st
 
 def value_lines(tensor: Tensor) -> list[str]:
     """A tensor's values, cut where there are many: on one line, or long items on a line each."""
-    items = tensor.data.ravel().tolist()
-    shown = [_item_text(item) for item in items[:_MOST_ITEMS]]
+    boxes = _is_boxes(tensor)
+    items = (tensor.data.reshape(-1, 4) if boxes else tensor.data.ravel()).tolist()
+    text = _box_text if boxes else _item_text
+    shown = [text(item) for item in items[:_MOST_ITEMS]]
     if len(items) > len(shown):
         shown.append(f"and {len(items) - len(shown)} more")
-    line = ", ".join(shown)
+    line = ", ".join(shown) or "none"
     return [line] if len(line) <= 2 * _WIDTH or len(shown) == 1 else shown
 
 
@@ -106,6 +121,22 @@ def _item_text(item: Any) -> str:
         kind = next((kind for magic, kind in _MEDIA.items() if item.startswith(magic)), "")
         return f"({kind}{len(item):,} bytes)"
     return f'"{text}"' if len(text) <= _WIDTH else f'"{text[: _WIDTH - 3]}..."'
+
+
+def _is_boxes(tensor: Tensor) -> bool:
+    return tensor.name.endswith("boxes") and len(tensor.shape) == 3 and tensor.shape[2] == 4
+
+
+def _box_text(corners: Sequence[float]) -> str:
+    return "[" + " ".join(f"{value:.0f}" for value in corners) + "]"
+
+
+def _without_padding(tensor: Tensor) -> Tensor:
+    """Cut behind the last row that is filled for an item. Integers are padded with -1."""
+    data = tensor.data
+    filled = data != -1 if data.dtype.kind in "iu" else data.astype(bool)
+    rows = np.flatnonzero(filled.any(axis=(0, *range(2, data.ndim))))
+    return Tensor.of(tensor.name, data[:, : rows[-1] + 1 if len(rows) else 0])
 
 
 def _with_item(step: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from ..request import RequestContext
 from ..tensors import Message
 from ..tensors.v2 import decode_request, encode_response
 from .errors import as_mlserver_error
+from .grpc_call import compress_if_asked
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,9 @@ async def answer(
         result = await infer(message, context)
         requested = [output.name for output in payload.outputs] if payload.outputs else None
         declared = [output.name for output in model.outputs or ()]
-        return encode_response(result, model.name, model.version, wire, requested, declared)
+        response = encode_response(result, model.name, model.version, wire, requested, declared)
+        await compress_if_asked()
+        return response
     except InfergraphError as error:
         raise as_mlserver_error(error) from None
     except Exception as error:

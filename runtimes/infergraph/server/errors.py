@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextvars import ContextVar
-from typing import Any
 
 import grpc
 import mlserver.grpc.servicers as grpc_servicers
@@ -17,7 +15,7 @@ from mlserver.grpc.logging import logger as grpc_logger
 
 from ..errors import InfergraphError
 from ..request import ERROR_HEADER
-from .compression import accepts_gzip
+from . import grpc_call
 
 logger = logging.getLogger(__name__)
 
@@ -28,10 +26,6 @@ _GRPC_CODES = {
 }
 
 _MOST_PROBLEMS = 5
-
-
-_grpc_call: ContextVar[Any] = ContextVar("infergraph_grpc_call")
-_stock_to_headers = grpc_utils.to_headers
 
 
 class AnsweredError(MLServerError):
@@ -52,9 +46,7 @@ def as_mlserver_error(error: InfergraphError) -> AnsweredError:
     Call it in the request's own task: a gRPC call gets its trailing metadata here.
     """
     answered = AnsweredError(error)
-    call = _grpc_call.get(None)
-    if call is not None:
-        call.set_trailing_metadata(((ERROR_HEADER, answered.kind),))
+    grpc_call.set_trailing_metadata(ERROR_HEADER, answered.kind)
     return answered
 
 
@@ -87,17 +79,7 @@ def install() -> None:
     """Maps 422, 503 and 504 to gRPC codes, and quiets the log of errors that were answered."""
     grpc_utils.STATUS_CODE_MAPPING.update(_GRPC_CODES)
     grpc_logger.addFilter(_without_traceback)
-    grpc_servicers.to_headers = _noting_the_call  # type: ignore[assignment,attr-defined]
-
-
-def _noting_the_call(call: Any) -> dict[str, str]:
-    """MLServer reads a call's headers with this; nothing later sees both the call and its error."""
-    _grpc_call.set(call)
-    headers = _stock_to_headers(call)
-    if accepts_gzip(headers.get("accept-encoding", "")):
-        # gRPC reads a client's own grpc-encoding before us, so that it says nothing here.
-        call.set_compression(grpc.Compression.Gzip)
-    return headers
+    grpc_servicers.to_headers = grpc_call.noting_the_call  # type: ignore[assignment,attr-defined]
 
 
 def _without_traceback(record: logging.LogRecord) -> bool:

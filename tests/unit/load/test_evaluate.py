@@ -93,7 +93,7 @@ def test_what_there_is(servables: dict[str, Servable], tmp_path: Path) -> None:
 
 
 def test_an_unknown_pipeline(servables: dict[str, Servable]) -> None:
-    with pytest.raises(LoadError, match="there is no pipeline 'nope'; accepted: outer, inner$"):
+    with pytest.raises(LoadError, match=r"there is no pipeline 'nope'; accepted: outer, inner$"):
         find_pipeline(servables, "nope")
 
 
@@ -144,7 +144,7 @@ def test_a_server_is_started_and_ended(tmp_path: Path, monkeypatch: pytest.Monke
         served.check_alive()
     assert log.read_text().splitlines()[0] == "loading"
     assert log.read_text().splitlines()[-1] == "ended"
-    with pytest.raises(LoadError, match="the server ended by itself with status 0; see '.*log'"):
+    with pytest.raises(LoadError, match=r"the server ended by itself with status 0; see '.*log'"):
         served.check_alive()
 
 
@@ -152,7 +152,7 @@ def test_a_server_that_does_not_start_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command(tmp_path, "import sys; print('loading'); sys.exit('p: no checkpoint')", monkeypatch)
-    with pytest.raises(LoadError, match="^p: no checkpoint$"):
+    with pytest.raises(LoadError, match=r"^p: no checkpoint$"):
         Served("p", None, [], tmp_path / "log").__enter__()
 
 
@@ -319,7 +319,7 @@ def test_a_pipeline_that_never_answers_well(evaluated: Evaluate) -> None:
     def trial(prepared: Prepared) -> Run:
         return run(records([5.0] * 1_000, outcome=3), prepared.configuration)
 
-    with pytest.raises(LoadError, match="pipeline 'p' answered no request well: .*failed"):
+    with pytest.raises(LoadError, match=r"pipeline 'p' answered no request well: .*failed"):
         evaluated(trial)
 
 

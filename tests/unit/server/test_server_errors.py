@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from contextvars import copy_context
 from types import SimpleNamespace
 from typing import Any
 
@@ -226,45 +225,3 @@ async def test_a_wrong_content_type_is_pointed_out(content_type: str) -> None:
         "the body is not a V2 inference request: Field required; "
         "the header content-type must be application/json"
     )
-
-
-class Call:
-    """A gRPC call, as far as MLServer reads its headers."""
-
-    compression: grpc.Compression | None = None
-
-    def __init__(self, **headers: str) -> None:
-        self._metadata = tuple(
-            SimpleNamespace(key=name.replace("_", "-"), value=value)
-            for name, value in headers.items()
-        )
-
-    def invocation_metadata(self) -> tuple[SimpleNamespace, ...]:
-        return self._metadata
-
-    def trailing_metadata(self) -> tuple[SimpleNamespace, ...]:
-        return ()
-
-    def set_compression(self, compression: grpc.Compression) -> None:
-        self.compression = compression
-
-
-@pytest.mark.parametrize(
-    ("headers", "compression"),
-    [
-        ({}, None),
-        ({"accept_encoding": "gzip"}, grpc.Compression.Gzip),
-        ({"accept_encoding": "identity"}, None),
-        ({"accept_encoding": "gzip;q=0"}, None),
-    ],
-)
-def test_a_grpc_answer_is_compressed_when_the_call_asks_for_it(
-    headers: dict[str, str], compression: grpc.Compression | None
-) -> None:
-    call = Call(**headers)
-
-    # It notes the call for the errors of what runs in this context.
-    seen = copy_context().run(grpc_servicers.to_headers, call)  # type: ignore[attr-defined]
-
-    assert call.compression is compression
-    assert seen == {name.replace("_", "-"): value for name, value in headers.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -58,12 +59,12 @@ def reference_logits(folder: str, pixels: torch.Tensor) -> torch.Tensor:
     return logits
 
 
-def _torchvision_pixels(config: dict[str, object], image: Pixels) -> torch.Tensor:
-    pixels = torch.from_numpy(image).permute(2, 0, 1)
+def _torchvision_pixels(config: dict[str, Any], image: Pixels) -> torch.Tensor:
+    picture = Image.fromarray(image)
     interpolation = InterpolationMode(config["interpolation"])
     if config["resize_height"]:
         sides = [config["resize_height"], config["resize_width"]]
-        pixels = functional.resize(pixels, sides, interpolation, antialias=True)
+        picture = functional.resize(picture, sides, interpolation, antialias=True)
         resize = config["resize_height"]
     else:
         resize = config["resize_shorter"]
@@ -74,5 +75,5 @@ def _torchvision_pixels(config: dict[str, object], image: Pixels) -> torch.Tenso
         std=config["std"],
         interpolation=interpolation,
     )
-    prepared: torch.Tensor = preset(pixels)
+    prepared: torch.Tensor = preset(picture)
     return prepared

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,18 +81,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     network.add_argument("--round-trip-ms", type=float, default=0.0, metavar="MS", help="added (0)")
     effort = parser.add_argument_group("effort")
     effort.add_argument(
-        "--seconds", type=float, default=1.0, help="for each form's CPU time (default 1)"
+        "--seconds", type=float, default=0.5, help="for each form's CPU time (default 0.5)"
     )
     effort.add_argument("--rounds", type=int, default=5, help="in so many parts (default 5)")
     effort.add_argument(
-        "--requests", type=int, default=7, help="for each form and bandwidth (default 7)"
+        "--requests", type=int, default=5, help="for each form and bandwidth (default 5)"
     )
     effort.add_argument(
         "--longest",
         type=float,
-        default=3.0,
+        default=2.0,
         metavar="S",
-        help="what would take longer over a link is computed instead (default 3)",
+        help="what would take longer over a link is computed instead (default 2)",
     )
     effort.add_argument("--timeout", type=float, default=60.0, metavar="S", help="(default 60)")
     report = parser.add_argument_group("report")
@@ -141,13 +141,12 @@ async def _measure(
     bench: Bench,
     contents: dict[Kind, list[Content]],
     notes: Sequence[str],
-    progress: object,
+    progress: Callable[[str], None],
 ) -> Result:
     from ..transfer.measurement import measure
     from ..transfer.result import Result, grouped
     from ..transfer.setup import stages_of
 
-    assert callable(progress)
     models = {kind: getattr(arguments, f"{kind}_model") for kind in contents}
     headers = dict(_pairs("--header", arguments.header))
     stages, missing = await stages_of(bench.endpoints, arguments.echo_model, models, headers)

@@ -7,12 +7,15 @@ A request takes its CPU time, whatever the bandwidth, and the time of its bytes 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 _STANDARD_ERRORS = 2.0
 """A difference of CPU times within so many of its standard errors counts as none."""
+_SAME_BYTES = 0.005
+"""Of the bytes; a smaller difference is that of gRPC's own pings and counts as none."""
 
 
 @dataclass(frozen=True)
@@ -41,30 +44,48 @@ class Verdict:
     """When a form pays.
 
     Attributes:
-        when: `always`, `never`, or `below` or `above` a bandwidth.
+        when: `always`, `never`, `below` or `above` a bandwidth, or `equal`: it makes no difference
+            that was measured.
         bits_per_second: That bandwidth.
+        bound: The CPU times cannot be told apart, and the bandwidth is the nearest that they leave
+            possible: the form pays below it at least, or does not pay below it.
     """
 
-    when: Literal["always", "never", "below", "above"]
+    when: Literal["always", "never", "below", "above", "equal"]
     bits_per_second: float | None = None
+    bound: bool = False
 
     def __str__(self) -> str:
         if self.bits_per_second is None:
-            return f"pays {self.when}" if self.when == "always" else "never pays"
-        return f"pays {self.when} {bandwidth(self.bits_per_second)}"
+            return "makes no difference" if self.when == "equal" else f"{self.when} pays"
+        at = bandwidth(self.bits_per_second)
+        if not self.bound:
+            return f"pays {self.when} {at}"
+        return f"pays below {at} at least" if self.when == "below" else f"does not pay below {at}"
 
 
 def pays(form: Cost, plain: Cost) -> Verdict:
     """When `form` is faster than `plain`."""
-    saved = 8 * (plain.bytes - form.bytes)
+    saved = 8.0 * (plain.bytes - form.bytes)
+    if abs(saved) <= 8 * _SAME_BYTES * plain.bytes:
+        saved = 0.0
     added = form.seconds - plain.seconds
-    if abs(added) <= _STANDARD_ERRORS * (form.error**2 + plain.error**2) ** 0.5:
-        added = 0.0
-    if saved > 0 and added > 0:
-        return Verdict("below", saved / added)
-    if saved < 0 and added < 0:
-        return Verdict("above", saved / added)
-    return Verdict("always" if saved > 0 or added < 0 else "never")
+    noise = _noise(form, plain)
+    if saved == 0:
+        return Verdict("equal" if abs(added) <= noise else "never" if added > 0 else "always")
+    # Seen from the form of fewer bytes: what it adds, and what it may add.
+    if saved < 0:
+        added = -added
+    if added < -noise or added == noise == 0:
+        return Verdict("always" if saved > 0 else "never")
+    bound = added <= noise
+    at = abs(saved) / (added + noise if bound else added)
+    return Verdict("below" if saved > 0 else "above", at, bound)
+
+
+def _noise(a: Cost, b: Cost) -> float:
+    """Seconds below which the difference of two costs says nothing."""
+    return _STANDARD_ERRORS * math.hypot(a.error, b.error)
 
 
 @dataclass(frozen=True)
@@ -77,7 +98,10 @@ class Reign:
 
 
 def reigns(costs: Sequence[Cost]) -> list[Reign]:
-    """The fastest form for every bandwidth, from the lowest bandwidths to the highest."""
+    """The fastest form for every bandwidth, from the lowest bandwidths to the highest.
+
+    Of forms whose CPU times cannot be told apart, the one of fewer bytes counts as faster.
+    """
     found: list[Reign] = []
     low = 0.0
     # With no bandwidth at all, bytes alone count.
@@ -86,7 +110,7 @@ def reigns(costs: Sequence[Cost]) -> list[Reign]:
         rivals = [
             (8 * (cost.bytes - best.bytes) / (best.seconds - cost.seconds), cost)
             for cost in costs
-            if cost.seconds < best.seconds
+            if cost.seconds < best.seconds - _noise(cost, best)
         ]
         if not rivals:
             found.append(Reign(best.name, low, float("inf")))

@@ -61,6 +61,7 @@ def _group(group: Group) -> dict[str, Any]:
                 "lossy": each.lossy,
                 "when": each.verdict.when,
                 "bits_per_second": each.verdict.bits_per_second,
+                "bound": each.verdict.bound,
             }
             for each in group.advice()
         ],

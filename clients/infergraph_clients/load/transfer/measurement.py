@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from ..corpus.check import difference
 from ..errors import LoadError
 from ..transports.endpoint import Endpoint
-from ..v2.payload import Answer, Payload, Tensor
+from ..v2.payload import Answer, Payload
 from .contents import Content
 from .cpu import CpuClock
 from .encodings import Encoding
@@ -40,10 +40,10 @@ class Effort:
         timeout: Seconds to wait for any answer.
     """
 
-    seconds: float = 1.0
+    seconds: float = 0.5
     rounds: int = 5
-    requests: int = 7
-    longest: float = 3.0
+    requests: int = 5
+    longest: float = 2.0
     timeout: float = 60.0
 
 
@@ -130,7 +130,7 @@ async def _look(
     """Counts bytes and checks answers; says which forms the stage accepts."""
     rows: list[Row] = []
     forms: list[_Form] = []
-    reference: Mapping[str, Tensor] | None = None
+    answers: list[tuple[Payload, Answer]] = []
     for encoding in bench.encodings:
         for wire in bench.wires:
             if encoding.kind != content.kind or not wire.takes(encoding):
@@ -149,16 +149,30 @@ async def _look(
             except Refused as error:
                 rows.append(replace(row, problem=str(error)))
                 continue
-            if stage.echoes:
-                sent = {tensor.name: tensor for tensor in payload.tensors}
-                found = difference(sent, answer.tensors, 0.0)
-            else:
-                reference = answer.tensors if reference is None else reference
-                found = difference(reference, answer.tensors, _TOLERANCE)
-            row = replace(row, answer=found or "same", up_bytes=up, down_bytes=down)
+            row = replace(row, answer="same", up_bytes=up, down_bytes=down)
             rows.append(row)
             forms.append(_Form(encoding, wire, row))
+            answers.append((payload, answer))
+    for form, how in zip(forms, _differences(stage, forms, answers), strict=True):
+        form.row = replace(form.row, answer=how or "same")
     return rows, forms
+
+
+def _differences(
+    stage: Stage, forms: Sequence[_Form], answers: Sequence[tuple[Payload, Answer]]
+) -> list[str | None]:
+    """How each answer differs: an echo's from what was sent, a model's from that to a file."""
+    if stage.echoes:
+        return [
+            difference({each.name: each for each in payload.tensors}, answer.tensors, 0.0)
+            for payload, answer in answers
+        ]
+    places = sorted(
+        range(len(forms)),
+        key=lambda place: (forms[place].encoding.lossy, forms[place].encoding.role == "numbers"),
+    )
+    reference = answers[places[0]][1].tensors if places else {}
+    return [difference(reference, answer.tensors, _TOLERANCE) for _, answer in answers]
 
 
 async def _count(

@@ -83,6 +83,8 @@ class Relay:
         for task in list(self._connections):
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
+        # One turn of the loop, in which the connections that were ended are closed.
+        await asyncio.sleep(0)
 
     @property
     def endpoint(self) -> Endpoint:

@@ -11,6 +11,8 @@ from .break_even import Reign
 from .encodings import ENCODINGS
 from .rows import Row
 
+_SCALED = (("image", "uint8"), ("image", "fp32"))
+
 
 @dataclass(frozen=True)
 class Group:
@@ -38,13 +40,17 @@ class Group:
 
     @property
     def wrong(self) -> list[Row]:
-        """Rows whose answer differs though nothing of the content was lost."""
+        """Rows whose answer differs though nothing of the content was lost.
+
+        Not of them are numbers for a model of images: scaling is then the client's, and its own.
+        """
         return [
             row
             for row in self.rows
             if not row.problem
             and row.answer != "same"
             and (row.echoes or row.encoding not in self.lossy)
+            and (row.echoes or (row.kind, row.encoding) not in _SCALED)
         ]
 
     def advice(self) -> list[Advice]:

@@ -97,10 +97,8 @@ async def stages_of(
     rest = endpoints["rest"]
     found: dict[Kind, list[Stage]] = {kind: [] for kind in models}
     notes: list[str] = []
-    wanted = [
-        (echo, True, list(models)),
-        *((model, False, [kind]) for kind, model in models.items()),
-    ]
+    wanted = [(echo, True, list(models))]
+    wanted += [(model, False, [kind]) for kind, model in models.items()]
     for model, echoes, kinds in wanted:
         if not model:
             continue

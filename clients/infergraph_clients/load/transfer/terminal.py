@@ -12,9 +12,11 @@ from .result import Group, Result
 from .texts import advice_line, differences, refusals, table
 
 LEGEND = (
-    "ms of one request: encode, client and server are CPU; then, by bandwidth, the p50 from the "
-    "content to the decoded answer; * is the fastest, ~ computed rather than sent."
+    "Of one request: bytes of TCP up and down; ms of CPU to encode, of the client for all else, "
+    "and of the server; then, by bandwidth, the p50 in ms from the content to the decoded answer "
+    "(* is the fastest, ~ computed rather than sent). When what pays follows from bytes and CPU."
 )
+_LEAST_WIDTH = 100
 
 
 def print_result(console: Console, result: Result) -> None:
@@ -48,7 +50,8 @@ def _print_table(console: Console, group: Group) -> None:
     for row in rows:
         drawn.add_row(*(Text(cell, style="bold" if cell.endswith("*") else "") for cell in row))
     # A narrow terminal or a pipe would cut columns off.
-    console.print(drawn, width=max(console.width, 140), crop=False, soft_wrap=True)
+    wide = Console(file=console.file, width=max(console.width, _LEAST_WIDTH))
+    wide.print(drawn)
 
 
 def _print(console: Console, text: Text) -> None:

@@ -15,7 +15,7 @@ def table(group: Group) -> tuple[list[str], list[list[str]]]:
     """The head and the rows of a group's table. The fastest form of each bandwidth has a star."""
     measured = [row for row in group.rows if not row.problem]
     links = measured[0].cells if measured else ()
-    head = ["", "bytes up", "down", "encode", "client", "server", *map(_link, links), "answer"]
+    head = ["", "up", "down", "encode", "client", "server", *map(_link, links)]
     best = [min(row.cells[place].p50_ms for row in measured) for place in range(len(links))]
     rows = [_cells(row, best) for row in measured]
     return head, rows
@@ -23,20 +23,34 @@ def table(group: Group) -> tuple[list[str], list[list[str]]]:
 
 def refusals(group: Group) -> list[str]:
     """Forms that were not measured, and why; those of one reason in one line."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[Row]] = {}
     for row in group.rows:
         if row.problem:
-            found.setdefault(row.problem, []).append(row.name)
-    return [f"not measured: {', '.join(names)}: {problem}" for problem, names in found.items()]
+            found.setdefault(row.problem, []).append(row)
+    return [f"not measured: {_names(group, rows)}: {why}" for why, rows in found.items()]
 
 
 def differences(group: Group) -> list[str]:
-    """Answers that differ from the first form's, or from what was sent."""
-    found: dict[str, list[str]] = {}
+    """Answers that differ from that to a file, or an echo's from what was sent."""
+    found: dict[str, list[Row]] = {}
     for row in group.rows:
         if not row.problem and row.answer != "same":
-            found.setdefault(row.answer, []).append(row.name)
-    return [f"answers differ: {', '.join(names)}: {how}" for how, names in found.items()]
+            found.setdefault(row.answer, []).append(row)
+    return [
+        f"answers differ: {_names(group, rows)}: {how}"
+        + ("" if any(row in group.wrong for row in rows) else " (it loses something)")
+        for how, rows in found.items()
+    ]
+
+
+def _names(group: Group, rows: Sequence[Row]) -> str:
+    """Of forms; an encoding alone where all of its wires are meant."""
+    names: list[str] = []
+    for encoding in dict.fromkeys(row.encoding for row in rows):
+        of = [row for row in rows if row.encoding == encoding]
+        whole = len(of) == sum(row.encoding == encoding for row in group.rows)
+        names += [encoding] if whole else [row.name for row in of]
+    return ", ".join(names)
 
 
 def advice_line(change: str, lossy: bool, several: Sequence[Advice]) -> str:
@@ -56,17 +70,22 @@ def _link(cell: Cell) -> str:
 
 
 def _cells(row: Row, best: Sequence[float]) -> list[str]:
-    answer = "same" if row.answer == "same" else "differs"
     return [
         row.name,
-        f"{row.up_bytes:,}",
-        f"{row.down_bytes:,}",
+        _size(row.up_bytes),
+        _size(row.down_bytes),
         milliseconds(row.encode_ms),
         milliseconds(row.client_ms),
         milliseconds(row.server_ms),
         *(_time(cell, least) for cell, least in zip(row.cells, best, strict=True)),
-        answer,
     ]
+
+
+def _size(count: int) -> str:
+    for scale, unit in ((1e6, "MB"), (1e3, "kB")):
+        if count >= 0.9995 * scale:
+            return f"{count / scale:#.3g}".rstrip(".") + f" {unit}"
+    return f"{count} B"
 
 
 def _time(cell: Cell, least: float) -> str:

@@ -1,0 +1,403 @@
+"""Plate reading: readers of every family, plates found in boxes, and what is refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoImageProcessor, AutoTokenizer, VisionEncoderDecoderModel
+
+from infergraph.devices import Placement
+from infergraph.errors import ConfigurationError, InvalidInput
+from infergraph.tasks.boxes import crop
+from infergraph.tasks.detectors import load_detector
+from infergraph.tasks.plate_reader import PlateReader, Reading
+from infergraph.tasks.plate_reading import PlateReading
+from tests import checkpoints
+from tests.checkpoints import detectors, readers
+from tests.checkpoints.detectors import OBJECTS
+from tests.pictures import Pixels, encoded, pattern
+
+from .conftest import Ask, Serve
+from .known_detector import Found, KnownDetector
+
+BUILDERS: dict[str, Callable[[Path], str]] = {
+    "plate-reader": readers.plate_reader,
+    "trocr": readers.trocr,
+    "trocr-small": readers.trocr_small,
+    "plates": lambda folder: detectors.compact_fcos(folder, labels=["plate"]),
+    "yolos": detectors.yolos,
+}
+SIZES = [(160, 120), (200, 96), (160, 120)]
+IMAGES = [pattern(*size, seed=seed) for seed, size in enumerate(SIZES)]
+FILES = [encoded(image) for image in IMAGES]
+# Of the first image three, of the second one, of the third none.
+BOXES = np.zeros((3, 4, 4), np.float32)
+BOXES[0, :3] = [[10.4, 20.6, 90, 70], [0, 0, 160, 120], [-20, 100.5, 60.2, 500]]
+BOXES[1, 0] = [30, 3, 150, 93]
+COUNTS = np.array([[3], [1], [0]])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    made: dict[str, str] = {}
+
+    def get(name: str) -> str:
+        if name not in made:
+            made[name] = BUILDERS[name](tmp_path_factory.mktemp(name))
+        return made[name]
+
+    return get
+
+
+def load(folder: str, **settings: Any) -> PlateReader:
+    placement = Placement(torch.device("cpu"), torch.float32, compile=False)
+    return PlateReader(folder, placement, **{"max_new_tokens": 12, "max_batch_size": 3} | settings)
+
+
+def read(folder: str, pictures: Sequence[Pixels], tokens: int = 12) -> list[Reading]:
+    """Each picture alone, token by token and without a cache: the likeliest, and how likely."""
+    network = VisionEncoderDecoderModel.from_pretrained(folder).eval()
+    processor = AutoImageProcessor.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    readings = []
+    for picture in pictures:
+        pixels = torch.from_numpy(picture.transpose(2, 0, 1).copy())
+        values = processor(images=pixels, return_tensors="pt").pixel_values
+        said, log = [network.config.decoder_start_token_id], 0.0
+        with torch.inference_mode():
+            while len(said) <= tokens and said[1:][-1:] != [2]:
+                logits = network(
+                    pixel_values=values, decoder_input_ids=torch.tensor([said]), use_cache=False
+                ).logits[0, -1]
+                said.append(int(logits.argmax()))
+                log += float(logits.log_softmax(dim=-1)[said[-1]])
+        text = tokenizer.decode(said[1:], skip_special_tokens=True)
+        readings.append(Reading(" ".join(text.split()), math.exp(log / (len(said) - 1))))
+    return readings
+
+
+@pytest.mark.parametrize("family", ["plate-reader", "trocr", "trocr-small"])
+def test_texts_and_scores_are_the_networks_own(family: str, folder: Callable[[str], str]) -> None:
+    pictures = [pattern(20 + 9 * index, 60 - 4 * index, seed=index) for index in range(7)]
+    expected = read(folder(family), pictures)
+    reader = load(folder(family))
+
+    with torch.inference_mode():
+        together = reader(pictures)
+        alone = [reader([picture])[0] for picture in pictures]
+
+    assert len({reading.text for reading in expected}) > 3
+    # Some end, some are cut off.
+    for found in (together, alone):
+        assert [reading.text for reading in found] == [reading.text for reading in expected]
+        assert [reading.score for reading in found] == pytest.approx(
+            [reading.score for reading in expected], abs=1e-4
+        )
+
+
+async def test_the_whole_of_each_box_is_read_without_a_locator(
+    folder: Callable[[str], str], serve: Serve, ask: Ask
+) -> None:
+    path = folder("trocr")
+    runtime = await serve("plate-reading", path, locator=None, max_new_tokens=12)
+    clipped = np.clip(BOXES, 0, [160, 120, 160, 120])
+    expected = read(
+        path,
+        [crop(IMAGES[0], box) for box in clipped[0, :3]] + [crop(IMAGES[1], BOXES[1, 0])],
+    )
+    assert expected[0].text
+    texts = [reading.text for reading in expected]
+    scores = [reading.score if reading.text else 0 for reading in expected]
+
+    together = await ask(runtime, image=FILES, boxes=BOXES, num_detections=COUNTS)
+    alone = [
+        await ask(
+            runtime,
+            image=FILES[index : index + 1],
+            boxes=BOXES[index : index + 1],
+            num_detections=COUNTS[index : index + 1],
+        )
+        for index in range(3)
+    ]
+
+    assert together["text"] == [*texts[:3], "", texts[3], *[""] * 7]
+    assert np.ravel(together["score"]) == pytest.approx(
+        [*scores[:3], 0, scores[3], *[0] * 7], abs=1e-4
+    )
+    assert [text for answer in alone for text in answer["text"]] == together["text"]
+    assert np.ravel([answer["score"] for answer in alone]) == pytest.approx(
+        np.ravel(together["score"]), abs=1e-4
+    )
+
+
+async def test_of_an_image_without_boxes_all_is_read(
+    folder: Callable[[str], str], serve: Serve, ask: Ask
+) -> None:
+    path = folder("trocr")
+    runtime = await serve("plate-reading", path, locator=None, max_new_tokens=12)
+
+    answer = await ask(runtime, image=FILES[:2])
+
+    expected = read(path, IMAGES[:2])
+    assert answer["text"] == [reading.text for reading in expected]
+    assert answer["score"] == pytest.approx([reading.score for reading in expected], abs=1e-4)
+
+
+async def test_the_best_plate_in_each_box_is_read(
+    folder: Callable[[str], str], serve: Serve, ask: Ask
+) -> None:
+    path, plates = folder("trocr"), folder("plates")
+    runtime = await serve(
+        "plate-reading", path, locator=plates, locator_threshold=0.3, max_new_tokens=12
+    )
+    placement = Placement(torch.device("cpu"), torch.float32, compile=False)
+    locator = load_detector(plates, placement, threshold=0.3, max_batch_size=1)
+    pictures = []
+    for box in np.clip(BOXES[0, :3], 0, [160, 120, 160, 120]):
+        left, top = int(box[0]), int(box[1])
+        with torch.inference_mode():
+            (found,) = locator([locator.prepare(crop(IMAGES[0], box))])
+        pictures.append(crop(IMAGES[0], found.boxes[0] + [left, top, left, top]))
+    expected = read(path, pictures)
+
+    answer = await ask(runtime, image=FILES, boxes=BOXES, num_detections=COUNTS)
+
+    assert answer["text"][:4] == [*(reading.text for reading in expected), ""]
+    assert answer["text"][4:5] != [""]
+    assert answer["text"][5:] == [""] * 7
+
+
+async def test_where_no_plate_is_found_nothing_is_read(
+    folder: Callable[[str], str], serve: Serve, ask: Ask
+) -> None:
+    runtime = await serve(
+        "plate-reading", folder("trocr"), locator=folder("plates"), locator_threshold=0.999
+    )
+
+    answer = await ask(runtime, image=FILES, boxes=BOXES, num_detections=COUNTS)
+
+    assert answer["text"] == [""] * 12
+    assert not np.any(answer["score"])
+
+
+class Noting:
+    """A reader that notes the pictures, and reads each one's width off it."""
+
+    def __init__(self) -> None:
+        self.pictures: list[Pixels] = []
+
+    def __call__(self, pictures: Sequence[Pixels]) -> list[Reading]:
+        self.pictures += pictures
+        return [Reading(f"w{picture.shape[1]}", 0.5) for picture in pictures]
+
+
+async def noted(
+    runtime: Any,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+    labels: Sequence[str],
+    found: dict[tuple[int, int], Sequence[Found]],
+) -> tuple[dict[str, list[Any]], list[Pixels], KnownDetector]:
+    """What is answered of `BOXES`, and read, if the locator finds this in crops of these sizes."""
+    assert isinstance(runtime, PlateReading)
+    locator, reader = KnownDetector(labels, found, max_batch_size=2), Noting()
+    monkeypatch.setattr(runtime, "locator", locator)
+    monkeypatch.setattr(runtime, "reader", reader)
+    answer = await ask(runtime, image=FILES, boxes=BOXES, num_detections=COUNTS)
+    return answer, reader.pictures, locator
+
+
+async def test_plates_are_cut_out_of_the_image_with_a_margin(
+    folder: Callable[[str], str], serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The crops (height, width) begin at (10, 20), (0, 0), (0, 100) and (30, 3).
+    found = {
+        (50, 80): [(0, 0.9, (20, 10, 40, 20)), (0, 0.8, (0, 0, 9, 9))],
+        (120, 160): [],
+        (20, 61): [(0, 0.9, (1, 8, 61, 20))],
+        (90, 120): [(0, 0.6, (10, 10, 50, 20))],
+    }
+    runtime = await serve(
+        "plate-reading", folder("trocr"), locator=folder("plates"), margin=0.1, upper_case=True
+    )
+
+    answer, pictures, locator = await noted(runtime, ask, monkeypatch, ["plate"], found)
+
+    # The margin reaches beyond a box, but not beyond the image.
+    assert answer["text"] == ["W24", "", "W67", "", "W48", *[""] * 7]
+    assert answer["score"] == [[0.5, 0, 0.5, 0], [0.5, 0, 0, 0], [0, 0, 0, 0]]
+    expected = [IMAGES[0][29:41, 28:52], IMAGES[0][106:120, 0:67], IMAGES[1][12:24, 36:84]]
+    assert len(pictures) == 3
+    for picture, wanted in zip(pictures, expected, strict=True):
+        assert np.array_equal(picture, wanted)
+    assert sorted(size for call in locator.calls for size in call) == sorted(found)
+
+
+async def test_only_the_labels_of_plates_count(
+    folder: Callable[[str], str], serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {(50, 80): [(1, 0.9, (0, 0, 9, 9)), (4, 0.6, (0, 0, 7, 7))]}
+    runtime = await serve(
+        "plate-reading", folder("trocr"), locator=folder("yolos"), locator_labels='["dog", "bus"]'
+    )
+    assert isinstance(runtime, PlateReading)
+
+    answer, _, _ = await noted(runtime, ask, monkeypatch, OBJECTS, found)
+
+    assert runtime.plates == [2, 4]
+    assert answer["text"] == ["w7", *[""] * 11]
+
+
+async def test_in_a_box_too_narrow_for_the_locator_there_is_no_plate(
+    folder: Callable[[str], str], serve: Serve, ask: Ask
+) -> None:
+    runtime = await serve(
+        "plate-reading", folder("trocr"), locator=folder("plates"), locator_threshold=0.3
+    )
+    boxes = np.array([[[0, 5, 4000, 5.5], [10, 5, 90, 75]]], np.float32)
+
+    answer = await ask(
+        runtime, image=[encoded(pattern(4000, 90))], boxes=boxes, num_detections=np.array([[2]])
+    )
+
+    assert answer["text"][0] == ""
+    assert answer["score"][0][0] == 0
+    assert answer["score"][0][1] > 0
+
+
+async def test_a_network_call_has_at_most_max_crops(
+    folder: Callable[[str], str], serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = await serve("plate-reading", folder("trocr"), locator=None, max_crops=3)
+    assert isinstance(runtime, PlateReading)
+    run, calls = runtime.reader._read, []
+
+    def noting(batch: torch.Tensor) -> list[Reading]:
+        calls.append(len(batch))
+        return run(batch)
+
+    monkeypatch.setattr(runtime.reader, "_read", noting)
+    await ask(runtime, image=FILES, boxes=BOXES, num_detections=COUNTS)
+
+    assert calls == [3, 1]
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("box", "count", "text"),
+    [
+        ([NAN, 0, 9, 9], 2, "tensor 'boxes': box 1 is [nan, 0.0, 9.0, 9.0] in an image of 200x96"),
+        ([0, 0, INF, 9], 2, "tensor 'boxes': box 1 is [0.0, 0.0, inf, 9.0]"),
+        ([9, 0, 9, 9], 2, "tensor 'boxes': box 1 is"),
+        ([9, 9, 3, 20], 2, "tensor 'boxes': box 1 is"),
+        ([200, 9, 230, 20], 2, "tensor 'boxes': box 1 is"),
+        ([-9, -9, 0, 20], 2, "tensor 'boxes': box 1 is"),
+        ([1, 1, 9, 9], 5, "tensor 'num_detections': 5; accepted: 0 to 4"),
+        ([1, 1, 9, 9], -1, "tensor 'num_detections': -1; accepted: 0 to 4"),
+    ],
+)
+async def test_a_bad_box_is_the_callers_fault(
+    box: list[float],
+    count: int,
+    text: str,
+    folder: Callable[[str], str],
+    serve: Serve,
+    ask: Ask,
+) -> None:
+    runtime = await serve("plate-reading", folder("trocr"), locator=None)
+    boxes, counts = BOXES.copy(), COUNTS.copy()
+    boxes[1, 1], counts[1] = box, count
+
+    with pytest.raises(InvalidInput) as caught:
+        await ask(runtime, image=FILES, boxes=boxes, num_detections=counts)
+
+    assert caught.value.status_code == 400
+    assert text in str(caught.value)
+    assert "item 1" in str(caught.value)
+
+
+async def test_boxes_past_the_count_are_not_looked_at(
+    folder: Callable[[str], str], serve: Serve, ask: Ask
+) -> None:
+    runtime = await serve("plate-reading", folder("trocr"), locator=None)
+    boxes = BOXES.copy()
+    boxes[0, 3], boxes[2] = NAN, INF
+
+    answer = await ask(runtime, image=FILES, boxes=boxes, num_detections=COUNTS)
+
+    assert answer["text"][3] == ""
+
+
+async def test_boxes_come_with_their_number(
+    folder: Callable[[str], str], serve: Serve, ask: Ask
+) -> None:
+    runtime = await serve("plate-reading", folder("trocr"), locator=None)
+
+    with pytest.raises(InvalidInput, match="only 'boxes' came; accepted: both, or neither"):
+        await ask(runtime, image=FILES, boxes=BOXES)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        (
+            {"locator": "./nowhere"},
+            "setting 'locator' = './nowhere': there is no such folder in the model's folder; train",
+        ),
+        ({"locator": "torchvision/alexnet"}, "torchvision has no detector 'alexnet'"),
+        (
+            {"locator": "PLATES", "locator_labels": ["plate", "number"]},
+            "setting 'locator_labels': the locator has no label number; accepted: plate",
+        ),
+        (
+            {"locator": None, "max_new_tokens": 41},
+            "setting 'max_new_tokens' = 41: the checkpoint's decoder has 40 positions",
+        ),
+        ({"locator": None, "margin": 1.5}, "setting 'margin' = 1.5"),
+        ({"locator": None, "groups": {}}, "unknown setting 'groups'"),
+    ],
+)
+async def test_a_setting_that_does_not_fit_fails_at_load(
+    settings: dict[str, Any], text: str, folder: Callable[[str], str], serve: Serve
+) -> None:
+    if settings.get("locator") == "PLATES":
+        settings = settings | {"locator": folder("plates")}
+    with pytest.raises(ConfigurationError) as caught:
+        await serve("plate-reading", folder("trocr"), **settings)
+
+    assert text in str(caught.value)
+
+
+def test_the_decoder_takes_as_many_tokens_as_it_has_positions(
+    folder: Callable[[str], str],
+) -> None:
+    with torch.inference_mode():
+        (reading,) = load(folder("trocr"), max_new_tokens=40)([IMAGES[0]])
+
+    assert len(reading.text) > 12
+
+
+def test_a_checkpoint_that_does_not_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="'bert' does not read text; accepted: vision-enc"):
+        load(checkpoints.bert(tmp_path))
+
+
+def test_a_reader_that_lacks_weights(tmp_path: Path) -> None:
+    path = readers.trocr(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    # The pooler of the encoder is not in it, and not needed.
+    assert not any(name.startswith("encoder.pooler") for name in weights)
+    del weights["decoder.output_projection.weight"]
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+
+    with pytest.raises(ConfigurationError, match=r"it lacks decoder\.output_projection\.weight"):
+        load(path)
