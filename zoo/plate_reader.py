@@ -18,17 +18,18 @@ def build_reader(
     *,
     height: int = 32,
     width: int = 96,
-    hidden: int = 96,
+    hidden: int = 128,
     encoder_layers: int = 4,
     decoder_layers: int = 2,
     heads: int = 4,
-    patch: int = 8,
+    patch: tuple[int, int] = (32, 4),
     max_characters: int = 16,
 ) -> tuple[Any, Any, Any]:
     """The network (random), image processor and tokenizer, saved in `folder` unless it is None.
 
     A text's labels are `tokenizer(text).input_ids`: the characters, then `</s>`. The decoder
-    begins with `</s>`, as TrOCR's do; padding is -100 in labels for the loss.
+    begins with `</s>`, as TrOCR's do; padding is -100 in labels for the loss. Patches are columns
+    as high as the plate: with square ones, training learns to read only much later.
     """
     tokenizer = character_tokenizer(max_characters)
     encoder = hf.ViTConfig(

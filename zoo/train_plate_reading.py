@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     fitting.add_arguments(parser, batch_size=64)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
-    args.steps = args.steps or 5000
+    args.steps = args.steps or 6000
     torch.set_num_threads(args.threads)
     examples = vehicles("train", args.scenes, args.close_ups)
     if "locator" in args.parts:
@@ -95,9 +95,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         torch.manual_seed(args.seed)
         plates = [plate for _, plate in examples if plate is not None]
         plates += drawn_plates("train", args.plates)
-        reader, processor, tokenizer = build_reader(
-            None, height=PLATE_HEIGHT, width=PLATE_WIDTH, hidden=128
-        )
+        reader, processor, tokenizer = build_reader(None, height=PLATE_HEIGHT, width=PLATE_WIDTH)
         logger.info("%d plates", len(plates))
         fitting.fit(reader, reader_batches(plates, tokenizer, args), args)
         for part in (reader.half(), processor, tokenizer):

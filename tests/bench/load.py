@@ -3,7 +3,8 @@
 Stall: a server stopped for 2 s under a constant load, where every request's latency is known.
 M/D/1: a deterministic server under Poisson load, whose mean wait is rho * D / (2 (1 - rho)); and,
 for the very arrivals of the run, Lindley's recursion, without sampling error. Ceiling: what one
-and two processes can send, and the dispatch delay at half of that.
+and two processes can send, and the dispatch delay at half of that. Memory: what a process of the
+tester grows by in 10 minutes, which must be valid.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ _QUEUE_RUN_S = 120.0
 _ALONE_MS, _CALIBRATION_S = 20.0, 20.0
 """Requests so far apart that none waits for another."""
 _CEILING_S = 6.0
+_MEMORY_RUN_S = 600.0
+_MEMORY_RATE = 200
 
 
 async def run(folder: Path, rounds: int) -> None:
@@ -59,6 +62,7 @@ def _measure(request: Path) -> None:
     _stall(request)
     _md1(request)
     _ceiling(request)
+    _memory(request)
 
 
 def _stall(request: Path) -> None:
@@ -200,6 +204,29 @@ def _ceiling_cells(ceiling: float, half: Summary) -> list[str]:
         f"{latency.p50 or 0:.2f}",
         "yes" if half.validity.valid else "no",
     ]
+
+
+def _memory(request: Path) -> None:
+    rows = []
+    with _minimal_server() as (_, port):
+        for protocol, url in (("REST", "http"), ("gRPC", "grpc")):
+            address = f"{url}://127.0.0.1:{port + (url == 'grpc')}"
+            arrivals = {"kind": "poisson", "rate": _MEMORY_RATE}
+            found = summarise(_execute(address, request, arrivals, _MEMORY_RUN_S))
+            (client,) = found.client
+            rows.append(
+                [
+                    protocol,
+                    str(found.requests.measured),
+                    f"{client.memory_growth_mb or 0:+.1f}",
+                    f"{client.peak_memory_mb:.0f}",
+                    f"{found.dispatch_delay.p99 or 0:.3f}",
+                    "yes" if found.validity.valid else f"no: {found.validity.reasons[0]}",
+                ]
+            )
+    header = ["", "requests", "growth MB", "peak MB", "delay p99 ms", "valid"]
+    title = f"Memory over {_MEMORY_RUN_S / 60:g} minutes at {_MEMORY_RATE}/s, every answer checked"
+    print(table(title, header, rows))
 
 
 def _execute(

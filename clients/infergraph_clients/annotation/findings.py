@@ -7,9 +7,11 @@ number of rows, the same in all tensors about a set of boxes:
    `<prefix>_num_detections` says how many of its rows count; without it, all up to the last one
    that is not all zeros.
 2. Every other tensor [1, K] belongs to one set. To which the caller may say. Else to the one whose
-   prefix its name begins with: `vehicle_labels` to `vehicle_boxes`. Else to the last set before it
-   in the answer, as `plates` after `vehicle_boxes`, or to the first one if there is none before
-   it. A set with fewer objects than the tensor has texts is passed over.
+   prefix its name begins with: `vehicle_labels` and `vehicles` to `vehicle_boxes`. Else to the last
+   set before it in the order in which the model declares its outputs, as `plates` that are declared
+   after `vehicle_boxes`, or to the first one if there is none before it. A set with fewer objects
+   than the tensor has texts is passed over. Without the declared order it is the answer's, which in
+   a pipeline is that of its steps: with several sets of boxes, give the declared one.
 3. A score is a tensor of floats whose name ends with `score` or `scores`. It belongs to the text
    that its name fits: `labels` and `scores`, `safety` and `safety_scores`, `vehicles` and
    `vehicle_scores`; else to the text before it, or to none.
@@ -73,7 +75,7 @@ class Findings:
     """What an answer says of one picture.
 
     Attributes:
-        sets: In the answer's order.
+        sets: In the declared order, else in the answer's.
         rest: The tensors that are of no set, as they are.
         texts: Names of those of the rest that are one text; with each the name of its score.
     """
@@ -98,16 +100,24 @@ class Findings:
         return int(self.rest[name].ravel()[0]) if name in self.rest else None
 
 
-def read_findings(tensors: Tensors, belongs: Mapping[str, str] | None = None) -> Findings:
+def read_findings(
+    tensors: Tensors,
+    *,
+    declared: Sequence[str] = (),
+    belongs: Mapping[str, str] | None = None,
+) -> Findings:
     """What the answer to one picture says; tensors that are absent are not missed.
 
     Args:
         tensors: Name -> array, a batch of one, in the answer's order.
+        declared: Names of the model's outputs in the order of its metadata.
         belongs: Tensor -> its set of boxes, where the rule of this module is wrong.
 
     Raises:
         ValueError: `belongs` names a tensor that cannot be of that set.
     """
+    names = [name for name in declared if name in tensors]
+    tensors = {name: tensors[name] for name in dict.fromkeys([*names, *tensors])}
     boxes = {name: data for name, data in tensors.items() if _is_boxes(name, data)}
     counts = {name: _count(name, data, tensors) for name, data in boxes.items()}
     members: dict[str, dict[str, Array]] = {name: {} for name in boxes}
@@ -188,7 +198,7 @@ def _owner(
 
 def _has_prefix(name: str, boxes: str) -> bool:
     prefix = boxes.removesuffix(_BOXES)
-    return bool(prefix) and name.startswith(prefix)
+    return bool(prefix) and (name.startswith(prefix) or name == prefix.removesuffix("_") + "s")
 
 
 def _texts(columns: Mapping[str, Array], boxes: str) -> list[tuple[str, str | None]]:

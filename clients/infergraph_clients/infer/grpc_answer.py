@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from .. import bfloat16
 from .message import Answer
-from .tensors import BYTES, DTYPES, Tensor, bytes_tensor_data
+from .tensors import BF16, BYTES, DTYPES, Tensor, bytes_tensor_data
 
 _CONTENTS = {
     "BOOL": "bool_contents",
@@ -55,6 +56,8 @@ def _read_output(output: Any, raw: bytes | None) -> Tensor:
     elif datatype == BYTES:
         values = _elements(raw, where)
         data = bytes_tensor_data(values, (-1,))
+    elif datatype == BF16:
+        data = bfloat16.unpack(raw)
     elif len(raw) % DTYPES[datatype].itemsize:
         raise ValueError(f"{where} comes with {len(raw)} bytes")
     else:

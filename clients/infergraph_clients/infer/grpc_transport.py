@@ -10,11 +10,12 @@ import tritonclient.grpc
 import tritonclient.grpc.aio
 from tritonclient.utils import InferenceServerException
 
+from .. import bfloat16
 from .endpoint import Endpoint
 from .errors import NO_ANSWER, TIMEOUT, ServerError, Unreachable
 from .grpc_answer import read_answer
 from .message import Answer, Request
-from .tensors import Metadata, Tensor, TensorSpec
+from .tensors import BF16, Metadata, Tensor, TensorSpec
 from .transport import CONNECT_SECONDS, METADATA_SECONDS, Infer, infer_arguments
 
 _PARAMETERS = "parameters"
@@ -96,7 +97,11 @@ class GrpcTransport:
 
 def _make_input(tensor: Tensor) -> tritonclient.grpc.InferInput:
     made = tritonclient.grpc.InferInput(tensor.name, list(tensor.shape), tensor.datatype)
-    made.set_data_from_numpy(tensor.data)
+    if tensor.datatype == BF16:
+        # tritonclient wants another package's arrays, or truncates: by its version.
+        made._raw_content = bfloat16.pack(tensor.data)
+    else:
+        made.set_data_from_numpy(tensor.data)
     # tritonclient has no public way to give a tensor a parameter.
     parameters = made._get_tensor().parameters
     for name, value in tensor.parameters.items():

@@ -113,12 +113,13 @@ def _without_spec(given: Sequence[Given]) -> Tensor:
 
 def _with_spec(given: Sequence[Given], spec: TensorSpec) -> Tensor:
     if spec.datatype not in DTYPES:
-        raise UsageError(f"input {spec.name!r} is {spec.datatype}, which numpy cannot hold")
+        accepted = ", ".join(DTYPES)
+        raise UsageError(f"input {spec.name!r} is {spec.datatype}; accepted: {accepted}")
     if spec.datatype == BYTES and not any(isinstance(each.value, np.ndarray) for each in given):
         ones = (1,) * (len(spec.shape) - 1)
         return Tensor(spec.name, BYTES, bytes_tensor_data(_encoded(given), (len(given), *ones)))
     data = _joined(spec.name, [_rows(_typed(each, spec), spec, each.source) for each in given])
-    return Tensor(spec.name, DATATYPES[data.dtype], data)
+    return Tensor(spec.name, spec.datatype, data)
 
 
 def _encoded(given: Sequence[Given]) -> list[bytes]:

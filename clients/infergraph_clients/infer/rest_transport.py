@@ -23,11 +23,12 @@ import tritonclient.http.aio
 from gevent.ssl import create_default_context  # type: ignore[import-untyped]
 from tritonclient.utils import InferenceServerException
 
+from .. import bfloat16
 from .body import BASE64, CONTENT_TYPE, is_text, json_object, problem_of, tensor_of_json
 from .endpoint import Endpoint
-from .errors import NO_ANSWER, TIMEOUT, ServerError, Unreachable
+from .errors import NO_ANSWER, TIMEOUT, ServerError, Unreachable, UsageError
 from .message import Answer, Compression, Request
-from .tensors import BYTES, DTYPES, Metadata, Tensor, TensorSpec, bytes_tensor_data
+from .tensors import BF16, BYTES, DTYPES, Metadata, Tensor, TensorSpec, bytes_tensor_data
 from .transport import CONNECT_SECONDS, METADATA_SECONDS, Infer, infer_arguments
 
 _BINARY = "binary_tensor_data"
@@ -132,7 +133,17 @@ def make_input(tensor: Tensor, binary: bool) -> tritonclient.http.InferInput:
     if not binary and tensor.datatype == BYTES and not is_text(data):
         data = bytes_tensor_data([base64.b64encode(value) for value in data.ravel()], data.shape)
         parameters[CONTENT_TYPE] = BASE64
-    made.set_data_from_numpy(data, binary_data=binary)
+    if tensor.datatype == BF16:
+        if not binary:
+            raise UsageError(
+                f"input {tensor.name!r} is BF16, which JSON cannot carry, and the server takes no "
+                "binary tensors over REST; accepted: gRPC"
+            )
+        # tritonclient wants another package's arrays, or truncates: by its version.
+        made._raw_data = bfloat16.pack(data)
+        made._parameters["binary_data_size"] = len(made._raw_data)
+    else:
+        made.set_data_from_numpy(data, binary_data=binary)
     # tritonclient has no public way to give a tensor a parameter.
     made._parameters.update(parameters)
     return made
@@ -156,11 +167,17 @@ def read_answer(result: Any) -> Answer:
 def _read_output(content: Any, result: Any) -> Tensor:
     content = json_object(content, "an output")
     parameters = dict(content.get("parameters") or {})
-    if parameters.pop("binary_data_size", None) is None:
+    size = parameters.pop("binary_data_size", None)
+    if size is None:
         return tensor_of_json(content)
     if content["datatype"] not in DTYPES:
         raise ValueError(f"tensor {content['name']!r} has datatype {content['datatype']!r}")
-    data = np.asarray(result.as_numpy(content["name"]))
+    if content["datatype"] == BF16:
+        start = result._output_name_to_buffer_map[content["name"]] if size else 0
+        raw = bytes(result._buffer[start : start + size])
+        data = bfloat16.unpack(raw).reshape(content["shape"])
+    else:
+        data = np.asarray(result.as_numpy(content["name"]))
     return Tensor(content["name"], content["datatype"], data, parameters)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..annotation import Findings
 from ..infer.endpoint import Endpoint
-from ..infer.errors import InferError, UsageError
+from ..infer.errors import InferError, ServerError, UsageError
 from ..infer.tensors import Metadata
 from ..infer.transport import Transport, connect
 from .engine import Engine
@@ -53,17 +53,25 @@ def _run(args: argparse.Namespace) -> int:
         contextlib.closing(open_source(args.input, selection, args.fps)) as source,
         connect(endpoint) as transport,
     ):
-        metadata = (
-            Metadata()
-            if template.unchecked
-            else transport.metadata(template.model, "", template.headers)
-        )
+        metadata = Metadata() if template.unchecked else _metadata(transport, template)
         template.check(metadata)
-        return asyncio.run(_stream(args, source, transport, template))
+        return asyncio.run(_stream(args, source, transport, template, metadata))
+
+
+def _metadata(transport: Transport, template: Template) -> Metadata:
+    try:
+        return transport.metadata(template.model, "", template.headers)
+    except ServerError as error:
+        # No such model, or no such right: either way nothing is written.
+        raise UsageError(str(error)) from None
 
 
 async def _stream(
-    args: argparse.Namespace, source: Source, transport: Transport, template: Template
+    args: argparse.Namespace,
+    source: Source,
+    transport: Transport,
+    template: Template,
+    metadata: Metadata,
 ) -> int:
     tally, stop = Tally(), asyncio.Event()
     shown = False if args.quiet else args.progress
@@ -80,7 +88,7 @@ async def _stream(
             async with transport.asynchronous() as infer:
 
                 async def ask(frame: Frame) -> Findings:
-                    return read_answer(await infer(template.request(frame.encoded)))
+                    return read_answer(await infer(template.request(frame.encoded)), metadata)
 
                 with Display(tally, source.count, shown) as display:
                     engine = Engine(ask, writer.write, args.in_flight, display)

@@ -73,8 +73,8 @@ class Template:
         )
 
 
-def read_answer(answer: Answer) -> Findings:
-    """What the answer to a frame says.
+def read_answer(answer: Answer, metadata: Metadata) -> Findings:
+    """What the answer to a frame says; the metadata are those of the model.
 
     Raises:
         ServerError: that the frame failed, or nothing about one frame.
@@ -86,4 +86,4 @@ def read_answer(answer: Answer) -> Findings:
     if one.errors:
         status, text = one.errors[0]
         raise ServerError(str(status), text)
-    return read_findings(one.tensors)
+    return read_findings(one.tensors, declared=[spec.name for spec in metadata.outputs])

@@ -134,6 +134,8 @@ class VideoFile:
         self._stream.thread_type = "AUTO"
         own = self._stream.average_rate or self._stream.guessed_rate or DEFAULT_RATE
         self._full_rate = rate or own
+        # Frames carry times, which need not be regular.
+        self._timed = rate is None
         self.rate = self._full_rate / selection.every
         self.count: int | None = (
             selection.count(self._stream.frames) if self._stream.frames else selection.most
@@ -160,7 +162,8 @@ class VideoFile:
         picture = Image.fromarray(decoded.to_ndarray(format="rgb24"))
         turn = _TURNS.get(round(decoded.rotation) % 360)
         picture = self._selection.scaled(picture if turn is None else picture.transpose(turn))
-        seconds = float(index / self._full_rate) if decoded.time is None else decoded.time
+        time = decoded.time if self._timed else None
+        seconds = float(index / self._full_rate) if time is None else time
         encoded = self._selection.encode(picture)
         return Frame(index, seconds, f"frame-{index:06}", encoded, picture)
 

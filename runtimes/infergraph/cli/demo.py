@@ -66,7 +66,8 @@ def run(args: argparse.Namespace) -> int:
     print(f"Answered in {report.milliseconds(times[-1])} ({parts}):")
     print("\n".join(report.message_lines(answer)))
     if args.save is not None:
-        saved = pictures.save(args.save, request, answers[-1], args.name)
+        declared = [spec.name for spec in declaration.outputs]
+        saved = pictures.save(args.save, request, answers[-1], args.name, declared)
         print("\nDrawn:", ", ".join(map(workspace.shown, saved)))
     return 0
 

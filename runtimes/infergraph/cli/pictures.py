@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,8 +53,17 @@ def pictures(request: Message, name: str) -> list[Image.Image]:
     )
 
 
-def save(path: Path, request: Message, answer: Message, name: str) -> list[Path]:
+def save(
+    path: Path, request: Message, answer: Message, name: str, declared: Sequence[str] = ()
+) -> list[Path]:
     """Draws each item of the answer on its picture; returns the files.
+
+    Args:
+        path: See `files`.
+        request: The sample request.
+        answer: To that request.
+        name: Of the pipeline, for errors.
+        declared: Names of its outputs, in order.
 
     Raises:
         ConfigurationError: a file cannot be written, or the answer's rows are not the pictures.
@@ -69,7 +79,7 @@ def save(path: Path, request: Message, answer: Message, name: str) -> list[Path]
     written = files(path, len(found))
     for file, picture, each in zip(written, found, answers, strict=True):
         problem = "; ".join(f"{status}: {text}" for status, text in each.errors) or None
-        drawn = annotate(picture, read_findings(each.tensors), problem=problem)
+        drawn = annotate(picture, read_findings(each.tensors, declared=declared), problem=problem)
         try:
             drawn.save(file)
         except OSError as error:

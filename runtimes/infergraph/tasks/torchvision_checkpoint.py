@@ -23,7 +23,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
-from torchvision.models import AlexNet, get_model
+from torchvision.models import AlexNet, detection, get_model, list_models
 from torchvision.models.detection import FCOS
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.fcos import FCOSHead
@@ -69,6 +69,9 @@ def build_network(config: Mapping[str, Any]) -> nn.Module:
             return _compact_fcos(len(labels), **arguments)
         if architecture == "alexnet":
             return _alexnet(len(labels), **arguments)
+        if architecture in list_models(module=detection):
+            # Else torchvision would fetch a backbone's weights, to be overwritten here.
+            arguments.setdefault("weights_backbone", None)
         network: nn.Module = get_model(
             architecture, weights=None, num_classes=len(labels), **arguments
         )
@@ -120,18 +123,26 @@ def save(folder: str | Path, network: nn.Module, config: Mapping[str, Any]) -> N
 
 
 def _alexnet(classes: int, pool: int = 6, hidden: int = 4096) -> nn.Module:
-    network: nn.Module = AlexNet(num_classes=classes)
-    if (pool, hidden) != (6, 4096):
-        network.avgpool = nn.AdaptiveAvgPool2d((pool, pool))
-        network.classifier = nn.Sequential(
-            nn.Dropout(),
-            nn.Linear(256 * pool * pool, hidden),
-            nn.ReLU(inplace=True),
-            nn.Dropout(),
-            nn.Linear(hidden, hidden),
-            nn.ReLU(inplace=True),
-            nn.Linear(hidden, classes),
-        )
+    if (pool, hidden) == (6, 4096):
+        original: nn.Module = AlexNet(num_classes=classes)
+        return original
+    # Without memory: it takes seconds to fill the widths that are replaced here.
+    with torch.device("meta"):
+        network: nn.Module = AlexNet(num_classes=classes)
+    features = network.get_submodule("features").to_empty(device="cpu")
+    for layer in features.children():
+        if isinstance(layer, nn.Conv2d):
+            layer.reset_parameters()
+    network.avgpool = nn.AdaptiveAvgPool2d((pool, pool))
+    network.classifier = nn.Sequential(
+        nn.Dropout(),
+        nn.Linear(256 * pool * pool, hidden),
+        nn.ReLU(inplace=True),
+        nn.Dropout(),
+        nn.Linear(hidden, hidden),
+        nn.ReLU(inplace=True),
+        nn.Linear(hidden, classes),
+    )
     return network
 
 

@@ -22,7 +22,7 @@ from ..server import REPOSITORY, wait_for
 PIPELINE = "per-item"
 FLAGS = (
     *("--seconds", "1", "--batch-sizes", "1,2", "--concurrency", "1,2", "--repeats", "1"),
-    *("--trace", "1", "--dispatch-delay-ms", "5000", "--slo-ms", "5000", "--quiet"),
+    *("--trace", "1", "--dispatch-delay-ms", "5000", "--slo-ms", "1000", "--quiet"),
 )
 
 

@@ -56,6 +56,21 @@ def test_video_monitoring_has_two_sets_of_boxes() -> None:
     assert findings.count == 3
 
 
+def test_the_declared_order_tells_more_than_the_answers() -> None:
+    """A pipeline answers step by step: all of the detector first."""
+    of_detector = [name for name in MONITORING if name.startswith(("num", "vehicle_", "person"))]
+    others = [name for name in MONITORING if name not in of_detector]
+    answer = {name: MONITORING[name] for name in [*of_detector, *others]}
+    assert list(answer) != list(MONITORING)
+    vehicles, people = read_findings(answer, declared=["not there", *MONITORING]).sets
+    assert [text for _, text, _ in said(vehicles)] == ["car", "AB1234", "red sedan"]
+    assert [text for _, text, _ in said(people)] == ["medic"]
+    # Without it what has no prefix goes to the last boxes.
+    vehicles, people = read_findings(answer).sets
+    assert [text for _, text, _ in said(vehicles)] == ["car", "red sedan"]
+    assert [text for _, text, _ in said(people)] == ["AB1234", "medic"]
+
+
 @pytest.mark.parametrize("absent", ["vehicle", "person"])
 def test_a_branch_that_was_not_taken_is_not_missed(absent: str) -> None:
     of_vehicles = {"plates", "plate_scores", "vehicles"}
@@ -117,7 +132,7 @@ def test_tensors_before_all_boxes_are_of_the_first_set() -> None:
 
 
 def test_the_caller_may_say_what_belongs_to_which_boxes() -> None:
-    vehicles, people = read_findings(MONITORING, {"people": "vehicle_boxes"}).sets
+    vehicles, people = read_findings(MONITORING, belongs={"people": "vehicle_boxes"}).sets
     assert "people" in vehicles.columns
     assert said(people) == []
 
@@ -125,7 +140,7 @@ def test_the_caller_may_say_what_belongs_to_which_boxes() -> None:
 @pytest.mark.parametrize("wrong", [{"plates": "boxes"}, {"num_detections": "vehicle_boxes"}])
 def test_what_the_caller_says_must_be_possible(wrong: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"is not of '\w+'; accepted: "):
-        read_findings(MONITORING, wrong)
+        read_findings(MONITORING, belongs=wrong)
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,9 @@ from infergraph.cli import main
 from infergraph.cli.pictures import save
 from infergraph.errors import ConfigurationError
 from infergraph.tensors import Message, Tensor
-from tests.integration.video_stub import video_stub
 from tests.pictures import encoded
 from tests.unit.cli.workspaces import ROUTER, write_model
+from tests.video_stub import video_stub
 
 WIDTH, HEIGHT = 96, 64
 GREY = (90, 90, 90)

@@ -8,6 +8,7 @@ from infergraph.cli.report import (
     milliseconds,
     said_by_step,
     trace_lines,
+    unpadded,
     value_lines,
 )
 from infergraph.graph import parse_pipeline
@@ -64,6 +65,50 @@ def test_values_on_one_line(tensor: Tensor, text: str) -> None:
 def test_message_has_a_line_per_tensor() -> None:
     message = Message([texts("question", "Who?"), texts("context", "Marie")])
     assert list(message_lines(message)) == ['  question  "Who?"', '  context   "Marie"']
+
+
+def test_answers_with_boxes_are_printed_without_padding() -> None:
+    corners = np.zeros((1, 8, 4), np.float32)
+    corners[0, :2] = [[1.2, 2.7, 30, 40], [5, 6, 7, 8]]
+    classes = np.full((1, 8), -1)
+    classes[0, :2] = [3, 0]
+    scores = np.zeros((1, 8), np.float32)
+    scores[0, :2] = [0.75, 0.5]
+    answer = Message(
+        [
+            Tensor.of("num_detections", np.array([[2]])),
+            Tensor.of("boxes", corners),
+            Tensor.of("scores", scores),
+            Tensor.of("classes", classes),
+            Tensor.of_bytes("labels", [b"car", b"", *[b""] * 6], [1, 8]),
+            Tensor.of("embedding", np.zeros((1, 3), np.float32)),
+            Tensor.of("person_boxes", np.zeros((1, 8, 4), np.float32)),
+        ],
+        trace={"compute_us": 5},
+    )
+    shown = unpadded(answer)
+    assert shown.trace == answer.trace
+    assert [line.split(maxsplit=1) for line in message_lines(shown)] == [
+        ["num_detections", "2"],
+        ["boxes", "[1 3 30 40], [5 6 7 8]"],
+        ["scores", "0.75, 0.5"],
+        ["classes", "3, 0"],
+        ["labels", '"car"'],
+        ["embedding", "0, 0, 0"],
+        ["person_boxes", "none"],
+    ]
+
+
+def test_padding_of_a_batch_is_cut_behind_its_longest_item() -> None:
+    corners = np.zeros((2, 8, 4), np.float32)
+    corners[0, 0], corners[1, :3] = 1, 2
+    shown = unpadded(Message([Tensor.of("boxes", corners)]))
+    assert shown.tensors[0].shape == (2, 3, 4)
+
+
+def test_answers_without_boxes_are_left_alone() -> None:
+    answer = Message([Tensor.of("probabilities", np.zeros((1, 8), np.float32)), texts("x", "")])
+    assert unpadded(answer).tensors == answer.tensors
 
 
 def test_long_items_have_a_line_each() -> None:

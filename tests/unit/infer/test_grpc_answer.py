@@ -24,7 +24,7 @@ def pack(*values: bytes) -> bytes:
     return b"".join(len(value).to_bytes(4, "little") + value for value in values)
 
 
-@pytest.mark.parametrize("datatype", [name for name in DTYPES if name != "BYTES"])
+@pytest.mark.parametrize("datatype", [name for name in DTYPES if name not in ("BYTES", "BF16")])
 def test_raw_numbers(datatype: str) -> None:
     data = np.array([[0, 1, 1], [1, 0, 1]]).astype(DTYPES[datatype])
     answer = read_answer(message(("x", datatype, [2, 3]), raw=[data.tobytes()]))
@@ -32,6 +32,14 @@ def test_raw_numbers(datatype: str) -> None:
     assert (answer.model, answer.id) == ("m", "seven")
     assert (tensor.name, tensor.datatype, tensor.data.dtype) == ("x", datatype, DTYPES[datatype])
     assert tensor.data.tolist() == data.tolist()
+
+
+def test_raw_bf16() -> None:
+    raw = bytes.fromhex("803f 20c0 0000 807f")
+    answer = read_answer(message(("x", "BF16", [2, 2]), raw=[raw]))
+    (tensor,) = answer.tensors
+    assert (tensor.datatype, tensor.data.dtype) == ("BF16", np.float32)
+    assert tensor.data.tolist() == [[1.0, -2.5], [0.0, np.inf]]
 
 
 def test_raw_bytes() -> None:
@@ -92,7 +100,9 @@ def test_parameters_of_every_kind() -> None:
         ([("x", "FP32", [1])], [b"123"], r"tensor 'x' FP32 \[1\] comes with 3 bytes"),
         ([("x", "FP32", [1])], [], "holds 0 values"),
         ([("x", "FP16", [1])], [], "holds 0 values"),
-        ([("x", "BF16", [1])], [b"12"], r"tensor 'x' BF16 \[1\]; accepted: BOOL"),
+        ([("x", "FP8", [1])], [b"1"], r"tensor 'x' FP8 \[1\]; accepted: BOOL"),
+        ([("x", "BF16", [1])], [b"123"], "3 bytes are no BF16 values, of 2 bytes each"),
+        ([("x", "BF16", [2])], [b"12"], r"tensor 'x' BF16 \[2\] holds 1 values"),
         ([("x", "BYTES", [2])], [pack(b"a")], "holds 1 values"),
         ([("x", "BYTES", [1])], [b"\x01\x00"], "ends within a length"),
         ([("x", "BYTES", [1])], [b"\x09\x00\x00\x00abc"], "ends within an element"),

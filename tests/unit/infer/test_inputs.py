@@ -209,9 +209,17 @@ def test_a_file_is_no_number(tmp_path: Path) -> None:
     assert "audio.wav" in problem
 
 
-def test_a_datatype_that_numpy_has_not_is_named() -> None:
-    specs = (TensorSpec("half", "BF16", (-1, 1)),)
-    assert problem_of("half=1", specs=specs) == "input 'half' is BF16, which numpy cannot hold"
+def test_an_unknown_datatype_is_named() -> None:
+    specs = (TensorSpec("odd", "FP8", (-1, 1)),)
+    assert problem_of("odd=1", specs=specs).startswith("input 'odd' is FP8; accepted: BOOL, UINT8")
+
+
+def test_bf16_is_kept_as_float32(tmp_path: Path) -> None:
+    specs = (TensorSpec("half", "BF16", (-1, 2)),)
+    file = save(tmp_path, np.array([[3, 4]], np.float32))
+    (tensor,) = build_tensors([parse_input("half=[1.5, 2]"), parse_input(f"half={file}")], specs)
+    assert (tensor.datatype, tensor.data.dtype) == ("BF16", np.float32)
+    assert tensor.data.tolist() == [[1.5, 2], [3, 4]]
 
 
 @pytest.mark.parametrize("shape", [(3,), (1, 3)])

@@ -12,10 +12,11 @@ import aiohttp
 import gevent
 import numpy as np
 import pytest
+from tritonclient.http import InferResult
 from tritonclient.utils import InferenceServerException
 
 from infergraph_clients.infer.endpoint import Endpoint
-from infergraph_clients.infer.errors import InferError, ServerError, Unreachable
+from infergraph_clients.infer.errors import InferError, ServerError, Unreachable, UsageError
 from infergraph_clients.infer.message import Compression, Request
 from infergraph_clients.infer.rest_transport import (
     RestTransport,
@@ -74,6 +75,28 @@ def test_binary_tensors_for_servers_that_know_them() -> None:
     assert made._get_tensor()["parameters"] == {"binary_data_size": 4 + len(WAV), "rate": 16000}
     assert "data" not in made._get_tensor()
     assert made._get_binary_data() == len(WAV).to_bytes(4, "little") + WAV
+
+
+def test_bf16_needs_binary_tensors() -> None:
+    tensor = Tensor("half", "BF16", np.array([[1.0, -2.5]], np.float32))
+    made = make_input(tensor, binary=True)
+    assert made._get_tensor()["parameters"] == {"binary_data_size": 4}
+    assert made._get_binary_data() == bytes.fromhex("803f 20c0")
+    with pytest.raises(UsageError, match=r"'half' is BF16, which JSON cannot carry.*: gRPC$"):
+        make_input(tensor, binary=False)
+
+
+def test_an_answer_of_binary_bf16() -> None:
+    outputs = [
+        {"name": "a", "datatype": "FP32", "shape": [1], "parameters": {"binary_data_size": 4}},
+        {"name": "b", "datatype": "BF16", "shape": [2, 1], "parameters": {"binary_data_size": 4}},
+        {"name": "c", "datatype": "BF16", "shape": [0], "parameters": {"binary_data_size": 0}},
+    ]
+    head = json.dumps({"outputs": outputs}).encode()
+    body = head + np.float32(7).tobytes() + bytes.fromhex("803f 20c0")
+    result = InferResult.from_response_body(body, header_length=len(head))
+    found = {tensor.name: tensor.data.tolist() for tensor in read_answer(result).tensors}
+    assert found == {"a": [7.0], "b": [[1.0], [-2.5]], "c": []}
 
 
 def arguments_of(binary: bool, **fields: Any) -> dict[str, Any]:
@@ -138,13 +161,13 @@ def test_an_answer_with_binary_tensors() -> None:
                 "outputs": [
                     {
                         "name": "x",
-                        "datatype": "BF16",
+                        "datatype": "FP8",
                         "shape": [1],
-                        "parameters": {"binary_data_size": 2},
+                        "parameters": {"binary_data_size": 1},
                     }
                 ]
             },
-            "tensor 'x' has datatype 'BF16'",
+            "tensor 'x' has datatype 'FP8'",
         ),
     ],
 )

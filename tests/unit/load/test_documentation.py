@@ -57,4 +57,4 @@ def test_the_commands(command: str) -> None:
 
 
 def test_there_are_commands() -> None:
-    assert {command.split()[1] for command in COMMANDS} == {"run", "search", "compare"}
+    assert {command.split()[1] for command in COMMANDS} == {"run", "search", "compare", "transfer"}

@@ -119,6 +119,22 @@ async def test_a_request_that_makes_its_batch_raise_fails_alone() -> None:
     )
 
 
+async def test_half_and_single_precision_run_in_one_batch() -> None:
+    model = await load(HeldDoubler, inputs={"x": ("FP32", [-1, 1])})
+    first = asyncio.ensure_future(model.predict(rest([0], datatype="FP32")))
+    await asyncio.to_thread(model.entered.wait, 60)
+    requests = [
+        asyncio.ensure_future(model.predict(rest([n], datatype=datatype)))
+        for n, datatype in ((1, "FP32"), (2, "FP16"))
+    ]
+    await settle()
+    model.released.set()
+    answers = await asyncio.gather(first, *requests)
+
+    assert [values(answer) for answer in answers] == [{"y": [0]}, {"y": [2]}, {"y": [4]}]
+    assert model.batches == [[0], [1, 2]]
+
+
 async def test_a_trace_when_asked_for_and_none_otherwise() -> None:
     model = await load(Doubler, name="doubler")
 

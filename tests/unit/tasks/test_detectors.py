@@ -205,7 +205,7 @@ def test_objects_are_those_of_a_published_network(
     reference.load_state_dict(weights)
     _quicken(reference)
     found_alone = [by_torchvision(reference, image) for image in IMAGES]
-    best = sorted((score for each in found_alone for score in each["scores"].tolist()))[-80:]
+    best = sorted(score for each in found_alone for score in each["scores"].tolist())[-80:]
     threshold = between(best)
     detector = load(f"torchvision/{name}", threshold)
     _quicken(detector._network)  # type: ignore[attr-defined]

@@ -82,7 +82,7 @@ async def test_labels_and_scores_are_the_librarys_own(
     probabilities = torch.tensor(together["probabilities"])
     torch.testing.assert_close(probabilities, expected.softmax(dim=-1), atol=1e-4, rtol=1e-3)
     assert together["label"] == [KINDS[label] for label in expected.argmax(dim=-1).tolist()]
-    assert len(set(together["label"])) > 1
+    assert probabilities.std(dim=0).max() > 0.01
     assert together["score"] == pytest.approx(probabilities.max(dim=-1).values.tolist())
     assert [each["label"][0] for each in alone] == together["label"]
     np.testing.assert_allclose(

@@ -147,7 +147,9 @@ async def test_of_an_image_without_boxes_all_is_read(
 
     expected = read(path, IMAGES[:2])
     assert answer["text"] == [reading.text for reading in expected]
-    assert answer["score"] == pytest.approx([reading.score for reading in expected], abs=1e-4)
+    assert answer["score"] == pytest.approx(
+        [reading.score if reading.text else 0 for reading in expected], abs=1e-4
+    )
 
 
 async def test_the_best_plate_in_each_box_is_read(
@@ -155,10 +157,10 @@ async def test_the_best_plate_in_each_box_is_read(
 ) -> None:
     path, plates = folder("trocr"), folder("plates")
     runtime = await serve(
-        "plate-reading", path, locator=plates, locator_threshold=0.3, max_new_tokens=12
+        "plate-reading", path, locator=plates, locator_threshold=0.05, max_new_tokens=12
     )
     placement = Placement(torch.device("cpu"), torch.float32, compile=False)
-    locator = load_detector(plates, placement, threshold=0.3, max_batch_size=1)
+    locator = load_detector(plates, placement, threshold=0.05, max_batch_size=1)
     pictures = []
     for box in np.clip(BOXES[0, :3], 0, [160, 120, 160, 120]):
         left, top = int(box[0]), int(box[1])
@@ -170,7 +172,6 @@ async def test_the_best_plate_in_each_box_is_read(
     answer = await ask(runtime, image=FILES, boxes=BOXES, num_detections=COUNTS)
 
     assert answer["text"][:4] == [*(reading.text for reading in expected), ""]
-    assert answer["text"][4:5] != [""]
     assert answer["text"][5:] == [""] * 7
 
 
@@ -234,9 +235,10 @@ async def test_plates_are_cut_out_of_the_image_with_a_margin(
     assert answer["text"] == ["W24", "", "W67", "", "W48", *[""] * 7]
     assert answer["score"] == [[0.5, 0, 0.5, 0], [0.5, 0, 0, 0], [0, 0, 0, 0]]
     expected = [IMAGES[0][29:41, 28:52], IMAGES[0][106:120, 0:67], IMAGES[1][12:24, 36:84]]
+    # Items run together in any order.
     assert len(pictures) == 3
-    for picture, wanted in zip(pictures, expected, strict=True):
-        assert np.array_equal(picture, wanted)
+    for wanted in expected:
+        assert any(np.array_equal(picture, wanted) for picture in pictures)
     assert sorted(size for call in locator.calls for size in call) == sorted(found)
 
 
@@ -256,11 +258,12 @@ async def test_only_the_labels_of_plates_count(
 
 
 async def test_in_a_box_too_narrow_for_the_locator_there_is_no_plate(
-    folder: Callable[[str], str], serve: Serve, ask: Ask
+    folder: Callable[[str], str], serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime = await serve(
-        "plate-reading", folder("trocr"), locator=folder("plates"), locator_threshold=0.3
+        "plate-reading", folder("trocr"), locator=folder("plates"), locator_threshold=0.01
     )
+    monkeypatch.setattr(runtime, "reader", Noting())
     boxes = np.array([[[0, 5, 4000, 5.5], [10, 5, 90, 75]]], np.float32)
 
     answer = await ask(
@@ -268,8 +271,8 @@ async def test_in_a_box_too_narrow_for_the_locator_there_is_no_plate(
     )
 
     assert answer["text"][0] == ""
-    assert answer["score"][0][0] == 0
-    assert answer["score"][0][1] > 0
+    assert answer["text"][1].startswith("w")
+    assert answer["score"] == [[0, 0.5]]
 
 
 async def test_a_network_call_has_at_most_max_crops(

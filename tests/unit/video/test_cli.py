@@ -37,6 +37,7 @@ class VideoServer:
         asked: Models whose metadata were asked for.
         requests: What was sent.
         errors: By number of the request, what it ends with instead.
+        unknown: Whether the server has no such model.
         interrupts_at: The request at which Ctrl-C is pressed.
     """
 
@@ -45,6 +46,7 @@ class VideoServer:
         self.asked: list[str] = []
         self.requests: list[Request] = []
         self.errors: dict[int, Exception] = {}
+        self.unknown = False
         self.answer: dict[str, Any] = dict(VIDEO)
         self.interrupts_at: int | None = None
 
@@ -58,6 +60,8 @@ class VideoServer:
 
     def metadata(self, model: str, version: str, headers: Mapping[str, str]) -> Metadata:
         self.asked.append(model)
+        if self.unknown:
+            raise ServerError("NOT_FOUND", f"no model {model}")
         return Metadata(self.specs)
 
     def infer(self, request: Request) -> Answer:
@@ -137,10 +141,12 @@ def test_another_input(server: VideoServer) -> None:
 def test_a_folder_to_a_folder(server: VideoServer) -> None:
     Path("in").mkdir()
     for number in range(3):
-        picture(number).save(f"in/{number}.png")
+        picture(number, (200, 150)).save(f"in/{number}.png")
     assert cli.main(["video", "in", "--output", "out", "--every", "2"]) == 0
     assert sorted(file.name for file in Path("out").iterdir()) == ["0.jpg", "2.jpg"]
-    assert Image.open("out/2.jpg").size == (64, 48)
+    with Image.open("out/2.jpg") as made:
+        # Between what is drawn on it and its caption.
+        assert number_of(made.crop((0, 80, 200, 120))) == 2
     assert len(server.requests) == 2
 
 
@@ -256,6 +262,12 @@ def test_bad_arguments_are_one_line_and_2_and_nothing_is_sent(
     (line,) = err.splitlines()
     assert line.startswith(f"infergraph-video: video: {problem}")
     assert (out, server.requests) == ("", [])
+
+
+def test_no_such_model(server: VideoServer, capsys: pytest.CaptureFixture[str]) -> None:
+    server.unknown = True
+    assert cli.main(["vidio", "in.mp4", "--jsonl", "-"]) == 2
+    assert capsys.readouterr() == ("", "infergraph-video: vidio: NOT_FOUND: no model vidio\n")
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,12 @@ def test_some_frames(
         assert numbers(frames) == [frame.index for frame in frames] == wanted
 
 
+def test_a_video_at_another_rate(video: Path) -> None:
+    source = open_source(video, ALL, Fraction(5))
+    assert source.rate == 5
+    assert [frame.seconds for frame in taken(source)][:3] == [0, 0.2, 0.4]
+
+
 def test_frames_in_another_size(video: Path, folder: Path) -> None:
     for path in (video, folder):
         frame = taken(open_source(path, Selection(size=(32, 20), most=1)))[0]

@@ -13,7 +13,7 @@ from ..errors import LoadError
 from ..v2.payload import Answer, Payload, Tensor, tensor_from_json
 
 Expected = Mapping[str, Tensor]
-_FLOATS = ("FP16", "FP32", "FP64")
+_FLOATS = ("BF16", "FP16", "FP32", "FP64")
 
 
 class AnswerCheck:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .json_codec import parse_trace
 from .messages import ModelInferRequest, ModelInferResponse
-from .payload import NUMPY_DTYPES, Answer, Payload, Tensor, Values
+from .payload import NUMPY_DTYPES, Answer, Payload, Tensor, Values, packed_numbers, raw_numbers
 
 _TYPED_FIELDS = {
     "BOOL": "bool_contents",
@@ -52,7 +52,7 @@ def encode_grpc(
         if typed:
             _set_typed(header.contents, tensor)
         else:
-            request.raw_input_contents.append(_packed(tensor.values))
+            request.raw_input_contents.append(_packed(tensor))
     serialised: bytes = request.SerializeToString()
     return serialised
 
@@ -100,15 +100,16 @@ def _set_typed(contents: Any, tensor: Tensor) -> None:
     getattr(contents, field).extend(values if isinstance(values, list) else values.tolist())
 
 
-def _packed(values: Values) -> bytes:
+def _packed(tensor: Tensor) -> bytes:
+    values = tensor.values
     if isinstance(values, list):
         return b"".join(struct.pack("<I", len(each)) + each for each in values)
-    return values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
+    return packed_numbers(tensor.datatype, values)
 
 
 def _unpacked(name: str, datatype: str, raw: bytes) -> Values:
     if datatype in NUMPY_DTYPES:
-        return np.frombuffer(raw, np.dtype(NUMPY_DTYPES[datatype]).newbyteorder("<"))
+        return raw_numbers(datatype, raw)
     if datatype != "BYTES":
         raise ValueError(f"output '{name}' has datatype '{datatype}', which is unknown")
     values, start = [], 0

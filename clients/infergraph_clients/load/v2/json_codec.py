@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from .payload import Answer, Payload, Tensor, tensor_from_json
+from .payload import Answer, Payload, Tensor, packed_numbers, tensor_from_json
 
 
 def encode_json(
@@ -81,8 +81,7 @@ def _tensor(tensor: Tensor, all_base64: bool, base64_numbers: bool) -> dict[str,
         "shape": list(tensor.shape),
     }
     if not isinstance(tensor.values, list) and base64_numbers:
-        little_endian = tensor.values.dtype.newbyteorder("<")
-        raw = tensor.values.astype(little_endian, copy=False).tobytes()
+        raw = packed_numbers(tensor.datatype, tensor.values)
         document["data"] = [base64.b64encode(raw).decode()]
         document["parameters"] = {"content_type": "base64"}
         return document

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ... import bfloat16
+
 NUMPY_DTYPES: dict[str, type[np.generic]] = {
     "BOOL": np.bool_,
     "UINT8": np.uint8,
@@ -25,8 +27,11 @@ NUMPY_DTYPES: dict[str, type[np.generic]] = {
     "FP16": np.float16,
     "FP32": np.float32,
     "FP64": np.float64,
+    # Kept so, for want of a type of numpy's: see `infergraph_clients.bfloat16`.
+    "BF16": np.float32,
 }
 DATATYPES = (*NUMPY_DTYPES, "BYTES")
+BF16 = "BF16"
 Values = npt.NDArray[Any] | list[bytes]
 
 
@@ -100,7 +105,7 @@ def tensor_from_json(document: object) -> Tensor:
         count = len(values)
     elif encoded:
         (raw,) = (_element(name, each, encoded) for each in _flattened(document["data"]))
-        values = np.frombuffer(raw, np.dtype(NUMPY_DTYPES[datatype]).newbyteorder("<"))
+        values = raw_numbers(datatype, raw)
         count = values.size
     else:
         values = np.asarray(document["data"], NUMPY_DTYPES[datatype]).ravel()
@@ -108,6 +113,20 @@ def tensor_from_json(document: object) -> Tensor:
     if count != math.prod(shape):
         raise ValueError(f"tensor '{name}' has shape {list(shape)}, but {count} values")
     return Tensor(name, datatype, shape, values)
+
+
+def raw_numbers(datatype: str, raw: bytes) -> npt.NDArray[Any]:
+    """The flat values of raw contents; ValueError if these end within a value."""
+    if datatype == BF16:
+        return bfloat16.unpack(raw)
+    return np.frombuffer(raw, np.dtype(NUMPY_DTYPES[datatype]).newbyteorder("<"))
+
+
+def packed_numbers(datatype: str, values: npt.NDArray[Any]) -> bytes:
+    """The raw contents of values, little-endian."""
+    if datatype == BF16:
+        return bfloat16.pack(values)
+    return values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
 def _flattened(data: object) -> list[object]:
