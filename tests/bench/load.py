@@ -13,6 +13,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -207,7 +208,8 @@ def _ceiling_cells(ceiling: float, half: Summary) -> list[str]:
 
 
 def _memory(request: Path) -> None:
-    rows = []
+    rows: list[list[str]] = []
+    reasons: list[str] = []
     with _minimal_server() as (_, port):
         for protocol, url in (("REST", "http"), ("gRPC", "grpc")):
             address = f"{url}://127.0.0.1:{port + (url == 'grpc')}"
@@ -221,12 +223,14 @@ def _memory(request: Path) -> None:
                     f"{client.memory_growth_mb or 0:+.1f}",
                     f"{client.peak_memory_mb:.0f}",
                     f"{found.dispatch_delay.p99 or 0:.3f}",
-                    "yes" if found.validity.valid else f"no: {found.validity.reasons[0]}",
+                    "yes" if found.validity.valid else "no",
                 ]
             )
+            reasons += [f"{protocol}: {reason}" for reason in found.validity.reasons]
     header = ["", "requests", "growth MB", "peak MB", "delay p99 ms", "valid"]
     title = f"Memory over {_MEMORY_RUN_S / 60:g} minutes at {_MEMORY_RATE}/s, every answer checked"
     print(table(title, header, rows))
+    print("\n".join(reasons))
 
 
 def _execute(
@@ -251,7 +255,8 @@ def _execute(
     )
     prepared = prepare(settings)
     begun = threading.Event()
-    helper = threading.Thread(target=lambda: begun.wait() and beside and beside())
+    # A daemon: if the run fails before it begins, nobody wakes it.
+    helper = threading.Thread(target=lambda: begun.wait() and beside and beside(), daemon=True)
     helper.start()
     found = execute(prepared, lambda progress: begun.set())
     helper.join()
@@ -274,8 +279,10 @@ def _latency(found: Run) -> npt.NDArray[np.int64]:
 def _minimal_server(service_ms: float = 0.0) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     while True:
         (port,) = free_ports(1)
-        if port < 65_000:
-            break
+        # It takes two in a row.
+        with socket.socket() as second:
+            if port < 65_000 and second.connect_ex(("127.0.0.1", port + 1)):
+                break
     command = [sys.executable, str(_SERVER), str(port), str(service_ms)]
     process = subprocess.Popen(command)
     try:

@@ -13,7 +13,11 @@ from infergraph.graph import RULES
 from infergraph.router import RouterSettings
 from infergraph.settings import ModelOptions, RuntimeOptions
 from infergraph.tasks.echo import EchoOptions
+from infergraph.tasks.ensemble_combine import EnsembleCombineOptions
+from infergraph.tasks.image_classification import ImageClassificationOptions
 from infergraph.tasks.json_fields import JsonFieldsOptions
+from infergraph.tasks.object_detection import ObjectDetectionOptions
+from infergraph.tasks.plate_reading import PlateReadingOptions
 from infergraph.tasks.question_answering import QuestionAnsweringOptions
 from infergraph.tasks.speech_to_text import SpeechToTextOptions
 
@@ -52,6 +56,15 @@ def test_lint_rules() -> None:
         ("Every model", RuntimeOptions, None),
         ("speech-to-text", SpeechToTextOptions, RuntimeOptions),
         ("question-answering", QuestionAnsweringOptions, RuntimeOptions),
+        ("object-detection", ObjectDetectionOptions, RuntimeOptions),
+        (
+            "alexnet, resnet, inception, vehicle-classification, human-classification, "
+            "content-safety",
+            ImageClassificationOptions,
+            RuntimeOptions,
+        ),
+        ("plate-reading", PlateReadingOptions, RuntimeOptions),
+        ("ensemble-combine", EnsembleCombineOptions, RuntimeOptions),
         ("hf-answer, hf-label", JsonFieldsOptions, RuntimeOptions),
         ("echo", EchoOptions, RuntimeOptions),
         ("Pipelines", RouterSettings, None),
@@ -64,7 +77,8 @@ def test_settings_and_their_defaults(
     inherited = set(base.model_fields) if base else set()
     own = {name: field for name, field in options.model_fields.items() if name not in inherited}
     assert documented == {
-        name: _text(field.get_default(call_default_factory=True)) for name, field in own.items()
+        name: "" if field.is_required() else _text(field.get_default(call_default_factory=True))
+        for name, field in own.items()
     }
 
 

@@ -14,6 +14,7 @@ from infergraph_clients.load.arrivals import Arrivals
 from infergraph_clients.load.cli.main import build_parser
 from infergraph_clients.load.configuration import RunConfiguration
 from infergraph_clients.load.outcome import Outcome
+from infergraph_clients.load.profile.columns import COLUMNS
 
 TEXT = (Path(__file__).parents[3] / "docs" / "load-testing.md").read_text()
 
@@ -44,11 +45,15 @@ def test_the_outcomes() -> None:
     assert all(f"`{outcome.label}`" in TEXT for outcome in Outcome)
 
 
-COMMANDS = [
-    command.replace("\\\n", " ")
-    for block in re.findall(r"```\n(.*?)```", TEXT, re.S)
-    for command in re.findall(r"^infergraph-load (?:.*\\\n)*.*$", block, re.M)
-]
+def _commands(text: str) -> list[str]:
+    return [
+        command.replace("\\\n", " ")
+        for block in re.findall(r"```\n(.*?)```", text, re.S)
+        for command in re.findall(r"^infergraph-load (?:.*\\\n)*.*$", block, re.M)
+    ]
+
+
+COMMANDS = _commands(TEXT)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[:40])
@@ -58,3 +63,19 @@ def test_the_commands(command: str) -> None:
 
 def test_there_are_commands() -> None:
     assert {command.split()[1] for command in COMMANDS} == {"run", "search", "compare", "transfer"}
+
+
+EVALUATION = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text()
+
+
+def test_the_columns_of_a_profile() -> None:
+    section = EVALUATION.split("| column | is |\n")[1].split("\n\n")[0]
+    names = [row.split("|")[1] for row in section.splitlines()[1:]]
+    assert tuple(re.findall(r"`(\w+)`", " ".join(names))) == COLUMNS
+
+
+def test_the_commands_of_an_evaluation() -> None:
+    found = _commands(EVALUATION)
+    assert {command.split()[1] for command in found} == {"evaluate", "profile", "compare"}
+    for command in found:
+        build_parser().parse_args(shlex.split(command)[1:])
