@@ -166,9 +166,9 @@ TASKS = {
     "vehicle-classification": Task(
         scene_vehicles.LABELS,
         lambda made: made.attribute if made.label in ("car", "truck", "bus") else None,
-        size=80,
+        size=96,
         builder=timm_builder("resnet10t", **_SMALL),
-        steps=1600,
+        steps=3200,
     ),
     "human-classification": Task(
         scene_people.KINDS,

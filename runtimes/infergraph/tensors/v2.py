@@ -69,7 +69,7 @@ def decode_request(payload: InferenceRequest) -> tuple[Message, RequestContext, 
         wire = Wire.RAW
     elif isinstance(payload, GrpcInferenceRequest):
         wire = Wire.TYPED
-    elif any(each.datatype != "BYTES" and _says_base64(each) for each in payload.inputs):
+    elif any(map(_holds_base64_numbers, payload.inputs)):
         wire = Wire.BASE64
     else:
         wire = Wire.JSON
@@ -99,7 +99,7 @@ def decode_tensor(tensor: Any) -> Tensor:
     if any(size < 0 for size in shape):
         raise MalformedRequest(f"tensor '{name}' has shape {list(shape)}; sizes cannot be negative")
     values = tensor.data.root
-    if datatype != "BYTES" and _says_base64(tensor):
+    if _holds_base64_numbers(tensor):
         return Tensor(name, datatype, _numbers_from_base64(name, datatype, shape, values))
     if isinstance(values, np.ndarray):
         array: npt.NDArray[Any] = values
@@ -237,6 +237,10 @@ def encode_tensor(tensor: Tensor, wire: Wire) -> ResponseOutput:
 
 def _says_base64(tensor: Any) -> bool:
     return tensor.parameters is not None and tensor.parameters.content_type == BASE64
+
+
+def _holds_base64_numbers(tensor: Any) -> bool:
+    return tensor.datatype != "BYTES" and _says_base64(tensor)
 
 
 def _numbers_from_base64(

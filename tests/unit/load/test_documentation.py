@@ -48,7 +48,7 @@ def test_the_outcomes() -> None:
 def _commands(text: str) -> list[str]:
     return [
         command.replace("\\\n", " ")
-        for block in re.findall(r"```\n(.*?)```", text, re.S)
+        for block in re.findall(r"^```\w*\n(.*?)^```", text, re.S | re.M)
         for command in re.findall(r"^infergraph-load (?:.*\\\n)*.*$", block, re.M)
     ]
 

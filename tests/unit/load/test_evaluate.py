@@ -291,7 +291,7 @@ def test_the_report_says_it_all(tmp_path: Path, evaluated: Evaluate) -> None:
     page = (tmp_path / "out" / "evaluation.html").read_text()
     for part in (
         "Evaluation of p",
-        "All runs are valid",
+        "Profiles and open-loop runs are valid",
         "first: compute",
         "second: queue",
         "Open-loop runs",

@@ -188,6 +188,12 @@ def test_a_batch_size_that_is_refused(request_file: Path, refused: set[int]) -> 
         profile_of(request_file, [1, 64])
 
 
+def test_expected_answers_are_for_other_requests(request_file: Path, refused: set[int]) -> None:
+    payload = {"path": str(request_file), "check": "expected", "expected": "answers.json"}
+    with pytest.raises(LoadError, match="accepted: none, valid, consistent"):
+        sweep(configuration(payload=payload), [1], [1], 1, lambda prepared: run(records([1.0])))
+
+
 @pytest.mark.parametrize("before", [True, False])
 def test_a_sweep_that_is_interrupted(request_file: Path, refused: set[int], before: bool) -> None:
     done: list[Run] = []

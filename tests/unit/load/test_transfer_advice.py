@@ -64,6 +64,17 @@ def test_when_what_pays() -> None:
     }
 
 
+def test_what_a_text_is_compared_with() -> None:
+    wires = ("rest-json", "rest-base64", "rest-gzip", "grpc-raw", "grpc-gzip")
+    rows = [row("text", wire, 1_000, 2, kind="text") for wire in wires]
+    assert list(verdicts(rows)) == [
+        "rest-gzip instead of rest-json, text",
+        "rest-base64 instead of rest-json, text",
+        "grpc-raw instead of rest-json, text",
+        "grpc-gzip instead of grpc-raw, text",
+    ]
+
+
 def test_encoding_is_free_for_who_has_files() -> None:
     # 96 kbit for 1 ms: FLAC's own 4 ms are not counted.
     assert verdicts(ROWS, encoded_already=True)["flac instead of wav, grpc-raw"] == (

@@ -18,6 +18,7 @@ from ..reports.page import (
     figure_html,
     heading,
     paragraph,
+    picture_html,
     preformatted,
     table_html,
     verdict,
@@ -117,7 +118,8 @@ def _parts(found: Evaluation) -> Iterable[str]:
         yield verdict("bad", problem)
     if not found.problems:
         limit = found.plan.dispatch_delay_ms
-        yield verdict("good", f"All runs are valid: the tester was late by {limit:g} ms at most.")
+        text = f"the 99th percentile of the tester's dispatch delay is at most {limit:g} ms."
+        yield verdict("good", f"Profiles and open-loop runs are valid: {text}")
     for note in found.notes:
         yield verdict("note", note)
     yield table_html(["in short", "", ""], list(_figures(found)))
@@ -128,7 +130,7 @@ def _parts(found: Evaluation) -> Iterable[str]:
             "Mean of the traced requests, by load: closed loops, then Poisson arrivals at shares "
             "of the ceiling."
         )
-        yield stage_bars(bars)
+        yield picture_html(stage_bars(bars))
         yield from _stage_table(found)
     if found.open_runs:
         yield heading("Open-loop runs")

@@ -26,7 +26,15 @@ from rich.text import Text
 
 from ..errors import LoadError
 from ..reports.numbers import milliseconds
-from ..reports.page import figure_html, heading, paragraph, preformatted, table_html, verdict
+from ..reports.page import (
+    figure_html,
+    heading,
+    paragraph,
+    picture_html,
+    preformatted,
+    table_html,
+    verdict,
+)
 from ..reports.page import write_page as write_html_page
 from ..reports.stage_bars import stage_bars, standalone
 from . import plots
@@ -103,7 +111,7 @@ def profile_parts(profile: Profile, *, level: int = 2) -> Iterable[str]:
     if bars:
         yield heading("Where the time goes", level)
         yield paragraph("Mean of the traced requests, by batch size x requests in flight.")
-        yield stage_bars(bars)
+        yield picture_html(stage_bars(bars))
 
 
 def print_profile(console: Console, profile: Profile) -> None:

@@ -66,9 +66,14 @@ def sweep(
         on_cell: Told of each cell.
 
     Raises:
-        LoadError: the payloads cannot be read or divided into items, the server cannot be reached,
-            or refuses the first batch size.
+        LoadError: the payloads cannot be read or divided into items, answers are to be as expected,
+            the server cannot be reached, or refuses the first batch size.
     """
+    if configuration.payload.check == "expected":
+        raise LoadError(
+            "payload.check is 'expected', but a profile makes requests of its own, whose answers "
+            "no file holds; accepted: none, valid, consistent"
+        )
     payloads = read_payloads(configuration.payload)
     profile = Profile(configuration, model_parameters(configuration.target), time.time())
     for batch_size in batch_sizes:

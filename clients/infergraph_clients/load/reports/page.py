@@ -116,6 +116,11 @@ def figure_html(figure: go.Figure) -> str:
     return found
 
 
+def picture_html(svg: str) -> str:
+    """A picture; a window narrower than its least width scrolls it."""
+    return f'<div class="wide">{svg}</div>'
+
+
 def table_html(
     head: Sequence[str], rows: Sequence[Sequence[str]], *, headline: int | None = None
 ) -> str:

@@ -80,7 +80,7 @@ def stage_bars(bars: Sequence[Bar]) -> str:
     body = "\n".join(shapes)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height:g}" '
-        f'width="100%" style="max-width:{_WIDTH}px" role="img" '
+        f'width="100%" style="max-width:{_WIDTH}px;min-width:640px" role="img" '
         f'font-family="system-ui, sans-serif" font-size="13">\n'
         f"<title>Mean latency by stage</title>\n{body}\n</svg>"
     )

@@ -10,13 +10,15 @@ from .encodings import INSTEAD_OF
 from .rows import Row
 
 _WIRE_CHANGES = (
-    ("rest-gzip", ("rest-json", "rest-base64")),
-    ("rest-base64", ("rest-json",)),
-    ("grpc-raw", ("rest-base64", "rest-json")),
-    ("grpc-gzip", ("grpc-raw",)),
-    ("grpc-typed", ("grpc-raw",)),
+    ("rest-gzip", "rest-json"),
+    ("rest-gzip", "rest-base64"),
+    ("rest-base64", "rest-json"),
+    ("grpc-raw", "rest-json"),
+    ("grpc-raw", "rest-base64"),
+    ("grpc-gzip", "grpc-raw"),
+    ("grpc-typed", "grpc-raw"),
 )
-"""A wire, and of which wires the first that there is it is compared with."""
+"""A wire, and that which it is compared with; not with base64 of what also goes as text."""
 _ENCODING_WIRES = ("grpc-raw", "rest-base64", "rest-json")
 """Encodings are compared over the first that there is."""
 
@@ -49,12 +51,12 @@ def advice(rows: Sequence[Row], *, encoded_already: bool, lossy: frozenset[str])
     found = {(row.encoding, row.wire): row for row in rows if not row.problem}
     changes: list[tuple[Row, Row, str, bool]] = []
     for encoding in dict.fromkeys(row.encoding for row in rows):
-        for wire, others in _WIRE_CHANGES:
-            form = found.get((encoding, wire))
-            plain = next((found[encoding, o] for o in others if (encoding, o) in found), None)
-            if form is not None and plain is not None:
-                text = f"{wire} instead of {plain.wire}, {encoding}"
-                changes.append((form, plain, text, False))
+        for wire, other in _WIRE_CHANGES:
+            form, plain = found.get((encoding, wire)), found.get((encoding, other))
+            if form is None or plain is None or (encoding == "text" and other == "rest-base64"):
+                continue
+            text = f"{wire} instead of {plain.wire}, {encoding}"
+            changes.append((form, plain, text, False))
     over: dict[str, str] = {}
     for row in rows:
         first = next((wire for wire in _ENCODING_WIRES if (row.encoding, wire) in found), None)
@@ -62,10 +64,10 @@ def advice(rows: Sequence[Row], *, encoded_already: bool, lossy: frozenset[str])
             over[row.encoding] = first
     for encoding, wire in over.items():
         form = found[encoding, wire]
-        other = INSTEAD_OF.get((form.kind, encoding))
-        if other is not None and (other, wire) in found:
-            text = f"{encoding} instead of {other}, {wire}"
-            changes.append((form, found[other, wire], text, encoding in lossy))
+        plain = found.get((INSTEAD_OF.get((form.kind, encoding), ""), wire))
+        if plain is not None:
+            text = f"{encoding} instead of {plain.encoding}, {wire}"
+            changes.append((form, plain, text, encoding in lossy))
     return [
         Advice(
             text,
