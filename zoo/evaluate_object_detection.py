@@ -103,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--checkpoint", type=Path, default=CHECKPOINT)
     parser.add_argument("--scenes", type=int, default=200)
     parser.add_argument("--split", choices=("validation", "held-out"), default="held-out")
-    parser.add_argument("--threshold", type=float, default=0.5, help="for the counted objects")
+    parser.add_argument("--threshold", type=float, default=0.55, help="for the counted objects")
     args = parser.parse_args(argv)
     scenes = [varied_scene(seed, args.split) for seed in range(args.scenes)]
     detector = load_detector(

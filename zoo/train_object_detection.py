@@ -39,6 +39,7 @@ CONFIG: dict[str, Any] = {
         "head_convs": 2,
         "min_size": HEIGHT,
         "max_size": WIDTH,
+        "nms_threshold": 0.5,
     },
     "labels": list(CLASSES),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,6 +39,13 @@ def street(layout: str, objects: int | None = None) -> Scene:
     """A street of a layout, with that many objects if it says so."""
     seeds = (scene(seed, SPLIT, layout) for seed in range(1000))
     return next(made for made in seeds if objects in (None, len(made.objects)))
+
+
+@functools.cache
+def streets(count: int, objects: int) -> Frames:
+    """Different streets with so many objects each."""
+    seeds = (scene(seed, SPLIT) for seed in range(10_000))
+    return tuple(itertools.islice((each for each in seeds if len(each.objects) == objects), count))
 
 
 @functools.cache

@@ -125,7 +125,7 @@ async def test_an_odd_image_is_seen_as_what_it_shows(
     odd = await client.infer("video", {"image": [ODD_IMAGES[name]()]})
 
     count = int(plain["num_detections"][0, 0])
-    assert count == 5
+    assert count >= 4
     assert odd["num_detections"].tolist() == [[count]]
     # Scores of like height may change places.
     for box, label in zip(plain["boxes"][0, :count], plain["labels"][0], strict=False):

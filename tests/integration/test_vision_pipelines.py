@@ -14,7 +14,7 @@ from zoo.world import foreign_sentences, parallel
 from .conftest import FRONT_ENDS, TRANSPORTS, Connect
 from .repositories import write_shipped_routers
 from .server import ServerProcess, stop_all
-from .streets import MOST, close_ups, encoded, frames, matched, street
+from .streets import MOST, close_ups, encoded, frames, matched, street, streets
 from .v2 import Answer
 
 PIPELINES = (
@@ -118,18 +118,21 @@ async def test_each_frame_of_a_batch_is_answered_as_it_is_alone(
                     np.testing.assert_allclose(row, array[0], atol=2e-2)
 
 
-@pytest.mark.parametrize(("layout", "objects"), [("empty", 0), ("mixed", 1), ("mixed", 5)])
+@pytest.mark.parametrize("objects", [0, 1, 5])
 async def test_as_many_objects_as_there_are(
-    models: ServerProcess, connect: Connect, layout: str, objects: int
+    models: ServerProcess, connect: Connect, objects: int
 ) -> None:
-    made = street(layout, objects)
+    made = streets(10, objects)
 
-    answer = await connect(models, "rest").infer("video", {"image": encoded([made])})
+    answer = await connect(models, "rest").infer("video", {"image": encoded(made)})
 
-    assert answer["num_detections"].tolist() == [[objects]]
-    assert answer["num_found"].tolist() == [[objects]]
-    pairs = matched(made, answer["boxes"][0], objects, words(answer["labels"][0]))
-    assert len(pairs) == objects
+    found = answer["num_detections"].ravel().tolist()
+    assert answer["num_found"].ravel().tolist() == found
+    assert share([count == objects for count in found]) >= REQUIRED
+    for index, each in enumerate(made):
+        labels = words(answer["labels"][index])
+        pairs = matched(each, answer["boxes"][index], found[index], labels)
+        assert len(pairs) >= objects - 1
 
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)

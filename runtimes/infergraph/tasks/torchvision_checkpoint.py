@@ -174,6 +174,7 @@ def _compact_fcos(
     min_size: int,
     max_size: int,
     fixed_size: Sequence[int] | None = None,
+    nms_threshold: float = 0.6,
 ) -> nn.Module:
     """FCOS of pictures with sides from `min_size` to `max_size`, or squeezed to width, height."""
     body = _Backbone(backbone, channels, backbone_arguments)
@@ -183,6 +184,7 @@ def _compact_fcos(
         classes,
         min_size=min_size,
         max_size=max_size,
+        nms_thresh=nms_threshold,
         fixed_size=None if fixed_size is None else tuple(fixed_size),
         anchor_generator=anchors,
         head=FCOSHead(channels, anchors.num_anchors_per_location()[0], classes, head_convs),
