@@ -18,6 +18,7 @@ import numpy as np
 import timm
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from timm.models import save_for_hf
 from transformers import ResNetConfig, ResNetForImageClassification, ViTImageProcessor
 
@@ -161,7 +162,7 @@ TASKS = {
         lambda made: made.name,
         size=96,
         builder=torchvision_builder("googlenet", aux_logits=False, init_weights=True),
-        steps=1200,
+        steps=2000,
     ),
     "vehicle-classification": Task(
         scene_vehicles.LABELS,
@@ -265,6 +266,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--scenes", type=int, default=4000)
     parser.add_argument("--close-ups", type=int, default=9000)
+    parser.add_argument("--start", type=Path, help="weights to go on from; default: none")
     fitting.add_arguments(parser, batch_size=64)
     parser.set_defaults(learning_rate=2e-3)
     args = parser.parse_args(argv)
@@ -274,6 +276,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     network, save = task.builder(task.labels, task.size)
+    if args.start is not None:
+        network.load_state_dict(load_file(args.start / "model.safetensors"))
+    # Convolutions on a CPU are half as fast again this way.
+    network.to(memory_format=torch.channels_last)
     pictures, labels = examples(args.model, "train", args.scenes, args.close_ups)
     logger.info(
         "%.2f M parameters, %d pictures",

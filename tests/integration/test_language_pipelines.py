@@ -14,8 +14,8 @@ from zoo.articles import Article, articles
 from zoo.world import foreign_sentences
 
 from .conftest import FRONT_ENDS, SAMPLES, TRANSPORTS, Connect
-from .repositories import write_shipped_routers
-from .server import REPOSITORY, ServerProcess, SplitServer, stop_all
+from .everywhere import Servers, served_everywhere
+from .server import REPOSITORY, ServerProcess, SplitServer
 from .v2 import Answer
 
 MODELS = REPOSITORY / "model-settings"
@@ -25,26 +25,17 @@ ARTICLES = 12
 REQUIRED = 0.8
 """Share of texts that must be wholly right; the checkpoints are not perfect, see their cards."""
 
-Servers = dict[str, ServerProcess]
-
 
 @pytest.fixture(scope="module")
 def everywhere(
     models: ServerProcess, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Servers]:
     """Servers of the pipelines, by the transport that their steps take."""
-    servers = {"in-process": models}
-    for transport, endpoint in (("grpc", models.grpc_url), ("rest", models.url)):
-        root = write_shipped_routers(tmp_path_factory.mktemp(transport), PIPELINES, endpoint)
-        servers[transport] = ServerProcess(root).start()
-    servers["split"] = SplitServer(MODELS, ["sum-qa"]).start()
-    started = [server for name, server in servers.items() if name != "in-process"]
-    try:
-        for server in started:
-            server.wait_until_ready()
-        yield servers
-    finally:
-        stop_all(started)
+    with (
+        served_everywhere(models, PIPELINES, tmp_path_factory) as servers,
+        SplitServer(MODELS, ["sum-qa"]) as split,
+    ):
+        yield {**servers, "split": split}
 
 
 def spoken(file: str) -> list[dict[str, Any]]:

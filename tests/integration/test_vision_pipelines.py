@@ -12,8 +12,8 @@ from zoo.scenes import OBJECTS, Scene
 from zoo.world import foreign_sentences, parallel
 
 from .conftest import FRONT_ENDS, TRANSPORTS, Connect
-from .repositories import write_shipped_routers
-from .server import ServerProcess, stop_all
+from .everywhere import Servers, served_everywhere
+from .server import ServerProcess
 from .streets import MOST, close_ups, encoded, frames, matched, street, streets
 from .v2 import Answer
 
@@ -29,7 +29,6 @@ PIPELINES = (
 REQUIRED = 0.8
 """Share of objects that must be wholly right; the checkpoints are not perfect, see their cards."""
 
-Servers = dict[str, ServerProcess]
 every_way = pytest.mark.parametrize(
     ("transport", "front_end"),
     [(transport, front_end) for transport in TRANSPORTS for front_end in FRONT_ENDS],
@@ -41,17 +40,8 @@ def everywhere(
     models: ServerProcess, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Servers]:
     """Servers of the pipelines, by the transport that their steps take."""
-    servers = {"in-process": models}
-    for transport, endpoint in (("grpc", models.grpc_url), ("rest", models.url)):
-        root = write_shipped_routers(tmp_path_factory.mktemp(transport), PIPELINES, endpoint)
-        servers[transport] = ServerProcess(root).start()
-    started = [servers["grpc"], servers["rest"]]
-    try:
-        for server in started:
-            server.wait_until_ready()
+    with served_everywhere(models, PIPELINES, tmp_path_factory) as servers:
         yield servers
-    finally:
-        stop_all(started)
 
 
 def rows(answer: Answer, name: str, item: int) -> Any:
