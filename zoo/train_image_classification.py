@@ -148,7 +148,7 @@ TASKS = {
         lambda made: made.name,
         size=96,
         builder=torchvision_builder("alexnet", pool=2, hidden=256),
-        steps=1600,
+        steps=4000,
     ),
     "resnet": Task(
         OBJECTS,
