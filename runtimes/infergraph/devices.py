@@ -30,9 +30,17 @@ class Placement:
     dtype: torch.dtype
     compile: bool
 
-    def place(self, network: torch.nn.Module) -> torch.nn.Module:
-        """The network on this device in this dtype, in evaluation mode, compiled if so set."""
+    def place(self, network: torch.nn.Module, *, of_images: bool = False) -> torch.nn.Module:
+        """The network on this device in this dtype, in evaluation mode, compiled if so set.
+
+        Args:
+            network: It is changed.
+            of_images: Whether it convolves images. Their channels are then kept side by side, with
+                which convolutions take half the time on a CPU, and fewer on a GPU.
+        """
         network = network.to(device=self.device, dtype=self.dtype).eval().requires_grad_(False)
+        if of_images:
+            network = network.to(memory_format=torch.channels_last)
         return torch.compile(network) if self.compile else network  # type: ignore[return-value]
 
     def __str__(self) -> str:

@@ -164,7 +164,10 @@ async def test_a_text_in_another_language_fails_alone_and_names_it(
 async def test_audio_qa_and_audio_sent_share_the_batches_of_one_speech_to_text(
     models: ServerProcess, connect: Connect, samples: list[dict[str, Any]]
 ) -> None:
-    """Behind a long recording, requests of both pipelines queue up and then run together."""
+    """Behind a long recording, requests of both pipelines queue up and then run together.
+
+    How many do is up to the machine: on a busy one, it may take more than one try.
+    """
     client = connect(models, "grpc")
     reviews = spoken("reviews.json")
     parameters = {"trace": True}
@@ -173,25 +176,32 @@ async def test_audio_qa_and_audio_sent_share_the_batches_of_one_speech_to_text(
     async def ask(name: str, request: dict[str, list[Any]]) -> Answer:
         return await client.infer(name, request, parameters=parameters)
 
-    occupied = asyncio.ensure_future(client.infer("speech-to-text", {"audio": [long]}))
-    await asyncio.sleep(0)
-    questions = [ask("audio-qa", {n: [each[n]] for n in ("audio", "context")}) for each in samples]
-    spoken_reviews = [ask("audio-sent", {"audio": [each["audio"]]}) for each in reviews]
-    answers = await asyncio.gather(*questions, *spoken_reviews)
+    largest = 0
+    for _ in range(6):
+        occupied = asyncio.ensure_future(client.infer("speech-to-text", {"audio": [long]}))
+        await asyncio.sleep(0)
+        questions = [
+            ask("audio-qa", {n: [each[n]] for n in ("audio", "context")}) for each in samples
+        ]
+        spoken_reviews = [ask("audio-sent", {"audio": [each["audio"]]}) for each in reviews]
+        answers = await asyncio.gather(*questions, *spoken_reviews)
 
-    assert [answer.texts("answer")[0] for answer in answers[: len(samples)]] == column(
-        samples, "answer"
-    )
-    assert [answer.texts("label")[0] for answer in answers[len(samples) :]] == column(
-        reviews, "label"
-    )
-    assert (await occupied).texts("text")
-    heard = [answer.trace["steps"][0] for answer in answers]
-    assert {(step["name"], step["transport"]) for step in heard} == {
-        ("speech-to-text", "in-process")
-    }
-    # More than either pipeline sent.
-    assert max(step["batch_size"] for step in heard) > max(len(samples), len(reviews))
+        assert [answer.texts("answer")[0] for answer in answers[: len(samples)]] == column(
+            samples, "answer"
+        )
+        assert [answer.texts("label")[0] for answer in answers[len(samples) :]] == column(
+            reviews, "label"
+        )
+        assert (await occupied).texts("text")
+        heard = [answer.trace["steps"][0] for answer in answers]
+        assert {(step["name"], step["transport"]) for step in heard} == {
+            ("speech-to-text", "in-process")
+        }
+        largest = max(largest, *(step["batch_size"] for step in heard))
+        # More than either pipeline sent.
+        if largest > max(len(samples), len(reviews)):
+            return
+    pytest.fail(f"of two pipelines' requests at most {largest} ran together")
 
 
 @pytest.mark.parametrize("beams", [1, 3])

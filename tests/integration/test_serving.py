@@ -127,7 +127,11 @@ def test_only_the_requested_outputs_come(
 @pytest.mark.parametrize(
     ("model", "inputs", "outputs"),
     [
-        ("speech-to-text", {"audio": "BYTES"}, {"text": "BYTES"}),
+        (
+            "speech-to-text",
+            {"audio": "BYTES", "samples": "FP32", "sampling_rate": "INT64"},
+            {"text": "BYTES"},
+        ),
         (
             "audio-qa",
             {"audio": "BYTES", "context": "BYTES"},

@@ -70,7 +70,10 @@ def _of_torchvision(checkpoint: str, placement: Placement) -> ImageClassifier:
         with loading("network", checkpoint):
             network, labels = _published(torchvision_name(checkpoint))
     return ImageClassifier(
-        placement.place(network), labels, len(labels) == 1, load_transform(checkpoint)
+        placement.place(network, of_images=True),
+        labels,
+        len(labels) == 1,
+        load_transform(checkpoint),
     )
 
 
@@ -88,7 +91,8 @@ def _of_timm(checkpoint: str, placement: Placement) -> ImageClassifier:
         network: Any = timm.create_model(f"{where}:{checkpoint}", pretrained=True)
     labels = _timm_labels(network.pretrained_cfg, network.num_classes)
     transform = of_timm(network.pretrained_cfg)
-    return ImageClassifier(placement.place(network), labels, len(labels) == 1, transform)
+    network = placement.place(network, of_images=True)
+    return ImageClassifier(network, labels, len(labels) == 1, transform)
 
 
 def _timm_labels(config: dict[str, Any], count: int) -> list[str]:
@@ -103,7 +107,9 @@ def _timm_labels(config: dict[str, Any], count: int) -> list[str]:
 
 
 def _of_transformers(checkpoint: str, placement: Placement) -> ImageClassifier:
-    network = load_transformers_network(AutoModelForImageClassification, checkpoint, placement)
+    network = load_transformers_network(
+        AutoModelForImageClassification, checkpoint, placement, of_images=True
+    )
     config = network.config
     if config.problem_type == "regression":
         raise ConfigurationError(

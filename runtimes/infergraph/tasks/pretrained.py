@@ -42,7 +42,12 @@ def load_image_processor(checkpoint: str) -> Any:
 
 
 def load_network(
-    auto_class: Any, checkpoint: str, placement: Placement, unused: tuple[str, ...] = ()
+    auto_class: Any,
+    checkpoint: str,
+    placement: Placement,
+    unused: tuple[str, ...] = (),
+    *,
+    of_images: bool = False,
 ) -> Any:
     """The checkpoint's network, placed and in evaluation mode.
 
@@ -54,6 +59,7 @@ def load_network(
         placement: The device and dtype.
         unused: Beginnings of the names of weights that the task does not need: a checkpoint may
             lack them.
+        of_images: Whether it convolves images, see `Placement.place`.
 
     Raises:
         ConfigurationError: there is no such checkpoint, it has no safetensors or a damaged one,
@@ -77,7 +83,7 @@ def load_network(
             f"the checkpoint '{checkpoint}' was not trained as a {type(network).__name__}: "
             f"it lacks {', '.join(untrained)}"
         )
-    return placement.place(network)
+    return placement.place(network, of_images=of_images)
 
 
 def _load(auto_class: Any, checkpoint: str, part: str, **arguments: Any) -> Any:

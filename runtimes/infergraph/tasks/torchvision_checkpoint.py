@@ -72,6 +72,9 @@ def build_network(config: Mapping[str, Any]) -> nn.Module:
         if architecture in list_models(module=detection):
             # Else torchvision would fetch a backbone's weights, to be overwritten here.
             arguments.setdefault("weights_backbone", None)
+        if architecture in ("googlenet", "inception_v3"):
+            # Its own initial weights take it long to draw, and unasked it warns that they do.
+            arguments.setdefault("init_weights", False)
         network: nn.Module = get_model(
             architecture, weights=None, num_classes=len(labels), **arguments
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 import sys
 from collections.abc import Hashable, Mapping, Sequence
@@ -61,7 +62,7 @@ class TorchvisionDetector(Detector):
         head.score_thresh = threshold
         head.detections_per_img = sys.maxsize
         whole = replace(placement, dtype=torch.float32, compile=False)
-        self._network = whole.place(network)
+        self._network = whole.place(network, of_images=True)
         backbone: Any = self._network.backbone
         if placement.compile:
             backbone = torch.compile(backbone)
@@ -70,14 +71,19 @@ class TorchvisionDetector(Detector):
         self._network.backbone = backbone
         self._transform: Any = self._network.transform
         self._placement = placement
+        # It takes ten times as long as the image's own copy, and frames of a video are alike.
+        self._scaled_shape = functools.lru_cache(maxsize=1024)(self._scale)
         super().__init__(labels, threshold, max_batch_size)
 
-    def _prepare(self, pixels: torch.Tensor) -> tuple[Mapping[str, torch.Tensor], Hashable]:
-        # The network scales images itself: without pixels, just to see what shape it makes.
-        scaled, _ = self._transform.resize(torch.empty(pixels.shape, device="meta"))
+    def _scale(self, shape: torch.Size) -> tuple[int, ...]:
+        """The shape in which an image reaches the network, which scales images itself."""
+        scaled, _ = self._transform.resize(torch.empty(shape, device="meta"))
         if not scaled.numel():
             raise ValueError(f"no pixels in {list(scaled.shape)}")
-        return {"pixels": pixels}, tuple(scaled.shape)
+        return tuple(scaled.shape)
+
+    def _prepare(self, pixels: torch.Tensor) -> tuple[Mapping[str, torch.Tensor], Hashable]:
+        return {"pixels": pixels}, self._scaled_shape(pixels.shape)
 
     def _detect(
         self, batch: Sequence[DetectorInput]

@@ -40,7 +40,9 @@ class TransformersDetector(Detector):
                 "detectors such as RT-DETR, DETR, YOLOS"
             )
         self._decode = decode
-        self._network = load_network(AutoModelForObjectDetection, checkpoint, placement)
+        self._network = load_network(
+            AutoModelForObjectDetection, checkpoint, placement, of_images=True
+        )
         self._placement = placement
         network = getattr(self._network, "_orig_mod", self._network)
         self._taken = inspect.signature(network.forward).parameters.keys()
