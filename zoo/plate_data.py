@@ -12,8 +12,8 @@ from PIL import Image
 from zoo.scene_canvas import near
 from zoo.scene_light import photographed
 from zoo.scene_vehicles import COLOURS, draw_plate, plate_text
-from zoo.scenes import Box, SceneObject, photo
-from zoo.vision_data import jittered, rendered, varied_scene
+from zoo.scenes import SceneObject, photo
+from zoo.vision_data import jittered, rendered, squeezed, varied_scene, whole_pixels
 
 VEHICLE_WIDTH, VEHICLE_HEIGHT = 160, 96
 PLATE_WIDTH, PLATE_HEIGHT = 96, 32
@@ -65,15 +65,15 @@ def _examples(
     for made in objects:
         if made.label not in ("car", "truck", "bus"):
             continue
-        x1, y1, x2, y2 = _whole_pixels(jittered(rng, made.box), image)
-        vehicle = _squeezed(image, (x1, y1, x2, y2), VEHICLE_WIDTH, VEHICLE_HEIGHT)
+        x1, y1, x2, y2 = whole_pixels(jittered(rng, made.box), image)
+        vehicle = squeezed(image, (x1, y1, x2, y2), VEHICLE_WIDTH, VEHICLE_HEIGHT)
         boxes, plate = np.zeros((0, 4), np.float32), None
         if made.plate is not None:
             scale = np.array([VEHICLE_WIDTH / (x2 - x1), VEHICLE_HEIGHT / (y2 - y1)] * 2)
             placed = (np.array(made.plate.box) - [x1, y1, x1, y1]) * scale
             boxes = placed.astype(np.float32)[None]
-            around = _whole_pixels(jittered(rng, made.plate.box, 0.06), image)
-            plate = _squeezed(image, around, PLATE_WIDTH, PLATE_HEIGHT), made.plate.text
+            around = whole_pixels(jittered(rng, made.plate.box, 0.06), image)
+            plate = squeezed(image, around, PLATE_WIDTH, PLATE_HEIGHT), made.plate.text
         found.append(((vehicle, boxes, np.zeros(len(boxes), np.int64)), plate))
     return found
 
@@ -90,19 +90,6 @@ def _drawn(seed: int, split: str) -> list[PlateExample]:
         ground.paste(plate, (12, 10))
         box = (12.0, 10.0, 12.0 + plate.width, 10.0 + plate.height)
         image = photographed(rng, ground)
-        around = _whole_pixels(jittered(rng, box, 0.06), image)
-        plates.append((_squeezed(image, around, PLATE_WIDTH, PLATE_HEIGHT), text))
+        around = whole_pixels(jittered(rng, box, 0.06), image)
+        plates.append((squeezed(image, around, PLATE_WIDTH, PLATE_HEIGHT), text))
     return plates
-
-
-def _whole_pixels(box: Box, image: Image.Image) -> tuple[int, int, int, int]:
-    """The smallest box of whole pixels around a box, within the image."""
-    x1, y1 = max(0, int(box[0])), max(0, int(box[1]))
-    x2, y2 = min(image.width, int(-(-box[2] // 1))), min(image.height, int(-(-box[3] // 1)))
-    return x1, y1, max(x2, x1 + 1), max(y2, y1 + 1)
-
-
-def _squeezed(
-    image: Image.Image, box: tuple[int, int, int, int], width: int, height: int
-) -> npt.NDArray[np.uint8]:
-    return np.asarray(image.crop(box).resize((width, height), Image.Resampling.BILINEAR))

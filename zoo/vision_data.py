@@ -7,6 +7,7 @@ import functools
 import hashlib
 import inspect
 import logging
+import math
 import multiprocessing
 import os
 import random
@@ -88,16 +89,18 @@ def detection_examples(
     return rendered(f"detection {split} {width}x{height}", make, range(count))
 
 
-def cropped(image: Image.Image, box: Box, size: int) -> npt.NDArray[np.uint8]:
-    """A box of a picture squeezed into a square: UINT8 [size, size, 3]."""
-    x1, y1, x2, y2 = box
-    x1, y1 = max(0, int(x1)), max(0, int(y1))
-    x2, y2 = (
-        min(image.width, max(int(-(-x2 // 1)), x1 + 1)),
-        min(image.height, max(int(-(-y2 // 1)), y1 + 1)),
-    )
-    resized = image.crop((x1, y1, x2, y2)).resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(resized)
+def whole_pixels(box: Box, image: Image.Image) -> tuple[int, int, int, int]:
+    """The smallest box of whole pixels around a box, within the image."""
+    x1, y1 = max(0, int(box[0])), max(0, int(box[1]))
+    x2, y2 = min(image.width, math.ceil(box[2])), min(image.height, math.ceil(box[3]))
+    return x1, y1, max(x2, x1 + 1), max(y2, y1 + 1)
+
+
+def squeezed(
+    image: Image.Image, box: tuple[int, int, int, int], width: int, height: int
+) -> npt.NDArray[np.uint8]:
+    """A part of a picture in another size: UINT8 [height, width, 3]."""
+    return np.asarray(image.crop(box).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def jittered(rng: random.Random, box: Box, share: float = 0.08) -> Box:
@@ -115,14 +118,16 @@ def jittered(rng: random.Random, box: Box, share: float = 0.08) -> Box:
 CROP = 96
 
 
+def _crop(image: Image.Image, box: Box) -> npt.NDArray[np.uint8]:
+    return squeezed(image, whole_pixels(box, image), CROP, CROP)
+
+
 def _crops_of_scene(
     seed: int, split: str, jitter: float
 ) -> list[tuple[npt.NDArray[np.uint8], SceneObject]]:
     made = varied_scene(seed, split)
     rng = random.Random(seed)
-    return [
-        (cropped(made.image, jittered(rng, each.box, jitter), CROP), each) for each in made.objects
-    ]
+    return [(_crop(made.image, jittered(rng, each.box, jitter)), each) for each in made.objects]
 
 
 def crops_of_scenes(

@@ -21,7 +21,7 @@ from .options import (
 )
 from .tensors import Metadata, Parameter, check_inputs, find_spec
 
-_GRACE_S = 1.0
+GRACE_S = 1.0
 """How much longer than its deadline the client waits: the server's own error tells more."""
 _STDIN = "-"
 
@@ -66,7 +66,7 @@ class Asking:
             headers=self.headers,
             id=body.id,
             compression=self.args.compression,
-            timeout_s=None if deadline is None else deadline / 1000 + _GRACE_S,
+            timeout_s=None if deadline is None else deadline / 1000 + GRACE_S,
         )
 
 

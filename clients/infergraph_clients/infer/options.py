@@ -63,7 +63,7 @@ def _build_parser() -> argparse.ArgumentParser:
     add(
         "--repeat",
         metavar="N",
-        type=_count,
+        type=count,
         default=1,
         help="send it N times: in turn, or with --async all at once",
     )
@@ -75,7 +75,7 @@ def _build_parser() -> argparse.ArgumentParser:
     add(
         "--deadline",
         metavar="MS",
-        type=_milliseconds,
+        type=milliseconds,
         help=f"time budget, sent as {TIMEOUT_HEADER}; the client gives up shortly after it",
     )
     add("--trace", action="store_true", help="show what each step of the pipeline took")
@@ -140,14 +140,16 @@ def _parameter(text: str) -> Parameter:
     return value if isinstance(value, (bool, int, float, str)) else text
 
 
-def _count(text: str) -> int:
-    count = int(text) if text.isdecimal() else 0
-    if count < 1:
+def count(text: str) -> int:
+    """An argument that is a whole number above 0."""
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r}; accepted: a whole number above 0")
-    return count
+    return number
 
 
-def _milliseconds(text: str) -> float:
+def milliseconds(text: str) -> float:
+    """An argument that is a time above 0."""
     try:
         value = float(text)
     except ValueError:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from ..infer.endpoint import DEFAULT_AUTHORITY, PROTOCOLS
-from ..infer.options import TIMEOUT_HEADER
+from ..infer.options import TIMEOUT_HEADER, count, milliseconds
 from .sinks import VIDEOS
 
 _DESCRIPTION = (
@@ -51,12 +51,12 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--in-flight",
         metavar="N",
-        type=_count,
+        type=count,
         default=8,
         help="most requests at a time; memory holds twice as many frames (default: %(default)s)",
     )
-    add("--frames", metavar="N", type=_count, help="take N frames at most")
-    add("--every", metavar="N", type=_count, default=1, help="take each Nth frame only")
+    add("--frames", metavar="N", type=count, help="take N frames at most")
+    add("--every", metavar="N", type=count, default=1, help="take each Nth frame only")
     add("--fps", metavar="RATE", type=_rate, help="of the input (default: its own; 25 for folders)")
     add("--size", metavar="WxH", type=_size, help="scale frames before they are sent and drawn on")
     add(
@@ -76,7 +76,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--timeout-ms",
         metavar="MS",
-        type=_milliseconds,
+        type=milliseconds,
         help=f"time budget of each frame, sent as {TIMEOUT_HEADER}",
     )
     add("--parameter", metavar="NAME=VALUE", action="append", default=[], help="as in infer")
@@ -88,13 +88,6 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--quiet", action="store_true", help="neither progress nor summary")
     return parser.parse_args(argv)
-
-
-def _count(text: str) -> int:
-    count = int(text) if text.isdecimal() else 0
-    if count < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}; accepted: a whole number above 0")
-    return count
 
 
 def _quality(text: str) -> int:
@@ -119,13 +112,3 @@ def _rate(text: str) -> Fraction:
     if not 0 < rate <= 1000:
         raise argparse.ArgumentTypeError(f"{text!r}; accepted: above 0, as 25 or 30000/1001")
     return rate
-
-
-def _milliseconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r}; accepted: milliseconds above 0")
-    return value

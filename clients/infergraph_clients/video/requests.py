@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..annotation import Findings, by_picture, read_findings
+from ..infer.asking import GRACE_S
 from ..infer.errors import NO_ANSWER, ServerError, UsageError
 from ..infer.message import Answer, Request
 from ..infer.options import (
@@ -17,9 +18,6 @@ from ..infer.options import (
     parse_parameters,
 )
 from ..infer.tensors import BYTES, Metadata, Parameter, Tensor, bytes_tensor_data, check_inputs
-
-_GRACE_S = 1.0
-"""How much longer than its deadline the client waits: the server's own error tells more."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class Template:
             args.input_name,
             {**headers, **parse_headers(args.header)},
             parse_parameters(args.parameter),
-            None if args.timeout_ms is None else args.timeout_ms / 1000 + _GRACE_S,
+            None if args.timeout_ms is None else args.timeout_ms / 1000 + GRACE_S,
             is_pipeline,
         )
 

@@ -19,9 +19,7 @@ Boxes = npt.NDArray[np.float32]
 _Pixels = npt.NDArray[Any]
 
 
-def item_boxes(
-    item: Item, height: int, width: int, *, boxes: str = "boxes", count: str = "num_detections"
-) -> Boxes:
+def item_boxes(item: Item, height: int, width: int) -> Boxes:
     """The boxes of an item, without the padding, clipped to its image.
 
     Args:
@@ -29,8 +27,6 @@ def item_boxes(
             and `num_detections` [1]: how many of the K rows are boxes.
         height: Pixels of the image.
         width: Pixels of the image.
-        boxes: The name of the first tensor.
-        count: The name of the second tensor.
 
     Returns:
         FP32 [n, 4], n = num_detections.
@@ -39,11 +35,12 @@ def item_boxes(
         InvalidInput: a number that is below 0 or above K, or a box that is not finite or has no
             part in the image; names the tensor, the box's index and its value.
     """
-    rows = np.asarray(item[boxes], dtype=np.float32)
-    found = int(np.asarray(item[count]).reshape(-1)[0])
+    rows = np.asarray(item["boxes"], dtype=np.float32)
+    found = int(np.asarray(item["num_detections"]).reshape(-1)[0])
     if not 0 <= found <= len(rows):
         raise InvalidInput(
-            f"tensor '{count}': {found}; accepted: 0 to {len(rows)}, the rows of tensor '{boxes}'"
+            f"tensor 'num_detections': {found}; accepted: 0 to {len(rows)}, "
+            "the rows of tensor 'boxes'"
         )
     clipped = np.clip(rows[:found], 0, np.array([width, height, width, height], np.float32))
     # A comparison with NaN is false, and clipping would hide what is infinite.
@@ -51,7 +48,7 @@ def item_boxes(
     if bad.any():
         index = int(bad.argmax())
         raise InvalidInput(
-            f"tensor '{boxes}': box {index} is {rows[index].tolist()} in an image of "
+            f"tensor 'boxes': box {index} is {rows[index].tolist()} in an image of "
             f"{width}x{height} pixels; accepted: {_ACCEPTED}"
         )
     return clipped

@@ -16,7 +16,7 @@ from infergraph.request import RequestContext
 from infergraph.runtime import Runtime
 from infergraph.tensors import Message, Tensor
 from tests import checkpoints
-from tests.checkpoints import images
+from tests.checkpoints import detectors, images, readers
 
 MODEL_SETTINGS = Path(__file__).parents[3] / "model-settings"
 
@@ -60,6 +60,18 @@ BUILDERS: dict[str, Callable[[Path], str]] = {
     "torchvision-resnet": images.torchvision_resnet,
     "torchvision-googlenet": images.torchvision_googlenet,
     "torchvision-inception": images.torchvision_inception,
+    "yolos": detectors.yolos,
+    "detr": detectors.detr,
+    "conditional-detr": detectors.conditional_detr,
+    "deformable-detr": detectors.deformable_detr,
+    "rt-detr": detectors.rt_detr,
+    "rt-detr-v2": partial(detectors.rt_detr, second=True),
+    "d-fine": detectors.d_fine,
+    "compact-fcos": detectors.compact_fcos,
+    "plates": partial(detectors.compact_fcos, labels=["plate"]),
+    "plate-reader": readers.plate_reader,
+    "trocr": readers.trocr,
+    "trocr-small": readers.trocr_small,
 }
 
 Serve = Callable[..., Awaitable[Runtime]]

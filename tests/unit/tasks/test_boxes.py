@@ -72,13 +72,6 @@ def test_a_number_that_the_rows_do_not_have_is_refused(count: int) -> None:
     )
 
 
-def test_tensors_may_have_other_names() -> None:
-    renamed = {"car_boxes": np.zeros((1, 4), np.float32), "car_count": np.array([1])}
-
-    with pytest.raises(InvalidInput, match="tensor 'car_boxes': box 0 is"):
-        item_boxes(renamed, HEIGHT, WIDTH, boxes="car_boxes", count="car_count")
-
-
 @pytest.mark.parametrize(
     ("box", "rows", "columns"),
     [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -28,17 +27,15 @@ from tests.pictures import Pixels, pattern
 
 from .known_detector import KnownDetector
 
-BUILDERS: dict[str, Callable[[Path], str]] = {
-    "yolos": detectors.yolos,
-    "detr": detectors.detr,
-    "conditional-detr": detectors.conditional_detr,
-    "deformable-detr": detectors.deformable_detr,
-    "rt-detr": detectors.rt_detr,
-    "rt-detr-v2": partial(detectors.rt_detr, second=True),
-    "d-fine": detectors.d_fine,
-    "compact-fcos": detectors.compact_fcos,
-}
-OF_TRANSFORMERS = [name for name in BUILDERS if name != "compact-fcos"]
+OF_TRANSFORMERS = [
+    "yolos",
+    "detr",
+    "conditional-detr",
+    "deformable-detr",
+    "rt-detr",
+    "rt-detr-v2",
+    "d-fine",
+]
 PUBLISHED = [
     "ssdlite320_mobilenet_v3_large",
     "fasterrcnn_mobilenet_v3_large_320_fpn",
@@ -54,18 +51,6 @@ IMAGES = [
 ]
 # So that the large networks of torchvision take little time.
 SCALED = {"min_size": (96,), "max_size": 160}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    made: dict[str, str] = {}
-
-    def get(name: str) -> str:
-        if name not in made:
-            made[name] = BUILDERS[name](tmp_path_factory.mktemp(name))
-        return made[name]
-
-    return get
 
 
 def load(
@@ -145,9 +130,9 @@ def between(scores: Sequence[float]) -> float:
 
 @pytest.mark.parametrize("family", OF_TRANSFORMERS)
 def test_objects_are_those_of_transformers_own_code(
-    family: str, folder: Callable[[str], str]
+    family: str, checkpoint: Callable[[str], str]
 ) -> None:
-    path = folder(family)
+    path = checkpoint(family)
     reference = by_transformers(path)
     scores = [score for image in IMAGES for score in reference(image, 0.0)["scores"].tolist()]
     threshold = between(scores)
@@ -163,8 +148,8 @@ def test_objects_are_those_of_transformers_own_code(
     assert detector.labels == dict(enumerate(OBJECTS))
 
 
-def test_objects_are_those_of_a_torchvision_network(folder: Callable[[str], str]) -> None:
-    path = folder("compact-fcos")
+def test_objects_are_those_of_a_torchvision_network(checkpoint: Callable[[str], str]) -> None:
+    path = checkpoint("compact-fcos")
     network, _ = torchvision_checkpoint.load_network(path)
     network.score_thresh, network.detections_per_img = 0.1, 10_000
     detector = load(path, 0.1)
@@ -232,9 +217,9 @@ def _quicken(network: Any) -> None:
 
 @pytest.mark.parametrize("family", ["yolos", "compact-fcos"])
 def test_only_images_of_equal_shape_share_a_call(
-    family: str, folder: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+    family: str, checkpoint: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    detector = load(folder(family), max_batch_size=2)
+    detector = load(checkpoint(family), max_batch_size=2)
     run, calls = detector._detect, []
 
     def noting(batch: Sequence[Any]) -> Any:
@@ -291,10 +276,10 @@ def test_boxes_are_within_the_image_best_first_and_never_empty() -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("family", ["yolos", "detr", "conditional-detr", "compact-fcos"])
 def test_half_precision_finds_the_same(
-    family: str, dtype: torch.dtype, folder: Callable[[str], str]
+    family: str, dtype: torch.dtype, checkpoint: Callable[[str], str]
 ) -> None:
-    exact = detect(load(folder(family)), IMAGES)
-    halves = detect(load(folder(family), dtype=dtype), IMAGES)
+    exact = detect(load(checkpoint(family)), IMAGES)
+    halves = detect(load(checkpoint(family), dtype=dtype), IMAGES)
 
     found_again = 0
     for image, best, found in zip(IMAGES, exact, halves, strict=True):
@@ -314,9 +299,9 @@ def test_half_precision_finds_the_same(
 
 
 def test_what_is_no_number_is_no_empty_answer(
-    folder: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+    checkpoint: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    detector = load(folder("yolos"), dtype=torch.float16)
+    detector = load(checkpoint("yolos"), dtype=torch.float16)
     network = detector._network  # type: ignore[attr-defined]
     network.bbox_predictor.layers[-1].bias.fill_(float("nan"))
 
@@ -325,8 +310,8 @@ def test_what_is_no_number_is_no_empty_answer(
 
 
 @pytest.mark.parametrize("family", ["yolos", "detr", "compact-fcos"])
-def test_an_image_of_which_nothing_is_left(family: str, folder: Callable[[str], str]) -> None:
-    detector = load(folder(family))
+def test_an_image_of_which_nothing_is_left(family: str, checkpoint: Callable[[str], str]) -> None:
+    detector = load(checkpoint(family))
 
     for width, height in ((2000, 1), (1, 2000)):
         with pytest.raises(InvalidInput, match=f"image of {width}x{height} pixels, of which noth"):
@@ -336,18 +321,18 @@ def test_an_image_of_which_nothing_is_left(family: str, folder: Callable[[str], 
 @pytest.mark.parametrize("family", ["yolos", "rt-detr", "compact-fcos"])
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (3, 3), (3, 2)])
 def test_the_smallest_images(
-    family: str, width: int, height: int, folder: Callable[[str], str]
+    family: str, width: int, height: int, checkpoint: Callable[[str], str]
 ) -> None:
-    (found,) = detect(load(folder(family)), [pattern(width, height)])
+    (found,) = detect(load(checkpoint(family)), [pattern(width, height)])
 
     assert (found.boxes <= [width, height, width, height]).all()
     assert (found.boxes >= 0).all()
 
 
-def test_memory_that_may_not_be_written_to(folder: Callable[[str], str]) -> None:
+def test_memory_that_may_not_be_written_to(checkpoint: Callable[[str], str]) -> None:
     image = IMAGES[0].copy()
     image.flags.writeable = False
-    detector = load(folder("rt-detr"))
+    detector = load(checkpoint("rt-detr"))
 
     detect(detector, [image, image[:1, :1]])
 

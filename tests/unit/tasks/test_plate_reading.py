@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-from transformers import AutoImageProcessor, AutoTokenizer, VisionEncoderDecoderModel
 
 from infergraph.devices import Placement
 from infergraph.errors import ConfigurationError, InvalidInput
 from infergraph.tasks.boxes import crop
 from infergraph.tasks.detectors import load_detector
-from infergraph.tasks.plate_reader import PlateReader, Reading
+from infergraph.tasks.plate_reader import Reading
 from infergraph.tasks.plate_reading import PlateReading
-from tests import checkpoints
-from tests.checkpoints import detectors, readers
 from tests.checkpoints.detectors import OBJECTS
 from tests.pictures import Pixels, encoded, pattern
 
 from .conftest import Ask, Serve
 from .known_detector import Found, KnownDetector
+from .plate_references import read
 
-BUILDERS: dict[str, Callable[[Path], str]] = {
-    "plate-reader": readers.plate_reader,
-    "trocr": readers.trocr,
-    "trocr-small": readers.trocr_small,
-    "plates": lambda folder: detectors.compact_fcos(folder, labels=["plate"]),
-    "yolos": detectors.yolos,
-}
 SIZES = [(160, 120), (200, 96), (160, 120)]
 IMAGES = [pattern(*size, seed=seed) for seed, size in enumerate(SIZES)]
 FILES = [encoded(image) for image in IMAGES]
@@ -44,68 +32,10 @@ BOXES[1, 0] = [30, 3, 150, 93]
 COUNTS = np.array([[3], [1], [0]])
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    made: dict[str, str] = {}
-
-    def get(name: str) -> str:
-        if name not in made:
-            made[name] = BUILDERS[name](tmp_path_factory.mktemp(name))
-        return made[name]
-
-    return get
-
-
-def load(folder: str, **settings: Any) -> PlateReader:
-    placement = Placement(torch.device("cpu"), torch.float32, compile=False)
-    return PlateReader(folder, placement, **{"max_new_tokens": 12, "max_batch_size": 3} | settings)
-
-
-def read(folder: str, pictures: Sequence[Pixels], tokens: int = 12) -> list[Reading]:
-    """Each picture alone, token by token and without a cache: the likeliest, and how likely."""
-    network = VisionEncoderDecoderModel.from_pretrained(folder).eval()
-    processor = AutoImageProcessor.from_pretrained(folder)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    readings = []
-    for picture in pictures:
-        pixels = torch.from_numpy(picture.transpose(2, 0, 1).copy())
-        values = processor(images=pixels, return_tensors="pt").pixel_values
-        said, log = [network.config.decoder_start_token_id], 0.0
-        with torch.inference_mode():
-            while len(said) <= tokens and said[1:][-1:] != [2]:
-                logits = network(
-                    pixel_values=values, decoder_input_ids=torch.tensor([said]), use_cache=False
-                ).logits[0, -1]
-                said.append(int(logits.argmax()))
-                log += float(logits.log_softmax(dim=-1)[said[-1]])
-        text = tokenizer.decode(said[1:], skip_special_tokens=True)
-        readings.append(Reading(" ".join(text.split()), math.exp(log / (len(said) - 1))))
-    return readings
-
-
-@pytest.mark.parametrize("family", ["plate-reader", "trocr", "trocr-small"])
-def test_texts_and_scores_are_the_networks_own(family: str, folder: Callable[[str], str]) -> None:
-    pictures = [pattern(20 + 9 * index, 60 - 4 * index, seed=index) for index in range(7)]
-    expected = read(folder(family), pictures)
-    reader = load(folder(family))
-
-    with torch.inference_mode():
-        together = reader(pictures)
-        alone = [reader([picture])[0] for picture in pictures]
-
-    assert len({reading.text for reading in expected}) > 3
-    # Some end, some are cut off.
-    for found in (together, alone):
-        assert [reading.text for reading in found] == [reading.text for reading in expected]
-        assert [reading.score for reading in found] == pytest.approx(
-            [reading.score for reading in expected], abs=1e-4
-        )
-
-
 async def test_the_whole_of_each_box_is_read_without_a_locator(
-    folder: Callable[[str], str], serve: Serve, ask: Ask
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
-    path = folder("trocr")
+    path = checkpoint("trocr")
     runtime = await serve("plate-reading", path, locator=None, max_new_tokens=12)
     clipped = np.clip(BOXES, 0, [160, 120, 160, 120])
     expected = read(
@@ -138,9 +68,9 @@ async def test_the_whole_of_each_box_is_read_without_a_locator(
 
 
 async def test_of_an_image_without_boxes_all_is_read(
-    folder: Callable[[str], str], serve: Serve, ask: Ask
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
-    path = folder("trocr")
+    path = checkpoint("trocr")
     runtime = await serve("plate-reading", path, locator=None, max_new_tokens=12)
 
     answer = await ask(runtime, image=FILES[:2])
@@ -153,9 +83,9 @@ async def test_of_an_image_without_boxes_all_is_read(
 
 
 async def test_the_best_plate_in_each_box_is_read(
-    folder: Callable[[str], str], serve: Serve, ask: Ask
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
-    path, plates = folder("trocr"), folder("plates")
+    path, plates = checkpoint("trocr"), checkpoint("plates")
     runtime = await serve(
         "plate-reading", path, locator=plates, locator_threshold=0.05, max_new_tokens=12
     )
@@ -176,10 +106,10 @@ async def test_the_best_plate_in_each_box_is_read(
 
 
 async def test_where_no_plate_is_found_nothing_is_read(
-    folder: Callable[[str], str], serve: Serve, ask: Ask
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
     runtime = await serve(
-        "plate-reading", folder("trocr"), locator=folder("plates"), locator_threshold=0.999
+        "plate-reading", checkpoint("trocr"), locator=checkpoint("plates"), locator_threshold=0.999
     )
 
     answer = await ask(runtime, image=FILES, boxes=BOXES, num_detections=COUNTS)
@@ -216,7 +146,7 @@ async def noted(
 
 
 async def test_plates_are_cut_out_of_the_image_with_a_margin(
-    folder: Callable[[str], str], serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The crops (height, width) begin at (10, 20), (0, 0), (0, 100) and (30, 3).
     found = {
@@ -226,7 +156,11 @@ async def test_plates_are_cut_out_of_the_image_with_a_margin(
         (90, 120): [(0, 0.6, (10, 10, 50, 20))],
     }
     runtime = await serve(
-        "plate-reading", folder("trocr"), locator=folder("plates"), margin=0.1, upper_case=True
+        "plate-reading",
+        checkpoint("trocr"),
+        locator=checkpoint("plates"),
+        margin=0.1,
+        upper_case=True,
     )
 
     answer, pictures, locator = await noted(runtime, ask, monkeypatch, ["plate"], found)
@@ -243,11 +177,14 @@ async def test_plates_are_cut_out_of_the_image_with_a_margin(
 
 
 async def test_only_the_labels_of_plates_count(
-    folder: Callable[[str], str], serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = {(50, 80): [(1, 0.9, (0, 0, 9, 9)), (4, 0.6, (0, 0, 7, 7))]}
     runtime = await serve(
-        "plate-reading", folder("trocr"), locator=folder("yolos"), locator_labels='["dog", "bus"]'
+        "plate-reading",
+        checkpoint("trocr"),
+        locator=checkpoint("yolos"),
+        locator_labels='["dog", "bus"]',
     )
     assert isinstance(runtime, PlateReading)
 
@@ -258,10 +195,10 @@ async def test_only_the_labels_of_plates_count(
 
 
 async def test_in_a_box_too_narrow_for_the_locator_there_is_no_plate(
-    folder: Callable[[str], str], serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime = await serve(
-        "plate-reading", folder("trocr"), locator=folder("plates"), locator_threshold=0.01
+        "plate-reading", checkpoint("trocr"), locator=checkpoint("plates"), locator_threshold=0.01
     )
     monkeypatch.setattr(runtime, "reader", Noting())
     boxes = np.array([[[0, 5, 4000, 5.5], [10, 5, 90, 75]]], np.float32)
@@ -276,9 +213,9 @@ async def test_in_a_box_too_narrow_for_the_locator_there_is_no_plate(
 
 
 async def test_a_network_call_has_at_most_max_crops(
-    folder: Callable[[str], str], serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runtime = await serve("plate-reading", folder("trocr"), locator=None, max_crops=3)
+    runtime = await serve("plate-reading", checkpoint("trocr"), locator=None, max_crops=3)
     assert isinstance(runtime, PlateReading)
     run, calls = runtime.reader._read, []
 
@@ -312,11 +249,11 @@ async def test_a_bad_box_is_the_callers_fault(
     box: list[float],
     count: int,
     text: str,
-    folder: Callable[[str], str],
+    checkpoint: Callable[[str], str],
     serve: Serve,
     ask: Ask,
 ) -> None:
-    runtime = await serve("plate-reading", folder("trocr"), locator=None)
+    runtime = await serve("plate-reading", checkpoint("trocr"), locator=None)
     boxes, counts = BOXES.copy(), COUNTS.copy()
     boxes[1, 1], counts[1] = box, count
 
@@ -329,9 +266,9 @@ async def test_a_bad_box_is_the_callers_fault(
 
 
 async def test_boxes_past_the_count_are_not_looked_at(
-    folder: Callable[[str], str], serve: Serve, ask: Ask
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
-    runtime = await serve("plate-reading", folder("trocr"), locator=None)
+    runtime = await serve("plate-reading", checkpoint("trocr"), locator=None)
     boxes = BOXES.copy()
     boxes[0, 3], boxes[2] = NAN, INF
 
@@ -341,9 +278,9 @@ async def test_boxes_past_the_count_are_not_looked_at(
 
 
 async def test_boxes_come_with_their_number(
-    folder: Callable[[str], str], serve: Serve, ask: Ask
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
-    runtime = await serve("plate-reading", folder("trocr"), locator=None)
+    runtime = await serve("plate-reading", checkpoint("trocr"), locator=None)
 
     with pytest.raises(InvalidInput, match="only 'boxes' came; accepted: both, or neither"):
         await ask(runtime, image=FILES, boxes=BOXES)
@@ -370,37 +307,11 @@ async def test_boxes_come_with_their_number(
     ],
 )
 async def test_a_setting_that_does_not_fit_fails_at_load(
-    settings: dict[str, Any], text: str, folder: Callable[[str], str], serve: Serve
+    settings: dict[str, Any], text: str, checkpoint: Callable[[str], str], serve: Serve
 ) -> None:
     if settings.get("locator") == "PLATES":
-        settings = settings | {"locator": folder("plates")}
+        settings = settings | {"locator": checkpoint("plates")}
     with pytest.raises(ConfigurationError) as caught:
-        await serve("plate-reading", folder("trocr"), **settings)
+        await serve("plate-reading", checkpoint("trocr"), **settings)
 
     assert text in str(caught.value)
-
-
-def test_the_decoder_takes_as_many_tokens_as_it_has_positions(
-    folder: Callable[[str], str],
-) -> None:
-    with torch.inference_mode():
-        (reading,) = load(folder("trocr"), max_new_tokens=40)([IMAGES[0]])
-
-    assert len(reading.text) > 12
-
-
-def test_a_checkpoint_that_does_not_read(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="'bert' does not read text; accepted: vision-enc"):
-        load(checkpoints.bert(tmp_path))
-
-
-def test_a_reader_that_lacks_weights(tmp_path: Path) -> None:
-    path = readers.trocr(tmp_path)
-    weights = load_file(tmp_path / "model.safetensors")
-    # The pooler of the encoder is not in it, and not needed.
-    assert not any(name.startswith("encoder.pooler") for name in weights)
-    del weights["decoder.output_projection.weight"]
-    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
-
-    with pytest.raises(ConfigurationError, match=r"it lacks decoder\.output_projection\.weight"):
-        load(path)
