@@ -9,7 +9,8 @@ from typing import Any
 
 from .declaration import ModelDeclaration
 from .errors import ConfigurationError
-from .tensors import NUMPY_DTYPES, TensorSpec
+from .tensors import TensorSpec
+from .v2 import NUMPY_DTYPES
 
 MODEL_SETTINGS = "model-settings.json"
 ROUTER = "infergraph.router.PipelineRouter"

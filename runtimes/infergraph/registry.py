@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from .request import RequestContext
-from .tensors import Message
+from .v2 import Message
 
 IN_PROCESS = "in-process"
 

@@ -43,7 +43,7 @@ async def measure_shares(
     from mlserver import ModelSettings
 
     from infergraph.request import RequestContext
-    from infergraph.tensors import Message, Tensor
+    from infergraph.v2 import Message, Tensor
 
     declared = ModelSettings(name="shares", **settings)
     runtime: Any = declared.implementation(declared)

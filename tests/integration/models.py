@@ -18,7 +18,7 @@ from infergraph.request import RequestContext
 from infergraph.runtime import Item, Outputs, Runtime
 from infergraph.settings import RuntimeOptions
 from infergraph.tasks.echo import Echo, EchoOptions
-from infergraph.tensors import Message
+from infergraph.v2 import Message
 
 
 class GatedOptions(RuntimeOptions):

@@ -4,7 +4,7 @@ import pytest
 
 from infergraph import registry
 from infergraph.request import RequestContext
-from infergraph.tensors import Message
+from infergraph.v2 import Message
 
 
 class Named:

@@ -11,7 +11,7 @@ from . import workspace
 from .serve import add_serving_options, prepare
 
 if TYPE_CHECKING:
-    from ..tensors import Message
+    from ..v2 import Message
 
 HELP = "serve a pipeline, send its sample request, show each step's answer and time"
 DESCRIPTION = (

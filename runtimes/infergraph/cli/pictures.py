@@ -13,7 +13,7 @@ from ..errors import ConfigurationError
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ..tensors import Message, Tensor
+    from ..v2 import Message, Tensor
 
 FORMATS = (".png", ".jpg", ".jpeg", ".webp")
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import Pipeline
-from ..tensors import Message, Tensor
+from ..v2 import Message, Tensor
 
 _WIDTH = 72
 _MOST_ITEMS = 4

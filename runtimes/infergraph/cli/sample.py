@@ -9,8 +9,8 @@ from typing import Any
 
 from ..declaration import ModelDeclaration
 from ..errors import ConfigurationError, InfergraphError
-from ..tensors import NUMPY_DTYPES, Message, Tensor
-from ..tensors.values import array_from_list
+from ..v2 import NUMPY_DTYPES, Message, Tensor
+from ..v2.values import array_from_list
 
 SAMPLE = "request.json"
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..errors import InvalidInput
-from ..tensors import Message, Tensor
+from ..v2 import Message, Tensor
 
 _MAX_KINDS = 64
 

@@ -20,7 +20,7 @@ from typing import Protocol
 
 from ..errors import StageFailure
 from ..request import RequestContext
-from ..tensors import Message
+from ..v2 import Message
 from .accumulator import Accumulator
 from .plan import PIPELINE_INPUTS, Consumer, Plan, compile_plan
 from .resource import Pipeline

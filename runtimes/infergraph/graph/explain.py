@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ..tensors import Message
+from ..v2 import Message
 from .accumulator import Accumulator
 from .plan import PIPELINE_INPUTS, Consumer, Join, Plan, Source
 

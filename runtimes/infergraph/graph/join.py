@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..tensors import Message, Tensor
+from ..v2 import Message, Tensor
 from .plan import Consumer, Edge, Join
 
 Arrival = tuple[Message, list[Tensor]]

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import ConfigurationError
-from ..tensors import Message, Tensor
+from ..v2 import Message, Tensor
 from .order import Dependency, arrange
 from .reference import Port, Reference, ReferenceSyntaxError, group
 from .resource import JoinType, Pipeline

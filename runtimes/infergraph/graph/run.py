@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Container, Iterable, Mapping, Sequence
 
 from ..errors import InvalidInput, StageFailure
-from ..tensors import Message
+from ..v2 import Message
 from .accumulator import Accumulator
 from .explain import explain
 from .join import Arrival, Gate, assemble

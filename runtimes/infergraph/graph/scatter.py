@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import DeadlineExceeded, InfergraphError, InvalidInput, StageFailure
-from ..tensors import Message, Tensor
 from ..tensors.partial import error_tensors, item_tensor
+from ..v2 import Message, Tensor
 
 _MOST_AT_ONCE = 64
 """Items of one request that run at a time, so that a large batch leaves room in the queues."""

@@ -11,9 +11,9 @@ from typing import Any
 from ..errors import InfergraphError, StageFailure
 from ..metrics import StepMetrics
 from ..request import RequestContext
-from ..tensors import Message, Parameter
 from ..tensors.partial import first_failure, has_failed_items
 from ..transports import Transport
+from ..v2 import Message, Parameter
 from .routes import Routes, place
 from .spans import Spans
 

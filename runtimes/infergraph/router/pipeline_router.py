@@ -26,9 +26,9 @@ from ..graph import GraphExecutor, Pipeline, parse_pipeline
 from ..metrics import StepMetrics
 from ..request import Deadline, RequestContext
 from ..settings import load_options
-from ..tensors import Message, Parameter
 from ..tensors.v2 import declared_specs
 from ..tensors.validate import validate, widened
+from ..v2 import Message, Parameter
 from . import pipeline_file, step_parameters
 from .calls import StepCalls
 from .checks import check_edges, remote_declarations

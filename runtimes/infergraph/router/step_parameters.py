@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..errors import InvalidInput
-from ..tensors import Parameter
+from ..v2 import Parameter
 
 
 def divide(

@@ -24,9 +24,9 @@ from ..errors import ConfigurationError, InfergraphError, StageFailure
 from ..metrics import ModelMetrics
 from ..request import RequestContext
 from ..settings import RuntimeOptions, load_options
-from ..tensors import Message
 from ..tensors.v2 import declared_specs
 from ..tensors.validate import validate, widened
+from ..v2 import Message
 from .items import Item, Outputs, batch_key, join, split
 from .parameters import RequestParameters, parse_parameters
 from .preparation import prepare_all

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InvalidInput, StageFailure
-from ..tensors import NUMPY_DTYPES, Message, Tensor, TensorSpec
+from ..tensors import TensorSpec
 from ..tensors.partial import item_tensor
+from ..v2 import NUMPY_DTYPES, Message, Tensor
 
 Item = dict[str, Any]
 """One item's inputs by tensor name: `str` for text, `bytes` for other BYTES, an array for numbers.

@@ -10,8 +10,8 @@ from mlserver.types import InferenceRequest, InferenceResponse
 
 from ..errors import InfergraphError, StageFailure
 from ..request import RequestContext
-from ..tensors import Message
 from ..tensors.v2 import decode_request, encode_response
+from ..v2 import Message
 from .errors import as_mlserver_error
 from .grpc_call import compress_if_asked
 

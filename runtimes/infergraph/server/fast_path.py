@@ -19,8 +19,8 @@ from mlserver.errors import MLServerError
 from mlserver.grpc import dataplane_pb2 as pb
 from mlserver.types import InferenceRequest, RequestInput, RequestOutput, TensorData
 
-from ..tensors import NUMPY_DTYPES, raw
 from ..tensors.v2 import GrpcInferenceRequest, RawInferenceRequest
+from ..v2 import NUMPY_DTYPES, raw
 
 _stock_to_types = converters.ModelInferRequestConverter.to_types.__func__  # type: ignore[attr-defined]
 

@@ -17,7 +17,8 @@ from pydantic import Field
 from ..errors import ConfigurationError, InfergraphError, InvalidInput
 from ..runtime import Item, Outputs, Runtime
 from ..settings import RuntimeOptions
-from ..tensors import NUMPY_DTYPES, TensorSpec
+from ..tensors import TensorSpec
+from ..v2 import NUMPY_DTYPES
 
 _KINDS = {
     "BYTES": "a string",

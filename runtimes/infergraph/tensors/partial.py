@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import InfergraphError, from_status
-from .tensor import Message, Tensor
+from ..v2 import Message, Tensor
 
 ITEM_SUFFIX = "_item"
 """Ends the name of the tensor that tells the item of each row of another tensor."""

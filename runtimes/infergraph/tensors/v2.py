@@ -30,11 +30,10 @@ from ..request import (
     forwarded_headers,
     parse_timeout_ms,
 )
-from . import raw
+from ..v2 import NUMPY_DTYPES, Message, Parameter, Tensor, raw
+from ..v2.values import array_from_list
 from .partial import ERROR_TENSORS, ITEM_SUFFIX, has_failed_items
 from .spec import TensorSpec
-from .tensor import NUMPY_DTYPES, Message, Parameter, Tensor
-from .values import array_from_list
 
 BASE64 = "base64"
 _TRUE = frozenset({"1", "true", "yes"})

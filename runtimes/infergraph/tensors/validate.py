@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import InvalidInput
+from ..v2 import Message, Tensor
 from .spec import TensorSpec
-from .tensor import Message, Tensor
 
 
 def widened(message: Message, declared: Sequence[TensorSpec]) -> Message:

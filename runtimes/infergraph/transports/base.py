@@ -6,7 +6,7 @@ from typing import Protocol
 
 from ..declaration import ModelDeclaration
 from ..request import RequestContext
-from ..tensors import Message
+from ..v2 import Message
 
 
 class Transport(Protocol):

@@ -10,7 +10,8 @@ from mlserver.grpc import dataplane_pb2 as pb
 
 from ..declaration import ModelDeclaration
 from ..request import RequestContext
-from ..tensors import Message, TensorSpec
+from ..tensors import TensorSpec
+from ..v2 import Message
 from . import failures, hop
 from .endpoint import Endpoint
 from .grpc_codec import decode_answer, encode_request, parameter_values

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from mlserver.grpc import dataplane_pb2 as pb
 
 from ..errors import InvalidInput, StageFailure
-from ..tensors import NUMPY_DTYPES, Message, Tensor, raw
+from ..v2 import NUMPY_DTYPES, Message, Tensor, raw
 from . import base64_bytes, hop
 
 _RAW_CONTENTS_TAG = bytes(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..request import TIMEOUT_HEADER, TRACE_PARAMETER, RequestContext
-from ..tensors import Message
+from ..v2 import Message
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from ..declaration import ModelDeclaration
 from ..errors import UnknownModel
 from ..registry import IN_PROCESS, Servable
 from ..request import RequestContext
-from ..tensors import Message
 from ..tensors.v2 import declared_specs
+from ..v2 import Message
 
 
 class InProcessTransport:

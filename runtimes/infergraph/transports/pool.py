@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 from ..declaration import ModelDeclaration
 from ..request import RequestContext
-from ..tensors import Message
+from ..v2 import Message
 from .base import Transport
 from .endpoint import Endpoint
 from .grpc import GrpcTransport

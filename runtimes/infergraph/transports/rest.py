@@ -14,7 +14,8 @@ import orjson
 from ..declaration import ModelDeclaration
 from ..errors import StageFailure, StageUnavailable
 from ..request import Deadline, RequestContext
-from ..tensors import Message, TensorSpec
+from ..tensors import TensorSpec
+from ..v2 import Message
 from . import failures, hop
 from .endpoint import Endpoint
 from .rest_codec import decode_answer, encode_request

@@ -9,8 +9,8 @@ import numpy as np
 import orjson
 
 from ..errors import InvalidInput, MalformedRequest, StageFailure
-from ..tensors import NUMPY_DTYPES, Message, Tensor
-from ..tensors.values import array_from_list
+from ..v2 import NUMPY_DTYPES, Message, Tensor
+from ..v2.values import array_from_list
 from . import base64_bytes, hop
 
 

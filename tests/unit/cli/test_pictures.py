@@ -14,7 +14,7 @@ from PIL import Image
 from infergraph.cli import main
 from infergraph.cli.pictures import save
 from infergraph.errors import ConfigurationError
-from infergraph.tensors import Message, Tensor
+from infergraph.v2 import Message, Tensor
 from tests.pictures import encoded
 from tests.unit.cli.workspaces import ROUTER, write_model
 from tests.video_stub import video_stub

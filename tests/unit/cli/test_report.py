@@ -12,7 +12,7 @@ from infergraph.cli.report import (
     value_lines,
 )
 from infergraph.graph import parse_pipeline
-from infergraph.tensors import Message, Tensor
+from infergraph.v2 import Message, Tensor
 from tests.unit.cli.workspaces import CHAIN, OUTER
 
 

@@ -12,7 +12,7 @@ from infergraph.catalog import load_catalog
 from infergraph.cli.sample import SAMPLE, load_sample
 from infergraph.declaration import ModelDeclaration
 from infergraph.errors import ConfigurationError
-from infergraph.tensors import Message
+from infergraph.v2 import Message
 
 MODELS = Path(__file__).parents[3] / "model-settings"
 

@@ -11,7 +11,8 @@ import numpy as np
 from infergraph.declaration import ModelDeclaration
 from infergraph.graph import GraphExecutor, parse_pipeline
 from infergraph.request import RequestContext
-from infergraph.tensors import Message, Tensor, TensorSpec
+from infergraph.tensors import TensorSpec
+from infergraph.v2 import Message, Tensor
 
 CONTEXT = RequestContext()
 

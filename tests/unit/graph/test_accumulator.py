@@ -9,7 +9,7 @@ import pytest
 
 from infergraph.errors import InvalidInput
 from infergraph.graph.accumulator import Accumulator
-from infergraph.tensors import Message, Tensor
+from infergraph.v2 import Message, Tensor
 from tests.unit.graph.graphs import CONTEXT, Models, executor, message, run, tensor, values
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from infergraph.tensors import Message
+from infergraph.v2 import Message
 from tests.unit.graph.graphs import (
     CONTEXT,
     Models,

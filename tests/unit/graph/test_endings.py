@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from infergraph.errors import InvalidInput, Overloaded, StageFailure
-from infergraph.tensors import Message
+from infergraph.v2 import Message
 from tests.unit.graph.graphs import (
     CONTEXT,
     Models,

@@ -9,7 +9,7 @@ import pytest
 
 from infergraph.errors import ConfigurationError, InvalidInput
 from infergraph.graph import GraphExecutor, Pipeline
-from infergraph.tensors import Message, Tensor
+from infergraph.v2 import Message, Tensor
 from tests.unit.graph.graphs import CONTEXT, Models, executor, message, run, tensor, values
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left_behind")

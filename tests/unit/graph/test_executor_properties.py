@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from infergraph.errors import InvalidInput
 from infergraph.graph import GraphExecutor, parse_pipeline
-from infergraph.tensors import Message
+from infergraph.v2 import Message
 from tests.unit.graph.graphs import CONTEXT, resource, tensor, until_idle
 from tests.unit.graph.reference_interpreter import Ambiguous, Node, Tensors, interpret
 

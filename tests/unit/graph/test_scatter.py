@@ -10,7 +10,7 @@ import pytest
 from infergraph.errors import DeadlineExceeded, InvalidInput, Overloaded, StageFailure
 from infergraph.graph import GraphExecutor
 from infergraph.graph.scatter import gather, split
-from infergraph.tensors import Message, Tensor
+from infergraph.v2 import Message, Tensor
 from tests.unit.graph.graphs import (
     CONTEXT,
     Models,

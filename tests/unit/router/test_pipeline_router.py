@@ -24,8 +24,8 @@ from infergraph.errors import (
 )
 from infergraph.request import Deadline, RequestContext
 from infergraph.router import PipelineRouter
-from infergraph.tensors import Message, Tensor
 from infergraph.tensors.v2 import RawInferenceRequest
+from infergraph.v2 import Message, Tensor
 from tests.unit.router.world import (
     CHAIN,
     PARALLEL,

@@ -14,7 +14,7 @@ from infergraph.errors import InvalidInput
 from infergraph.request import RequestContext
 from infergraph.router import PipelineRouter
 from infergraph.router.spans import spans_of
-from infergraph.tensors import Message
+from infergraph.v2 import Message
 from tests.unit.router.world import CHAIN, Answer, Model, mapping, request
 
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"

@@ -10,7 +10,7 @@ from infergraph.errors import InvalidInput, Overloaded, StageUnavailable
 from infergraph.request import RequestContext
 from infergraph.router import PipelineRouter
 from infergraph.router.step_parameters import divide
-from infergraph.tensors import Message
+from infergraph.v2 import Message
 from tests.unit.router.world import CHAIN, Answer, Model, mapping, request
 
 Load = Callable[..., Awaitable[PipelineRouter]]

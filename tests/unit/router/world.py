@@ -12,7 +12,7 @@ from mlserver.repository.load import load_model_settings
 
 from infergraph.request import RequestContext
 from infergraph.router import PipelineRouter
-from infergraph.tensors import Message, Tensor
+from infergraph.v2 import Message, Tensor
 
 Answer = Callable[[Message, RequestContext], Awaitable[Message]]
 

@@ -7,7 +7,8 @@ import pytest
 
 from infergraph.errors import InvalidInput, StageFailure
 from infergraph.runtime.items import batch_key, join, split
-from infergraph.tensors import Message, Tensor, TensorSpec
+from infergraph.tensors import TensorSpec
+from infergraph.v2 import Message, Tensor
 
 WHERE = "model 'm'"
 

@@ -16,7 +16,7 @@ from prometheus_client import REGISTRY
 from infergraph.errors import InfergraphError, InvalidInput, StageFailure
 from infergraph.request import Deadline, RequestContext
 from infergraph.runtime import Item, Outputs, Runtime
-from infergraph.tensors import Message, Tensor
+from infergraph.v2 import Message, Tensor
 from tests.unit.runtime.workbench import (
     Doubler,
     HeldDoubler,

@@ -23,8 +23,8 @@ from mlserver.types import (
 
 from infergraph.errors import InfergraphError, InvalidInput
 from infergraph.runtime import Item, Outputs, Runtime
-from infergraph.tensors import NUMPY_DTYPES
 from infergraph.tensors.v2 import RawInferenceRequest
+from infergraph.v2 import NUMPY_DTYPES
 
 Kind = TypeVar("Kind", bound=Runtime)
 NUMBERS = {"x": ("INT64", [-1, 1])}

@@ -17,8 +17,6 @@ from mlserver.grpc.converters import ModelInferRequestConverter, ModelInferRespo
 from mlserver.types import InferenceRequest, InferenceResponse, RequestInput, TensorData
 
 from infergraph.server import fast_path, install
-from infergraph.tensors import NUMPY_DTYPES, Message, Tensor
-from infergraph.tensors import raw as raw_codec
 from infergraph.tensors.v2 import (
     GrpcInferenceRequest,
     RawInferenceRequest,
@@ -26,6 +24,8 @@ from infergraph.tensors.v2 import (
     decode_request,
     encode_response,
 )
+from infergraph.v2 import NUMPY_DTYPES, Message, Tensor
+from infergraph.v2 import raw as raw_codec
 
 install()
 

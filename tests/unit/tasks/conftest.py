@@ -14,7 +14,7 @@ from mlserver import ModelSettings
 
 from infergraph.request import RequestContext
 from infergraph.runtime import Runtime
-from infergraph.tensors import Message, Tensor
+from infergraph.v2 import Message, Tensor
 from tests import checkpoints
 from tests.checkpoints import detectors, images, readers
 

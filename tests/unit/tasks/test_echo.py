@@ -7,7 +7,7 @@ import pytest
 
 from infergraph.errors import ConfigurationError, InvalidInput, StageFailure
 from infergraph.request import RequestContext
-from infergraph.tensors import Message, Tensor
+from infergraph.v2 import Message, Tensor
 
 from .conftest import Ask, Serve
 
@@ -23,7 +23,7 @@ async def test_every_input_comes_back(serve: Serve, ask: Ask) -> None:
 
 @pytest.mark.parametrize("datatype", ["BOOL", "UINT8", "INT64", "FP16", "FP32", "FP64"])
 async def test_datatypes_are_kept(datatype: str, serve: Serve) -> None:
-    from infergraph.tensors import NUMPY_DTYPES
+    from infergraph.v2 import NUMPY_DTYPES
 
     echo = await serve("echo")
     data = np.array([[0, 1], [1, 0], [1, 1]]).astype(NUMPY_DTYPES[datatype])

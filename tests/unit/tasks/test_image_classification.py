@@ -20,7 +20,7 @@ from infergraph.runtime import Runtime
 from infergraph.tasks.boxes import crop
 from infergraph.tasks.image_classification import ImageClassification
 from infergraph.tasks.image_transform import load_transform
-from infergraph.tensors import Message, Tensor
+from infergraph.v2 import Message, Tensor
 from tests.checkpoints import images
 from tests.checkpoints.images import KINDS
 from tests.pictures import Pixels, pattern, pattern_file

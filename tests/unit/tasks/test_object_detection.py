@@ -18,7 +18,7 @@ from infergraph.request import RequestContext
 from infergraph.tasks.detections import Detections
 from infergraph.tasks.detectors import load_detector
 from infergraph.tasks.object_detection import ObjectDetection
-from infergraph.tensors import Message, Tensor
+from infergraph.v2 import Message, Tensor
 from tests.checkpoints import detectors
 from tests.checkpoints.detectors import OBJECTS
 from tests.pictures import encoded, pattern

@@ -16,7 +16,7 @@ import transformers as hf
 from infergraph.errors import ConfigurationError, InvalidInput
 from infergraph.request import RequestContext
 from infergraph.tasks.speech_to_text import SpeechToText
-from infergraph.tensors import Message, Tensor
+from infergraph.v2 import Message, Tensor
 from tests import checkpoints
 from tests.sounds import chirps, encoded, sine
 

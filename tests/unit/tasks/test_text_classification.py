@@ -13,7 +13,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification, AutoToke
 from infergraph.errors import ConfigurationError, InvalidInput
 from infergraph.request import RequestContext
 from infergraph.tasks.text_classification import TextClassification
-from infergraph.tensors import Message, Tensor
+from infergraph.v2 import Message, Tensor
 from tests import checkpoints
 from tests.checkpoints import TEXT
 

@@ -10,9 +10,9 @@ from mlserver.codecs.json import encode_to_json_bytes
 from mlserver.types import InferenceResponse, ResponseOutput
 
 from infergraph.errors import InvalidInput, StageFailure
-from infergraph.tensors import NUMPY_DTYPES, Message, Tensor
 from infergraph.tensors.partial import ERROR_TENSORS
 from infergraph.tensors.v2 import Wire, decode_tensor, encode_response, encode_tensor
+from infergraph.v2 import NUMPY_DTYPES, Message, Tensor
 
 SAMPLES: dict[str, list[Any]] = {
     "BOOL": [True, False],

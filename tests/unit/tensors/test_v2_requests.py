@@ -9,7 +9,7 @@ from mlserver.types import InferenceRequest, MetadataTensor, Parameters, Request
 
 from infergraph.errors import InvalidInput, MalformedRequest
 from infergraph.request import RequestContext
-from infergraph.tensors import NUMPY_DTYPES, Tensor, TensorSpec
+from infergraph.tensors import TensorSpec
 from infergraph.tensors.v2 import (
     GrpcInferenceRequest,
     RawInferenceRequest,
@@ -18,6 +18,7 @@ from infergraph.tensors.v2 import (
     decode_request,
     decode_tensor,
 )
+from infergraph.v2 import NUMPY_DTYPES, Tensor
 
 SAMPLES: dict[str, list[Any]] = {
     "BOOL": [True, False],

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from infergraph.errors import InvalidInput
-from infergraph.tensors import Message, Tensor, TensorSpec
+from infergraph.tensors import TensorSpec
 from infergraph.tensors.validate import validate, widened
+from infergraph.v2 import Message, Tensor
 
 DECLARED = (
     TensorSpec("audio", "BYTES", (-1, 1)),

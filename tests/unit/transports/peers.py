@@ -14,8 +14,8 @@ from mlserver.grpc.converters import ModelInferRequestConverter, ModelInferRespo
 from mlserver.types import InferenceRequest, InferenceResponse
 
 from infergraph.server import install
-from infergraph.tensors import Message
 from infergraph.tensors.v2 import decode_request, encode_response
+from infergraph.v2 import Message
 
 install()
 

@@ -19,9 +19,10 @@ from infergraph.errors import (
     UnknownModel,
 )
 from infergraph.request import Deadline, RequestContext
-from infergraph.tensors import Message, Tensor, TensorSpec
+from infergraph.tensors import TensorSpec
 from infergraph.transports import Transport, connect
 from infergraph.transports.grpc_codec import decode_answer, encode_request
+from infergraph.v2 import Message, Tensor
 from tests.unit.transports.peers import GrpcPeer
 
 MESSAGE = Message([Tensor.of("x", np.array([[1, 2]], np.int16))], "7")

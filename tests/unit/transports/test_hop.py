@@ -4,8 +4,8 @@ import pytest
 
 from infergraph.errors import DeadlineExceeded
 from infergraph.request import Deadline, RequestContext
-from infergraph.tensors import Message
 from infergraph.transports import hop
+from infergraph.v2 import Message
 
 
 def test_headers_go_on_in_lower_case() -> None:

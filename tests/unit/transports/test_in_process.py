@@ -11,8 +11,9 @@ from infergraph import registry
 from infergraph.errors import DeadlineExceeded, UnknownModel
 from infergraph.request import Deadline, RequestContext
 from infergraph.settings import ModelOptions
-from infergraph.tensors import Message, Tensor, TensorSpec
+from infergraph.tensors import TensorSpec
 from infergraph.transports import InProcessTransport
+from infergraph.v2 import Message, Tensor
 
 
 class Served(MLModel):

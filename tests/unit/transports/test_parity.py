@@ -11,8 +11,8 @@ import pytest
 from infergraph import registry
 from infergraph.errors import InvalidInput
 from infergraph.request import RequestContext
-from infergraph.tensors import NUMPY_DTYPES, Message, Tensor
 from infergraph.transports import InProcessTransport, Transport
+from infergraph.v2 import NUMPY_DTYPES, Message, Tensor
 from tests.unit.transports.peers import RestPeer
 
 # MLServer's converters.

@@ -7,8 +7,8 @@ import pytest
 
 from infergraph.errors import ConfigurationError
 from infergraph.request import RequestContext
-from infergraph.tensors import Message, Tensor
 from infergraph.transports import connect, pool
+from infergraph.v2 import Message, Tensor
 from tests.unit.transports.peers import GrpcPeer, RestPeer
 
 pytestmark = pytest.mark.filterwarnings("ignore:The `construct` method is deprecated")

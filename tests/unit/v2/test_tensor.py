@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from infergraph.tensors import NUMPY_DTYPES, Message, Tensor, datatype_of
+from infergraph.v2 import NUMPY_DTYPES, Message, Tensor, datatype_of
 
 
 @pytest.mark.parametrize(("datatype", "dtype"), NUMPY_DTYPES.items())

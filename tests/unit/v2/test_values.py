@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infergraph.errors import MalformedRequest
-from infergraph.tensors import NUMPY_DTYPES
-from infergraph.tensors.values import array_from_list
+from infergraph.v2 import NUMPY_DTYPES
+from infergraph.v2.values import array_from_list
 
 INTEGERS = ["INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"]
 FLOATS = ["FP16", "FP32", "FP64"]

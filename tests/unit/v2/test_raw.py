@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infergraph.tensors import raw
+from infergraph.v2 import raw
 
 
 def test_numbers_are_little_endian() -> None:
