@@ -4,7 +4,11 @@
 
     InfergraphError       HTTP  gRPC
       InvalidInput        400   INVALID_ARGUMENT   well-formed, but not what the model accepts
+      Unauthenticated     401   UNAUTHENTICATED    no key, or one that is not known
+      Forbidden           403   PERMISSION_DENIED  a key that does not open this
       UnknownModel        404   NOT_FOUND          no model, pipeline or version of that name
+      TooLarge            413   INVALID_ARGUMENT   more than the server takes in one request
+      UnsupportedCoding   415   INVALID_ARGUMENT   a content coding that the server cannot undo
       MalformedRequest    422   INVALID_ARGUMENT   contradicts itself or the V2 protocol
       StageFailure        500   INTERNAL           a model failed; not the caller's fault
       Overloaded          503   UNAVAILABLE        a queue is full: try again later
@@ -39,10 +43,34 @@ class InvalidInput(InfergraphError):
     status_code = 400
 
 
+class Unauthenticated(InfergraphError):
+    """The request has no key, or one that nobody was given."""
+
+    status_code = 401
+
+
+class Forbidden(InfergraphError):
+    """The request's key is known, but not for what it asks."""
+
+    status_code = 403
+
+
 class UnknownModel(InfergraphError):
     """No model, pipeline or version of that name is served."""
 
     status_code = 404
+
+
+class TooLarge(InfergraphError):
+    """The request is larger than the server takes, however idle it is."""
+
+    status_code = 413
+
+
+class UnsupportedCoding(InfergraphError):
+    """The body is coded in a way that the server cannot undo."""
+
+    status_code = 415
 
 
 class MalformedRequest(InfergraphError):
@@ -91,6 +119,7 @@ class DeadlineExceeded(InfergraphError):
 _BY_STATUS: dict[int, type[InfergraphError]] = {
     400: InvalidInput,
     404: UnknownModel,
+    413: TooLarge,
     422: MalformedRequest,
     429: Overloaded,
     500: StageFailure,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from .errors import DeadlineExceeded, InvalidInput
 
@@ -13,6 +14,7 @@ TRACE_HEADER = "x-infergraph-trace"
 TRACE_PARAMETER = "trace"
 ERROR_HEADER = "infergraph-error"
 """On an error's answer: the class of the error, which a status alone does not tell."""
+_TRUE = frozenset({"1", "true", "yes"})
 _CREDENTIALS = ("auth", "key", "token", "secret", "credential", "cookie", "password")
 _FORWARDED_EXACTLY = frozenset({"traceparent", "tracestate", "baggage"})
 
@@ -55,6 +57,30 @@ class RequestContext:
     deadline: Deadline | None = None
     trace: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_context(headers: Mapping[str, str]) -> RequestContext:
+    """What accompanies a request, by its headers, whose names are in lower case.
+
+    Raises:
+        InvalidInput: the timeout header is not a time.
+    """
+    timeout = headers.get(TIMEOUT_HEADER)
+    return RequestContext(
+        deadline=None if timeout is None else Deadline.after_ms(parse_timeout_ms(timeout)),
+        trace=TRACE_HEADER in headers and _is_true(headers[TRACE_HEADER]),
+        headers=forwarded_headers(headers),
+    )
+
+
+def take_trace(parameters: dict[str, Any], context: RequestContext) -> None:
+    """Moves the request parameter `trace` into the context."""
+    if TRACE_PARAMETER in parameters:
+        context.trace = _is_true(parameters.pop(TRACE_PARAMETER)) or context.trace
+
+
+def _is_true(value: object) -> bool:
+    return value is True or str(value).lower() in _TRUE
 
 
 def forwarded_headers(headers: Mapping[str, str]) -> dict[str, str]:

@@ -13,13 +13,12 @@ from pathlib import Path
 
 from mlserver import ModelSettings
 from mlserver.repository.load import load_model_settings
-from mlserver.repository.repository import (
-    DEFAULT_MODEL_SETTINGS_FILENAME,
-    SchemalessModelRepository,
-)
+from mlserver.repository.repository import DEFAULT_MODEL_SETTINGS_FILENAME
+
+from ..front_door import ModelRepository
 
 
-class SelectedModels(SchemalessModelRepository):
+class SelectedModels(ModelRepository):
     """Holds the models of `folders`, wherever they are.
 
     The server stops when its stdin ends, which it does when the command that started it is gone.

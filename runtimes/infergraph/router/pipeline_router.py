@@ -7,13 +7,12 @@ import json
 import logging
 from collections.abc import Coroutine, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
-from mlserver import MLModel
 from mlserver.settings import Settings
-from mlserver.types import InferenceRequest, InferenceResponse, MetadataModelResponse, Parameters
+from mlserver.types import MetadataModelResponse, Parameters
 
-from .. import registry, server
+from .. import registry
 from ..declaration import ModelDeclaration
 from ..errors import (
     ConfigurationError,
@@ -24,9 +23,10 @@ from ..errors import (
 )
 from ..graph import GraphExecutor, Pipeline, parse_pipeline
 from ..metrics import StepMetrics
+from ..mlserver_types import declared_specs
 from ..request import Deadline, RequestContext
+from ..servable import Servable
 from ..settings import load_options
-from ..tensors.v2 import declared_specs
 from ..tensors.validate import validate, widened
 from ..v2 import Message, Parameter
 from . import pipeline_file, step_parameters
@@ -39,16 +39,16 @@ from .spans import Spans, spans_of
 
 logger = logging.getLogger(__name__)
 
-server.install()
 
-
-class PipelineRouter(MLModel):
+class PipelineRouter(Servable):
     """Executes the Seldon Core v2 Pipeline that `parameters.uri` names; the model has its name.
 
     Attributes after loading:
         options: The parsed settings.
         pipeline: The parsed pipeline.
     """
+
+    is_pipeline: ClassVar[bool] = True
 
     options: RouterSettings
     pipeline: Pipeline
@@ -102,14 +102,6 @@ class PipelineRouter(MLModel):
         registry.register(self)
         logger.info("pipeline '%s': %s, steps %s", self.name, file.path, ", ".join(steps))
         return True
-
-    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        """Answers a V2 request; every failure becomes an MLServerError with its status."""
-        return await server.answer(self, payload, self._infer_unless_stopping)
-
-    async def _infer_unless_stopping(self, message: Message, context: RequestContext) -> Message:
-        with server.drain().in_flight(f"pipeline '{self.name}'"):
-            return await self.infer(message, context)
 
     async def infer(self, message: Message, context: RequestContext) -> Message:
         """The pipeline's answer, with the id of `message`.

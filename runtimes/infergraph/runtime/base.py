@@ -12,19 +12,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-from mlserver import MLModel
-from mlserver.types import InferenceRequest, InferenceResponse, MetadataModelResponse, Parameters
+from mlserver.types import MetadataModelResponse, Parameters
 from mlserver.utils import to_absolute_path
 
-from .. import registry, server
+from .. import registry
 from ..batching import MicroBatcher, Served
 from ..checkpoints import resolve_checkpoint
 from ..devices import Placement, dtype_name, release_memory, resolve_placement
 from ..errors import ConfigurationError, InfergraphError, StageFailure
 from ..metrics import ModelMetrics
+from ..mlserver_types import declared_specs
 from ..request import RequestContext
+from ..servable import Servable
 from ..settings import RuntimeOptions, load_options
-from ..tensors.v2 import declared_specs
 from ..tensors.validate import validate, widened
 from ..v2 import Message
 from .items import Item, Outputs, batch_key, join, split
@@ -36,10 +36,8 @@ Value = TypeVar("Value")
 _Work = tuple[Item, Any]
 """An item and its request's parameters."""
 
-server.install()
 
-
-class Runtime(MLModel):
+class Runtime(Servable):
     """Base of model runtimes. A task implements `setup` and `predict_batch`; the rest is here.
 
     Class attributes that a task may set:
@@ -167,10 +165,6 @@ class Runtime(MLModel):
         """The servable's folder, against which local variants are resolved."""
         uri = self.settings.parameters.uri if self.settings.parameters else None
         return Path(to_absolute_path(self.settings, uri or ".")).resolve()
-
-    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
-        """Answers a V2 request; every failure becomes an MLServerError with a status and text."""
-        return await server.answer(self, payload, self.infer)
 
     async def infer(self, message: Message, context: RequestContext) -> Message:
         """Answers a message.

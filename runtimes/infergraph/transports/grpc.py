@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import grpc
-from mlserver.grpc import dataplane_pb2 as pb
 
 from ..declaration import ModelDeclaration
+from ..errors import StageFailure
 from ..request import RequestContext
 from ..tensors import TensorSpec
 from ..v2 import Message
+from ..v2.grpc import decode_response, encode_request, parameter_values
+from ..v2.schema import METHODS, SERVICE
 from . import failures, hop
 from .endpoint import Endpoint
-from .grpc_codec import decode_answer, encode_request, parameter_values
 
-_SERVICE = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
 _METADATA_SECONDS = 3.0
 _DRAIN_SECONDS = 30.0
 
@@ -47,32 +47,55 @@ class GrpcTransport:
             )
         else:
             self._channel = grpc.aio.insecure_channel(endpoint.authority, CHANNEL_OPTIONS)
-        # No serialiser: requests are serialised by the codec.
-        self._infer: Callable[..., Any] = self._channel.unary_unary(
-            f"/{_SERVICE}/ModelInfer", response_deserializer=pb.ModelInferResponse.FromString
+        # Neither serialiser: the codec makes and reads the bytes, and copies no tensor.
+        self._infer: Callable[..., Any] = self._channel.unary_unary(f"/{SERVICE}/ModelInfer")
+        self._model_metadata = self._method("ModelMetadata")
+        self._server_metadata = self._method("ServerMetadata")
+        self._extensions: frozenset[str] | None = None
+
+    def _method(self, name: str) -> Callable[..., Any]:
+        method = METHODS[name]
+        call: Callable[..., Any] = self._channel.unary_unary(
+            f"/{SERVICE}/{name}",
+            request_serializer=method.request.SerializeToString,
+            response_deserializer=method.response.FromString,
         )
-        self._metadata: Callable[..., Any] = self._channel.unary_unary(
-            f"/{_SERVICE}/ModelMetadata",
-            request_serializer=pb.ModelMetadataRequest.SerializeToString,
-            response_deserializer=pb.ModelMetadataResponse.FromString,
-        )
+        return call
 
     async def infer(self, model: str, message: Message, context: RequestContext) -> Message:
         """See `Transport.infer`."""
-        request = encode_request(model, message, context.trace)
+        parameters = hop.request_parameters(message, context.trace)
+        exact = not _needs_exact(parameters) or await self._takes_exact_parameters()
+        request = encode_request(model, "", message, parameters, exact)
         remaining = hop.seconds_left(context, self.endpoint)
         metadata = tuple(hop.headers(model, context, remaining).items())
         try:
             answer = await self._infer(request, timeout=remaining, metadata=metadata)
         except grpc.aio.AioRpcError as error:
             raise failures.from_rpc(error, self.endpoint, context.deadline) from error
-        return decode_answer(answer, message.id)
+        try:
+            decoded, given = decode_response(answer, message.id)
+        except ValueError as error:
+            raise StageFailure(f"its answer is malformed: {error}") from None
+        decoded.parameters, decoded.trace = hop.answer_parameters(given)
+        return decoded
+
+    async def _takes_exact_parameters(self) -> bool:
+        """Whether the server knows fractions and large integers as parameters; not MLServer."""
+        if self._extensions is None:
+            method = METHODS["ServerMetadata"]
+            try:
+                metadata = await self._server_metadata(method.request(), timeout=_METADATA_SECONDS)
+            except grpc.aio.AioRpcError:
+                return False
+            self._extensions = frozenset(metadata.extensions)
+        return hop.PARAMETERS_EXTENSION in self._extensions
 
     async def declaration(self, model: str) -> ModelDeclaration:
         """See `Transport.declaration`; waits 3 seconds at most."""
         try:
-            metadata = await self._metadata(
-                pb.ModelMetadataRequest(name=model),
+            metadata = await self._model_metadata(
+                METHODS["ModelMetadata"].request(name=model),
                 timeout=_METADATA_SECONDS,
                 metadata=((hop.SELDON_MODEL_HEADER, model),),
             )
@@ -90,9 +113,14 @@ class GrpcTransport:
         await self._channel.close(_DRAIN_SECONDS)
 
 
-def _specs(
-    tensors: Iterable[pb.ModelMetadataResponse.TensorMetadata], optional: frozenset[str]
-) -> tuple[TensorSpec, ...]:
+def _needs_exact(parameters: Mapping[str, Any]) -> bool:
+    return any(
+        isinstance(value, float) or (type(value) is int and value >= 2**63)
+        for value in parameters.values()
+    )
+
+
+def _specs(tensors: Iterable[Any], optional: frozenset[str]) -> tuple[TensorSpec, ...]:
     return tuple(
         TensorSpec(each.name, each.datatype, tuple(each.shape), each.name in optional)
         for each in tensors

@@ -14,6 +14,8 @@ from ..v2 import Message
 logger = logging.getLogger(__name__)
 
 SELDON_MODEL_HEADER = "seldon-model"
+PARAMETERS_EXTENSION = "parameters"
+"""What a server's metadata lists when it knows parameters of all kinds."""
 
 _HEADER_NAME = re.compile(r"[a-z0-9_.-]+\Z")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*\Z")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from .. import registry
 from ..declaration import ModelDeclaration
 from ..errors import UnknownModel
+from ..mlserver_types import declared_specs
 from ..registry import IN_PROCESS, Servable
 from ..request import RequestContext
-from ..tensors.v2 import declared_specs
 from ..v2 import Message
 
 

@@ -1,10 +1,10 @@
-"""`RestTransport`: a V2 server over HTTP and JSON."""
+"""`RestTransport`: a V2 server over HTTP, with raw contents where the server takes them."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -12,26 +12,36 @@ import aiohttp
 import orjson
 
 from ..declaration import ModelDeclaration
-from ..errors import StageFailure, StageUnavailable
+from ..errors import InfergraphError, StageFailure, StageUnavailable
 from ..request import Deadline, RequestContext
 from ..tensors import TensorSpec
 from ..v2 import Message
+from ..v2.rest import EXTENSION, LENGTH_HEADER, Body, decode_response, encode_request
 from . import failures, hop
 from .endpoint import Endpoint
-from .rest_codec import decode_answer, encode_request
 
 _CONNECT_SECONDS = 10.0
-_LARGE_BODY = 2**20
-"""Bytes above which aiohttp wants a body as a file, and warns of anything else."""
 _METADATA_SECONDS = 3.0
 _DRAIN_SECONDS = 30.0
 # Uvicorn closes a connection that was idle for 5 seconds; one that is reused later would be lost.
 _IDLE_SECONDS = 4.0
-_HEADERS = {
-    "Content-Type": "application/json",
-    # MLServer compresses answers at level 9, which takes longer than any network saves.
-    "Accept-Encoding": "identity",
-}
+# MLServer compresses answers at level 9, which takes longer than any network saves.
+_ENCODING = {"Accept-Encoding": "identity"}
+
+
+class _Parts(aiohttp.payload.Payload):
+    """A body in parts, which are written without being joined."""
+
+    def __init__(self, parts: Sequence[Body], content_type: str) -> None:
+        super().__init__(parts, content_type=content_type)
+        self._size = sum(map(len, parts))
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        return b"".join(self._value).decode(encoding, errors)
+
+    async def write(self, writer: aiohttp.abc.AbstractStreamWriter) -> None:
+        for part in self._value:
+            await writer.write(part)
 
 
 class RestTransport:
@@ -46,23 +56,54 @@ class RestTransport:
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
         )
+        self._extensions: frozenset[str] | None = None
         self._calls = 0
         self._idle = asyncio.Event()
 
     async def infer(self, model: str, message: Message, context: RequestContext) -> Message:
         """See `Transport.infer`."""
-        body = encode_request(message, context.trace)
+        binary = await self._takes_binary(context)
+        parameters = hop.request_parameters(message, context.trace)
+        parts, json_size = encode_request(message, parameters, binary)
         remaining = hop.seconds_left(context, self.endpoint)
-        headers = {**hop.headers(model, context, remaining), **_HEADERS}
-        answer = await self._call(
-            "POST", f"{_path(model)}/infer", remaining, context.deadline, headers, body
+        headers = {**hop.headers(model, context, remaining), **_ENCODING}
+        kind = "application/json"
+        if json_size is not None:
+            headers[LENGTH_HEADER] = str(json_size)
+            kind = "application/octet-stream"
+        answer, length = await self._call(
+            "POST",
+            f"{_path(model)}/infer",
+            remaining,
+            context.deadline,
+            headers,
+            _Parts(parts, kind),
         )
-        return decode_answer(answer, message.id)
+        try:
+            decoded, given = decode_response(answer, length, message.id)
+        except ValueError as error:
+            raise StageFailure(f"its answer is malformed: {error}") from None
+        decoded.parameters, decoded.trace = hop.answer_parameters(given)
+        return decoded
+
+    async def _takes_binary(self, context: RequestContext) -> bool:
+        """Whether the server announces raw contents; asked once, when first called."""
+        if self._extensions is None:
+            remaining = hop.seconds_left(context, self.endpoint)
+            seconds = min(_METADATA_SECONDS, remaining or _METADATA_SECONDS)
+            try:
+                body, _ = await self._call("GET", "/v2", seconds, None, dict(_ENCODING))
+                extensions = orjson.loads(body).get("extensions") or ()
+                self._extensions = frozenset(map(str, extensions))
+            except (InfergraphError, orjson.JSONDecodeError, AttributeError, TypeError):
+                # The call itself will tell what is wrong with the server.
+                return False
+        return EXTENSION in self._extensions
 
     async def declaration(self, model: str) -> ModelDeclaration:
         """See `Transport.declaration`; waits 3 seconds at most."""
         headers = {hop.SELDON_MODEL_HEADER: model}
-        body = await self._call("GET", _path(model), _METADATA_SECONDS, None, headers)
+        body, _ = await self._call("GET", _path(model), _METADATA_SECONDS, None, headers)
         try:
             metadata = orjson.loads(body)
             parameters = metadata.get("parameters") or {}
@@ -83,8 +124,8 @@ class RestTransport:
         seconds: float | None,
         deadline: Deadline | None,
         headers: dict[str, str],
-        body: bytes | None = None,
-    ) -> bytes:
+        body: _Parts | None = None,
+    ) -> tuple[bytes, int | None]:
         timeout = aiohttp.ClientTimeout(
             total=seconds, sock_connect=_CONNECT_SECONDS, ceil_threshold=float("inf")
         )
@@ -93,7 +134,7 @@ class RestTransport:
             async with self._session.request(
                 method,
                 self.endpoint + path,
-                data=io.BytesIO(body) if body and len(body) > _LARGE_BODY else body,
+                data=body,
                 headers=headers,
                 timeout=timeout,
                 allow_redirects=False,
@@ -121,7 +162,8 @@ class RestTransport:
             raise failures.from_http(
                 response.status, response.headers, content, self.endpoint, deadline
             )
-        return content
+        length = response.headers.get(LENGTH_HEADER, "")
+        return content, int(length) if length.isdecimal() else None
 
     async def close(self) -> None:
         """Closes the connections, once their calls are done or half a minute has passed."""

@@ -13,17 +13,22 @@ import numpy.typing as npt
 from .tensor import NUMPY_DTYPES
 
 _LENGTH = struct.Struct("<I")
-_WIRE_DTYPES = {datatype: dtype.newbyteorder("<") for datatype, dtype in NUMPY_DTYPES.items()}
+_WIRE_DTYPES = {
+    **{datatype: dtype.newbyteorder("<") for datatype, dtype in NUMPY_DTYPES.items()},
+    "BF16": np.dtype("<u2"),
+}
 
 
 def pack(datatype: str, data: npt.NDArray[Any]) -> bytes | memoryview:
     """The raw contents of an array. Those of a contiguous array share its memory."""
     if datatype == "BYTES":
         return pack_bytes(data.ravel().tolist())
+    if datatype == "BF16":
+        return _upper_halves(data).data
     return np.ascontiguousarray(data, _WIRE_DTYPES[datatype]).data
 
 
-def unpack(datatype: str, shape: Sequence[int], contents: bytes) -> npt.NDArray[Any]:
+def unpack(datatype: str, shape: Sequence[int], contents: bytes | memoryview) -> npt.NDArray[Any]:
     """The array of raw contents, of that shape; read-only, since it shares their memory.
 
     Raises:
@@ -31,13 +36,7 @@ def unpack(datatype: str, shape: Sequence[int], contents: bytes) -> npt.NDArray[
             element.
     """
     if datatype == "BYTES":
-        array = unpack_bytes(contents)
-        if array.size != math.prod(shape):
-            raise ValueError(
-                f"shape {list(shape)} holds {math.prod(shape)} elements, "
-                f"but raw contents have {array.size}"
-            )
-        return array.reshape(shape)
+        return unpack_bytes(bytes(contents), math.prod(shape)).reshape(shape)
     dtype = _WIRE_DTYPES.get(datatype)
     if dtype is None:
         raise ValueError(f"unknown datatype '{datatype}'; accepted: {', '.join(NUMPY_DTYPES)}")
@@ -51,7 +50,14 @@ def unpack(datatype: str, shape: Sequence[int], contents: bytes) -> npt.NDArray[
         # Any byte but 0 is true; numpy's own bools are 0 or 1.
         truth: npt.NDArray[Any] = np.frombuffer(contents, np.uint8) != 0
         return truth.reshape(shape)
-    return np.frombuffer(contents, dtype).reshape(shape)
+    if datatype == "BF16":
+        upper = np.frombuffer(contents, dtype).astype(np.uint32)
+        widened: npt.NDArray[Any] = (upper << 16).view(np.float32).reshape(shape)
+        widened.flags.writeable = False
+        return widened
+    array = np.frombuffer(contents, dtype).reshape(shape)
+    array.flags.writeable = False
+    return array
 
 
 def pack_bytes(items: Iterable[bytes | str]) -> bytes:
@@ -61,11 +67,11 @@ def pack_bytes(items: Iterable[bytes | str]) -> bytes:
     return b"".join([part for item in encoded for part in (length(len(item)), item)])
 
 
-def unpack_bytes(contents: bytes) -> npt.NDArray[Any]:
-    """The elements of a raw BYTES tensor, as a flat object array.
+def unpack_bytes(contents: bytes, count: int) -> npt.NDArray[Any]:
+    """The elements of a raw BYTES tensor, as a flat object array of `count` elements.
 
     Raises:
-        ValueError: the contents end within an element.
+        ValueError: the contents hold more or fewer elements, or end within one.
     """
     items: list[bytes] = []
     length = _LENGTH.unpack_from
@@ -73,11 +79,23 @@ def unpack_bytes(contents: bytes) -> npt.NDArray[Any]:
     while offset < end:
         if offset + 4 > end:
             raise ValueError("raw contents end within the length of an element")
+        if len(items) == count:
+            raise ValueError(f"the shape holds {count} elements, but raw contents have more")
         (size,) = length(contents, offset)
         offset += 4 + size
         if offset > end:
             raise ValueError(f"an element of {size} bytes is cut off after {end - offset + size}")
         items.append(contents[offset - size : offset])
-    array = np.empty(len(items), dtype=object)
+    if len(items) != count:
+        raise ValueError(f"the shape holds {count} elements, but raw contents have {len(items)}")
+    array = np.empty(count, dtype=object)
     array[:] = items
     return array
+
+
+def _upper_halves(data: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """BF16 of float32, rounded to the nearest, ties to even; NaN stays NaN."""
+    bits = np.ascontiguousarray(data, np.float32).view(np.uint32)
+    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+    quiet = (bits >> 16) | 0x40
+    return np.where(np.isnan(data), quiet, rounded).astype("<u2")

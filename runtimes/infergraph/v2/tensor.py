@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Parameter = bool | int | float | str
-"""A V2 parameter's value. MLServer's gRPC drops floats: send numbers as int or str across a hop."""
+"""A V2 parameter's value."""
 
 NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype(np.bool_),
@@ -25,11 +25,15 @@ NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
     "FP16": np.dtype(np.float16),
     "FP32": np.dtype(np.float32),
     "FP64": np.dtype(np.float64),
+    "BF16": np.dtype(np.float32),
     "BYTES": np.dtype(object),
 }
-"""V2 datatype -> numpy dtype. BYTES tensors are object arrays whose elements are `bytes`."""
+"""V2 datatype -> numpy dtype. BYTES tensors are object arrays whose elements are `bytes`.
 
-_DATATYPES = {dtype: name for name, dtype in NUMPY_DTYPES.items()}
+numpy has no BF16: its values are held as float32, of which they are the upper half.
+"""
+
+_DATATYPES = {dtype: name for name, dtype in NUMPY_DTYPES.items() if name != "BF16"}
 
 
 def datatype_of(dtype: np.dtype[Any]) -> str:

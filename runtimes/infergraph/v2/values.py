@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -136,3 +137,21 @@ def _sample(array: npt.NDArray[Any], wanted: str) -> str:
     if array.dtype == object or array.dtype.kind in "US":
         return "values that are not numbers" if wanted != "b" else "values that are not booleans"
     return f"{array.ravel()[0]!s} ({array.dtype})"
+
+
+def check_nesting(name: str, values: Any, shape: Sequence[int]) -> None:
+    """Checks that nested lists are nested as the shape says; flat ones fit any shape.
+
+    Raises:
+        MalformedRequest: another nesting.
+    """
+    nested = []
+    inner: Any = values
+    while isinstance(inner, list):
+        nested.append(len(inner))
+        inner = inner[0] if inner else None
+    if len(nested) > 1 and nested != list(shape):
+        raise MalformedRequest(
+            f"tensor '{name}': data is nested as {nested}, but its shape is {list(shape)}; "
+            "accepted: that nesting, or a flat list"
+        )

@@ -1,0 +1,138 @@
+"""Reads the body of a REST request in bounded memory and time."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+from starlette.datastructures import Headers
+
+from ..errors import DeadlineExceeded, MalformedRequest, TooLarge
+from ..request import Deadline
+from ..v2.rest import LENGTH_HEADER
+from .admission import Load, refused
+from .coding import coding_of, inflate
+from .desk import ASIDE_BYTES, aside
+from .settings import FrontDoorSettings
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+
+class Disconnected(Exception):
+    """The client went away before its request was whole."""
+
+
+async def read_body(
+    receive: Receive,
+    headers: Headers,
+    load: Load,
+    settings: FrontDoorSettings,
+    deadline: Deadline | None,
+) -> tuple[bytes | bytearray, int | None]:
+    """The body without its content coding, and the length of its JSON where raw contents follow.
+
+    Raises:
+        TooLarge: more than a limit of the settings.
+        Overloaded: there is no room for it now.
+        UnsupportedCoding: its content-encoding is not gzip or deflate.
+        InvalidInput: it is not what its content-encoding says.
+        MalformedRequest: its lengths contradict each other.
+        DeadlineExceeded: it did not come in time.
+        Disconnected: the client went away.
+    """
+    coding = coding_of(headers.getlist("content-encoding"))
+    announced = headers.get("content-length", "")
+    if announced.isdecimal():
+        load.check(int(announced) if len(announced) < 19 else 1 << 62)
+    seconds = settings.body_timeout_s
+    if deadline is not None:
+        seconds = min(seconds, deadline.remaining())
+    body = await _receive_in_time(receive, load, seconds, deadline)
+    if coding:
+        body = await _inflated(body, coding, load, settings)
+    json_size = _json_size(headers)
+    text = len(body) if json_size is None else json_size
+    if text > settings.max_json_bytes:
+        raise refused(
+            "json_bytes",
+            TooLarge(
+                f"the JSON of the body has {text} bytes; accepted: at most "
+                f"{settings.max_json_bytes} (server setting 'max_json_bytes'); send large tensors "
+                "as binary data behind it, or over gRPC"
+            ),
+        )
+    return body, json_size
+
+
+async def _receive_in_time(
+    receive: Receive, load: Load, seconds: float, deadline: Deadline | None
+) -> bytes | bytearray:
+    event = await receive()
+    if event["type"] == "http.request" and not event.get("more_body", False):
+        # Most bodies come in one piece, which needs no timer.
+        piece: bytes = event.get("body", b"")
+        load.hold(len(piece))
+        return piece
+    try:
+        return await asyncio.wait_for(_receive(event, receive, load), max(seconds, 0.0))
+    except asyncio.TimeoutError:
+        if deadline is not None and deadline.remaining() <= 0:
+            raise deadline.exceeded("the request's body did not come in time") from None
+        raise DeadlineExceeded(
+            f"the body did not come in {seconds:g} s (server setting 'body_timeout_s')"
+        ) from None
+
+
+async def _receive(
+    event: MutableMapping[str, Any], receive: Receive, load: Load
+) -> bytes | bytearray:
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        if event["type"] == "http.disconnect":
+            raise Disconnected
+        piece = event.get("body", b"")
+        size += len(piece)
+        load.hold(size)
+        pieces.append(piece)
+        if not event.get("more_body", False):
+            break
+        event = await receive()
+    if size <= _JOINED_BYTES:
+        return b"".join(pieces)
+    return await aside(b"".join, pieces)
+
+
+_JOINED_BYTES = 1 << 23
+
+
+async def _inflated(
+    body: bytes | bytearray, coding: str, load: Load, settings: FrontDoorSettings
+) -> bytes | bytearray:
+    stop = threading.Event()
+    limit = settings.max_body_bytes
+    try:
+        if len(body) <= ASIDE_BYTES // 16:
+            # At most some thousand times larger: that is still quick.
+            content = inflate(body, coding, limit, stop)
+        else:
+            content = await aside(inflate, body, coding, limit, stop)
+    except TooLarge as error:
+        raise refused("body_bytes", error) from None
+    finally:
+        stop.set()
+    load.hold(len(content))
+    return content
+
+
+def _json_size(headers: Mapping[str, str]) -> int | None:
+    given = headers.get(LENGTH_HEADER)
+    if given is None:
+        return None
+    if not given.isdecimal() or len(given) > 18:
+        raise MalformedRequest(
+            f"the header {LENGTH_HEADER} is {given!r:.50}; accepted: a number of bytes"
+        )
+    return int(given)

@@ -1,0 +1,363 @@
+"""The gRPC service of V2, on bytes: MLServer's and Triton's calls of that name."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+import grpc
+from mlserver import MLModel
+from mlserver.types import RepositoryIndexRequest
+
+from ..errors import InfergraphError, InvalidInput
+from ..request import ERROR_HEADER, Deadline, RequestContext, read_context
+from ..servable import Servable, response_parameters
+from ..v2 import Message
+from ..v2 import grpc as codec
+from ..v2.request import InferRequest
+from ..v2.schema import (
+    METHODS,
+    REPOSITORY_SERVICE,
+    SERVICE,
+    ModelStreamInferResponse,
+)
+from . import metrics
+from .access import Area
+from .coding import GZIP, accepts_gzip
+from .desk import ASIDE_BYTES, ASIDE_STRINGS, Desk, is_light
+from .errors import as_ours, grpc_code, grpc_details
+from .rest_app import extensions, model_metadata, model_ready
+from .stock import StockModel, aside_if
+
+_ENCODING = "grpc-internal-encoding-request"
+"""gRPC's own word to itself, with which a server chooses the compression of an answer."""
+_INFER_RESPONSE_TAG = b"\x12"
+"""Of the field `infer_response` in ModelStreamInferResponse."""
+
+
+class GrpcServicer:
+    """Answers the calls of the service.
+
+    Args:
+        desk: What answers.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._wraps_streams = desk.settings.grpc_stream == "triton"
+
+    def handlers(self) -> list[grpc.GenericRpcHandler]:
+        """The handlers of both names that the service has."""
+        calls: dict[str, Any] = {
+            "ModelInfer": grpc.unary_unary_rpc_method_handler(self._model_infer),
+            "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(self._model_stream_infer),
+        }
+        areas = {
+            "ServerLive": None,
+            "ServerReady": None,
+            "ModelReady": None,
+            "ServerMetadata": Area.INFERENCE,
+            "ModelMetadata": Area.INFERENCE,
+            "RepositoryIndex": Area.CONTROL,
+            "RepositoryModelLoad": Area.CONTROL,
+            "RepositoryModelUnload": Area.CONTROL,
+        }
+        answers: dict[str, Callable[[Any], Awaitable[Any]]] = {
+            "ServerLive": self._server_live,
+            "ServerReady": self._server_ready,
+            "ModelReady": self._model_ready,
+            "ServerMetadata": self._server_metadata,
+            "ModelMetadata": self._model_metadata,
+            "RepositoryIndex": self._index,
+            "RepositoryModelLoad": self._load,
+            "RepositoryModelUnload": self._unload,
+        }
+        for name, answer in answers.items():
+            calls[name] = self._unary(name, answer, areas[name])
+        repository = {name: call for name, call in calls.items() if name.startswith("Repository")}
+        return [
+            grpc.method_handlers_generic_handler(SERVICE, calls),
+            grpc.method_handlers_generic_handler(REPOSITORY_SERVICE, repository),
+        ]
+
+    def _unary(
+        self, name: str, answer: Callable[[Any], Awaitable[Any]], area: Area | None
+    ) -> grpc.RpcMethodHandler:
+        method = METHODS[name]
+
+        async def call(body: bytes, context: Any) -> bytes:
+            began = time.perf_counter()
+            code, error = grpc.StatusCode.OK, ""
+            try:
+                if area is not None:
+                    self._desk.access.check(area, _headers(context))
+                response = await answer(codec.parse(method.request, body))
+                content: bytes = response.SerializeToString()
+                return content
+            except Exception as raised:
+                failure = as_ours(raised, name)
+                code, error = grpc_code(failure), str(failure)
+                await _abort(context, failure)
+                raise AssertionError from None  # abort has raised
+            finally:
+                self._note(name, "UNARY", code, began, "", "", error, area is not None)
+
+        return grpc.unary_unary_rpc_method_handler(call)
+
+    def _note(
+        self,
+        method: str,
+        kind: str,
+        code: grpc.StatusCode,
+        began: float,
+        model: str,
+        request_id: str,
+        error: str,
+        logged: bool = True,
+    ) -> None:
+        seconds = time.perf_counter() - began
+        metrics.grpc_answered(SERVICE, method, kind, code.name, seconds)
+        if logged and self._desk.log.is_on:
+            self._desk.log.request("grpc", method, model, code.name, seconds, request_id, error)
+
+    async def _server_live(self, request: Any) -> Any:
+        return METHODS["ServerLive"].response(live=True)
+
+    async def _server_ready(self, request: Any) -> Any:
+        return METHODS["ServerReady"].response(ready=self._desk.registry.ready())
+
+    async def _model_ready(self, request: Any) -> Any:
+        ready = await model_ready(self._desk, request.name, request.version)
+        return METHODS["ModelReady"].response(ready=ready)
+
+    async def _server_metadata(self, request: Any) -> Any:
+        metadata = await self._desk.data_plane.metadata()
+        return METHODS["ServerMetadata"].response(
+            name=metadata.name, version=metadata.version, extensions=extensions(self._desk)
+        )
+
+    async def _model_metadata(self, request: Any) -> Any:
+        metadata = await model_metadata(self._desk, request.name, request.version)
+        response = METHODS["ModelMetadata"].response(
+            name=metadata.name, versions=metadata.versions or (), platform=metadata.platform
+        )
+        _set_given(response.parameters, metadata.parameters)
+        sides = ((response.inputs, metadata.inputs), (response.outputs, metadata.outputs))
+        for target, tensors in sides:
+            for each in tensors or ():
+                described = target.add(
+                    name=each.name, datatype=str(each.datatype), shape=each.shape
+                )
+                _set_given(described.parameters, each.parameters)
+        return response
+
+    async def _index(self, request: Any) -> Any:
+        found = await self._desk.repository.index(RepositoryIndexRequest(ready=request.ready))
+        response = METHODS["RepositoryIndex"].response()
+        for each in found.root:
+            response.models.add(
+                name=each.name,
+                version=each.version or "",
+                state=str(getattr(each.state, "value", each.state)),
+                reason=each.reason or "",
+            )
+        return response
+
+    async def _load(self, request: Any) -> Any:
+        await self._desk.repository.load(request.model_name)
+        return METHODS["RepositoryModelLoad"].response()
+
+    async def _unload(self, request: Any) -> Any:
+        await self._desk.repository.unload(request.model_name)
+        return METHODS["RepositoryModelUnload"].response()
+
+    async def _model_infer(self, body: bytes, context: Any) -> bytes:
+        began = time.perf_counter()
+        code, error, model, request_id = grpc.StatusCode.OK, "", "", ""
+        try:
+            headers = _headers(context)
+            caller = self._desk.access.check(Area.INFERENCE, headers)
+            with self._desk.admission.request():
+                call = await self._parse(body)
+                model, request_id = call.header.model_name, call.header.id
+                accompanying = _context(headers, caller, context)
+                parts, trailers = await self._infer(call, body, headers, accompanying)
+                if trailers:
+                    context.set_trailing_metadata(tuple(trailers.items()))
+                await _compress_if_asked(headers, context)
+                return b"".join(parts)
+        except asyncio.CancelledError:
+            code = grpc.StatusCode.CANCELLED
+            raise
+        except Exception as raised:
+            failure = as_ours(raised, f"model '{model[:200]}'")
+            code, error = grpc_code(failure), str(failure)
+            await _abort(context, failure)
+            raise AssertionError from None  # abort has raised
+        finally:
+            self._note("ModelInfer", "UNARY", code, began, model, request_id, error)
+
+    async def _parse(self, body: bytes) -> codec.Call:
+        limit = self._desk.settings.max_typed_bytes
+        # Only what protobuf itself parses takes time, and raw contents are mostly at the end.
+        heavy = len(body) > _SCANNED_BYTES
+        call: codec.Call = await aside_if(heavy, codec.Call, body, limit)
+        return call
+
+    async def _infer(
+        self, call: codec.Call, body: bytes, headers: dict[str, str], context: RequestContext
+    ) -> tuple[Sequence[bytes | memoryview], dict[str, str]]:
+        desk, header = self._desk, call.header
+        version = header.model_version or None
+        desk.find(header.model_name, version)
+        limits = desk.settings.limits
+        limits.check(call.outline(), len(header.outputs))
+        request: InferRequest | None = None
+        serving = desk.find(header.model_name, version)
+        if isinstance(serving.model, Servable):
+            request = await self._decode(call)
+            serving = desk.find(header.model_name, version)
+        with serving as model:
+            if request is None or not isinstance(model, Servable):
+                stock = StockModel(desk.data_plane, header.model_name, version, headers)
+                content, trailers = await stock.answer_grpc(body)
+                return [content], trailers
+            answer = await desk.infer(model, request, context)
+            light = is_light(answer, request.form)
+            parts: Sequence[bytes | memoryview] = await aside_if(
+                not light, _encode, model, answer, request
+            )
+            return parts, {}
+
+    async def _decode(self, call: codec.Call) -> InferRequest:
+        heavy = (
+            not call.contents and call.parsed_bytes > ASIDE_BYTES
+        ) or call.strings() > ASIDE_STRINGS
+        request: InferRequest = await aside_if(heavy, call.decode, self._desk.settings.limits)
+        return request
+
+    async def _model_stream_infer(
+        self, bodies: AsyncIterator[bytes], context: Any
+    ) -> AsyncIterator[bytes]:
+        """Answers the requests of a stream in turn, each in parts.
+
+        As Triton does it, a request that fails is answered with its error's text, and the stream
+        goes on; as MLServer does it, the stream ends with the error's status.
+        """
+        began = time.perf_counter()
+        code, error, model, request_id = grpc.StatusCode.OK, "", "", ""
+        try:
+            headers = _headers(context)
+            caller = self._desk.access.check(Area.INFERENCE, headers)
+            async for body in bodies:
+                call: codec.Call | None = None
+                try:
+                    with self._desk.admission.request():
+                        call = await self._parse(body)
+                        model, request_id = call.header.model_name, call.header.id
+                        accompanying = _context(headers, caller, context)
+                        async for part in self._parts(call, body, headers, accompanying):
+                            yield part
+                except Exception as raised:
+                    failure = as_ours(raised, f"model '{model[:200]}'")
+                    if not self._wraps_streams:
+                        raise failure from None
+                    error = str(failure)
+                    yield _stream_error(failure, request_id)
+        except asyncio.CancelledError:
+            code = grpc.StatusCode.CANCELLED
+            raise
+        except Exception as raised:
+            failure = as_ours(raised, f"model '{model[:200]}'")
+            code, error = grpc_code(failure), str(failure)
+            await _abort(context, failure)
+        finally:
+            self._note("ModelStreamInfer", "BIDI_STREAMING", code, began, model, request_id, error)
+
+    async def _parts(
+        self, call: codec.Call, body: bytes, headers: dict[str, str], context: RequestContext
+    ) -> AsyncIterator[bytes]:
+        desk, header = self._desk, call.header
+        version = header.model_version or None
+        desk.find(header.model_name, version)
+        request = await self._decode(call)
+        with desk.find(header.model_name, version) as model:
+            if isinstance(model, Servable):
+                async for answer in desk.infer_stream(model, request, context):
+                    yield self._wrapped(_encode(model, answer, request))
+                return
+
+            async def one() -> AsyncIterator[bytes]:
+                yield body
+
+            stock = StockModel(desk.data_plane, header.model_name, version, headers)
+            async for content in stock.stream_grpc(one()):
+                yield self._wrapped([content])
+
+    def _wrapped(self, parts: Sequence[bytes | memoryview]) -> bytes:
+        if not self._wraps_streams:
+            return b"".join(parts)
+        size = sum(each.nbytes if isinstance(each, memoryview) else len(each) for each in parts)
+        return b"".join([_INFER_RESPONSE_TAG, codec.varint(size), *parts])
+
+
+_SCANNED_BYTES = 1 << 20
+
+
+def _encode(model: MLModel, answer: Message, request: InferRequest) -> Sequence[bytes | memoryview]:
+    return codec.encode_response(
+        model.name, model.version or "", answer, response_parameters(answer), request.form
+    )
+
+
+def _stream_error(error: InfergraphError, request_id: str) -> bytes:
+    response = ModelStreamInferResponse(error_message=grpc_details(error))
+    response.infer_response.id = request_id
+    content: bytes = response.SerializeToString()
+    return content
+
+
+def _headers(context: Any) -> dict[str, str]:
+    return dict(context.invocation_metadata() or ())
+
+
+def _context(headers: dict[str, str], caller: str, call: Any) -> RequestContext:
+    context = read_context(headers)
+    context.caller = caller
+    if context.deadline is None:
+        remaining = call.time_remaining()
+        if remaining is not None and remaining < _NO_DEADLINE_SECONDS:
+            context.deadline = Deadline.after_ms(remaining * 1000)
+    return context
+
+
+_NO_DEADLINE_SECONDS = 365 * 86400.0
+"""What gRPC gives for a call without a deadline is longer."""
+
+
+async def _abort(context: Any, error: InfergraphError) -> None:
+    trailers = ((ERROR_HEADER, type(error).__name__),)
+    await context.abort(grpc_code(error), grpc_details(error), trailers)
+
+
+async def _compress_if_asked(headers: dict[str, str], context: Any) -> None:
+    """Has the answer compressed, if the call's metadata hold `accept-encoding: gzip`.
+
+    gRPC keeps to itself whether the request was compressed. `set_compression` of its asynchronous
+    servers has no effect (https://github.com/grpc/grpc/issues/34690), so this sends what begins the
+    answer; only an answer may follow.
+    """
+    if accepts_gzip(headers.get("accept-encoding", "")):
+        await context.send_initial_metadata(((_ENCODING, GZIP),))
+
+
+def _set_given(target: Any, parameters: Any) -> None:
+    """Sets the parameters of MLServer's types that gRPC can carry; it drops others, too."""
+    given = {} if parameters is None else parameters.model_dump(exclude_none=True)
+    for name, value in given.items():
+        try:
+            codec.set_parameters(target, {name: value}, True)
+        except InvalidInput:
+            continue

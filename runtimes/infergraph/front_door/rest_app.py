@@ -1,0 +1,259 @@
+"""The REST application: all of V2 and MLServer's repository calls, on Starlette."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+from fastapi import FastAPI
+from mlserver.rest.app import APIRoute
+from mlserver.rest.endpoints import Endpoints
+from mlserver.types import MetadataModelResponse, RepositoryIndexRequest
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ..errors import InfergraphError, MalformedRequest
+from . import metrics
+from .access import Area
+from .admission import Load
+from .bodies import Disconnected, read_body
+from .desk import Desk
+from .errors import as_ours, rest_error
+from .rest_inference import RestInference
+
+_MODEL = "/v2/models/{model_name}"
+_REPOSITORY = "/v2/repository/models/{model_name}"
+_VERSION = "/versions/{model_version}"
+_INFERENCE = {"infer": False, "generate": False, "infer_stream": True, "generate_stream": True}
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class RestApp:
+    """Makes the application, and answers everything that is no inference."""
+
+    def __init__(self, desk: Desk, others: FastAPI) -> None:
+        """Makes it.
+
+        Args:
+            desk: What answers.
+            others: Takes the paths that the protocol does not know: pages of documentation, and
+                what models add.
+        """
+        self._desk = desk
+        routes: list[Route] = []
+        for version in ("", _VERSION):
+            routes += [
+                Route(path, RestInference(desk, path, streams), methods=["POST"])
+                for name, streams in _INFERENCE.items()
+                for path in (f"{_MODEL}{version}/{name}",)
+            ]
+            routes += [
+                self._route(f"{_MODEL}{version}/ready", self._model_ready, None),
+                self._route(f"{_MODEL}{version}", self._model_metadata, Area.INFERENCE),
+            ]
+        routes += [
+            self._route("/v2/health/live", self._live, None),
+            self._route("/v2/health/ready", self._ready, None),
+            self._route("/v2", self._metadata, Area.INFERENCE),
+            self._route("/v2/repository/index", self._index, Area.CONTROL, "POST"),
+            self._route(
+                "/v2/repository/models/{model_name}/load", self._load, Area.CONTROL, "POST"
+            ),
+            self._route(
+                "/v2/repository/models/{model_name}/unload", self._unload, Area.CONTROL, "POST"
+            ),
+        ]
+        # Inference comes first, since its routes are asked for most.
+        routes.sort(key=lambda route: not isinstance(route.endpoint, RestInference))
+        self.app = Starlette(
+            debug=False,
+            routes=routes,
+            middleware=_middleware(desk),
+            exception_handlers={HTTPException: answer_http_exception, Exception: answer_exception},
+        )
+        self.app.router.default = others
+        self.app.router.redirect_slashes = False
+
+    def _route(self, path: str, answer: Endpoint, area: Area | None, method: str = "GET") -> Route:
+        async def endpoint(request: Request) -> Response:
+            began = time.perf_counter()
+            error = ""
+            try:
+                if area is not None:
+                    self._desk.access.check(area, request.headers)
+                response = await answer(request)
+            except Disconnected:
+                response = Response(status_code=400)
+            except Exception as raised:
+                failure = as_ours(raised, f"{method} {path}")
+                error = str(failure)
+                response = error_response(failure)
+            seconds = time.perf_counter() - began
+            if area is not None:
+                metrics.rest_answered(method, path, response.status_code, seconds)
+                if self._desk.log.is_on:
+                    name = request.path_params.get("model_name", "")
+                    what = f"{method} {request.url.path}"
+                    self._desk.log.request(
+                        "rest", what, name, response.status_code, seconds, error=error
+                    )
+            return response
+
+        return Route(path, endpoint, methods=[method])
+
+    async def _live(self, request: Request) -> Response:
+        return Response(status_code=200)
+
+    async def _ready(self, request: Request) -> Response:
+        return Response(status_code=200 if self._desk.registry.ready() else _NOT_READY)
+
+    async def _model_ready(self, request: Request) -> Response:
+        ready = await model_ready(self._desk, *_named(request))
+        return Response(status_code=200 if ready else _NOT_READY)
+
+    async def _metadata(self, request: Request) -> Response:
+        metadata = await self._desk.data_plane.metadata()
+        content = metadata.model_dump()
+        content["extensions"] = extensions(self._desk)
+        return _json(content)
+
+    async def _model_metadata(self, request: Request) -> Response:
+        metadata = await model_metadata(self._desk, *_named(request))
+        return _json(metadata.model_dump(exclude_none=True, mode="json"))
+
+    async def _index(self, request: Request) -> Response:
+        with self._desk.admission.request() as load:
+            body = await self._body(request, load)
+        try:
+            # Triton's client sends no body for all models.
+            payload = RepositoryIndexRequest.model_validate(orjson.loads(body) if body else {})
+        except (orjson.JSONDecodeError, ValidationError):
+            raise MalformedRequest(
+                'the body is not a V2 index request; accepted: {"ready": true or false}, or none'
+            ) from None
+        found = await self._desk.repository.index(payload)
+        return _json(found.model_dump(mode="json"))
+
+    async def _load(self, request: Request) -> Response:
+        with self._desk.admission.request() as load:
+            await self._body(request, load)
+        await self._desk.repository.load(request.path_params["model_name"])
+        return Response(status_code=200)
+
+    async def _unload(self, request: Request) -> Response:
+        with self._desk.admission.request() as load:
+            await self._body(request, load)
+        await self._desk.repository.unload(request.path_params["model_name"])
+        return Response(status_code=200)
+
+    async def _body(self, request: Request, load: Load) -> bytes | bytearray:
+        body, _ = await read_body(request.receive, request.headers, load, self._desk.settings, None)
+        return body
+
+
+_NOT_READY = 400
+"""As MLServer and Triton say it of a model or server that is not ready."""
+
+
+async def model_ready(desk: Desk, name: str, version: str | None) -> bool:
+    """Whether a model takes requests; raises UnknownModel."""
+    model = await desk.registry.get_model(name, version or None)
+    return bool(model.ready)
+
+
+async def model_metadata(desk: Desk, name: str, version: str | None) -> MetadataModelResponse:
+    """A model's metadata, with the versions that are loaded; raises UnknownModel."""
+    metadata = await desk.data_plane.model_metadata(name, version or None)
+    versions = desk.registry.versions(name)
+    if versions:
+        metadata = metadata.model_copy(update={"versions": versions})
+    return metadata
+
+
+def extensions(desk: Desk) -> list[str]:
+    """The extensions of V2 that the server knows, in Triton's words, and those of its settings."""
+    known = ["binary_tensor_data", "classification", "model_repository", "parameters"]
+    return list(dict.fromkeys([*known, *desk.server.extensions]))
+
+
+def other_paths(desk: Desk) -> FastAPI:
+    """The application of MLServer's pages of documentation, to which models may add handlers."""
+    pages = Endpoints(desk.data_plane)
+    app = FastAPI(
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        exception_handlers={HTTPException: answer_http_exception, Exception: answer_exception},
+        routes=[
+            APIRoute("/v2/docs/dataplane.json", pages.openapi),
+            APIRoute("/v2/docs", pages.docs),
+            *(
+                APIRoute(f"{_MODEL}{version}/docs{end}", page)
+                for version in ("", _VERSION)
+                for end, page in (("/dataplane.json", pages.model_openapi), ("", pages.model_docs))
+            ),
+        ],
+    )
+    app.router.route_class = APIRoute
+    return app
+
+
+def error_response(error: InfergraphError) -> Response:
+    """The answer to an error."""
+    status, headers, body = rest_error(error)
+    plain = {name.decode(): value.decode() for name, value in headers}
+    return Response(body, status, plain)
+
+
+async def answer_http_exception(request: Request, error: Exception) -> Response:
+    """Answers what Starlette itself refuses: an unknown path, or a method that it does not have."""
+    assert isinstance(error, HTTPException)
+    path = request.url.path[:200]
+    text = {
+        404: f"no such path: {path}",
+        405: f"{request.method[:20]} is not a method of {path}",
+    }.get(error.status_code, str(error.detail))
+    accepted = (error.headers or {}).get("Allow")
+    if accepted:
+        text += f"; accepted: {accepted}"
+    body = orjson.dumps({"error": text.encode("utf-8", "replace").decode()})
+    headers = {**(error.headers or {}), "content-type": "application/json"}
+    return Response(body, error.status_code, headers)
+
+
+async def answer_exception(request: Request, error: Exception) -> Response:
+    """Answers what nobody caught, without saying what it was."""
+    return error_response(as_ours(error, f"{request.method[:20]} {request.url.path[:200]}"))
+
+
+def _named(request: Request) -> tuple[str, str | None]:
+    return request.path_params["model_name"], request.path_params.get("model_version")
+
+
+def _json(content: Any) -> Response:
+    return Response(orjson.dumps(content), media_type="application/json")
+
+
+def _middleware(desk: Desk) -> list[Middleware]:
+    cors = desk.server.cors_settings
+    if cors is None:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=cors.allow_origins or (),
+            allow_origin_regex=cors.allow_origin_regex,
+            allow_credentials=bool(cors.allow_credentials),
+            allow_methods=cors.allow_methods or (),
+            allow_headers=cors.allow_headers or (),
+            max_age=cors.max_age or 0,
+        )
+    ]

@@ -1,0 +1,260 @@
+"""REST inference: the endpoints `infer` and `infer_stream`, and their other names."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+from typing import Any
+
+import orjson
+from mlserver import MLModel
+from starlette.datastructures import Headers
+
+from ..errors import InfergraphError
+from ..request import RequestContext, read_context
+from ..servable import Servable, response_parameters
+from ..v2 import Message, rest
+from ..v2.request import InferRequest
+from . import metrics
+from .access import Area
+from .admission import Load
+from .bodies import Disconnected, Receive, read_body
+from .coding import GZIP, LEAST_BYTES, accepts_gzip, gzip
+from .desk import ASIDE_BYTES, Desk, is_light
+from .disconnect import Watch
+from .errors import JSON, as_ours, rest_error
+from .stock import StockModel, aside_if
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+_BINARY = (b"content-type", b"application/octet-stream")
+_EVENTS = (b"content-type", b"text/event-stream")
+_JOINED_BYTES = 1 << 16
+"""Parts of an answer up to this size go to the connection as one."""
+
+
+class _Call:
+    """One request: what the connection has told of it."""
+
+    __slots__ = ("began", "context", "headers", "model", "name", "path", "receive", "version")
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.began = time.perf_counter()
+        self.receive = receive
+        self.headers = Headers(raw=scope["headers"])
+        self.path: str = scope["path"]
+        self.name: str = scope["path_params"]["model_name"]
+        self.version: str | None = scope["path_params"].get("model_version")
+        self.context = RequestContext()
+
+    def plain_headers(self) -> dict[str, str]:
+        return dict(self.headers)
+
+
+class RestInference:
+    """An ASGI application that answers inference requests.
+
+    Args:
+        desk: What answers.
+        route: The route's path, for metrics.
+        streams: Whether it answers with a stream of events.
+    """
+
+    def __init__(self, desk: Desk, route: str, streams: bool) -> None:
+        self._desk = desk
+        self._route = route
+        self._streams = streams
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = _Call(scope, receive)
+        status, error, request_id = 0, "", ""
+        try:
+            status, request_id = await self._answer(call, send)
+        except Disconnected:
+            status = _CLIENT_GONE
+        except asyncio.CancelledError:
+            status = _CLIENT_GONE
+            raise
+        except Exception as raised:
+            failure = as_ours(raised, f"model '{call.name[:200]}'")
+            status, headers, body = rest_error(failure)
+            error = str(failure)
+            await _send(send, status, headers, [body])
+        finally:
+            seconds = time.perf_counter() - call.began
+            metrics.rest_answered("POST", self._route, status, seconds)
+            if self._desk.log.is_on:
+                self._desk.log.request(
+                    "rest", f"POST {call.path}", call.name, status, seconds, request_id, error
+                )
+
+    async def _answer(self, call: _Call, send: Send) -> tuple[int, str]:
+        desk = self._desk
+        caller = desk.access.check(Area.INFERENCE, call.headers)
+        with desk.admission.request() as load:
+            call.context = read_context(call.headers)
+            call.context.caller = caller
+            desk.find(call.name, call.version)
+            deadline = call.context.deadline
+            body, json_size = await read_body(
+                call.receive, call.headers, load, desk.settings, deadline
+            )
+            # The instance may have been replaced meanwhile.
+            serving = desk.find(call.name, call.version)
+            with serving as model, Watch(call.receive) as watch:
+                try:
+                    if self._streams:
+                        return await self._stream(call, model, body, json_size, send)
+                    return await self._infer(call, model, body, json_size, load, send)
+                except asyncio.CancelledError:
+                    if watch.disconnected:
+                        raise Disconnected from None
+                    raise
+
+    async def _infer(
+        self,
+        call: _Call,
+        model: MLModel,
+        body: bytes | bytearray,
+        json_size: int | None,
+        load: Load,
+        send: Send,
+    ) -> tuple[int, str]:
+        desk = self._desk
+        if not isinstance(model, Servable):
+            stock = StockModel(desk.data_plane, call.name, call.version, call.plain_headers())
+            parts, size, given = await stock.answer_rest(body, json_size, desk.settings.limits)
+            extra = [(name.encode(), value.encode()) for name, value in given.items()]
+            await self._send_answer(call, send, parts, size, extra)
+            return 200, ""
+        request = await self._decode(body, json_size)
+        answer = await desk.infer(model, request, call.context)
+        light = is_light(answer, request.form)
+        parts, size = await aside_if(not light, _encode, model, answer, request)
+        await self._send_answer(call, send, parts, size, [])
+        return 200, answer.id
+
+    async def _decode(self, body: bytes | bytearray, json_size: int | None) -> InferRequest:
+        large = (len(body) if json_size is None else json_size) > ASIDE_BYTES
+        limits = self._desk.settings.limits
+        heavy = large or _has_many_strings(body, json_size)
+        request: InferRequest = await aside_if(heavy, rest.decode_request, body, json_size, limits)
+        return request
+
+    async def _send_answer(
+        self,
+        call: _Call,
+        send: Send,
+        parts: Sequence[rest.Body],
+        json_size: int | None,
+        headers: list[Header],
+    ) -> None:
+        if json_size is None:
+            headers.append(JSON)
+        else:
+            headers.append(_BINARY)
+            headers.append((rest.LENGTH_HEADER.encode(), str(json_size).encode()))
+        if self._wants_gzip(call) and sum(map(len, parts)) >= LEAST_BYTES:
+            parts = [await aside_if(sum(map(len, parts)) > ASIDE_BYTES, gzip, parts)]
+            headers.append((b"content-encoding", GZIP.encode()))
+            headers.append((b"vary", b"accept-encoding"))
+        await _send(send, 200, headers, parts)
+
+    def _wants_gzip(self, call: _Call) -> bool:
+        coding = call.headers.get("content-encoding", "")
+        if not coding and not self._desk.server.gzip_enabled:
+            return False
+        return accepts_gzip(call.headers.get("accept-encoding", ""))
+
+    async def _stream(
+        self,
+        call: _Call,
+        model: MLModel,
+        body: bytes | bytearray,
+        json_size: int | None,
+        send: Send,
+    ) -> tuple[int, str]:
+        """Sends an event for each part of the answer.
+
+        A failure before the first is an error of the request. A later one is an event `error`.
+        """
+        desk = self._desk
+        request_id = ""
+        if isinstance(model, Servable):
+            request = await self._decode(body, json_size)
+            request_id = request.message.id
+            events = self._events(model, request, call.context)
+        else:
+            stock = StockModel(desk.data_plane, call.name, call.version, call.plain_headers())
+            payload, _ = await stock.read_rest(body, json_size, desk.settings.limits)
+            events = stock.stream_rest(payload)
+        began = False
+        try:
+            async for event in events:
+                if not began:
+                    began = True
+                    await send({"type": "http.response.start", "status": 200, "headers": [_EVENTS]})
+                await _send_event(send, b"data: " + event + b"\n\n")
+        except Exception as raised:
+            if not began:
+                raise
+            failure = as_ours(raised, f"model '{call.name}'")
+            await _send_event(send, _error_event(failure))
+        finally:
+            await events.aclose()  # type: ignore[attr-defined]
+        if not began:
+            await send({"type": "http.response.start", "status": 200, "headers": [_EVENTS]})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        return 200, request_id
+
+    async def _events(
+        self, model: Servable, request: InferRequest, context: RequestContext
+    ) -> AsyncIterator[bytes]:
+        in_json = rest.without_binary(request)
+        async for part in self._desk.infer_stream(model, request, context):
+            parts, _ = await aside_if(
+                not is_light(part, in_json.form), _encode, model, part, in_json
+            )
+            yield b"".join(parts)
+
+
+_CLIENT_GONE = 499
+"""What logs and metrics say of a request whose client went away; nginx's number for it."""
+
+
+def _encode(
+    model: Servable, answer: Message, request: InferRequest
+) -> tuple[list[rest.Body], int | None]:
+    parameters = response_parameters(answer)
+    return rest.encode_response(model.name, model.version, answer, parameters, request)
+
+
+def _has_many_strings(body: bytes | bytearray, json_size: int | None) -> bool:
+    """Whether raw contents may hold so many strings that they take long to tell apart."""
+    if json_size is None or len(body) - json_size <= ASIDE_BYTES:
+        return False
+    return b'"BYTES"' in body[:json_size]
+
+
+async def _send(send: Send, status: int, headers: list[Header], parts: Sequence[rest.Body]) -> None:
+    size = sum(map(len, parts))
+    headers.append((b"content-length", str(size).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    if len(parts) > 1 and size <= _JOINED_BYTES:
+        parts = [b"".join(parts)]
+    for index, part in enumerate(parts):
+        more = index + 1 < len(parts)
+        await send({"type": "http.response.body", "body": part, "more_body": more})
+
+
+async def _send_event(send: Send, event: bytes) -> None:
+    await send({"type": "http.response.body", "body": event, "more_body": True})
+
+
+def _error_event(error: InfergraphError) -> bytes:
+    status, _, body = rest_error(error)
+    content = {**orjson.loads(body), "status": status, "kind": type(error).__name__}
+    return b"event: error\ndata: " + orjson.dumps(content) + b"\n\n"
