@@ -52,11 +52,13 @@ class RequestContext:
         trace: Whether the answer must carry timings.
         headers: Headers that are handed on to every hop (`x-*` and W3C trace context). Never
             Authorization, cookies, or the caller's other headers.
+        caller: Tells callers apart, where they have keys; empty where all are one.
     """
 
     deadline: Deadline | None = None
     trace: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
+    caller: str = ""
 
 
 def read_context(headers: Mapping[str, str]) -> RequestContext:
