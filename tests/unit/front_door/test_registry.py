@@ -458,6 +458,18 @@ class TestUnloading:
         assert world.registry.states() == []
         assert not world.registry.ready()
 
+    async def test_the_server_stays_ready_with_its_other_models(self) -> None:
+        world = World()
+        for name in ("leaving", "staying"):
+            await world.registry.load(settings(name))
+        with world.registry.find("leaving"):
+            unload = asyncio.create_task(world.registry.unload("leaving"))
+            await few_turns()
+            assert world.registry.state("leaving").state is State.UNLOADING
+            assert world.registry.ready()
+        await unload
+        assert world.registry.ready()
+
     async def test_the_first_of_several_wins(self) -> None:
         world = World()
         await world.registry.load(settings("m", "1"))
