@@ -29,8 +29,9 @@ Value = TypeVar("Value")
 DEFAULT_GRACE_SECONDS = 25.0
 MOST_FAILURES = 1000
 """Failed loads that are remembered; the oldest are forgotten first."""
+LONGEST_NAME = 200
+"""Characters of a caller's name of a model that an error repeats."""
 _LONGEST_REASON = 1000
-_LONGEST_NAME = 200
 
 
 class ModelState(NamedTuple):
@@ -127,17 +128,17 @@ class Registry(MultiModelRegistry):
         return serving
 
     def _why_not(self, name: str, version: str | None) -> InfergraphError:
-        what = f"model '{name[:_LONGEST_NAME]}'"
+        what = f"model '{name[:LONGEST_NAME]}'"
         versions = self._models.get(name)
         known = {} if versions is None else {each: versions.state(each) for each in versions.known}
         if version is not None:
             if known and version not in known:
                 names = ", ".join(f"'{each}'" for each in known if each)
                 return UnknownModel(
-                    f"{what} has no version '{version[:_LONGEST_NAME]}' that is loaded; accepted: "
+                    f"{what} has no version '{version[:LONGEST_NAME]}' that is loaded; accepted: "
                     + (names or "none, as it has no versions")
                 )
-            what += f" version '{version[:_LONGEST_NAME]}'"
+            what += f" version '{version[:LONGEST_NAME]}'"
         states = {state for each, state in known.items() if version in (None, each)}
         if State.LOADING in states:
             return StageUnavailable(f"{what} is loading; try again in a moment")
@@ -202,8 +203,6 @@ class Registry(MultiModelRegistry):
         await self._to_the_end(self._unload(name))
 
     async def _unload(self, name: str) -> None:
-        if name not in self._models and not self._failures.of(name):
-            raise ModelNotFound(name)
         async with self._changing(name) as versions:
             failed = list(self._failures.of(name))
             for version in failed:
@@ -222,8 +221,6 @@ class Registry(MultiModelRegistry):
         await self._to_the_end(self._unload_version(name, version or None))
 
     async def _unload_version(self, name: str, version: str | None) -> None:
-        if name not in self._models and not self._failures.of(name):
-            raise ModelNotFound(name, version)
         async with self._changing(name) as versions:
             model = versions.model(version)
             if version is None and model is not None:

@@ -17,7 +17,7 @@ from mlserver.types import (
 )
 
 from ..errors import ConfigurationError, UnknownModel
-from .registry import Registry
+from .registry import LONGEST_NAME, Registry
 
 
 class RepositoryHandlers(ModelRepositoryHandlers):
@@ -57,7 +57,7 @@ class RepositoryHandlers(ModelRepositoryHandlers):
         """
         found = [settings for settings in await self._list() if settings.name == name]
         if not found:
-            raise UnknownModel(f"model '{name[:200]}' is not in {self._place()}")
+            raise UnknownModel(f"model '{name[:LONGEST_NAME]}' is not in {self._place()}")
         count = Counter(settings.version or None for settings in found)
         version, times = count.most_common(1)[0]
         if times > 1:
@@ -85,7 +85,7 @@ class RepositoryHandlers(ModelRepositoryHandlers):
         try:
             await self._registry.unload(name)
         except ModelNotFound:
-            raise UnknownModel(f"model '{name[:200]}' is not loaded") from None
+            raise UnknownModel(f"model '{name[:LONGEST_NAME]}' is not loaded") from None
         return True
 
     async def _list(self) -> list[ModelSettings]:

@@ -208,7 +208,7 @@ class ModelVersions:
                 serving.model = await hook(serving.model)
             serving.model.ready = await serving.model.load()
         except BaseException:
-            self._drop(version, serving)
+            self._drop(version)
             await self._call_unload_hooks(serving.model)
             await self._unload_quietly(serving.model)
             raise
@@ -278,7 +278,7 @@ class ModelVersions:
                 model.ready = not await model.unload()
         finally:
             model.ready = False
-            self._drop(version, serving)
+            self._drop(version)
         logger.info("%s is unloaded", _named(model))
 
     async def _call_unload_hooks(self, model: MLModel) -> None:
@@ -295,10 +295,9 @@ class ModelVersions:
         self._servings[version] = serving
         self._sort()
 
-    def _drop(self, version: str | None, serving: Serving) -> None:
-        if self._servings.get(version) is serving:
-            del self._servings[version]
-            self._sort()
+    def _drop(self, version: str | None) -> None:
+        del self._servings[version]
+        self._sort()
 
     def _sort(self) -> None:
         order = reversed(_oldest_first(self._servings))
