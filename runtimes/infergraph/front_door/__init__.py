@@ -1,1 +1,8 @@
-"""REST and gRPC servers of the V2 protocol on MLServer's settings, repository and models."""
+"""The front door: REST and gRPC servers of V2 of our own, on MLServer's settings and models.
+
+`ModelRepository` is the one seam, see `repository`.
+"""
+
+from .repository import ModelRepository
+
+__all__ = ["ModelRepository"]
