@@ -28,6 +28,7 @@ from .desk import Desk
 from .draining import Drain
 from .errors import as_ours
 from .grpc_servicer import GrpcServicer
+from .protocol import Protocol
 from .registry import Registry
 from .repository_handlers import RepositoryHandlers
 from .rest_app import RestApp, error_response, other_paths
@@ -75,6 +76,7 @@ class RestServer(RESTServer):
     def _get_config(self) -> uvicorn.Config:
         config: uvicorn.Config = super()._get_config()  # type: ignore[no-untyped-call]
         config.app = self._application
+        config.http = Protocol
         _set_tls(config, self.desk.settings)
         return config
 
