@@ -27,6 +27,7 @@ from ..declaration import ModelDeclaration
 from ..errors import ConfigurationError, StageUnavailable
 
 LOOPBACK = "127.0.0.1"
+_REACHABLE = {"0.0.0.0": LOOPBACK, "": LOOPBACK, "::": "::1"}
 _KEPT_LINES = 400
 _LOAD_FAILED = "Some of the models failed to load during startup"
 _EXIT_AFTER_FAILED_LOAD_S = 10.0
@@ -96,7 +97,9 @@ class ModelServer:
 
     @property
     def reachable_host(self) -> str:
-        return LOOPBACK if self.host in ("0.0.0.0", "::") else self.host
+        """Where this machine reaches it, as URLs write it: an IPv6 address in brackets."""
+        host = _REACHABLE.get(self.host, self.host)
+        return f"[{host}]" if ":" in host else host
 
     @property
     def http_url(self) -> str:
@@ -270,10 +273,16 @@ def load_error(log: Sequence[str]) -> str | None:
 
 
 def _require_free(host: str, port: int) -> None:
-    with socket.socket() as probe:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise ConfigurationError(f"host '{host}' is no address: {error.strerror}") from None
+    with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((host, port))
+            probe.bind(address)
         except OSError as error:
             raise ConfigurationError(
                 f"port {port} on {host} is not free ({error.strerror}); 0 stands for any free port"

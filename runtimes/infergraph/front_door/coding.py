@@ -106,7 +106,7 @@ def _inflate_member(
     stream = zlib.decompressobj(bits)
     size = _FIRST_PIECE
     while not stream.eof and not stop.is_set():
-        piece = stream.unconsumed_tail
+        piece: bytes | memoryview = stream.unconsumed_tail
         if not piece:
             if position == len(view):
                 raise zlib.error("it ends too early")

@@ -22,9 +22,10 @@ from .access import Access
 from .access_log import AccessLog
 from .admission import Admission, refused, stopping
 from .draining import Drain
-from .registry import Registry, Serving
+from .registry import Registry
 from .repository_handlers import RepositoryHandlers
 from .settings import FrontDoorSettings
+from .versions import Serving
 
 Result = TypeVar("Result")
 
@@ -98,7 +99,7 @@ class Desk:
     ) -> Message:
         """A model's answer, as the request wants it; raises an InfergraphError."""
         take_trace(request.message.parameters, context)
-        with self._around(model), model_context(model.settings):  # type: ignore[no-untyped-call]
+        with self._around(model), model_context(model.settings):
             answer = await model.infer(request.message, context)
             return model.answered(request, answer)
 
@@ -107,7 +108,7 @@ class Desk:
     ) -> AsyncIterator[Message]:
         """The parts of a model's answer, as they come; raises an InfergraphError."""
         take_trace(request.message.parameters, context)
-        with self._around(model), model_context(model.settings):  # type: ignore[no-untyped-call]
+        with self._around(model), model_context(model.settings):
             async for part in model.infer_stream(request.message, context):
                 yield model.answered(request, part)
 

@@ -211,14 +211,14 @@ class GrpcServicer:
     ) -> tuple[Sequence[bytes | memoryview], dict[str, str]]:
         desk, header = self._desk, call.header
         version = header.model_version or None
-        desk.find(header.model_name, version)
-        limits = desk.settings.limits
-        limits.check(call.outline(), len(header.outputs))
-        request: InferRequest | None = None
         serving = desk.find(header.model_name, version)
+        request: InferRequest | None = None
         if isinstance(serving.model, Servable):
             request = await self._decode(call)
+            # The instance may have been replaced meanwhile.
             serving = desk.find(header.model_name, version)
+        else:
+            desk.settings.limits.check(call.outline(), len(header.outputs))
         with serving as model:
             if request is None or not isinstance(model, Servable):
                 stock = StockModel(desk.data_plane, header.model_name, version, headers)

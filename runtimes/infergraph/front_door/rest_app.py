@@ -121,13 +121,14 @@ class RestApp:
 
     async def _metadata(self, request: Request) -> Response:
         metadata = await self._desk.data_plane.metadata()
-        content = metadata.model_dump()
+        content = metadata.model_dump()  # type: ignore[no-untyped-call]
         content["extensions"] = extensions(self._desk)
         return _json(content)
 
     async def _model_metadata(self, request: Request) -> Response:
         metadata = await model_metadata(self._desk, *_named(request))
-        return _json(metadata.model_dump(exclude_none=True, mode="json"))
+        content = metadata.model_dump(exclude_none=True, mode="json")  # type: ignore[no-untyped-call]
+        return _json(content)
 
     async def _index(self, request: Request) -> Response:
         with self._desk.admission.request() as load:
@@ -192,17 +193,15 @@ def other_paths(desk: Desk) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         exception_handlers={HTTPException: answer_http_exception, Exception: answer_exception},
-        routes=[
-            APIRoute("/v2/docs/dataplane.json", pages.openapi),
-            APIRoute("/v2/docs", pages.docs),
-            *(
-                APIRoute(f"{_MODEL}{version}/docs{end}", page)
-                for version in ("", _VERSION)
-                for end, page in (("/dataplane.json", pages.model_openapi), ("", pages.model_docs))
-            ),
-        ],
     )
     app.router.route_class = APIRoute
+    for path, server_page, model_page in (
+        ("docs/dataplane.json", pages.openapi, pages.model_openapi),
+        ("docs", pages.docs, pages.model_docs),
+    ):
+        app.add_api_route(f"/v2/{path}", server_page)
+        app.add_api_route(f"{_MODEL}/{path}", model_page)
+        app.add_api_route(f"{_MODEL}{_VERSION}/{path}", model_page)
     return app
 
 

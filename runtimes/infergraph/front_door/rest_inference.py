@@ -18,7 +18,7 @@ from ..v2 import Message, rest
 from ..v2.request import InferRequest
 from . import metrics
 from .access import Area
-from .admission import Load
+from .admission import Load, stopping
 from .bodies import Disconnected, Receive, read_body
 from .coding import GZIP, LEAST_BYTES, accepts_gzip, gzip
 from .desk import ASIDE_BYTES, Desk, is_light
@@ -76,13 +76,13 @@ class RestInference:
         except Disconnected:
             status = _CLIENT_GONE
         except asyncio.CancelledError:
-            status = _CLIENT_GONE
-            raise
+            if not self._desk.drain.began:
+                status = _CLIENT_GONE
+                raise
+            # The grace period is over: uvicorn cancels what is still in flight.
+            status, error = await _send_error(send, stopping())
         except Exception as raised:
-            failure = as_ours(raised, f"model '{call.name[:200]}'")
-            status, headers, body = rest_error(failure)
-            error = str(failure)
-            await _send(send, status, headers, [body])
+            status, error = await _send_error(send, as_ours(raised, f"model '{call.name[:200]}'"))
         finally:
             seconds = time.perf_counter() - call.began
             metrics.rest_answered("POST", self._route, status, seconds)
@@ -248,6 +248,12 @@ async def _send(send: Send, status: int, headers: list[Header], parts: Sequence[
     for index, part in enumerate(parts):
         more = index + 1 < len(parts)
         await send({"type": "http.response.body", "body": part, "more_body": more})
+
+
+async def _send_error(send: Send, error: InfergraphError) -> tuple[int, str]:
+    status, headers, body = rest_error(error)
+    await _send(send, status, headers, [body])
+    return status, str(error)
 
 
 async def _send_event(send: Send, event: bytes) -> None:

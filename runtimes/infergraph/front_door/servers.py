@@ -28,6 +28,7 @@ from .desk import Desk
 from .draining import Drain
 from .errors import as_ours
 from .grpc_servicer import GrpcServicer
+from .protocol import Protocol
 from .registry import Registry
 from .repository_handlers import RepositoryHandlers
 from .rest_app import RestApp, error_response, other_paths
@@ -73,15 +74,16 @@ class RestServer(RESTServer):
         return await super().add_custom_handlers(model)
 
     def _get_config(self) -> uvicorn.Config:
-        config = super()._get_config()  # type: ignore[no-untyped-call]
+        config: uvicorn.Config = super()._get_config()  # type: ignore[no-untyped-call]
         config.app = self._application
+        config.http = Protocol
         _set_tls(config, self.desk.settings)
         return config
 
     async def start(self) -> None:
         """Serves until it is stopped."""
-        self._server = _Server(self._get_config(), self.desk.settings, self.desk.drain)
         front = self.desk.settings
+        self._server: Any = _Server(self._get_config(), front, self.desk.drain)
         scheme = "https" if front.tls_certificate else "http"
         logger.info(
             "REST: listening on %s://%s", scheme, _address(self._settings, self._settings.http_port)
@@ -123,7 +125,7 @@ class GrpcServer(GRPCServer):
         if self._settings.tracing_server:
             names = [filters.method_name(name) for name in _PROBES]
             interceptors.append(
-                aio_server_interceptor(
+                aio_server_interceptor(  # type: ignore[no-untyped-call]
                     tracer_provider=get_tracer_provider(self._settings),
                     filter_=filters.negate(filters.any_of(*names)),
                 )
@@ -169,7 +171,7 @@ class MetricsServer(StockMetricsServer):
     def __init__(self, settings: Settings) -> None:
         self._front = read_settings(settings)
         self._access = Access(self._front)
-        super().__init__(settings)  # type: ignore[no-untyped-call]
+        super().__init__(settings)
         answer = self._endpoint.handle_metrics
 
         async def guarded(request: Request) -> Response:
@@ -238,7 +240,8 @@ def _grpc_credentials(front: FrontDoorSettings) -> grpc.ServerCredentials | None
 
 def _share_log_handlers() -> None:
     """Sends Infergraph's log where MLServer's goes; on its own it would go nowhere."""
-    ours, theirs = logging.getLogger("infergraph"), get_mlserver_logger()  # type: ignore[no-untyped-call]
+    ours = logging.getLogger("infergraph")
+    theirs = get_mlserver_logger()  # type: ignore[no-untyped-call]
     ours.setLevel(theirs.level)
     for handler in theirs.handlers:
         ours.addHandler(handler)

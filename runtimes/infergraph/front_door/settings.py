@@ -76,8 +76,16 @@ class FrontDoorSettings(BaseSettings):
     tls_client_ca: Path | None = None
 
     @classmethod
-    def settings_customise_sources(cls, settings_cls: Any, **sources: Any) -> Any:
-        return sources["env_settings"], sources["init_settings"]
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: Any,
+        env_settings: Any,
+        dotenv_settings: Any,
+        file_secret_settings: Any,
+    ) -> tuple[Any, ...]:
+        """The environment comes before what the server's file says."""
+        return env_settings, init_settings
 
     @field_validator("inference_keys", "control_keys", "metrics_keys", mode="before")
     @classmethod

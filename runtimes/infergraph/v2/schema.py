@@ -161,7 +161,7 @@ def _build() -> dict[str, Any]:
                 field.oneof_index = 0
             _set_type(field, plain)
     pool = DescriptorPool()
-    pool.Add(file)  # type: ignore[no-untyped-call]
+    pool.Add(file)
     return {
         name: GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.{name}"))
         for name in _MESSAGES
