@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI
+from mlserver.errors import MLServerError
 from mlserver.rest.app import APIRoute
 from mlserver.rest.endpoints import Endpoints
 from mlserver.types import MetadataModelResponse, RepositoryIndexRequest
@@ -192,7 +193,11 @@ def other_paths(desk: Desk) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        exception_handlers={HTTPException: answer_http_exception, Exception: answer_exception},
+        exception_handlers={
+            HTTPException: answer_http_exception,
+            MLServerError: answer_exception,
+            Exception: answer_exception,
+        },
     )
     app.router.route_class = APIRoute
     for path, server_page, model_page in (
