@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Iterator, MutableMapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,13 +112,16 @@ class Mirror(MLModel):
             "kinds": [type(each.data.root).__name__ for each in payload.inputs],
             "flavour": getattr(payload.parameters, "flavour", None),
         }
+        given = {"x-answer": "yes"}
+        if payload.id == "odd":
+            given["x-odd"] = "a\x00\nb"
         text = json.dumps(seen, default=lambda value: value.decode("latin-1"))
         return InferenceResponse(
             model_name=self.name,
             model_version=self.version,
-            parameters=Parameters(headers={"x-answer": "yes", "x-odd": "\x00"}, content_type="str"),
+            parameters=Parameters(headers=given, content_type="str"),
             outputs=[
-                ResponseOutput(name="seen", datatype="BYTES", shape=[1], data=[text]),
+                ResponseOutput(name="seen", datatype="BYTES", shape=[1], data=[text.encode()]),
                 ResponseOutput(name="count", datatype="INT64", shape=[1], data=[len(headers)]),
             ],
         )
@@ -173,6 +176,7 @@ class Connection:
     def __init__(self, *bodies: bytes, whole: bool = True) -> None:
         self.answer = Answer()
         self.reads = 0
+        self._read = asyncio.Event()
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         for index, body in enumerate(bodies):
             self.put(body, more=not whole or index + 1 < len(bodies))
@@ -183,8 +187,15 @@ class Connection:
     def hang_up(self) -> None:
         self._events.put_nowait({"type": "http.disconnect"})
 
+    async def is_read(self, times: int) -> None:
+        """Returns once the server has asked for that many events."""
+        while self.reads < times:
+            self._read.clear()
+            await self._read.wait()
+
     async def receive(self) -> Event:
         self.reads += 1
+        self._read.set()
         return await self._events.get()
 
     async def send(self, event: Event) -> None:
@@ -347,13 +358,3 @@ async def settle() -> None:
     """Lets everything that is ready on the event loop happen."""
     for _ in range(12):
         await asyncio.sleep(0)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Gives way to other tasks until a condition holds."""
-
-    async def wait() -> None:
-        while not condition():
-            await asyncio.sleep(0.001)
-
-    await asyncio.wait_for(wait(), 30)
