@@ -1,8 +1,9 @@
 """`blame`: whose fault it is when a step refuses what it was sent.
 
-A step's refusal (`InvalidInput`, `MalformedRequest`) is the caller's fault when it is about what the
-caller sent, and the pipeline's when it is about what another step made. In question are the tensors
-that the refusal names; all that the step was sent when it names none. A tensor is the caller's
+A step's refusal (`InvalidInput`, `MalformedRequest`) is the caller's fault when it is about what
+the caller sent, and the pipeline's when it is about what another step made. In question are the
+tensors that the refusal names; all that the step was sent when it names none. A tensor is the
+caller's
 
 * when it came straight from the pipeline's inputs, or
 * when each of its rows is one that the caller sent, such as a text that a classifier passes on to
@@ -10,13 +11,16 @@ that the refusal names; all that the step was sent when it names none. A tensor 
 
 A parameter that the refusal names is the caller's unless it came with another step's answer.
 
-A model whose task is to judge says so by `Rejected`, which is the caller's fault whatever it judged.
+A model whose task is to judge says so by `Rejected`: it is the caller's fault, whatever was judged.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Hashable, Mapping
+
+import numpy as np
 
 from ..errors import InfergraphError, Rejected, StageFailure
 from ..v2 import Message, Tensor
@@ -47,10 +51,10 @@ def blame(
     # The text is all that a refusal is, once it has come over a hop.
     text = str(error)
     named = [tensor for tensor in request.tensors if _names(text, tensor)]
-    if not named and (parameter := _PARAMETER.search(text)):
-        # Parameters of `<step>.<parameter>` are in neither message; the caller sent them.
-        if parameter[1] in sent.parameters or parameter[1] not in request.parameters:
-            return error
+    parameter = None if named else _PARAMETER.search(text)
+    # Parameters of `<step>.<parameter>` are in neither message; the caller sent them.
+    if parameter and (parameter[1] in sent.parameters or parameter[1] not in request.parameters):
+        return error
     for tensor in named or request.tensors:
         maker = None if _is_callers(tensor, sent) else _maker(plan, values, step, tensor)
         if maker is not None:
@@ -76,7 +80,8 @@ def _is_callers(tensor: Tensor, sent: Message) -> bool:
 
 def _rows(tensor: Tensor) -> set[Hashable]:
     """The values along the first dimension, as bytes or tuples, so that NaN is equal to NaN."""
-    rows = tensor.data.reshape(len(tensor.data), -1) if tensor.shape else tensor.data.reshape(1, 1)
+    rows = np.atleast_1d(tensor.data)
+    rows = rows.reshape(len(rows), math.prod(rows.shape[1:]))
     if tensor.datatype == "BYTES":
         return set(map(tuple, rows.tolist()))
     return {row.tobytes() for row in rows}

@@ -69,7 +69,9 @@ class GraphExecutor:
 
     def __init__(self, pipeline: Pipeline, max_items: int = 4096) -> None:
         if pipeline.spec.input is not None:
-            fed = ", ".join((*pipeline.spec.input.external_inputs, *pipeline.spec.input.external_triggers))
+            fed = ", ".join(
+                (*pipeline.spec.input.external_inputs, *pipeline.spec.input.external_triggers)
+            )
             raise ConfigurationError(
                 f"pipeline '{pipeline.name}': spec.input lets {fed} start it, which only Seldon "
                 "Core v2 can; remove spec.input, and send it requests, or write a pipeline whose "

@@ -361,9 +361,7 @@ def test_an_item_is_a_batch_of_one_that_shares_the_arrays() -> None:
         ([tensor("x", 1, 2), tensor("y", 1)], "tensor 'y' holds 1 items and tensor 'x' 2"),
     ],
 )
-async def test_what_is_no_batch_is_refused_per_item_only(
-    tensors: list[Tensor], text: str
-) -> None:
+async def test_what_is_no_batch_is_refused_per_item_only(tensors: list[Tensor], text: str) -> None:
     models = Models({"a": {"y": 1}})
     request = Message(tensors)
     error = await failure(per_item(ONE_STEP).execute(request, CONTEXT, models))
