@@ -245,10 +245,22 @@ class TestDeadline:
         assert right.cancelled
         assert len(asyncio.all_tasks()) == 1
 
+    @pytest.mark.filterwarnings("ignore:The `construct` method is deprecated")
     @pytest.mark.parametrize("budget_ms", [1e15, 1e300])
-    async def test_it_may_be_far_away(self, chain: PipelineRouter, budget_ms: float) -> None:
-        answer = await chain.infer(request(1), RequestContext(Deadline.after_ms(budget_ms)))
-        assert values(answer) == {"x": [-2]}
+    async def test_it_may_be_far_away(
+        self,
+        serve: Serve,
+        loaded: Load,
+        grpc_peer: GrpcPeer,
+        rest_peer: RestPeer,
+        budget_ms: float,
+    ) -> None:
+        serve("double", mapping(lambda data: data * 2))
+        for endpoints in ({}, {"negate": grpc_peer.url}, {"negate": rest_peer.url}):
+            serve("negate", mapping(lambda data: data))
+            router = await loaded("chain", CHAIN, endpoints=endpoints)
+            answer = await router.infer(request(1), RequestContext(Deadline.after_ms(budget_ms)))
+            assert values(answer) == {"x": [2]}
 
     async def test_later_steps_are_not_started(self, serve: Serve, chain: PipelineRouter) -> None:
         serve("double", Never())
