@@ -1,9 +1,8 @@
 """`blame`: whose fault it is when a step refuses what it was sent.
 
-A step's refusal (`InvalidInput`, `MalformedRequest`) is the caller's fault when it is about what
-the caller sent, and the pipeline's when it is about what another step made. In question are the
-tensors that the refusal names; all that the step was sent when it names none. A tensor is the
-caller's
+A step's refusal (status 400, 413 or 422) is the caller's fault when it is about what the caller
+sent, and the pipeline's when it is about what another step made. In question are the tensors that
+the refusal names; all that the step was sent when it names none. A tensor is the caller's
 
 * when it came straight from the pipeline's inputs, or
 * when each of its rows is one that the caller sent, such as a text that a classifier passes on to
@@ -26,6 +25,7 @@ from ..errors import InfergraphError, Rejected, StageFailure
 from ..v2 import Message, Tensor
 from .plan import PIPELINE_INPUTS, Consumer, Plan
 
+_REFUSALS = frozenset({400, 413, 422})
 _PARAMETER = re.compile(r"\bparameter '([^']+)'")
 
 
@@ -36,17 +36,19 @@ def blame(
     request: Message,
     error: InfergraphError,
 ) -> InfergraphError:
-    """The refusal itself when it is the caller's fault, else a StageFailure that names both steps.
+    """A StageFailure that names both steps for a refusal that is the pipeline's fault.
+
+    Any other error is returned as it is.
 
     Args:
         plan: The plan that is executed.
         values: The message of each settled slot.
-        step: The step that refused.
+        step: The step that failed.
         request: What it was sent.
-        error: Its refusal.
+        error: Its error.
     """
     sent = values.get(PIPELINE_INPUTS)
-    if isinstance(error, Rejected) or sent is None:
+    if error.status_code not in _REFUSALS or isinstance(error, Rejected) or sent is None:
         return error
     # The text is all that a refusal is, once it has come over a hop.
     text = str(error)

@@ -19,7 +19,7 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
-from ..errors import ConfigurationError, InvalidInput, MalformedRequest, StageFailure
+from ..errors import ConfigurationError, InfergraphError, InvalidInput, StageFailure
 from ..request import RequestContext
 from ..tensors.validate import batch_size
 from ..v2 import Message
@@ -153,8 +153,11 @@ class _Calls:
         """The step's answer; a refusal is told as the fault of whom it is."""
         try:
             return await self._infer(step.name, request, self._context, self._item)
-        except (InvalidInput, MalformedRequest) as error:
-            raise self._run.blamed(step, request, error) from error
+        except InfergraphError as error:
+            blamed = self._run.blamed(step, request, error)
+            if blamed is error:
+                raise
+            raise blamed from error
 
 
 class _Branches:

@@ -239,7 +239,7 @@ class Run:
         )
 
     def blamed(self, step: Consumer, request: Message, error: InfergraphError) -> InfergraphError:
-        """What a step's refusal of its request is to the pipeline's caller, see `blame`."""
+        """What a step's error is to the pipeline's caller, see `blame`."""
         return blame(self._plan, self._values, step, request, error)
 
     def result(self) -> Message:
