@@ -6,7 +6,7 @@ import threading
 
 
 class BatchAbandoned(BaseException):
-    """Nobody waits for the batch any more. No `Exception`: what handles failures must not catch it."""
+    """Nobody waits for the batch any more; no failure, and so no `Exception`."""
 
 
 class _Thread(threading.local):

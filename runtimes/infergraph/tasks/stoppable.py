@@ -24,8 +24,9 @@ def stoppable(network: Network) -> Network:
         network: A placed network; it is changed. It then raises BatchAbandoned, see `check_wanted`.
     """
     inner: Module = getattr(network, "_orig_mod", network)
-    # A layer that is used twice is listed twice.
-    for part in dict.fromkeys([network, *inner.children(), *_layers(inner)]):
+    # Some are listed twice: a layer that is used twice, say.
+    parts: list[Module] = [network, *inner.children(), *_layers(inner)]
+    for part in dict.fromkeys(parts):
         part.register_forward_pre_hook(_check)
     return network
 
