@@ -183,6 +183,11 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> Checks:
     return made
 
 
+def step_threads() -> list[threading.Thread]:
+    """The threads in which streamed texts are generated now."""
+    return [thread for thread in threading.enumerate() if thread.name.endswith("-steps")]
+
+
 def _tensor(name: str, values: Any) -> Tensor:
     if isinstance(values, np.ndarray):
         return Tensor.of(name, values)
