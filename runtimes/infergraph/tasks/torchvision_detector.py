@@ -15,6 +15,7 @@ from torchvision.models import detection, get_model, get_model_weights, list_mod
 from ..devices import Placement
 from ..errors import ConfigurationError
 from .detections import Detector, DetectorInput
+from .stoppable import stoppable
 from .torchvision_checkpoint import load_network, read_config
 
 PREFIX = "torchvision/"
@@ -62,7 +63,7 @@ class TorchvisionDetector(Detector):
         head.score_thresh = threshold
         head.detections_per_img = sys.maxsize
         whole = replace(placement, dtype=torch.float32, compile=False)
-        self._network = whole.place(network, of_images=True)
+        self._network = stoppable(whole.place(network, of_images=True))
         backbone: Any = self._network.backbone
         if placement.compile:
             backbone = torch.compile(backbone)
