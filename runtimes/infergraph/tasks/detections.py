@@ -75,14 +75,13 @@ class Detector(ABC):
         """An image for the network; it may be called in several threads at once.
 
         Args:
-            image: UINT8 [H, W, 3].
+            image: UINT8 [H, W, 3], writable, of which torch would warn otherwise.
 
         Raises:
             InvalidInput: the image is so narrow that scaled to the network's size nothing is left.
         """
         height, width = image.shape[:2]
-        # A copy: torch warns of memory that it may not write to.
-        pixels = torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))
+        pixels = torch.from_numpy(image).permute(2, 0, 1)
         try:
             inputs, shape = self._prepare(pixels)
         except (ValueError, RuntimeError, ZeroDivisionError) as error:
@@ -112,7 +111,10 @@ class Detector(ABC):
 
     @abstractmethod
     def _prepare(self, pixels: torch.Tensor) -> tuple[Mapping[str, torch.Tensor], Hashable]:
-        """UINT8 [3, H, W] as the network's inputs, and the shape in which they reach it."""
+        """UINT8 [3, H, W] as the network's inputs, and the shape in which they reach it.
+
+        The pixels are a view of an image that may be much larger: what is kept of them is copied.
+        """
 
     @abstractmethod
     def _detect(
