@@ -95,7 +95,7 @@ class ImageClassification(BoxRuntime):
         check_item(item)
         if "pixels" in item:
             return {"ready": True, "pieces": [self._checked_pixels(item["pixels"])]}
-        image = self.decode(item)
+        image = self.image_of(item)
         if "boxes" not in item:
             return {"pieces": [self.transform.resized(image)]}
         boxes = item_boxes(item, *image.shape[:2])

@@ -47,7 +47,7 @@ class ImagePreprocess(ImageRuntime):
             InvalidInput: `image` is no image, damaged, or too large.
             Overloaded: there is not enough memory to decode it now.
         """
-        return {"pixels": self.transform(self.decode(item)).numpy()}
+        return {"pixels": self.transform(self.image_of(item)).numpy()}
 
     def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
         """`pixels` of each item."""

@@ -72,7 +72,7 @@ class ImageRuntime(Runtime):
 
         return prepare
 
-    def decode(self, item: Item) -> Pixels:
+    def image_of(self, item: Item) -> Pixels:
         """The image of an item, UINT8 [H, W, 3].
 
         Raises:

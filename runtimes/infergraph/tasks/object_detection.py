@@ -95,7 +95,7 @@ class ObjectDetection(ImageRuntime):
             InvalidInput: `image` is no image, damaged, too large, or too narrow.
             Overloaded: there is not enough memory to decode it now.
         """
-        return {"image": self.detector.prepare(self.decode(item))}
+        return {"image": self.detector.prepare(self.image_of(item))}
 
     @torch.inference_mode()
     def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:

@@ -120,7 +120,7 @@ class PlateReading(BoxRuntime):
                 tensors came.
             Overloaded: there is not enough memory to decode the image now.
         """
-        image = self.decode(item)
+        image = self.image_of(item)
         boxes, rows = _boxes(item, *image.shape[:2])
         searched: list[DetectorInput | None] = []
         if self.locator is not None:

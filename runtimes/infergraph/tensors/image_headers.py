@@ -245,7 +245,9 @@ def _read_webp(data: bytes) -> ImageHeader:
     kind, start, end = chunks[0]
     if kind in _WEBP_PICTURES:
         size = _webp_size(kind, data[start:end])
-        return ImageHeader("WebP", *size, 1, False, _WEBP_COST, _webp_file([(kind, data[start:end])]))
+        return ImageHeader(
+            "WebP", *size, 1, False, _WEBP_COST, _webp_file([(kind, data[start:end])])
+        )
     if kind != b"VP8X":
         raise DamagedImage(f"it has the unknown chunk {kind!r}")
     canvas = _webp_canvas(data[start:end])
@@ -273,9 +275,7 @@ def _read_webp(data: bytes) -> ImageHeader:
             kept.append((kind, content))
     if not animated and pictures != 1:
         raise DamagedImage(f"it has {pictures} pictures")
-    return ImageHeader(
-        "WebP", *canvas, orientation or 1, animated, _WEBP_COST, _webp_file(kept)
-    )
+    return ImageHeader("WebP", *canvas, orientation or 1, animated, _WEBP_COST, _webp_file(kept))
 
 
 def _webp_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
