@@ -75,13 +75,15 @@ class Detector(ABC):
         """An image for the network; it may be called in several threads at once.
 
         Args:
-            image: UINT8 [H, W, 3], writable, of which torch would warn otherwise.
+            image: UINT8 [H, W, 3].
 
         Raises:
             InvalidInput: the image is so narrow that scaled to the network's size nothing is left.
         """
         height, width = image.shape[:2]
-        pixels = torch.from_numpy(image).permute(2, 0, 1)
+        # A copy of memory that may not be written to: torch warns of it.
+        writable = image if image.flags.writeable else image.copy()
+        pixels = torch.from_numpy(writable).permute(2, 0, 1)
         try:
             inputs, shape = self._prepare(pixels)
         except (ValueError, RuntimeError, ZeroDivisionError) as error:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from pydantic import Field, PositiveInt
 from ..errors import ConfigurationError, InvalidInput
 from ..runtime import Item, Outputs
 from ..tensors import TensorSpec
+from ..tensors.decode_memory import decode_memory
 from .boxes import Boxes, crop, item_boxes
 from .declared_outputs import check_declared
 from .detections import Detector, DetectorInput, Pixels
@@ -118,7 +119,7 @@ class PlateReading(BoxRuntime):
             InvalidInput: `image` is no image, damaged or too large; a box is not finite, empty or
                 outside of it, or there are fewer than `num_detections`; or only one of the two
                 tensors came.
-            Overloaded: there is not enough memory to decode the image now.
+            Overloaded: there is not enough memory to decode the image now, or to keep its boxes.
         """
         image = self.image_of(item)
         boxes, rows = _boxes(item, *image.shape[:2])
@@ -204,21 +205,33 @@ def _windows(image: Pixels, boxes: Boxes, margin: float) -> list[_Window]:
     """For each box its part of the image, wider by the margin on each side.
 
     They are copies, so that a large image does not wait in the queue for the sake of a small box;
-    views of the image where copies would be no smaller.
+    views of one copy of the image where theirs would be no smaller.
+
+    Raises:
+        Overloaded: too much of other images waits.
     """
     height, width = image.shape[:2]
-    found: list[_Window] = []
+    limits = [width, height, width, height]
+    places: list[tuple[slice, slice]] = []
     for box in boxes:
         sides = box[2:] - box[:2] + 2
         more = np.ceil(np.concatenate([-sides, sides]) * margin)
         # A box is rounded outward before a plate is searched in it: hence the pixel on each side.
         wide = np.concatenate([np.floor(box[:2]) - 1, np.ceil(box[2:]) + 1]) + more
-        limits = [width, height, width, height]
         left, top, right, bottom = (int(side) for side in np.clip(wide, 0, limits))
-        found.append(_Window(image[top:bottom, left:right], left, top, (width, height)))
-    if sum(window.pixels.size for window in found) < image.size:
-        return [replace(window, pixels=window.pixels.copy()) for window in found]
-    return found
+        places.append((slice(top, bottom), slice(left, right)))
+    if sum(image[place].size for place in places) < image.size:
+        kept = pieces = [image[place].copy() for place in places]
+    else:
+        kept = [image.copy()]
+        pieces = [kept[0][place] for place in places]
+    for pixels in kept:
+        what = f"tensor 'image': an image of {width}x{height} pixels"
+        decode_memory().keep(pixels, pixels.nbytes, what)
+    return [
+        _Window(pixels, columns.start, rows.start, (width, height))
+        for pixels, (rows, columns) in zip(pieces, places, strict=True)
+    ]
 
 
 def _classes(locator: Detector, labels: Sequence[str]) -> list[int]:

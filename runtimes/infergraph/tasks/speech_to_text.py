@@ -118,7 +118,11 @@ class SpeechToText(Runtime):
         """
         samples = self._samples(item, request)
         chunks = cut_at_pauses(samples, self.features.sample_rate, self.chunk_seconds)
-        return {"chunks": [self.features(chunk) for chunk in chunks]}
+        features = []
+        for chunk in chunks:
+            check_wanted()
+            features.append(self.features(chunk))
+        return {"chunks": features}
 
     def _samples(self, item: Item, request: RequestLimit | None) -> Samples:
         sample_rate, longest = self.features.sample_rate, self.options.max_audio_seconds

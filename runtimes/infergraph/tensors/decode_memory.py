@@ -1,8 +1,9 @@
 """One budget of memory for all media that this process decodes, however many requests bring them.
 
 A decoder reserves what it may need before it decodes, and waits while others hold the memory. The
-reservation then follows the decoded array: it ends when the last reference to the array is gone, so
-that what waits in a queue counts as well.
+reservation then follows the decoded array: it ends when the last reference to the array is gone.
+What has to wait in a queue as large as it was decoded is kept: of that there may be half as much
+again, and what is more is refused, so that decoders do not wait for it.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ MAX_WAIT_SECONDS = 10.0
 """How long a decoder waits for memory that others hold."""
 
 _SHARE = 4
+_KEPT_SHARE = 2
 _LEAST_DEFAULT = 256 << 20
 # How often a decoder that waits looks whether its request still needs it.
 _CHECK_SECONDS = 0.05
@@ -64,11 +66,11 @@ class Reservation:
 class DecodeMemory:
     """Counts the bytes that decoders hold. Decoders are served in the order in which they came.
 
-    No decoder waits while it decodes, and none waits longer than MAX_WAIT_SECONDS: there is no
-    deadlock, also where what others hold is never given back.
+    No decoder waits while it decodes, none waits for what is kept in a queue, and none waits longer
+    than MAX_WAIT_SECONDS: there is no deadlock, also where memory is never given back.
 
     Args:
-        size: Most bytes held at a time.
+        size: Most bytes that decoders hold at a time; half as many may be kept besides.
     """
 
     def __init__(self, size: int) -> None:
@@ -77,12 +79,18 @@ class DecodeMemory:
         # with it a reservation, in a thread that is just here.
         self._changed = threading.Condition()
         self._held = 0
+        self._kept = 0
         self._waiting: deque[object] = deque()
 
     @property
     def held(self) -> int:
-        """Bytes that are reserved."""
+        """Bytes that decoders hold."""
         return self._held
+
+    @property
+    def kept(self) -> int:
+        """Bytes that wait in queues."""
+        return self._kept
 
     def reserve(self, count: int, what: str, check: Check | None = None) -> Reservation:
         """Takes bytes out of the budget; waits until they are there.
@@ -120,6 +128,33 @@ class DecodeMemory:
                 self._waiting.remove(place)
                 self._changed.notify_all()
         return Reservation(self, count)
+
+    def keep(self, holder: Any, count: int, what: str) -> None:
+        """Counts an object that waits in a queue, until it is freed.
+
+        It does not wait for room: those that wait for each other's memory would wait in vain.
+
+        Args:
+            holder: What the bytes are in.
+            count: Bytes.
+            what: Names the object, and its tensor, in error texts.
+
+        Raises:
+            Overloaded: others keep the memory.
+        """
+        with self._changed:
+            if self._kept + count > self.size // _KEPT_SHARE:
+                raise _overloaded(
+                    f"{what}: {count} bytes of it would wait in a queue beside {self._kept} of "
+                    f"others; accepted: at most {self.size // _KEPT_SHARE} together (half of the "
+                    f"environment variable {LIMIT_VARIABLE})"
+                )
+            self._kept += count
+        weakref.finalize(holder, self._forget, count).atexit = False
+
+    def _forget(self, count: int) -> None:
+        with self._changed:
+            self._kept -= count
 
     def _give_back(self, count: int) -> None:
         if count:

@@ -137,6 +137,27 @@ def test_a_wait_ends_when_nobody_wants_the_answer() -> None:
     assert memory.reserve(100, "c")
 
 
+def test_half_as_much_again_may_be_kept_and_no_decoder_waits_for_it() -> None:
+    memory = DecodeMemory(100)
+    first, second = np.zeros(30, np.uint8), np.zeros(30, np.uint8)
+    memory.keep(first, 30, "first")
+
+    with pytest.raises(Overloaded) as caught:
+        memory.keep(second, 30, "second")
+    assert str(caught.value) == (
+        "second: 30 bytes of it would wait in a queue beside 30 of others; accepted: at most 50 "
+        f"together (half of the environment variable {LIMIT_VARIABLE}); try again later"
+    )
+    memory.reserve(100, "a").release()
+    view = first[2:]
+    del first
+    assert memory.kept == 30
+    del view
+    assert memory.kept == 0
+    memory.keep(second, 50, "second")
+    assert memory.kept == 50
+
+
 @pytest.mark.usefixtures("fresh")
 def test_the_size_is_a_share_of_the_memory_unless_the_environment_says_it(
     monkeypatch: pytest.MonkeyPatch,
