@@ -21,41 +21,43 @@ import orjson
 
 from .values import Elements, LargeList
 
-SLICE = 262_144
+SLICE = 131_072
 """Bytes of text that are parsed or written at once: a few milliseconds."""
 
 _WRITTEN = 65_536  # numbers at once
 _DEEPEST = 1024  # orjson's own limit
+_CROWD = 500  # lists and objects made at once, see _Reader._look
 _LONGEST_NUMBER = 65_536
-_LARGEST_REST = 4 * 2**20
+_LONGEST_STRING = 16 * 2**20
+_LARGEST_OBJECTS = 2**20
 _SHOWN = 80
 
 _SPACE = b" \t\n\r"
 _QUOTE, _COMMA, _COLON = b'",:'
 _CLOSING = {ord("["): ord("]"), ord("{"): ord("}")}
 _SCALAR = re.compile(rb"[-+.0-9A-Za-z]*")
-_ESCAPED = re.compile(rb"\\.", re.DOTALL)
 _HIGH_SURROGATE = re.compile(rb"\\u[dD][89abAB]")
 # The change of depth at each byte, modulo 256.
 _STEPS = bytes({91: 1, 123: 1, 93: 255, 125: 255}.get(byte, 0) for byte in range(256))
 
 
-def loads(body: bytes, *, slice_size: int = SLICE, largest_rest: int = _LARGEST_REST) -> Any:
+def loads(body: bytes, *, slice_size: int = SLICE) -> Any:
     """The value of a JSON text.
 
     Args:
         body: The text, in UTF-8.
-        slice_size: How many bytes are parsed at once, at least 16. A shorter body has no LargeList.
-        largest_rest: How many bytes a larger body may have outside of its large arrays.
+        slice_size: How many bytes are parsed at once, at least 16. A text that is not larger has no
+            LargeList.
 
     Raises:
-        ValueError: the text is not JSON, or an object has a key twice; or, in a body larger than a
-            slice, a number has more than 65,536 characters, or there is more than `largest_rest`
-            outside of large arrays.
+        ValueError: the text is not JSON, or an object has a key twice; or, in a text larger than a
+            slice, a number has more than 65,536 characters, a string outside of arrays more than
+            16 MiB, or the members of objects, without their large arrays and strings, take more
+            than 1 MiB.
     """
     if len(body) <= slice_size:
         return _parse(body)
-    return _Reader(body, slice_size, largest_rest).document()
+    return _Reader(body, slice_size).document()
 
 
 def array_to_json(array: npt.NDArray[Any]) -> Iterator[bytes]:
@@ -68,12 +70,9 @@ def array_to_json(array: npt.NDArray[Any]) -> Iterator[bytes]:
         UnicodeDecodeError: an element is not UTF-8.
     """
     flat = np.ascontiguousarray(array).reshape(-1)
-    pieces = _texts_to_json(flat) if flat.dtype == object else _numbers_to_json(flat)
-    separator = b"["
-    for piece in pieces:
-        yield separator + piece
-        separator = b""
-    yield b"]" if not separator else b"[]"
+    yield b"["
+    yield from _texts_to_json(flat) if flat.dtype == object else _numbers_to_json(flat)
+    yield b"]"
 
 
 def _numbers_to_json(flat: npt.NDArray[Any]) -> Iterator[bytes]:
@@ -87,24 +86,25 @@ def _numbers_to_json(flat: npt.NDArray[Any]) -> Iterator[bytes]:
 
 
 def _texts_to_json(flat: npt.NDArray[Any]) -> Iterator[bytes]:
-    group: list[str] = []
-    size = 0
     separator = b""
     for start in range(0, flat.size, _WRITTEN):
+        group: list[str] = []
+        size = 0
         for item in flat[start : start + _WRITTEN].tolist():
-            if size + len(item) > SLICE and group:
+            if group and size + len(item) > SLICE:
                 yield separator + orjson.dumps(group)[1:-1]
                 group, size, separator = [], 0, b","
-            if len(item) > SLICE:
-                yield separator + b'"'
-                yield from _long_text_to_json(item)
-                yield b'"'
-                separator = b","
-            else:
+            if len(item) <= SLICE:
                 group.append(item.decode())
-                size += len(item) + 1
-    if group:
-        yield separator + orjson.dumps(group)[1:-1]
+                size += len(item)
+                continue
+            yield separator + b'"'
+            yield from _long_text_to_json(item)
+            yield b'"'
+            separator = b","
+        if group:
+            yield separator + orjson.dumps(group)[1:-1]
+            separator = b","
 
 
 def _long_text_to_json(item: bytes) -> Iterator[bytes]:
@@ -122,23 +122,43 @@ def _parse(text: bytes) -> Any:
     """
     value = orjson.loads(text)
     colons = text.count(b":")
-    if colons and colons != _count_keys(value, everywhere=False):
-        outside = _ESCAPED.sub(b"", text) if b"\\" in text else text
-        colons = b"".join(outside.split(b'"')[::2]).count(b":")
-        if colons != _count_keys(value, everywhere=True):
-            raise ValueError(_repeated(_repeated_key(text)))
+    if not colons or colons == (keys := _keys_of_v2(value)):
+        return value
+    # There are colons in strings, objects where V2 has none, or equal keys.
+    colons = b"".join(_without_escaped_quotes(text).split(b'"')[::2]).count(b":")
+    if colons != keys and colons != _count_keys(value):
+        raise ValueError(_repeated(_repeated_key(text)))
     return value
 
 
-def _count_keys(value: Any, *, everywhere: bool) -> int:
-    """The keys of all objects in a value, or of those where V2 has objects: not among scalars."""
+def _keys_of_v2(value: Any) -> int:
+    """How many keys the objects of a value have, as far as they stand where V2 has objects."""
+    if type(value) is not dict:
+        return 0
+    keys = len(value)
+    for member in value.values():
+        if type(member) is dict:
+            keys += len(member)
+        elif type(member) is list:
+            for tensor in member:
+                if type(tensor) is not dict:
+                    break
+                keys += len(tensor)
+                for field in tensor.values():
+                    if type(field) is dict:
+                        keys += len(field)
+    return keys
+
+
+def _count_keys(value: Any) -> int:
+    """How many keys all objects of a value have."""
     keys = 0
     pending = [value]
     for each in pending:
         if type(each) is dict:
             keys += len(each)
             pending += each.values()
-        elif type(each) is list and each and (everywhere or type(each[0]) is dict):
+        elif type(each) is list:
             pending += each
     return keys
 
@@ -199,12 +219,16 @@ class _OpenArray:
         self.filled = True
 
     def value(self) -> Any:
-        """The array: as it is if it holds few things that are no tensor's values."""
+        """The array: a list if it has objects, as `inputs` has, and little text beside large ones."""
         whole = LargeList(self.elements, self._runs)
-        if self.elements.regular or self._text > self._reader.slice_size:
-            return whole
-        self._reader.keep(self._text)
-        return list(whole)
+        if (
+            dict in self.elements.samples
+            and self._text <= self._reader.slice_size
+            and self._reader.has_room(self._text)
+        ):
+            self._reader.keep(self._text)
+            return list(whole)
+        return whole
 
     def _runs(self) -> Iterator[list[Any]]:
         for part in self._parts:
@@ -254,23 +278,22 @@ class _Reader:
 
     Args:
         body: The text.
-        slice_size: How much of it is looked at, and parsed, at once.
-        largest_rest: How much of it may become Python objects that stay.
+        slice_size: How much of it is parsed at once.
     """
 
-    def __init__(self, body: bytes, slice_size: int, largest_rest: int) -> None:
+    def __init__(self, body: bytes, slice_size: int) -> None:
         self.slice_size = slice_size
+        self._window = slice_size
         self._body = body
         self._at = 0
         self._open: list[_OpenArray | _OpenObject] = []
-        self._largest_rest = largest_rest
-        self._rest = 0
+        self._kept = 0
 
     def document(self) -> Any:
         """The value of the text, of which nothing else is left."""
-        self._skip_space()
         value = self._begin()
         while self._open:
+            self._skip_space()
             value = self._advance()
         self._skip_space()
         if self._at < len(self._body):
@@ -282,16 +305,20 @@ class _Reader:
         try:
             return _parse(opening + self._body[start:end] + closing)
         except orjson.JSONDecodeError as error:
-            raise ValueError(f"{error.msg}: near byte {start + max(error.pos - 1, 0)}") from None
+            raise ValueError(f"{error.msg}: near byte {start + error.pos - len(opening)}") from None
+
+    def has_room(self, size: int) -> bool:
+        """Whether that much more text may become Python objects that stay."""
+        return self._kept + size <= _LARGEST_OBJECTS
 
     def keep(self, size: int) -> None:
-        """Counts text that becomes Python objects; ValueError when it is too much."""
-        self._rest += size
-        if self._rest > self._largest_rest:
+        """Counts text that becomes Python objects that stay; ValueError when it is too much."""
+        if not self.has_room(size):
             raise ValueError(
-                f"more than {self._largest_rest} bytes stand outside of large arrays; accepted: "
-                "a body that is large by its arrays of numbers, booleans or strings"
+                f"the members of objects take more than {_LARGEST_OBJECTS} bytes; accepted: a text "
+                "that is large by its arrays of numbers, booleans or strings"
             )
+        self._kept += size
 
     def _advance(self) -> Any:
         """Reads on in the innermost container; its value once it ends, and of those it ends."""
@@ -322,7 +349,6 @@ class _Reader:
             char = self._peek()
             if char == _COMMA:
                 self._at += 1
-                self._skip_space()
                 return None
             if char != container.closing:
                 raise self._unexpected(f"',' or '{chr(container.closing)}'")
@@ -346,24 +372,19 @@ class _Reader:
 
     def _begin(self) -> Any:
         """Opens the container that begins here, or reads the scalar."""
+        self._skip_space()
         char = self._peek()
         if char in _CLOSING:
             if len(self._open) == _DEEPEST:
                 raise self._too_deep()
             self._open.append(_OpenArray(self) if char == ord("[") else _OpenObject(self))
             self._at += 1
-            self._skip_space()
             return _OPENED
         if char == _QUOTE:
             if self._open and isinstance(self._open[-1], _OpenArray):
-                return b"".join(piece.encode() for piece in self._string())
-            start = self._at
-            pieces = []
-            for piece in self._string():
-                self.keep(self._at - start)
-                start = self._at
-                pieces.append(piece)
-            return "".join(pieces)
+                # Bytes, as tensors hold texts, are joined without the interpreter lock.
+                return b"".join([piece.encode() for piece in self._string()])
+            return self._kept_string()
         scalar = _SCALAR.match(self._body, self._at, self._at + _LONGEST_NUMBER + 1)
         assert scalar is not None
         start, end = scalar.span()
@@ -378,15 +399,28 @@ class _Reader:
 
     def _key(self) -> str:
         """The key that begins here; leaves its colon behind."""
+        self._skip_space()
         if self._peek() != _QUOTE:
             raise self._unexpected("a key in quotes")
-        key = "".join(self._string())
+        key = self._kept_string()
         self._skip_space()
         if self._peek() != _COLON:
             raise self._unexpected("':'")
         self._at += 1
-        self._skip_space()
         return key
+
+    def _kept_string(self) -> str:
+        """The string that begins here, outside of an array."""
+        start = self._at
+        pieces = []
+        for piece in self._string():
+            pieces.append(piece)
+            if self._at - start > _LONGEST_STRING:
+                raise ValueError(
+                    f"a string outside of arrays has more than {_LONGEST_STRING} bytes: "
+                    f"near byte {start}"
+                )
+        return "".join(pieces)
 
     def _string(self) -> Iterator[str]:
         """The pieces of the string that begins here."""
@@ -428,11 +462,9 @@ class _Reader:
             begin here, each the first in the other, are larger than it.
         """
         start = self._at
-        # Objects have few members: a small slice finds the large ones among them early.
-        size = self.slice_size
-        if isinstance(container, _OpenObject):
-            size = max(size // 16, 16)
-        text = self._body[start : start + size]
+        text = self._look(container)
+        if not text:
+            raise self._unexpected(f"'{chr(container.closing)}'")
         if isinstance(container, _OpenArray) and not (b'"' in text or b"[" in text or b"{" in text):
             # Scalars alone: the common case, without the work of the general one.
             end = text.find(b"]")
@@ -457,11 +489,29 @@ class _Reader:
             own = np.flatnonzero(commas & (depths == 0))
             if not own.size:
                 inner = depths[commas]
-                return None, int(inner.min() if inner.size else depths[-1]) if depths.size else 0
+                return None, int(inner.min() if inner.size else depths[-1])
             cut = int(own[-1])
         if len(self._open) + int(depths[: cut + 1].max()) > _DEEPEST:
             raise self._too_deep()
         return start + cut, 0
+
+    def _look(self, container: _OpenArray | _OpenObject) -> bytes:
+        """The next slice of the text."""
+        if isinstance(container, _OpenObject):
+            # Objects have few members: a small slice finds the large ones among them early.
+            return self._body[self._at : self._at + max(self.slice_size // 16, 16)]
+        # Where lists and objects crowd, a smaller one. They are dropped after each slice, but some
+        # ten thousand at a time would have the garbage collector walk the whole process, with the
+        # interpreter lock, again and again.
+        while True:
+            text = self._body[self._at : self._at + self._window]
+            crowd = text.count(b"[") + text.count(b"{")
+            if crowd <= _CROWD:
+                break
+            self._window //= 2
+        if crowd < _CROWD // 4:
+            self._window = min(self._window * 2, self.slice_size)
+        return text
 
     def _skip_space(self) -> None:
         body = self._body
