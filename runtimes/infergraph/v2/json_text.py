@@ -219,7 +219,7 @@ class _OpenArray:
         self.filled = True
 
     def value(self) -> Any:
-        """The array: a list if it has objects, as `inputs` has, and little text beside large ones."""
+        """The array: a list if it has objects, as `inputs` has, and few small ones."""
         whole = LargeList(self.elements, self._runs)
         if (
             dict in self.elements.samples
