@@ -27,7 +27,7 @@ SLICE = 131_072
 _WRITTEN = 65_536  # numbers at once
 _DEEPEST = 1024  # orjson's own limit
 _CROWD = 500  # lists and objects made at once, see _Reader._look
-_LONGEST_NUMBER = 65_536
+_LONGEST_NUMBER = SLICE
 _LONGEST_STRING = 16 * 2**20
 _LARGEST_OBJECTS = 2**20
 _SHOWN = 80
@@ -51,7 +51,7 @@ def loads(body: bytes, *, slice_size: int = SLICE) -> Any:
 
     Raises:
         ValueError: the text is not JSON, or an object has a key twice; or, in a text larger than a
-            slice, a number has more than 65,536 characters, a string outside of arrays more than
+            slice, a number has more than 131,072 characters, a string outside of arrays more than
             16 MiB, or the members of objects, without their large arrays and strings, take more
             than 1 MiB.
     """
@@ -219,16 +219,15 @@ class _OpenArray:
         self.filled = True
 
     def value(self) -> Any:
-        """The array: a list if it has objects, as `inputs` has, and few small ones."""
-        whole = LargeList(self.elements, self._runs)
-        if (
-            dict in self.elements.samples
-            and self._text <= self._reader.slice_size
-            and self._reader.has_room(self._text)
-        ):
-            self._reader.keep(self._text)
-            return list(whole)
-        return whole
+        """The array: a list if it is one of objects, as `inputs` is, and has few small ones."""
+        elements = self.elements
+        whole = LargeList(elements, self._runs)
+        objects = dict in elements.samples and elements.row == () and not elements.uneven
+        few = self._text <= self._reader.slice_size and self._reader.has_room(self._text)
+        if not (objects and few):
+            return whole
+        self._reader.keep(self._text)
+        return list(whole)
 
     def _runs(self) -> Iterator[list[Any]]:
         for part in self._parts:

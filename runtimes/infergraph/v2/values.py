@@ -345,6 +345,4 @@ def _words(kind: type, value: Any) -> str:
         return "null"
     if kind in _TEXTS:
         return "a string"
-    if kind is LargeList:
-        return "a list"
     return "an object" if kind is dict else f"a {kind.__name__}"

@@ -168,13 +168,24 @@ def test_malformed(text: str | bytes, slice_size: int) -> None:
         '["' + "\\\\" * 99 + '","' + "\\\\" * 98 + '\\""]',
         '["' + "\\ud83d\\ude00" * 20 + "\\u00e9" * 20 + '"]',
         '["' + "\U0001f600é" * 30 + '"]',
-        "[" * 1024 + "]" * 1024,
-        "[1," * 1024 + "1" + "]" * 1024,
     ],
 )
 @pytest.mark.parametrize("slice_size", range(16, 30))
 def test_valid(text: str, slice_size: int) -> None:
     assert accepted_alike(text.encode(), slice_size)
+
+
+@pytest.mark.parametrize("slice_size", [16, 100, SLICE])
+@pytest.mark.parametrize(
+    ("opening", "closing"), [("[", "]"), ("[1,", "]"), ('{"a":', "}"), ('[{"a":', "}]")]
+)
+def test_the_depth_that_orjson_accepts(opening: str, closing: str, slice_size: int) -> None:
+    depth = 1024 // len(closing)
+    loads(f"{opening * depth}1{closing * depth}".encode(), slice_size=slice_size)
+
+    for deeper in ("[1]", '{"b":1}'):
+        with pytest.raises(ValueError, match=r"nested|depth"):
+            loads(f"{opening * depth}{deeper}{closing * depth}".encode(), slice_size=slice_size)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +198,7 @@ def test_valid(text: str, slice_size: int) -> None:
         ),
         ("[1,2,3,4,5,6,7,8,9", "unexpected end of data: byte 18"),
         ('["aaaaaaaaaaaaaaaaaaaaa', "a string has no end: near byte"),
-        ("[1,2,3,4,5,6,7,8,9,]", "a value is missing: near byte 19"),
+        ("[1,2,3,4,5,6,7,8,9" + " " * 20 + ",]", "a value is missing: near byte 39"),
     ],
 )
 def test_errors_say_what_and_where(text: str, reason: str) -> None:
@@ -267,7 +278,7 @@ def test_many_small_tensors_are_read_one_after_the_other() -> None:
 
 
 def test_a_long_string_among_data_is_its_utf8() -> None:
-    text = "é\n😀" * 200_000
+    text = "é\n😀" * 50_000
     data = loads(orjson.dumps({"inputs": [{"data": ["a", text, "b"]}]}))["inputs"][0]["data"]
 
     assert array_from_list("x", "BYTES", data, 1).tolist() == [b"a", text.encode(), b"b"]
@@ -284,24 +295,25 @@ def peak_of(function: Callable[[], Any]) -> int:
 
 
 @pytest.mark.parametrize(
-    ("text", "datatype", "rank", "times"),
+    ("text", "datatype", "rank"),
     [
-        ("[" + "0.125," * 200_000 + "1]", "FP32", 1, 3),
-        ("[" + "[0.5]," * 200_000 + "[1]]", "FP32", 2, 3),
-        ('["' + "QUJD" * 400_000 + '"]', "BYTES", 1, 3),
+        ("[" + "0.125," * 400_000 + "1]", "FP32", 1),
+        ("[" + "[0.5]," * 50_000 + "[1]]", "FP32", 2),
+        ('["' + "QUJD" * 800_000 + '"]', "BYTES", 1),
     ],
+    ids=["numbers", "rows", "base64"],
 )
-def test_memory_is_a_small_multiple_of_the_text(
-    text: str, datatype: str, rank: int, times: int
-) -> None:
+def test_memory_is_a_small_multiple_of_the_text(text: str, datatype: str, rank: int) -> None:
     body = text.encode()
 
-    assert peak_of(lambda: array_from_list("x", datatype, loads(body), rank)) < times * len(body)
+    peak = peak_of(lambda: array_from_list("x", datatype, loads(body), rank))
+
+    assert peak < 3 * len(body) + 1_500_000
 
 
 @pytest.mark.parametrize("element", ["{}", "[]", '{"a":[]}', '[[],"a"]'])
 def test_what_no_tensor_holds_takes_no_memory(element: str) -> None:
-    body = f"[{(element + ',') * 200_000}{element}]".encode()
+    body = f"[{(element + ',') * 50_000}{element}]".encode()
 
     assert peak_of(lambda: loads(body)) < 2_000_000
 
@@ -315,7 +327,7 @@ def test_a_large_text_of_brackets_alone_is_refused_early(opening: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        (f"[{'1' * 70_000},{'1,' * SLICE}1]", "a number has more than 65536 characters"),
+        (f"[0.{'0' * SLICE}1,{'1,' * SLICE}1]", "a number has more than 131072 characters"),
         (
             "{" + ",".join(f'"{number}":{number}' for number in range(100_000)) + "}",
             "the members of objects take more than 1048576 bytes",
