@@ -4,6 +4,7 @@
 
     InfergraphError       HTTP  gRPC
       InvalidInput        400   INVALID_ARGUMENT   well-formed, but not what the model accepts
+        Rejected          400   INVALID_ARGUMENT   judged, and refused, by a model that does so
       Unauthenticated     401   UNAUTHENTICATED    no key, or one that is not known
       Forbidden           403   PERMISSION_DENIED  a key that does not open this
       UnknownModel        404   NOT_FOUND          no model, pipeline or version of that name
@@ -41,6 +42,14 @@ class InvalidInput(InfergraphError):
     """The request is well-formed, but the model does not accept it."""
 
     status_code = 400
+
+
+class Rejected(InvalidInput):
+    """A model whose task is to judge what a caller sent refused it.
+
+    A pipeline answers it to its caller even where the step was sent what another step made; any
+    other refusal of what a step made is the pipeline's own failure.
+    """
 
 
 class Unauthenticated(InfergraphError):

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import time
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
+
+from .errors import InfergraphError
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -34,6 +36,14 @@ _step_seconds = Histogram(
 
 _step_failures = Counter(
     "infergraph_step_failures", "Calls of a step that failed.", ["pipeline", "step"]
+)
+_pipeline_in_flight = Gauge(
+    "infergraph_pipeline_in_flight", "Requests that a pipeline is answering.", ["pipeline"]
+)
+_pipeline_errors = Counter(
+    "infergraph_pipeline_errors",
+    "Requests that a pipeline answered with an error, by the error's class.",
+    ["pipeline", "error"],
 )
 
 
@@ -71,3 +81,17 @@ class StepMetrics:
 
     def failed(self, step: str) -> None:
         self._failures[step].inc()
+
+
+class PipelineMetrics:
+    """The metrics of one pipeline's requests."""
+
+    def __init__(self, pipeline: str) -> None:
+        self._in_flight = _pipeline_in_flight.labels(pipeline)
+        self._pipeline = pipeline
+
+    def in_flight(self, change: int) -> None:
+        self._in_flight.inc(change)
+
+    def failed(self, error: InfergraphError) -> None:
+        _pipeline_errors.labels(self._pipeline, type(error).__name__).inc()

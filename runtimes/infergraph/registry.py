@@ -6,6 +6,7 @@ state would be lost with it.
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
 from .request import RequestContext
@@ -15,7 +16,10 @@ IN_PROCESS = "in-process"
 
 
 class Servable(Protocol):
-    """A loaded model or pipeline that answers messages."""
+    """A loaded model or pipeline that answers messages.
+
+    One that also answers in parts has `infer_stream`, see `Streams`.
+    """
 
     @property
     def name(self) -> str: ...
@@ -24,6 +28,9 @@ class Servable(Protocol):
         """The answer; raises an InfergraphError."""
         ...
 
+
+Streams = Callable[[Message, RequestContext], AsyncGenerator[Message, None]]
+"""A servable's `infer_stream`: the parts of the answer as they come; raises an InfergraphError."""
 
 _loaded: dict[str, Servable] = {}
 
@@ -40,4 +47,5 @@ def unregister(servable: Servable) -> None:
 
 
 def find(name: str) -> Servable | None:
+    """The newest servable of that name, or None."""
     return _loaded.get(name)

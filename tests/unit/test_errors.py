@@ -13,6 +13,7 @@ from infergraph.errors import (
     InvalidInput,
     MalformedRequest,
     Overloaded,
+    Rejected,
     StageFailure,
     StageUnavailable,
     UnknownModel,
@@ -21,6 +22,7 @@ from infergraph.errors import (
 
 STATUSES = {
     InvalidInput: 400,
+    Rejected: 400,
     UnknownModel: 404,
     MalformedRequest: 422,
     StageFailure: 500,

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from prometheus_client import REGISTRY
 
-from infergraph.metrics import ModelMetrics, StepMetrics
+from infergraph.errors import Overloaded, Rejected
+from infergraph.metrics import ModelMetrics, PipelineMetrics, StepMetrics
 
 
 def value(name: str, **labels: str) -> float | None:
@@ -67,3 +68,25 @@ def test_steps_are_told_apart_by_pipeline() -> None:
     assert value("infergraph_step_seconds_sum", pipeline="metrics-p1", step="asr") == 0.25
     assert value("infergraph_step_seconds_sum", pipeline="metrics-p1", step="qa") == 0.5
     assert value("infergraph_step_seconds_sum", pipeline="metrics-p2", step="asr") == 1.0
+
+
+def test_a_pipelines_errors_are_counted_by_class() -> None:
+    metrics = PipelineMetrics("metrics-errors")
+    metrics.failed(Overloaded("full"))
+    metrics.failed(Overloaded("full again"))
+    metrics.failed(Rejected("no"))
+
+    labels = {"pipeline": "metrics-errors"}
+    assert value("infergraph_pipeline_errors_total", error="Overloaded", **labels) == 2
+    assert value("infergraph_pipeline_errors_total", error="Rejected", **labels) == 1
+    assert value("infergraph_pipeline_errors_total", error="StageFailure", **labels) is None
+
+
+def test_requests_in_flight_go_up_and_down() -> None:
+    metrics = PipelineMetrics("metrics-flight")
+    assert value("infergraph_pipeline_in_flight", pipeline="metrics-flight") == 0
+    metrics.in_flight(1)
+    metrics.in_flight(1)
+    metrics.in_flight(-1)
+
+    assert value("infergraph_pipeline_in_flight", pipeline="metrics-flight") == 1

@@ -88,8 +88,12 @@ def inflate(
             if bits != _GZIP_BITS and position < len(view):
                 raise zlib.error(f"{len(view) - position} bytes follow its end")
             # Zeros may fill a block at the end.
-            while position < len(view) and view[position] == 0:
-                position += 1
+            while not stop.is_set():
+                piece = bytes(view[position : position + _LARGEST_PIECE])
+                zeros = len(piece) - len(piece.lstrip(b"\0"))
+                position += zeros
+                if zeros < len(piece) or not piece:
+                    break
     except zlib.error as error:
         raise InvalidInput(f"the body is not {coding}, as content-encoding says: {error}") from None
     return content

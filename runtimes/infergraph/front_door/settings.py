@@ -36,7 +36,8 @@ class FrontDoorSettings(BaseSettings):
         max_strings: Most elements of a request's BYTES tensors together.
         max_in_flight: Most requests that are answered at a time; others get 503.
         max_in_flight_per_model: Most of them for one model.
-        max_bytes_in_flight: Most bytes of all REST bodies that are held at a time; others get 503.
+        max_bytes_in_flight: Most bytes of all REST bodies and gRPC messages that are held at a
+            time; others get 503.
         body_timeout_s: Longest wait for a body to come whole, in seconds.
         grace_seconds: How long requests in flight may take once the server is told to stop.
             Kubernetes kills a container after 30 seconds.

@@ -20,6 +20,7 @@ from ..errors import MalformedRequest
 from ..mlserver_types import read_response, write_request
 from ..v2 import rest
 from ..v2.json_text import loads
+from ..v2.values import plain
 from ..v2.request import InferRequest, Limits
 from .desk import ASIDE_BYTES, aside
 
@@ -127,7 +128,7 @@ def to_json(response: InferenceResponse) -> bytes:
 
 def _read_json(body: bytes | bytearray) -> InferenceRequest:
     try:
-        content = loads(body)
+        content = plain(loads(body))
     except ValueError as error:
         raise MalformedRequest(f"the body is not JSON: {error}") from None
     try:

@@ -68,14 +68,13 @@ class Accumulator:
 
 def _merged(messages: list[Message]) -> list[Tensor]:
     rows = [dict(_numbered(message)) for message in messages]
-    return [
-        Tensor(
-            tensor.name,
-            tensor.datatype,
-            np.concatenate([row[key].data for row in rows], axis=0),
-        )
-        for key, tensor in _numbered(messages[0])
-    ]
+    merged = []
+    for key, tensor in _numbered(messages[0]):
+        data = np.concatenate([row[key].data for row in rows], axis=0)
+        # Other steps may read what this one was sent.
+        data.flags.writeable = False
+        merged.append(Tensor(tensor.name, tensor.datatype, data))
+    return merged
 
 
 def _numbered(message: Message) -> Iterator[tuple[tuple[str, int], Tensor]]:

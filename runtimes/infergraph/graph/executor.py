@@ -8,7 +8,8 @@ How a request goes through the graph:
 * A step that nothing waits for any more, such as one that lost an `any`, is cancelled. Steps off
   the output's path are always needed, and the answer waits for them.
 * The first error ends the request: the other steps are cancelled and awaited, and the error is
-  raised as it is. Cancelling `execute` ends them likewise.
+  raised as it is, but for a step's refusal of what another step made, see `blame`. Cancelling
+  `execute` ends them likewise.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import logging
 from collections.abc import Sequence
 from typing import Protocol
 
-from ..errors import StageFailure
+from ..errors import ConfigurationError, InfergraphError, InvalidInput, StageFailure
 from ..request import RequestContext
+from ..tensors.validate import batch_size
 from ..v2 import Message
 from .accumulator import Accumulator
 from .plan import PIPELINE_INPUTS, Consumer, Plan, compile_plan
@@ -54,13 +56,29 @@ class Infer(Protocol):
 class GraphExecutor:
     """Executes one pipeline, for any number of requests at once.
 
+    Args:
+        pipeline: The pipeline.
+        max_items: Most items of one request that is scattered into items.
+
     Attributes:
         plan: The compiled pipeline.
+
+    Raises:
+        ConfigurationError: the pipeline is no executable graph, or other pipelines feed it.
     """
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        """Compiles the pipeline; ConfigurationError if it is no executable graph."""
+    def __init__(self, pipeline: Pipeline, max_items: int = 4096) -> None:
+        if pipeline.spec.input is not None:
+            fed = ", ".join(
+                (*pipeline.spec.input.external_inputs, *pipeline.spec.input.external_triggers)
+            )
+            raise ConfigurationError(
+                f"pipeline '{pipeline.name}': spec.input lets {fed} start it, which only Seldon "
+                "Core v2 can; remove spec.input, and send it requests, or write a pipeline whose "
+                f"steps are the other one and '{pipeline.name}'"
+            )
         self.plan: Plan = compile_plan(pipeline)
+        self._max_items = max_items
         self._accumulators = {
             step.index: Accumulator(step.name, step.batch_size)
             for step in self.plan.steps
@@ -79,23 +97,33 @@ class GraphExecutor:
             What arrived at the output. Per item: all items' answers, see `scatter.gather`.
 
         Raises:
-            InvalidInput: nothing reached the output, or per item the inputs are no batch.
-            StageFailure: an allowed cycle went round too often, or items' answers do not fit.
+            InvalidInput: nothing reached the output, or per item the inputs are no batch, or one
+                of too many items.
+            StageFailure: an allowed cycle went round too often, a step refused what another step
+                made, or items' answers do not fit.
             Exception: what `infer` raised; per item with ``item <i>`` before the text.
         """
         if not self.plan.per_item:
             return await self._execute(message, context, infer, None)
+        where = f"pipeline '{self.plan.name}'"
+        count = batch_size(message, where)
+        if count > self._max_items:
+            raise InvalidInput(
+                f"{where}: the request holds {count} items; accepted: at most {self._max_items} "
+                "(setting 'max_items')"
+            )
 
         async def execute_item(single: Message, item: int) -> Message:
             return await self._execute(single, context, infer, item)
 
-        return await execute_items(message, execute_item)
+        return await execute_items(message, count, execute_item)
 
     async def _execute(
         self, message: Message, context: RequestContext, infer: Infer, item: int | None
     ) -> Message:
         run = Run(self.plan, self._accumulators)
         run.settle(PIPELINE_INPUTS, message)
+        call = _Calls(run, context, infer, item)
         ready = run.ready
         while True:
             while ready:
@@ -103,22 +131,41 @@ class GraphExecutor:
                     run.prune()
                 if len(ready) == 1:
                     step, request = ready.popleft()
-                    answer = await infer(step.name, request, context, item)
-                    run.settle(step.outputs_slot, answer)
+                    run.settle(step.outputs_slot, await call(step, request))
                 elif ready:
-                    await _Branches(run, context, infer, item).run()
+                    await _Branches(run, call).run()
             if not self.plan.feedback or not run.next_round():
                 return run.result()
 
 
-class _Branches:
-    """Steps that run at once, each branch in a task of its own."""
+class _Calls:
+    """Calls the steps of one run."""
+
+    __slots__ = ("_context", "_infer", "_item", "_run")
 
     def __init__(self, run: Run, context: RequestContext, infer: Infer, item: int | None) -> None:
         self._run = run
         self._context = context
         self._infer = infer
         self._item = item
+
+    async def __call__(self, step: Consumer, request: Message) -> Message:
+        """The step's answer; a refusal is told as the fault of whom it is."""
+        try:
+            return await self._infer(step.name, request, self._context, self._item)
+        except InfergraphError as error:
+            blamed = self._run.blamed(step, request, error)
+            if blamed is error:
+                raise
+            raise blamed from error
+
+
+class _Branches:
+    """Steps that run at once, each branch in a task of its own."""
+
+    def __init__(self, run: Run, call: _Calls) -> None:
+        self._run = run
+        self._call = call
         self._tasks: dict[asyncio.Task[None], Consumer] = {}
         self._ended: set[asyncio.Task[None]] = set()
         self._error: BaseException | None = None
@@ -168,7 +215,7 @@ class _Branches:
         run = self._run
         try:
             while True:
-                answer = await self._infer(step.name, request, self._context, self._item)
+                answer = await self._call(step, request)
                 if task in self._ended:
                     return
                 run.settle(step.outputs_slot, answer)

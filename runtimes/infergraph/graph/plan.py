@@ -133,6 +133,21 @@ class Plan:
     max_revisits: int
     per_item: bool
 
+    @property
+    def tail(self) -> Source | None:
+        """What the output takes, when the answer is one step's alone and can be told in parts.
+
+        Nothing else may read that step's answer, as other steps are sent whole ones.
+        """
+        if self.output is None or self.per_item or self.feedback:
+            return None
+        source, *others = self.output.data.sources
+        step = self.steps[(source.slot - 1) // 2]
+        readers = self.edges[step.outputs_slot]
+        if others or step.batch_size > 1 or source.port != "outputs" or len(readers) > 1:
+            return None
+        return source
+
 
 def compile_plan(pipeline: Pipeline) -> Plan:
     """Compiles a pipeline; ConfigurationError if it was not linted and is no executable graph."""

@@ -73,6 +73,13 @@ _REFERENCES = (
     Rule("output-names-pipeline", "The output refers to the pipeline itself.", origin="seldon"),
     Rule("reads-own-output", "A step reads the outputs of its own pipeline."),
     Rule("external-reference", "spec.input refers to no other pipeline, or to its own."),
+    Rule("empty-input", "spec.input lists no externalInputs.", origin="seldon"),
+    Rule(
+        "external-input",
+        "Other pipelines feed this one by spec.input; Seldon does that, and no router here loads "
+        "it.",
+        severity="warning",
+    ),
     Rule("cycle", "Steps wait for each other through inputs or triggers.", origin="seldon"),
     Rule("cycle-without-entry", "An allowed cycle has no step that can start it."),
     Rule("cycle-without-revisits", "An allowed cycle may not revisit any step."),

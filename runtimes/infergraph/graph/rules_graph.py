@@ -70,10 +70,23 @@ def check_references(wiring: Wiring, report: Report) -> None:
 
 
 def check_external(pipeline: Pipeline, report: Report) -> None:
-    """References of `spec.input` to other pipelines."""
+    """Whether `spec.input` can be executed, and its references to other pipelines."""
     source = pipeline.spec.input
     if source is None:
         return
+    report(
+        "external-input",
+        ("spec", "input"),
+        "other pipelines feed this one, which only Seldon Core v2 can do",
+        "for a router, remove spec.input and send requests, or make both the steps of a pipeline",
+    )
+    if not source.external_inputs:
+        report(
+            "empty-input",
+            ("spec", "input"),
+            "spec.input lists no externalInputs",
+            "add spec.input.externalInputs, or remove spec.input",
+        )
     for field, texts in (
         ("externalInputs", source.external_inputs),
         ("externalTriggers", source.external_triggers),

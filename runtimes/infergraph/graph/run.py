@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Container, Iterable, Mapping, Sequence
 
-from ..errors import InvalidInput, StageFailure
-from ..v2 import Message
+from ..errors import InfergraphError, InvalidInput, StageFailure
+from ..v2 import Message, Tensor
 from .accumulator import Accumulator
+from .blame import blame
 from .explain import explain
 from .join import Arrival, Gate, assemble
 from .plan import PIPELINE_INPUTS, Consumer, Edge, Plan
@@ -55,8 +56,11 @@ class Run:
         self.is_early = False
 
     def settle(self, slot: int, message: Message | None) -> None:
-        """Puts a message into a slot, or (None) marks it absent, and decides all that follows."""
-        self._propagate([(slot, message)])
+        """Puts a message into a slot, or (None) marks it absent, and decides all that follows.
+
+        Consumers get its arrays read-only, as several of them may share one.
+        """
+        self._propagate([(slot, None if message is None else _read_only(message))])
 
     def _propagate(self, todo: _Todo) -> None:
         # The list grows while it is walked: what fires or is skipped settles its own slots.
@@ -234,6 +238,10 @@ class Run:
             or any((source.slot - 1) // 2 in again for source in join.sources)
         )
 
+    def blamed(self, step: Consumer, request: Message, error: InfergraphError) -> InfergraphError:
+        """What a step's error is to the pipeline's caller, see `blame`."""
+        return blame(self._plan, self._values, step, request, error)
+
     def result(self) -> Message:
         """The answer; empty when the pipeline has no output.
 
@@ -246,3 +254,14 @@ class Run:
             sent = self._values[PIPELINE_INPUTS]
             return Message([], sent.id if sent is not None else "")
         raise InvalidInput(explain(self._plan, self._values, self._accumulators))
+
+
+def _read_only(message: Message) -> Message:
+    if not any(tensor.data.flags.writeable for tensor in message.tensors):
+        return message
+    tensors = []
+    for tensor in message.tensors:
+        data = tensor.data.view()
+        data.flags.writeable = False
+        tensors.append(Tensor(tensor.name, tensor.datatype, data))
+    return Message(tensors, message.id, message.parameters, message.trace)

@@ -4,104 +4,132 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
 import numpy as np
 
-from ..errors import DeadlineExceeded, InfergraphError, InvalidInput, StageFailure
+from ..errors import (
+    DeadlineExceeded,
+    InfergraphError,
+    Overloaded,
+    StageFailure,
+    StageUnavailable,
+)
 from ..tensors.partial import error_tensors, item_tensor
 from ..v2 import Message, Tensor
 
-_MOST_AT_ONCE = 64
+_WORKERS = 64
 """Items of one request that run at a time, so that a large batch leaves room in the queues."""
 
+_NO_ITEMS_FAULT = (DeadlineExceeded, Overloaded, StageUnavailable)
+"""Errors that say nothing of the item: the request may be answered if it is sent once more."""
 
-async def execute_items(
-    message: Message, execute: Callable[[Message, int], Awaitable[Message]]
-) -> Message:
-    """Runs `execute` on each item of the batch, many at once, and gathers the answers.
+Execute = Callable[[Message, int], Awaitable[Message]]
+"""The answer of one item, given as a batch of one, and of its position."""
 
-    An item that fails does so alone: the answer holds those of the others, and `ERROR_TENSORS` for
-    the failed ones.
+
+async def execute_items(message: Message, count: int, execute: Execute) -> Message:
+    """Runs `execute` on each item of a batch, up to 64 at once, and gathers the answers.
+
+    An item that fails by a fault of its own does so alone: the answer holds those of the others,
+    and `ERROR_TENSORS` for the failed ones.
+
+    Args:
+        message: A batch; its tensors hold the same number of items.
+        count: The number of items, at least 1.
+        execute: Answers one item.
 
     Raises:
-        InvalidInput: the tensors are no batch.
-        DeadlineExceeded: the deadline passed before all items were done; the rest is cancelled.
+        Overloaded, StageUnavailable, DeadlineExceeded: an item met this, and the rest was
+            cancelled; the text says how many items had been answered by then.
         InfergraphError: every item failed; the first one's error, with ``item 0`` before its text.
+        Exception: `execute` raised something unexpected; the rest was cancelled.
     """
-    items = split(message)
-    room = asyncio.Semaphore(_MOST_AT_ONCE)
+    return gather(await _Items(message, count, execute).run())
 
-    async def execute_item(item: int) -> Message | InfergraphError:
+
+class _Items:
+    """The items of one request; workers take them as they come, so that none waits as a task."""
+
+    def __init__(self, message: Message, count: int, execute: Execute) -> None:
+        self._message = message
+        self._count = count
+        self._execute = execute
+        self._waiting = iter(range(count))
+        self._answers: list[Message | InfergraphError | None] = [None] * count
+        self._fatal: dict[int, Exception] = {}
+        self._workers: list[asyncio.Task[None]] = []
+        self._is_ending = False
+
+    async def run(self) -> list[Message | InfergraphError]:
+        """The answer or the error of each item, in order."""
+        self._workers = [
+            asyncio.create_task(self._work()) for _ in range(min(_WORKERS, self._count))
+        ]
+        cancelled: asyncio.CancelledError | None = None
+        while not all(worker.done() for worker in self._workers):
+            try:
+                await asyncio.wait(self._workers)
+            except asyncio.CancelledError as error:
+                cancelled = error
+                self._end()
+        if cancelled is not None:
+            raise cancelled
+        if self._fatal:
+            raise self._failure(min(self._fatal))
+        return [answer for answer in self._answers if answer is not None]
+
+    async def _work(self) -> None:
+        for item in self._waiting:
+            if not await self._answer(item):
+                return
+            # Models that answer without waiting would not let anything else run, nor a deadline.
+            await asyncio.sleep(0)
+
+    async def _answer(self, item: int) -> bool:
+        """Runs an item, and keeps its answer; False when that ends the request."""
         try:
-            async with room:
-                return await execute(items[item], item)
-        except DeadlineExceeded as error:
-            raise error.prefixed(f"item {item}") from error
+            self._answers[item] = await self._execute(item_of(self._message, item), item)
+        except _NO_ITEMS_FAULT as error:
+            self._fatal[item] = error
         except InfergraphError as error:
+            self._answers[item] = error
+        except asyncio.CancelledError:
+            if self._is_ending:
+                raise
+            self._fatal[item] = StageFailure("the call was cancelled by its stage")
+        except Exception as error:
+            self._fatal[item] = error
+        if item in self._fatal:
+            self._end()
+            return False
+        return True
+
+    def _end(self) -> None:
+        """Cancels the other workers."""
+        self._is_ending = True
+        for worker in self._workers:
+            if worker is not asyncio.current_task():
+                worker.cancel()
+
+    def _failure(self, item: int) -> Exception:
+        error = self._fatal[item]
+        if not isinstance(error, InfergraphError):
             return error
-
-    if len(items) == 1:
-        return gather([await execute_item(0)])
-    tasks = [asyncio.create_task(execute_item(item)) for item in range(len(items))]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-    finally:
-        await _end(tasks)
-    for task in tasks:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            raise error
-    for item, task in enumerate(tasks):
-        if task.cancelled():
-            raise StageFailure(f"item {item}: the call was cancelled by its stage")
-    return gather([task.result() for task in tasks])
-
-
-async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
-    """Cancels what still runs and waits for it, through further cancellations of the caller."""
-    cancelled: asyncio.CancelledError | None = None
-    while running := [task for task in tasks if not task.done()]:
-        for task in running:
-            task.cancel()
-        try:
-            await asyncio.wait(running)
-        except asyncio.CancelledError as error:
-            cancelled = error
-    for task in tasks:
-        # An exception that nobody looks at would be logged when the task is collected.
-        if not task.cancelled():
-            task.exception()
-    if cancelled is not None:
-        raise cancelled
-
-
-def split(message: Message) -> list[Message]:
-    """One message per item, each a batch of one; the arrays are views, not copies.
-
-    Raises:
-        InvalidInput: there is no tensor, one has no batch dimension, the batch is empty, or the
-            tensors disagree on its size.
-    """
-    tensors = message.tensors
-    if not tensors:
-        raise InvalidInput("the request has no input tensors, and per item there must be one")
-    for tensor in tensors:
-        if not tensor.shape or tensor.shape[0] == 0:
-            raise InvalidInput(
-                f"tensor '{tensor.name}' has shape {list(tensor.shape)}; accepted: a shape whose "
-                "first dimension is the batch, of at least 1 item"
-            )
-    if len({tensor.shape[0] for tensor in tensors}) > 1:
-        shown = ", ".join(f"'{tensor.name}' {tensor.shape[0]}" for tensor in tensors)
-        raise InvalidInput(f"the input tensors hold different numbers of items: {shown}")
-    return [
-        Message(
-            [Tensor(t.name, t.datatype, t.data[item : item + 1]) for t in tensors],
-            message.id,
-            message.parameters,
+        if not isinstance(error, _NO_ITEMS_FAULT) or self._count == 1:
+            return error.prefixed(f"item {item}")
+        answered = sum(answer is not None for answer in self._answers)
+        return error.prefixed(
+            f"item {item} of {self._count}, of which {answered} had been answered"
         )
-        for item in range(tensors[0].shape[0])
-    ]
+
+
+def item_of(message: Message, item: int) -> Message:
+    """One item of a batch, as a batch of one; the arrays are views, not copies."""
+    return Message(
+        [Tensor(t.name, t.datatype, t.data[item : item + 1]) for t in message.tensors],
+        message.id,
+        message.parameters,
+    )
 
 
 def gather(answers: Sequence[Message | InfergraphError]) -> Message:

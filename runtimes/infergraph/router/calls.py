@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from ..errors import InfergraphError, StageFailure
+from .. import registry
+from ..errors import InfergraphError, Overloaded, StageFailure, StageUnavailable
 from ..metrics import StepMetrics
+from ..registry import IN_PROCESS
 from ..request import RequestContext
 from ..tensors.partial import first_failure, has_failed_items
 from ..transports import Transport
@@ -20,6 +23,9 @@ from .spans import Spans
 logger = logging.getLogger(__name__)
 
 _MODEL_COSTS = ("queue_us", "compute_us", "batch_size")
+
+Emit = Callable[[Message], Awaitable[None]]
+"""Takes a part of a step's answer."""
 
 
 class StepCalls:
@@ -32,12 +38,14 @@ class StepCalls:
         spans: OpenTelemetry's, when configured.
         trace: Whether to note what each call cost.
         parameters: Step -> request parameters that are meant for it alone.
+        emit: Step -> what takes the parts of its answer as they come, if its model answers so.
 
     Attributes:
         running: The steps whose calls have not ended, each by an object that stands for its call.
     """
 
     __slots__ = (
+        "_emit",
         "_metrics",
         "_parameters",
         "_pipeline",
@@ -56,12 +64,14 @@ class StepCalls:
         spans: Spans | None,
         trace: bool,
         parameters: Mapping[str, Mapping[str, Parameter]],
+        emit: Mapping[str, Emit],
     ) -> None:
         self._pipeline = pipeline
         self._routes = routes
         self._metrics = metrics
         self._spans = spans
         self._parameters = parameters
+        self._emit = emit
         self._trace: list[dict[str, Any]] | None = [] if trace else None
         self._started = time.perf_counter()
         self.running: dict[object, str] = {}
@@ -69,7 +79,7 @@ class StepCalls:
     async def infer(
         self, step: str, message: Message, context: RequestContext, item: int | None
     ) -> Message:
-        """The answer of a step's model.
+        """The answer of a step's model; the last part of it where it comes in parts.
 
         Raises:
             InfergraphError: of the class that the transport raised; its text names pipeline, step
@@ -83,10 +93,10 @@ class StepCalls:
         started = time.perf_counter()
         try:
             if self._spans is None:
-                answer = await transport.infer(step, message, context)
+                answer = await self._answer(step, transport, message, context)
             else:
                 with self._spans.step(step, transport.kind, transport.endpoint, context) as inner:
-                    answer = await transport.infer(step, message, inner)
+                    answer = await self._answer(step, transport, message, inner)
             if has_failed_items(answer):
                 # A pipeline per item, whose rows no longer stand beside those of other steps.
                 raise first_failure(answer)
@@ -105,6 +115,32 @@ class StepCalls:
         if self._trace is not None:
             self._trace.append(self._cost(step, transport, started, seconds, item, answer.trace))
         return answer
+
+    async def _answer(
+        self, step: str, transport: Transport, message: Message, context: RequestContext
+    ) -> Message:
+        called = registry.find(step) if transport.kind == IN_PROCESS else None
+        try:
+            return await self._call(step, transport, message, context)
+        except (Overloaded, StageUnavailable):
+            newest = registry.find(step)
+            if called is None or newest is None or newest is called:
+                raise
+        # The model was loaded anew, and the one that was called gives up what waits for it.
+        return await self._call(step, transport, message, context)
+
+    async def _call(
+        self, step: str, transport: Transport, message: Message, context: RequestContext
+    ) -> Message:
+        emit = self._emit.get(step)
+        streams = None if emit is None else self._routes.streams(step)
+        if emit is None or streams is None:
+            return await transport.infer(step, message, context)
+        part = Message([])
+        async with aclosing(streams(message, context)) as parts:
+            async for part in parts:
+                await emit(part)
+        return part
 
     def trace(self) -> dict[str, Any] | None:
         """What the request has cost, its steps in the order they started; None unless asked for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -22,15 +22,16 @@ from ..errors import (
     StageUnavailable,
 )
 from ..graph import GraphExecutor, Pipeline, parse_pipeline
-from ..metrics import StepMetrics
+from ..metrics import PipelineMetrics, StepMetrics
 from ..mlserver_types import declared_specs
 from ..request import Deadline, RequestContext
 from ..servable import Servable
 from ..settings import load_options
-from ..tensors.validate import validate, widened
+from ..tensors.validate import check_tensors, widened
 from ..v2 import Message, Parameter
 from . import pipeline_file, step_parameters
-from .calls import StepCalls
+from .admission import Admission
+from .calls import Emit, StepCalls
 from .checks import check_edges, remote_declarations
 from .expiry import Expired, within
 from .routes import Routes, own_grpc_endpoint
@@ -89,7 +90,7 @@ class PipelineRouter(Servable):
             elsewhere = [step for step in steps if step not in file.catalog]
             remote = await remote_declarations(self.name, elsewhere, routes)
             await asyncio.to_thread(check_edges, file, own, remote)
-            self._executor = GraphExecutor(self.pipeline)
+            self._executor = GraphExecutor(self.pipeline, self.options.max_items)
         except BaseException:
             await routes.close()
             raise
@@ -97,6 +98,9 @@ class PipelineRouter(Servable):
         self._steps = steps
         self._timeout_ms = self.options.timeout_ms or self.pipeline.timeout_ms
         self._metrics = StepMetrics(self.name, steps)
+        self._admission = Admission(
+            self._where, self.options.max_in_flight, PipelineMetrics(self.name)
+        )
         self._spans = spans_of(self.name, self._server)
         self._routes = routes
         registry.register(self)
@@ -110,25 +114,78 @@ class PipelineRouter(Servable):
         it, and none of them runs on after it. Cancelling this cancels them.
 
         Raises:
-            InfergraphError: bad input, nothing that can fire, a failing step, or the deadline.
+            InfergraphError: bad input, nothing that can fire, a failing step, the deadline, too
+                many requests at once, or a pipeline that is being unloaded.
         """
+        return await self._infer(message, context, {})
+
+    async def infer_stream(
+        self, message: Message, context: RequestContext
+    ) -> AsyncGenerator[Message, None]:
+        """The pipeline's answer in parts, as the step that makes all of the output gives them.
+
+        There is one part, the whole answer, where that step's model gives no parts or is not in
+        this process, where the output is not a single step's (or other steps read that step's
+        answer, too), per item, and with a trace, which is known at the end. Else as `infer`.
+        Closing the generator cancels the steps.
+        """
+        tail = None if self._routes is None or context.trace else self._executor.plan.tail
+        if tail is None:
+            yield await self.infer(message, context)
+            return
+        parts: asyncio.Queue[Any] = asyncio.Queue()
+
+        async def emit(part: Message) -> None:
+            tensors = tail.take(part)
+            if tensors:
+                parts.put_nowait(Message(tensors, message.id, part.parameters))
+                # Until it is taken, so that the steps are not ahead of a slow reader.
+                await parts.join()
+
+        work = asyncio.create_task(self._infer(message, context, {tail.name: emit}))
+        work.add_done_callback(parts.put_nowait)
+        is_whole = True
+        try:
+            while (part := await parts.get()) is not work:
+                is_whole = False
+                yield part
+                parts.task_done()
+            answer = work.result()
+            if is_whole:
+                yield answer
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+
+    async def _infer(
+        self, message: Message, context: RequestContext, emit: Mapping[str, Emit]
+    ) -> Message:
         routes = self._routes
         if routes is None:
             raise StageUnavailable(f"pipeline '{self.name}' is not loaded")
-        message = widened(message, self._inputs)
-        validate(message, self._inputs, self._where)
-        if context.deadline is None and self._timeout_ms is not None:
-            context = replace(context, deadline=Deadline.after_ms(self._timeout_ms))
-        if self._spans is None:
-            return await self._execute(message, context, routes)
-        with self._spans.pipeline(context.headers):
-            return await self._execute(message, context, routes)
+        with self._admission.request():
+            message = widened(message, self._inputs)
+            check_tensors(message, self._inputs, self._where)
+            if context.deadline is None and self._timeout_ms is not None:
+                context = replace(context, deadline=Deadline.after_ms(self._timeout_ms))
+            if self._spans is None:
+                return await self._execute(message, context, routes, emit)
+            with self._spans.pipeline(context.headers):
+                return await self._execute(message, context, routes, emit)
 
-    async def _execute(self, message: Message, context: RequestContext, routes: Routes) -> Message:
+    async def _execute(
+        self,
+        message: Message,
+        context: RequestContext,
+        routes: Routes,
+        emit: Mapping[str, Emit],
+    ) -> Message:
         of_steps: Mapping[str, Mapping[str, Parameter]] = {}
         if message.parameters:
             message, of_steps = self._divided(message)
-        calls = StepCalls(self.name, routes, self._metrics, self._spans, context.trace, of_steps)
+        calls = StepCalls(
+            self.name, routes, self._metrics, self._spans, context.trace, of_steps, emit
+        )
         work = self._executor.execute(message, context, calls.infer)
         try:
             if context.deadline is None:
@@ -179,8 +236,13 @@ class PipelineRouter(Servable):
         return metadata
 
     async def unload(self) -> bool:
-        """Gives the connections back, once the calls in flight are done."""
+        """Takes no more requests, waits for those in flight, and gives the connections back.
+
+        It waits for `drain_ms` at most; what still runs then is answered with 503.
+        """
         registry.unregister(self)
+        if self._routes is not None:
+            await self._admission.close(self.options.drain_ms / 1000)
         routes, self._routes = self._routes, None
         if routes is not None:
             await routes.close()

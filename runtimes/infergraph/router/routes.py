@@ -57,6 +57,13 @@ class Routes:
             self._own = connect(self._own_endpoint)
         return self._own
 
+    def streams(self, step: str) -> registry.Streams | None:
+        """How a step's model answers in parts, if it does; only models of this process can."""
+        if self.transport(step) is not self._in_process:
+            return None
+        streams: registry.Streams | None = getattr(registry.find(step), "infer_stream", None)
+        return streams
+
     def configured(self, step: str) -> Transport | None:
         """The endpoint that the settings give for a step, or None."""
         return self._named.get(step, self._any)

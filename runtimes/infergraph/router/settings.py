@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from pydantic import Field, PositiveInt, field_validator
 
 from ..errors import ConfigurationError
 from ..settings import ModelOptions
@@ -21,11 +21,17 @@ class RouterSettings(ModelOptions):
         in_process: Whether a step whose model is loaded in this process is called without a hop.
         timeout_ms: The time budget of a request that brings none of its own; it takes the place of
             the pipeline file's `infergraph.io/timeout-ms`.
+        max_in_flight: Most requests that are answered at once; further ones get 503.
+        max_items: Most items of one request of a pipeline that runs per item; more are refused.
+        drain_ms: How long unloading waits for the requests in flight, in milliseconds.
     """
 
     endpoints: dict[str, str] = Field(default_factory=dict)
     in_process: bool = True
     timeout_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    max_in_flight: PositiveInt = 1024
+    max_items: PositiveInt = 4096
+    drain_ms: float = Field(default=30_000, ge=0, allow_inf_nan=False)
 
     @field_validator("endpoints")
     @classmethod

@@ -76,6 +76,16 @@ class Runtime(Servable):
         """
         return parameters
 
+    def preparing(self, items: Sequence[Item]) -> Callable[[Item], Item]:
+        """What prepares each item of one request; runs on the event loop, and so must cost little.
+
+        A task that limits what the items of a request are together overrides it.
+
+        Raises:
+            InvalidInput: the items are not acceptable together.
+        """
+        return self.prepare
+
     def prepare(self, item: Item) -> Item:
         """Decodes or checks one item before it is queued. Runs in a pool thread, if overridden.
 
@@ -233,7 +243,9 @@ class Runtime(Servable):
         self._batcher.admit(count)
         try:
             if self._prepares:
-                items = await prepare_all(self.prepare, items, context.deadline, self._where)
+                items = await prepare_all(
+                    self.preparing(items), items, context.deadline, self._where
+                )
             lengths = [self.length(item) for item in items]
         except BaseException:
             self._batcher.dismiss(count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,37 @@ def item_boxes(item: Item, height: int, width: int) -> Boxes:
             f"{width}x{height} pixels; accepted: {_ACCEPTED}"
         )
     return clipped
+
+
+def check_box_counts(items: Sequence[Item], most: int, most_together: int) -> None:
+    """Checks how many boxes the items of a request have, before any image is decoded.
+
+    Args:
+        items: Those with boxes have the tensor `num_detections` [1].
+        most: Most boxes of an item, the setting `max_boxes`.
+        most_together: Most boxes of all items, the setting `max_request_boxes`.
+
+    Raises:
+        InvalidInput: there are more.
+    """
+    counts = [
+        int(np.asarray(item["num_detections"]).reshape(-1)[0])
+        for item in items
+        if "num_detections" in item
+    ]
+    for index, count in enumerate(counts):
+        if count > most:
+            where = f"item {index}: " if len(items) > 1 else ""
+            raise InvalidInput(
+                f"{where}tensor 'num_detections': {count} boxes; accepted: at most {most} in an "
+                "image (setting 'max_boxes')"
+            )
+    together = sum(max(0, count) for count in counts)
+    if together > most_together:
+        raise InvalidInput(
+            f"tensor 'num_detections': {together} boxes in {len(items)} images; accepted: at most "
+            f"{most_together} in a request (setting 'max_request_boxes')"
+        )
 
 
 def crop(image: _Pixels, box: npt.NDArray[Any]) -> _Pixels:

@@ -81,8 +81,9 @@ class Detector(ABC):
             InvalidInput: the image is so narrow that scaled to the network's size nothing is left.
         """
         height, width = image.shape[:2]
-        # A copy: torch warns of memory that it may not write to.
-        pixels = torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))
+        # A copy of memory that may not be written to: torch warns of it.
+        writable = image if image.flags.writeable else image.copy()
+        pixels = torch.from_numpy(writable).permute(2, 0, 1)
         try:
             inputs, shape = self._prepare(pixels)
         except (ValueError, RuntimeError, ZeroDivisionError) as error:
@@ -112,7 +113,10 @@ class Detector(ABC):
 
     @abstractmethod
     def _prepare(self, pixels: torch.Tensor) -> tuple[Mapping[str, torch.Tensor], Hashable]:
-        """UINT8 [3, H, W] as the network's inputs, and the shape in which they reach it."""
+        """UINT8 [3, H, W] as the network's inputs, and the shape in which they reach it.
+
+        The pixels are a view of an image that may be much larger: what is kept of them is copied.
+        """
 
     @abstractmethod
     def _detect(

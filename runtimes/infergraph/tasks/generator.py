@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import collections.abc
+import contextlib
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,7 +18,9 @@ from transformers.generation.logits_process import (
     TopPLogitsWarper,
 )
 
+from ..batching import check_wanted
 from .decoding import Search
+from .text_stream import GrowingText, TokenHandover, stepped
 
 # What a checkpoint says of its tokens; how to search is chosen by settings and requests.
 _OWN = (
@@ -102,14 +107,58 @@ class Generator:
             batch: `input_ids` and `attention_mask`, INT64 [rows, tokens], on the network's device.
             search: How to decode; for all rows.
         """
+        tokens = self._tokens(batch, search)
+        texts: list[str] = self._tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        return [text.strip() for text in texts]
+
+    def stream(
+        self, batch: dict[str, torch.Tensor], search: Search
+    ) -> collections.abc.Generator[str, None, None]:
+        """The text of a batch of one row, as it is generated; closing the iterator ends that.
+
+        Args:
+            batch: As above, of one row.
+            search: How to decode. Of a beam search only the end says what the text is: it comes as
+                one part.
+
+        Yields:
+            Parts of the text, none empty; joined they are the text that a call gives.
+
+        Raises:
+            StageFailure: the text cannot be given in parts, see `GrowingText.finish`.
+        """
+        if search.num_beams > 1:
+            with torch.inference_mode():
+                whole = self(batch, search)[0]
+            if whole:
+                yield whole
+            return
+        # A new thread would take as many as the process began with.
+        threads = torch.get_num_threads()
+
+        def generate(hand: Callable[[list[int]], None]) -> None:
+            torch.set_num_threads(threads)
+            with torch.inference_mode():
+                self._tokens(batch, search, streamer=TokenHandover(hand))
+
+        text = GrowingText(self._tokenizer)
+        with contextlib.closing(stepped(generate)) as steps:
+            for tokens in steps:
+                check_wanted()
+                if part := text.add(tokens):
+                    yield part
+        if part := text.finish():
+            yield part
+
+    def _tokens(self, batch: dict[str, torch.Tensor], search: Search, **more: Any) -> torch.Tensor:
+        """INT64 [rows, tokens]: what `generate` gives."""
         config = copy.deepcopy(self._base)
         for name in _SEARCHED:
             setattr(config, name, getattr(search, name))
-        tokens = self._network.generate(
-            **batch, generation_config=config, logits_processor=_sampling(search)
+        tokens: torch.Tensor = self._network.generate(
+            **batch, generation_config=config, logits_processor=_sampling(search), **more
         )
-        texts: list[str] = self._tokenizer.batch_decode(tokens, skip_special_tokens=True)
-        return [text.strip() for text in texts]
+        return tokens
 
 
 class GumbelNoise(LogitsProcessor):

@@ -22,36 +22,33 @@ import torch
 from pydantic import Field, PositiveInt
 
 from ..errors import InvalidInput
-from ..runtime import Item, Outputs, Runtime
-from ..settings import RuntimeOptions
-from ..tensors.image import MAX_IMAGE_PIXELS, decode_image
+from ..runtime import Item, Outputs
 from .boxes import crop, item_boxes
 from .class_scores import class_scores
 from .equal_batches import equal_batches
 from .image_classifiers import load_classifier
 from .image_ports import ROUTES, check_item, check_ports
+from .image_runtime import BoxOptions, BoxRuntime
 
 Scores = npt.NDArray[np.float32]
 
 
-class ImageClassificationOptions(RuntimeOptions):
+class ImageClassificationOptions(BoxOptions):
     """Settings of image classification.
 
     Attributes:
         labels: The checkpoint's name of a label -> the name in answers; a label that is not named
             keeps its own. Names that the checkpoint does not have are for other variants.
         threshold: The least score with which an image is `accepted`.
-        max_image_pixels: Most pixels of an image, width times height.
         max_crops: Most boxes that run together, of all items of a batch.
     """
 
     labels: dict[str, str] = Field(default_factory=dict)
     threshold: float | None = Field(default=None, ge=0, le=1)
-    max_image_pixels: PositiveInt = MAX_IMAGE_PIXELS
     max_crops: PositiveInt = 32
 
 
-class ImageClassification(Runtime):
+class ImageClassification(BoxRuntime):
     """Gives each image or box the likeliest label of a torchvision, timm or Hugging Face network.
 
     An answer does not depend on the batch: only what has one shape once it is resized runs
@@ -93,11 +90,12 @@ class ImageClassification(Runtime):
         Raises:
             InvalidInput: the tensors are not those of one of the three ways, `image` is no image or
                 too large, a box is none, or `pixels` have another size than the checkpoint takes.
+            Overloaded: there is not enough memory to decode the image now.
         """
         check_item(item)
         if "pixels" in item:
             return {"ready": True, "pieces": [self._checked_pixels(item["pixels"])]}
-        image = decode_image(item["image"], max_pixels=self.options.max_image_pixels)
+        image = self.image_of(item)
         if "boxes" not in item:
             return {"pieces": [self.transform.resized(image)]}
         boxes = item_boxes(item, *image.shape[:2])

@@ -18,6 +18,7 @@ from ..errors import ConfigurationError
 from .image_library import library_of, loading, timm_config
 from .image_transform import ImageTransform, load_transform, of_timm, torchvision_name
 from .pretrained import load_network as load_transformers_network
+from .stoppable import stoppable
 from .torchvision_checkpoint import load_network as load_torchvision_network
 from .torchvision_checkpoint import read_config
 
@@ -27,7 +28,7 @@ Network = Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class ImageClassifier:
-    """A classifier, placed and in evaluation mode.
+    """A classifier, placed, in evaluation mode and stoppable.
 
     Attributes:
         network: From pixels to logits.
@@ -70,7 +71,7 @@ def _of_torchvision(checkpoint: str, placement: Placement) -> ImageClassifier:
         with loading("network", checkpoint):
             network, labels = _published(torchvision_name(checkpoint))
     return ImageClassifier(
-        placement.place(network, of_images=True),
+        stoppable(placement.place(network, of_images=True)),
         labels,
         len(labels) == 1,
         load_transform(checkpoint),
@@ -91,7 +92,7 @@ def _of_timm(checkpoint: str, placement: Placement) -> ImageClassifier:
         network: Any = timm.create_model(f"{where}:{checkpoint}", pretrained=True)
     labels = _timm_labels(network.pretrained_cfg, network.num_classes)
     transform = of_timm(network.pretrained_cfg)
-    network = placement.place(network, of_images=True)
+    network = stoppable(placement.place(network, of_images=True))
     return ImageClassifier(network, labels, len(labels) == 1, transform)
 
 

@@ -9,31 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import PositiveInt
-
 from ..errors import ConfigurationError
-from ..runtime import Item, Outputs, Runtime
-from ..settings import RuntimeOptions
-from ..tensors.image import MAX_IMAGE_PIXELS, decode_image
+from ..runtime import Item, Outputs
+from .image_runtime import ImageRuntime
 from .image_transform import load_transform
 
 
-class ImagePreprocessOptions(RuntimeOptions):
-    """Settings of image preprocessing.
-
-    Attributes:
-        max_image_pixels: Most pixels of an image, width times height.
-    """
-
-    max_image_pixels: PositiveInt = MAX_IMAGE_PIXELS
-
-
-class ImagePreprocess(Runtime):
+class ImagePreprocess(ImageRuntime):
     """Decodes, resizes and normalises; all of it in the pool's threads, since no image waits for
     another."""
-
-    settings_class = ImagePreprocessOptions
-    options: ImagePreprocessOptions
 
     def setup(self) -> None:
         """Reads the checkpoint's preprocessing; its weights are not needed.
@@ -61,9 +45,9 @@ class ImagePreprocess(Runtime):
 
         Raises:
             InvalidInput: `image` is no image, damaged, or too large.
+            Overloaded: there is not enough memory to decode it now.
         """
-        image = decode_image(item["image"], max_pixels=self.options.max_image_pixels)
-        return {"pixels": self.transform(image).numpy()}
+        return {"pixels": self.transform(self.image_of(item)).numpy()}
 
     def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
         """`pixels` of each item."""

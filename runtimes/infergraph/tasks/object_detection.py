@@ -22,18 +22,17 @@ import numpy as np
 import torch
 from pydantic import Field, PositiveInt
 
-from ..runtime import Item, Outputs, Runtime
-from ..settings import RuntimeOptions
+from ..runtime import Item, Outputs
 from ..tensors import TensorSpec
-from ..tensors.image import MAX_IMAGE_PIXELS, decode_image
 from .declared_outputs import check_declared, check_groups
 from .detections import Detections
 from .detectors import load_detector
+from .image_runtime import ImageOptions, ImageRuntime
 
 _GROUP_OUTPUTS = ("num_detections", "boxes", "scores", "labels")
 
 
-class ObjectDetectionOptions(RuntimeOptions):
+class ObjectDetectionOptions(ImageOptions):
     """Settings of object detection.
 
     Attributes:
@@ -43,17 +42,15 @@ class ObjectDetectionOptions(RuntimeOptions):
             keeps its own. Names that the checkpoint does not have are for other variants.
         groups: Group -> labels (as in answers). A group's objects are the K best of its own, also
             where better objects of other groups leave no row for them in `boxes`.
-        max_image_pixels: The largest image accepted, width times height.
     """
 
     threshold: float = Field(default=0.5, ge=0, lt=1)
     max_detections: PositiveInt = 16
     labels: dict[str, str] = Field(default_factory=dict)
     groups: dict[str, list[str]] = Field(default_factory=dict)
-    max_image_pixels: PositiveInt = MAX_IMAGE_PIXELS
 
 
-class ObjectDetection(Runtime):
+class ObjectDetection(ImageRuntime):
     """Finds objects with any detector of transformers or torchvision."""
 
     settings_class = ObjectDetectionOptions
@@ -96,9 +93,9 @@ class ObjectDetection(Runtime):
 
         Raises:
             InvalidInput: `image` is no image, damaged, too large, or too narrow.
+            Overloaded: there is not enough memory to decode it now.
         """
-        image = decode_image(item["image"], max_pixels=self.options.max_image_pixels)
-        return {"image": self.detector.prepare(image)}
+        return {"image": self.detector.prepare(self.image_of(item))}
 
     @torch.inference_mode()
     def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from transformers import GenerationConfig, VisionEncoderDecoderModel
 
+from ..batching import check_wanted
 from ..devices import Placement
 from ..errors import ConfigurationError
 from .equal_batches import equal_batches
@@ -92,6 +93,8 @@ class PlateReader:
         return readings
 
     def _prepare(self, picture: Pixels) -> torch.Tensor:
+        # Some milliseconds each, and there may be hundreds.
+        check_wanted()
         # A copy: torch warns of memory that it may not write to.
         pixels = torch.from_numpy(np.array(picture.transpose(2, 0, 1), order="C"))
         inputs = self._processor(

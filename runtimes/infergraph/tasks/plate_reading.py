@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,18 +20,18 @@ import torch
 from pydantic import Field, PositiveInt
 
 from ..errors import ConfigurationError, InvalidInput
-from ..runtime import Item, Outputs, Runtime
-from ..settings import RuntimeOptions
+from ..runtime import Item, Outputs
 from ..tensors import TensorSpec
-from ..tensors.image import MAX_IMAGE_PIXELS, decode_image
+from ..tensors.decode_memory import decode_memory
 from .boxes import Boxes, crop, item_boxes
 from .declared_outputs import check_declared
 from .detections import Detector, DetectorInput, Pixels
 from .detectors import load_detector
+from .image_runtime import BoxOptions, BoxRuntime
 from .plate_reader import PlateReader
 
 
-class PlateReadingOptions(RuntimeOptions):
+class PlateReadingOptions(BoxOptions):
     """Settings of plate reading. The variants are readers: TrOCR and others made alike.
 
     Attributes:
@@ -43,7 +44,6 @@ class PlateReadingOptions(RuntimeOptions):
         max_new_tokens: Most tokens of a text.
         upper_case: Whether texts are answered in upper case.
         max_crops: Most pieces of images in one network call, of all images that run together.
-        max_image_pixels: The largest image accepted, width times height.
     """
 
     locator: str | None = None
@@ -53,10 +53,31 @@ class PlateReadingOptions(RuntimeOptions):
     max_new_tokens: PositiveInt = 16
     upper_case: bool = False
     max_crops: PositiveInt = 32
-    max_image_pixels: PositiveInt = MAX_IMAGE_PIXELS
 
 
-class PlateReading(Runtime):
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """The part of an image in which a box's plate may lie; what else there was of it is freed.
+
+    Attributes:
+        pixels: UINT8 [H, W, 3].
+        left: Where it begins in the image.
+        top: Where it begins in the image.
+        image_size: Width and height of the image.
+    """
+
+    pixels: Pixels
+    left: int
+    top: int
+    image_size: tuple[int, int]
+
+    def crop(self, region: Boxes) -> Pixels:
+        """The part that a box of the image touches, which lies within the window."""
+        offset = np.array([self.left, self.top, self.left, self.top], np.float32)
+        return crop(self.pixels, region - offset)
+
+
+class PlateReading(BoxRuntime):
     """Finds a plate in each vehicle's box, and reads it.
 
     All boxes of a batch are searched together, and then all plates read together.
@@ -98,13 +119,15 @@ class PlateReading(Runtime):
             InvalidInput: `image` is no image, damaged or too large; a box is not finite, empty or
                 outside of it, or there are fewer than `num_detections`; or only one of the two
                 tensors came.
+            Overloaded: there is not enough memory to decode the image now, or to keep its boxes.
         """
-        image = decode_image(item["image"], max_pixels=self.options.max_image_pixels)
+        image = self.image_of(item)
         boxes, rows = _boxes(item, *image.shape[:2])
         searched: list[DetectorInput | None] = []
         if self.locator is not None:
             searched = [_searchable(self.locator, crop(image, box)) for box in boxes]
-        return {"image": image, "boxes": boxes, "rows": rows, "searched": searched}
+        windows = _windows(image, boxes, 0.0 if self.locator is None else self.options.margin)
+        return {"boxes": boxes, "rows": rows, "searched": searched, "windows": windows}
 
     def length(self, item: Item) -> int:
         """The number of boxes."""
@@ -123,7 +146,7 @@ class PlateReading(Runtime):
             for row, region in enumerate(regions):
                 if region is not None:
                     places.append((index, row))
-                    pictures.append(crop(item["image"], region))
+                    pictures.append(item["windows"][row].crop(region))
         for (index, row), reading in zip(places, self.reader(pictures), strict=True):
             if reading.text:
                 text = reading.text.upper() if self.options.upper_case else reading.text
@@ -141,13 +164,15 @@ class PlateReading(Runtime):
         regions: list[list[Boxes | None]] = []
         for item in items:
             regions.append([])
-            for box, searched in zip(item["boxes"], item["searched"], strict=True):
+            for box, searched, window in zip(
+                item["boxes"], item["searched"], item["windows"], strict=True
+            ):
                 region = None
                 if searched is not None:
                     detections = next(found)
                     plates = detections.boxes[np.isin(detections.classes, self.plates)]
                     if len(plates):
-                        region = _region(plates[0], box, item["image"], self.options.margin)
+                        region = _region(plates[0], box, window.image_size, self.options.margin)
                 regions[-1].append(region)
         return regions
 
@@ -176,6 +201,39 @@ def _boxes(item: Item, height: int, width: int) -> tuple[Boxes, int]:
     return item_boxes(item, height, width), len(item["boxes"])
 
 
+def _windows(image: Pixels, boxes: Boxes, margin: float) -> list[_Window]:
+    """For each box its part of the image, wider by the margin on each side.
+
+    They are copies, so that a large image does not wait in the queue for the sake of a small box;
+    views of one copy of the image where theirs would be no smaller.
+
+    Raises:
+        Overloaded: too much of other images waits.
+    """
+    height, width = image.shape[:2]
+    limits = [width, height, width, height]
+    places: list[tuple[slice, slice]] = []
+    for box in boxes:
+        sides = box[2:] - box[:2] + 2
+        more = np.ceil(np.concatenate([-sides, sides]) * margin)
+        # A box is rounded outward before a plate is searched in it: hence the pixel on each side.
+        wide = np.concatenate([np.floor(box[:2]) - 1, np.ceil(box[2:]) + 1]) + more
+        left, top, right, bottom = (int(side) for side in np.clip(wide, 0, limits))
+        places.append((slice(top, bottom), slice(left, right)))
+    if sum(image[place].size for place in places) < image.size:
+        kept = pieces = [image[place].copy() for place in places]
+    else:
+        kept = [image.copy()]
+        pieces = [kept[0][place] for place in places]
+    for pixels in kept:
+        what = f"tensor 'image': an image of {width}x{height} pixels"
+        decode_memory().keep(pixels, pixels.nbytes, what)
+    return [
+        _Window(pixels, columns.start, rows.start, (width, height))
+        for pixels, (rows, columns) in zip(pieces, places, strict=True)
+    ]
+
+
 def _classes(locator: Detector, labels: Sequence[str]) -> list[int]:
     unknown = sorted(set(labels) - set(locator.labels.values()))
     if unknown:
@@ -195,12 +253,15 @@ def _searchable(locator: Detector, picture: Pixels) -> DetectorInput | None:
 
 
 def _region(
-    plate: npt.NDArray[np.float32], box: npt.NDArray[np.float32], image: Pixels, margin: float
+    plate: npt.NDArray[np.float32],
+    box: npt.NDArray[np.float32],
+    image_size: tuple[int, int],
+    margin: float,
 ) -> Boxes:
     """A plate found in a box, with the margin, as a box of the image."""
     left, top = math.floor(box[0]), math.floor(box[1])
     sides = plate + np.array([left, top, left, top], np.float32)
     width, height = sides[2:] - sides[:2]
     more = np.array([width, height], np.float32) * margin
-    limits = np.array([image.shape[1], image.shape[0]], np.float32)
+    limits = np.array(image_size, np.float32)
     return np.concatenate([np.maximum(sides[:2] - more, 0), np.minimum(sides[2:] + more, limits)])

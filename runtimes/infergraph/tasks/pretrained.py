@@ -11,6 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from ..devices import Placement
 from ..errors import ConfigurationError
+from .stoppable import stoppable
 
 _UNLOADABLE = (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError)
 
@@ -49,7 +50,7 @@ def load_network(
     *,
     of_images: bool = False,
 ) -> Any:
-    """The checkpoint's network, placed and in evaluation mode.
+    """The checkpoint's network, placed, in evaluation mode and stoppable.
 
     Only safetensors are read, and no code of the checkpoint's is run.
 
@@ -83,7 +84,7 @@ def load_network(
             f"the checkpoint '{checkpoint}' was not trained as a {type(network).__name__}: "
             f"it lacks {', '.join(untrained)}"
         )
-    return placement.place(network, of_images=of_images)
+    return stoppable(placement.place(network, of_images=of_images))
 
 
 def _load(auto_class: Any, checkpoint: str, part: str, **arguments: Any) -> Any:

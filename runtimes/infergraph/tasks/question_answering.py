@@ -17,6 +17,7 @@ import torch
 from pydantic import NonNegativeInt, PositiveInt, field_validator
 from transformers import AutoModelForQuestionAnswering
 
+from ..batching import check_wanted
 from ..errors import ConfigurationError
 from ..runtime import Item, Outputs, Runtime
 from ..settings import RuntimeOptions
@@ -131,6 +132,8 @@ class QuestionAnswering(Runtime):
         answers: list[Outputs] = []
         done = 0
         for each in encoded:
+            # Of a long context, tens of milliseconds without the network.
+            check_wanted()
             part = slice(done, done + len(each.windows))
             done = part.stop
             answer = best_answer(

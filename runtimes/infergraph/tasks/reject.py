@@ -6,7 +6,7 @@ import string
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import ConfigurationError, InfergraphError, InvalidInput
+from ..errors import ConfigurationError, InfergraphError, Rejected
 from ..runtime import Item, Runtime
 from ..settings import RuntimeOptions
 from .texts import excerpt
@@ -58,7 +58,7 @@ class Reject(Runtime):
 
     def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[InfergraphError]:
         """The refusal of each item."""
-        return [InvalidInput(self._message(item)) for item in items]
+        return [Rejected(self._message(item)) for item in items]
 
     def _message(self, item: Item) -> str:
         return "".join(

@@ -10,17 +10,20 @@ Speech2Text) run through the same code; the checkpoint's configuration decides w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from ..batching import check_wanted
 from ..errors import ConfigurationError, InvalidInput
 from ..runtime import Item, Outputs, Runtime
 from ..settings import RuntimeOptions
 from ..tensors.audio import Samples, accept_samples, decode_audio
+from ..tensors.request_limit import RequestLimit
 from .chunks import cut_at_pauses
 from .minibatches import minibatches
 from .pretrained import load_config, load_feature_extractor
@@ -35,6 +38,7 @@ class SpeechToTextOptions(RuntimeOptions):
 
     Attributes:
         max_audio_seconds: The longest audio accepted.
+        max_request_audio_seconds: Most seconds of all audio of a request.
         chunk_seconds: Longer audio is cut, at pauses, into chunks of at most this length. None is
             15 s, for Whisper 30 s, which is also the most that it takes.
         language: The language spoken, or for Speech2Text to be written; None lets Whisper detect
@@ -45,6 +49,7 @@ class SpeechToTextOptions(RuntimeOptions):
     """
 
     max_audio_seconds: PositiveFloat = 600.0
+    max_request_audio_seconds: PositiveFloat = 3600.0
     chunk_seconds: float | None = Field(default=None, ge=1)
     language: str | None = None
     task: Literal["transcribe", "translate"] | None = None
@@ -87,17 +92,39 @@ class SpeechToText(Runtime):
         self.features = SpeechFeatures(load_feature_extractor(self.checkpoint), config)
         self.chunk_seconds = self._chunk_seconds(self.features.max_seconds)
 
-    def prepare(self, item: Item) -> Item:
+    def preparing(self, items: Sequence[Item]) -> Callable[[Item], Item]:
+        """Limits the seconds of all audio of the request."""
+        most = self.options.max_request_audio_seconds
+        limit = RequestLimit(
+            most,
+            lambda seconds: (
+                f"{seconds:.1f} s or more of audio in {len(items)} items together; accepted: at "
+                f"most {most:g} s in a request (setting 'max_request_audio_seconds')"
+            ),
+        )
+        return partial(self.prepare, request=limit)
+
+    def prepare(self, item: Item, request: RequestLimit | None = None) -> Item:
         """Decodes the audio, cuts it and computes the features of each chunk.
+
+        Args:
+            item: Has `audio`, or `samples` and maybe `sampling_rate`.
+            request: Limits the seconds of all audio of the item's request.
 
         Raises:
             InvalidInput: neither `audio` nor `samples` came, or both; it is not audio, of zero
                 length, too long, or not finite.
+            Overloaded: there is not enough memory to decode it now.
         """
-        chunks = cut_at_pauses(self._samples(item), self.features.sample_rate, self.chunk_seconds)
-        return {"chunks": [self.features(chunk) for chunk in chunks]}
+        samples = self._samples(item, request)
+        chunks = cut_at_pauses(samples, self.features.sample_rate, self.chunk_seconds)
+        features = []
+        for chunk in chunks:
+            check_wanted()
+            features.append(self.features(chunk))
+        return {"chunks": features}
 
-    def _samples(self, item: Item) -> Samples:
+    def _samples(self, item: Item, request: RequestLimit | None) -> Samples:
         sample_rate, longest = self.features.sample_rate, self.options.max_audio_seconds
         if ("audio" in item) == ("samples" in item):
             came = "both" if "audio" in item else "neither"
@@ -108,14 +135,24 @@ class SpeechToText(Runtime):
         if "audio" not in item:
             rate = int(item["sampling_rate"].item()) if "sampling_rate" in item else sample_rate
             return accept_samples(
-                item["samples"], rate=rate, sample_rate=sample_rate, max_seconds=longest
+                item["samples"],
+                rate=rate,
+                sample_rate=sample_rate,
+                max_seconds=longest,
+                request=request,
             )
         if "sampling_rate" in item:
             raise InvalidInput(
                 "tensor 'sampling_rate' came with 'audio', whose file says it; accepted: "
                 "'sampling_rate' with 'samples'"
             )
-        return decode_audio(item["audio"], sample_rate=sample_rate, max_seconds=longest)
+        return decode_audio(
+            item["audio"],
+            sample_rate=sample_rate,
+            max_seconds=longest,
+            request=request,
+            check=check_wanted,
+        )
 
     def length(self, item: Item) -> int:
         """Feature frames of the item, of all its chunks."""

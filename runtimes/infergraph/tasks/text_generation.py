@@ -6,7 +6,9 @@ M2M100, NLLB, mBART, BART, Pegasus, T5. A request may choose how to decode by it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import collections.abc
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -178,6 +180,44 @@ class TextGeneration(Runtime):
             {"text": item["pieces"].joined([generated[ids.tobytes()] for ids in item["ids"]])}
             for item in items
         ]
+
+    def stream(self, item: Item, parameters: Search) -> Iterator[Outputs]:
+        """The `text` of one item in parts, as it is generated, piece by piece.
+
+        Joined, the parts are the text that `predict_batch` gives, but for its rounding in batches.
+        Closing the iterator ends the generation.
+
+        Yields:
+            `text`, only what is new; at least one, which is empty where the whole text is.
+        """
+        pieces: Pieces = item["pieces"]
+        generated: dict[bytes, str] = {}
+        empty = True
+        # What stands between pieces goes with the part after it.
+        before = pieces.between[0]
+        for ids, after in zip(item["ids"], pieces.between[1:], strict=True):
+            with contextlib.closing(self._streamed(ids, parameters, generated)) as parts:
+                for part in parts:
+                    yield {"text": before + part}
+                    before, empty = "", False
+            before += after
+        if before or empty:
+            yield {"text": before}
+
+    def _streamed(
+        self, ids: Ids, search: Search, generated: dict[bytes, str]
+    ) -> collections.abc.Generator[str, None, None]:
+        """The text of a piece in parts; one that was `generated` before is given at once."""
+        key = ids.tobytes()
+        if key in generated:
+            yield generated[key]
+            return
+        generated[key] = ""
+        batch = self.encoder.batch([ids], self.placement.device)
+        with contextlib.closing(self.generate.stream(batch, search)) as parts:
+            for part in parts:
+                generated[key] += part
+                yield part
 
     def _generated(self, sources: Sequence[Ids], search: Search) -> list[str]:
         texts = [""] * len(sources)

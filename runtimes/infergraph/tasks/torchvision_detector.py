@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import pickle
 import sys
 from collections.abc import Hashable, Mapping, Sequence
@@ -11,10 +12,13 @@ from typing import Any
 
 import torch
 from torchvision.models import detection, get_model, get_model_weights, list_models
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.transform import resize_boxes
 
 from ..devices import Placement
 from ..errors import ConfigurationError
 from .detections import Detector, DetectorInput
+from .stoppable import stoppable
 from .torchvision_checkpoint import load_network, read_config
 
 PREFIX = "torchvision/"
@@ -62,7 +66,7 @@ class TorchvisionDetector(Detector):
         head.score_thresh = threshold
         head.detections_per_img = sys.maxsize
         whole = replace(placement, dtype=torch.float32, compile=False)
-        self._network = whole.place(network, of_images=True)
+        self._network = stoppable(whole.place(network, of_images=True))
         backbone: Any = self._network.backbone
         if placement.compile:
             backbone = torch.compile(backbone)
@@ -70,6 +74,7 @@ class TorchvisionDetector(Detector):
             backbone = _Autocast(backbone, placement)
         self._network.backbone = backbone
         self._transform: Any = self._network.transform
+        self._network.transform = _Stacking(self._transform)
         self._placement = placement
         # It takes ten times as long as the image's own copy, and frames of a video are alike.
         self._scaled_shape = functools.lru_cache(maxsize=1024)(self._scale)
@@ -83,15 +88,60 @@ class TorchvisionDetector(Detector):
         return tuple(scaled.shape)
 
     def _prepare(self, pixels: torch.Tensor) -> tuple[Mapping[str, torch.Tensor], Hashable]:
-        return {"pixels": pixels}, self._scaled_shape(pixels.shape)
+        shape = self._scaled_shape(pixels.shape)
+        # Of the image and what the network takes, the smaller waits. Large images are scaled here,
+        # one channel at a time: as a whole, in FP32, they are four times as large as they came.
+        if pixels.numel() <= math.prod(shape) * torch.float32.itemsize:
+            return {"pixels": pixels.contiguous()}, shape
+        channels = [
+            self._scaled(pixels[channel : channel + 1], slice(channel, channel + 1))
+            for channel in range(len(pixels))
+        ]
+        return {"scaled": torch.cat(channels)}, shape
+
+    def _scaled(self, pixels: torch.Tensor, channels: slice = slice(None)) -> torch.Tensor:
+        """UINT8 [C, H, W] as the network takes it; `channels` are those of the image's."""
+        scaled = pixels.float().div_(255)
+        mean, std = (
+            torch.tensor(values, device=pixels.device)[channels, None, None]
+            for values in (self._transform.image_mean, self._transform.image_std)
+        )
+        image: torch.Tensor = self._transform.resize(scaled.sub_(mean).div_(std))[0]
+        return image
 
     def _detect(
         self, batch: Sequence[DetectorInput]
     ) -> Sequence[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        device = self._placement.device
         images = [
-            image.inputs["pixels"].to(self._placement.device).float().div(255) for image in batch
+            image.inputs["scaled"].to(device)
+            if "scaled" in image.inputs
+            else self._scaled(image.inputs["pixels"].to(device))
+            for image in batch
         ]
-        return [(each["boxes"], each["scores"], each["labels"]) for each in self._network(images)]
+        return [
+            (
+                resize_boxes(found["boxes"], scaled.shape[-2:], (image.height, image.width)),
+                found["scores"],
+                found["labels"],
+            )
+            for found, scaled, image in zip(self._network(images), images, batch, strict=True)
+        ]
+
+
+class _Stacking(torch.nn.Module):
+    """What is left of a network's own transform, for images that were scaled before."""
+
+    def __init__(self, transform: Any) -> None:
+        super().__init__()
+        self.transform = transform
+
+    def forward(self, images: Sequence[torch.Tensor], targets: None = None) -> Any:
+        stacked = self.transform.batch_images(images, size_divisible=self.transform.size_divisible)
+        return ImageList(stacked, [tuple(image.shape[-2:]) for image in images]), targets
+
+    def postprocess(self, *arguments: Any) -> Any:
+        return self.transform.postprocess(*arguments)
 
 
 class _Autocast(torch.nn.Module):

@@ -54,7 +54,7 @@ class TransformersDetector(Detector):
 
     def _prepare(self, pixels: torch.Tensor) -> tuple[Mapping[str, torch.Tensor], Hashable]:
         inputs = self._processor(
-            images=pixels, input_data_format="channels_first", return_tensors="pt"
+            images=pixels.contiguous(), input_data_format="channels_first", return_tensors="pt"
         )
         taken = {name: values for name, values in inputs.items() if name in self._taken}
         return taken, tuple(taken["pixel_values"].shape)

@@ -13,13 +13,22 @@ import numpy.typing as npt
 from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from ..errors import InvalidInput
+from .decode_memory import Check, decode_memory, out_of_memory_as_overload
 from .image_headers import DamagedImage, ImageHeader, reader_of
 
 ACCEPTED = "the bytes of a JPEG, PNG or WebP file"
 """What error texts call an acceptable image."""
 
 MAX_IMAGE_PIXELS = 50_000_000
-"""Most pixels of an image, unless a setting says otherwise."""
+"""Most pixels of an image, unless a setting says otherwise: a telephone's largest photograph."""
+MAX_REQUEST_PIXELS = 200_000_000
+"""Most pixels of all images of a request, unless a setting says otherwise."""
+
+KEPT_COST = 10
+"""Bytes of memory for each pixel of a decoded image: its 3, and what resizing it takes."""
+
+# What is converted at a time, so that copies are small beside the image.
+_STRIP_PIXELS = 1 << 20
 
 # How base64 of the three begins, and a data URL.
 _BASE64_OF_IMAGE = re.compile(rb"/9j/|iVBORw0KGg|UklGR|data:image/")
@@ -31,7 +40,6 @@ _UNDECODABLE = (
     ValueError,
     EOFError,
     RuntimeError,
-    MemoryError,
     struct.error,
     Image.DecompressionBombError,
 )
@@ -39,38 +47,58 @@ _UNDECODABLE = (
 Pixels = npt.NDArray[np.uint8]
 
 
-def decode_image(data: bytes, *, max_pixels: int, tensor: str = "image") -> Pixels:
+def decode_image(
+    data: bytes, *, max_pixels: int, tensor: str = "image", check: Check | None = None
+) -> Pixels:
     """Decodes an image to RGB, the way up that its EXIF orientation says.
 
-    The file's header is checked before any pixel is decoded, so that memory stays proportional to
-    `max_pixels`. What is transparent shows white, as on a page. Of 16 bits a channel the upper 8
-    count. CMYK is converted without its colour profile, and so are all others. It may be called
-    in several threads at once.
+    The file's header is checked before any pixel is decoded, so that memory and time stay
+    proportional to `max_pixels`; the decoder gets no other header to see. The memory is reserved
+    in the process's budget, of which KEPT_COST a pixel stays reserved until the array is freed.
+    What is transparent shows white, as on a page. Of 16 bits a channel the upper 8 count. CMYK is
+    converted without its colour profile, and so are all others. It may be called in several threads
+    at once.
 
     Args:
         data: The bytes of a JPEG, PNG or WebP file, recognised by their first bytes.
         max_pixels: Most pixels accepted, width times height.
         tensor: Names the input in error texts.
+        check: Called while this waits for memory; what it raises ends the wait.
 
     Returns:
         UINT8 [height, width, 3], contiguous and writable; at least one pixel.
 
     Raises:
         InvalidInput: not an image of these formats, damaged or truncated, animated, or too large.
+        Overloaded: there is not enough memory now.
     """
     read_header = reader_of(data)
     if read_header is None:
         raise InvalidInput(f"tensor '{tensor}': {_not_image(data)}; accepted: {ACCEPTED}")
     try:
         header = read_header(data)
-        _check_header(header, max_pixels, tensor)
-        pixels = _rgb(_READERS[header.format](io.BytesIO(header.data)))
     except DamagedImage as error:
         raise _damaged(str(error), tensor) from None
+    _check_header(header, max_pixels, tensor)
+    pixels = header.width * header.height
+    what = f"tensor '{tensor}': an image of {header.width}x{header.height} pixels"
+    needed = pixels * max(header.cost, KEPT_COST)
+    reservation = decode_memory().reserve(needed, what, check)
+    try:
+        with out_of_memory_as_overload(needed, what):
+            decoded = _decoded(header)
+    except DamagedImage as error:
+        reservation.release()
+        raise _damaged(str(error), tensor) from None
     except _UNDECODABLE as error:
+        reservation.release()
         raise _damaged(_reason(error), tensor) from None
-    # A copy in any case: Pillow's own memory cannot be written to, of which torch would warn.
-    return np.array(_upright(pixels, header.orientation), order="C")
+    except BaseException:
+        reservation.release()
+        raise
+    reservation.shrink(pixels * KEPT_COST)
+    reservation.follow(decoded)
+    return decoded
 
 
 def is_image(data: bytes) -> bool:
@@ -103,8 +131,39 @@ _READERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
 """Not Image.open, which warns of large images on its own account."""
 
 
+def _decoded(header: ImageHeader) -> Pixels:
+    """The pixels, upright; raises DamagedImage, or what the decoders raise."""
+    size = (header.width, header.height)
+    with _READERS[header.format](io.BytesIO(header.data)) as image:
+        _check_size(image.size, size)
+        image.load()
+        _check_size(image.size, size)
+        return _upright_rgb(image, header.orientation)
+
+
+def _check_size(decoded: tuple[int, int], claimed: tuple[int, int]) -> None:
+    if decoded != claimed:
+        raise DamagedImage(
+            f"its header says {claimed[0]}x{claimed[1]} pixels, its picture has "
+            f"{decoded[0]}x{decoded[1]}"
+        )
+
+
+def _upright_rgb(image: Image.Image, orientation: int) -> Pixels:
+    """A loaded image's pixels, converted strip by strip."""
+    width, height = image.size
+    shape = (height, width, 3) if orientation < 5 else (width, height, 3)
+    upright: Pixels = np.empty(shape, np.uint8)
+    stored = _as_stored(upright, orientation)
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        strip = image if rows >= height else image.crop((0, top, width, bottom))
+        stored[top:bottom] = _rgb(strip)
+    return upright
+
+
 def _rgb(image: Image.Image) -> Pixels:
-    image.load()
     if image.mode.startswith("I"):
         return _rgb_of_16_bits(np.asarray(image), image.info.get("transparency"))
     if image.mode in ("LA", "RGBA", "PA") or "transparency" in image.info:
@@ -122,15 +181,15 @@ def _rgb_of_16_bits(grey: npt.NDArray[Any], transparent: int | None) -> Pixels:
     return np.repeat(upper[:, :, None], 3, axis=2)
 
 
-def _upright(pixels: Pixels, orientation: int) -> Pixels:
-    if orientation >= 5:
-        pixels = pixels.transpose(1, 0, 2)
-    # Of the turned picture: mirrored left to right, and upside down.
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
+def _as_stored(upright: Pixels, orientation: int) -> Pixels:
+    """A view of an upright picture in which its rows and columns lie as they are stored."""
+    pixels = upright
+    # Of the turned picture: upside down, and mirrored left to right.
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]
-    return pixels
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels.transpose(1, 0, 2) if orientation >= 5 else pixels
 
 
 def _not_image(data: bytes) -> str:

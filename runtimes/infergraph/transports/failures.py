@@ -34,6 +34,7 @@ from ..errors import (
     InvalidInput,
     MalformedRequest,
     Overloaded,
+    Rejected,
     StageFailure,
     StageUnavailable,
     UnknownModel,
@@ -54,7 +55,7 @@ _BY_CODE: dict[grpc.StatusCode, type[InfergraphError]] = {
 _MODEL_FAILED = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
 _BY_NAME: dict[str, type[InfergraphError]] = {
     kind.__name__: kind
-    for kind in (InvalidInput, UnknownModel, MalformedRequest, StageFailure, Overloaded)
+    for kind in (InvalidInput, Rejected, UnknownModel, MalformedRequest, StageFailure, Overloaded)
 }
 # MLServer answers with 400 for a model that it is still loading.
 _NOT_READY = "is not ready yet"

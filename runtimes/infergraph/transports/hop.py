@@ -17,20 +17,27 @@ SELDON_MODEL_HEADER = "seldon-model"
 PARAMETERS_EXTENSION = "parameters"
 """What a server's metadata lists when it knows parameters of all kinds."""
 
+_LONGEST_SECONDS = 1e9
+"""Some 30 years. gRPC counts nanoseconds in 64 bits, and takes what is beyond for no time."""
+
 _HEADER_NAME = re.compile(r"[a-z0-9_.-]+\Z")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*\Z")
 _NOT_PARAMETERS = frozenset({"headers", "content_type"})
 
 
 def seconds_left(context: RequestContext, where: str) -> float | None:
-    """What is left of the deadline, or None without one; DeadlineExceeded when nothing is."""
+    """What is left of the deadline, at most 1e9 s, or None without one.
+
+    Raises:
+        DeadlineExceeded: nothing is left.
+    """
     deadline = context.deadline
     if deadline is None:
         return None
     remaining = deadline.remaining()
     if remaining <= 0:
         raise deadline.exceeded(where)
-    return remaining
+    return min(remaining, _LONGEST_SECONDS)
 
 
 def headers(model: str, context: RequestContext, remaining: float | None) -> dict[str, str]:

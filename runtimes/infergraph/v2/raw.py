@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .tensor import NUMPY_DTYPES
+from .values import round_to_bf16
 
 _LENGTH = struct.Struct("<I")
 _WIRE_DTYPES = {
@@ -95,7 +96,5 @@ def unpack_bytes(contents: bytes, count: int) -> npt.NDArray[Any]:
 
 def _upper_halves(data: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """BF16 of float32, rounded to the nearest, ties to even; NaN stays NaN."""
-    bits = np.ascontiguousarray(data, np.float32).view(np.uint32)
-    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
-    quiet = (bits >> 16) | 0x40
-    return np.where(np.isnan(data), quiet, rounded).astype("<u2")
+    rounded = round_to_bf16(np.ascontiguousarray(data, np.float32))
+    return (rounded.view(np.uint32) >> 16).astype("<u2")

@@ -22,7 +22,7 @@ from . import base64_bytes, raw
 from .json_text import array_to_json, loads
 from .request import Form, InferRequest, Limits, RequestedOutput, quoted
 from .tensor import Message, Parameter, Tensor
-from .values import array_from_list, check_nesting
+from .values import LargeList, array_from_list, check_nesting
 
 LENGTH_HEADER = "inference-header-content-length"
 EXTENSION = "binary_tensor_data"
@@ -34,7 +34,7 @@ _INLINE_ELEMENTS = 1 << 14
 Body = bytes | bytearray | memoryview
 
 
-def decode_request(body: Body, json_size: int | None, limits: Limits) -> InferRequest:
+def decode_request(body: bytes | bytearray, json_size: int | None, limits: Limits) -> InferRequest:
     """The request of a body.
 
     Args:
@@ -52,7 +52,7 @@ def decode_request(body: Body, json_size: int | None, limits: Limits) -> InferRe
             f"the header {LENGTH_HEADER} is {json_size}, but the body has {len(body)} bytes; "
             "accepted: the length of the JSON at its beginning"
         )
-    text = body if json_size is None else memoryview(body)[:json_size]
+    text = body if json_size is None else bytes(memoryview(body)[:json_size])
     document = _document(text)
     parameters = dict(_mapping(document, "parameters", ""))
     request_id = _text(document, "id", "", "")
@@ -134,7 +134,7 @@ def encode_response(
 
 
 def decode_response(
-    body: Body, json_size: int | None, request_id: str
+    body: bytes | bytearray, json_size: int | None, request_id: str
 ) -> tuple[Message, dict[str, Parameter]]:
     """The message of an answer, and its parameters.
 
@@ -142,7 +142,9 @@ def decode_response(
         ValueError: it is not V2, or contradicts itself.
     """
     try:
-        document = _document(body if json_size is None else memoryview(body)[:json_size])
+        document = _document(
+            body if json_size is None else bytes(memoryview(body)[:json_size])
+        )
         headers = [
             _Header(each, index)
             for index, each in enumerate(_list(document, "outputs", required=True))
@@ -239,7 +241,7 @@ class _Header:
             return raw.unpack(datatype, shape, contents.take(name, size))
         if self.holds_base64_numbers:
             return _numbers_from_base64(datatype, shape, values)
-        if values is None or isinstance(values, (str, dict, int, float)):
+        if not isinstance(values, (list, LargeList)):
             raise ValueError(f"its data is {_kind(values)}; accepted: a list of values")
         check_nesting(name, values, shape)
         array = array_from_list(name, datatype, values, len(shape))
@@ -255,19 +257,20 @@ class _Header:
 
 def _numbers_from_base64(datatype: str, shape: Sequence[int], values: Any) -> npt.NDArray[Any]:
     """Numbers that came as one text, the base64 of their little-endian raw contents."""
-    if not isinstance(values, list) or len(values) != 1 or not isinstance(values[0], str):
+    texts = list(values) if isinstance(values, (list, LargeList)) and len(values) == 1 else []
+    if not texts or not isinstance(texts[0], str):
         raise ValueError(
             f"content_type base64 with datatype {datatype} needs data of one string, the base64 "
             "of the tensor's little-endian values"
         )
     try:
-        content = base64.b64decode(values[0], validate=True)
+        content = base64.b64decode(texts[0], validate=True)
     except (binascii.Error, ValueError) as error:
         raise ValueError(f"not valid base64 ({error})") from None
     return raw.unpack(datatype, shape, content)
 
 
-def _document(text: Body) -> dict[str, Any]:
+def _document(text: bytes | bytearray) -> dict[str, Any]:
     try:
         document = loads(text)
     except ValueError as error:

@@ -10,7 +10,16 @@ import pytest
 from infergraph.errors import ConfigurationError, InvalidInput
 from infergraph.graph import GraphExecutor, Pipeline
 from infergraph.v2 import Message, Tensor
-from tests.unit.graph.graphs import CONTEXT, Models, executor, message, run, tensor, values
+from tests.unit.graph.graphs import (
+    CONTEXT,
+    Models,
+    executor,
+    message,
+    run,
+    tensor,
+    until_idle,
+    values,
+)
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left_behind")
 
@@ -35,7 +44,64 @@ async def test_arrays_are_handed_on_uncopied() -> None:
     models = Models({"a": {"y": 1}, "b": {"z": 1}})
     request = message(x=1)
     await run(executor(CHAIN), models, request)
+    assert np.shares_memory(models.requests[0].tensors[0].data, request.tensors[0].data)
+
+
+async def test_arrays_that_are_read_only_are_handed_on_as_they_are() -> None:
+    models = Models({"a": {"y": 1}, "b": {"z": 1}})
+    request = message(x=1)
+    request.tensors[0].data.flags.writeable = False
+    await run(executor(CHAIN), models, request)
     assert models.requests[0].tensors[0].data is request.tensors[0].data
+
+
+SIBLINGS = """
+steps:
+- {name: first}
+- {name: left, inputs: [first.outputs.y]}
+- {name: right, inputs: [first.outputs.y]}
+output: {steps: [left, right]}
+"""
+
+
+@pytest.mark.parametrize("greedy", ["first", "left", "right"])
+@pytest.mark.parametrize("annotation", ["", 'infergraph.io/per-item: "true"'])
+async def test_a_step_cannot_change_what_others_are_sent(greedy: str, annotation: str) -> None:
+    seen: dict[str, float] = {}
+
+    async def infer(step: str, request: Message, context: object, item: int | None) -> Message:
+        data = request.tensors[0].data
+        if step == greedy:
+            with pytest.raises(ValueError, match="read-only"):
+                data[0, 0] = -1
+        await until_idle()
+        seen[step] = float(data[0, 0])
+        return Message([tensor("y", 5)])
+
+    request = message(x=1)
+    answer = await executor(SIBLINGS, annotations=annotation).execute(request, CONTEXT, infer)
+    assert seen == {"first": 1, "left": 5, "right": 5}
+    assert values(answer) == [("y", [5]), ("y", [5])]
+    # The caller's own array stays as writeable as it was.
+    assert request.tensors[0].data.flags.writeable
+
+
+async def test_what_a_batching_step_gathers_cannot_be_changed_either() -> None:
+    graph = executor(
+        """
+        steps:
+        - {name: a, batch: {size: 2}}
+        - {name: b, inputs: [a.inputs.x]}
+        """
+    )
+
+    async def infer(step: str, request: Message, context: object, item: int | None) -> Message:
+        assert values(request) == [("x", [1, 2])]
+        assert not request.tensors[0].data.flags.writeable
+        return Message([tensor("y", 1)])
+
+    for value in (1, 2):
+        await graph.execute(message(x=value), CONTEXT, infer)
 
 
 async def test_the_answer_is_the_callers_own() -> None:
@@ -248,6 +314,22 @@ def test_a_pipeline_that_was_not_linted_fails_when_it_is_compiled() -> None:
         GraphExecutor(pipeline({"name": "a", "inputs": ["a.b"]}))
 
 
+@pytest.mark.parametrize(
+    ("source", "fed"),
+    [
+        ({"externalInputs": ["q.outputs.x", "r"]}, "q.outputs.x, r"),
+        ({"externalInputs": ["q"], "externalTriggers": ["r.step.s"]}, "q, r.step.s"),
+    ],
+)
+def test_a_pipeline_that_others_feed_is_refused(source: dict[str, object], fed: str) -> None:
+    spec = {"input": source, "steps": [{"name": "a"}]}
+    pipeline = Pipeline.model_validate({"metadata": {"name": "p"}, "spec": spec})
+    with pytest.raises(ConfigurationError) as caught:
+        GraphExecutor(pipeline)
+    assert str(caught.value).startswith(f"pipeline 'p': spec.input lets {fed} start it, which only")
+    assert "remove spec.input, and send it requests" in str(caught.value)
+
+
 async def test_tensors_of_any_datatype_pass() -> None:
     data = np.array([b"caf\xc3\xa9", b""], dtype=object).reshape(2, 1)
     seen = []
@@ -257,5 +339,5 @@ async def test_tensors_of_any_datatype_pass() -> None:
         return request
 
     answer = await executor(CHAIN).execute(Message([Tensor("x", "BYTES", data)]), None, infer)  # type: ignore[arg-type]
-    assert answer.tensors[0].data is data
+    assert np.shares_memory(answer.tensors[0].data, data)
     assert [one.datatype for one in seen] == ["BYTES", "BYTES"]

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import numpy as np
 import pytest
 
-from infergraph.errors import DeadlineExceeded, InvalidInput, Overloaded, StageFailure
-from infergraph.graph import GraphExecutor
-from infergraph.graph.scatter import gather, split
+from infergraph.errors import (
+    DeadlineExceeded,
+    InfergraphError,
+    InvalidInput,
+    MalformedRequest,
+    Overloaded,
+    StageFailure,
+    StageUnavailable,
+)
+from infergraph.graph import GraphExecutor, parse_pipeline
+from infergraph.graph.scatter import gather, item_of
 from infergraph.v2 import Message, Tensor
 from tests.unit.graph.graphs import (
     CONTEXT,
     Models,
     executor,
     failure,
+    message,
     other_tasks,
+    resource,
     run,
     tensor,
     until_idle,
@@ -112,19 +123,22 @@ async def test_a_single_item_is_gathered_like_many() -> None:
 ONE_STEP = "steps: [{name: a}]\noutput: {steps: [a]}"
 
 
-async def test_a_failing_item_fails_alone() -> None:
+@pytest.mark.parametrize(
+    ("error", "status"), [(InvalidInput, 400), (MalformedRequest, 422), (StageFailure, 500)]
+)
+async def test_an_item_at_fault_fails_alone(error: type[InfergraphError], status: int) -> None:
     def odd(request: Message) -> dict[str, float]:
         value = float(request.tensors[0].data[0, 0])
         if value % 2 == 0:
-            raise Overloaded("queue full") if value == 4 else InvalidInput(f"{value:.0f} is even")
+            raise error(f"{value:.0f} is even")
         return {"y": value * 10}
 
     answer = await run(per_item(ONE_STEP), Models({"a": odd}), Message([tensor("x", 1, 2, 3, 4)]))
     assert values(answer) == [
         ("y", [10, 30]),
         ("y_item", [0, 2]),
-        ("error", [b"2 is even", b"queue full"]),
-        ("error_status", [400, 503]),
+        ("error", [b"2 is even", b"4 is even"]),
+        ("error_status", [status, status]),
         ("error_item", [1, 3]),
     ]
     assert [each.shape for each in answer.tensors] == [(2, 1)] * 5
@@ -158,25 +172,68 @@ async def test_an_item_that_fires_nothing_fails_alone() -> None:
     assert (status, item) == (("error_status", [400]), ("error_item", [1]))
 
 
-@pytest.mark.parametrize("error", [DeadlineExceeded("out of time"), RuntimeError("a bug")])
-async def test_a_deadline_or_a_bug_ends_the_whole_request(error: Exception) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        DeadlineExceeded("out of time"),
+        Overloaded("queue full"),
+        StageUnavailable("it is being unloaded"),
+        RuntimeError("a bug"),
+    ],
+)
+async def test_what_is_no_fault_of_an_item_ends_the_whole_request(error: Exception) -> None:
     cancelled = []
+    all_begun = asyncio.Event()
 
     async def infer(step: str, request: Message, context: object, item: int | None) -> Message:
-        if item == 1:
+        if item == 0:
+            return request
+        if item == 2:
+            await all_begun.wait()
             raise error
+        if item == 3:
+            all_begun.set()
         try:
             await asyncio.Event().wait()
         finally:
             cancelled.append(item)
         raise AssertionError
 
-    message = Message([tensor("x", 1, 2, 3)])
+    message = Message([tensor("x", 1, 2, 3, 4)])
     caught = await failure(per_item(ONE_STEP).execute(message, CONTEXT, infer))
     assert type(caught) is type(error)
-    assert str(error) in str(caught)
-    assert sorted(cancelled) == [0, 2]  # type: ignore[type-var]
+    told = "item 2 of 4, of which 1 had been answered: " if error.args != ("a bug",) else ""
+    assert str(caught) == f"{told}{error}"
+    assert sorted(cancelled) == [1, 3]  # type: ignore[type-var]
     assert not other_tasks()
+
+
+async def test_of_several_overloaded_items_the_first_is_told() -> None:
+    all_begun = asyncio.Event()
+
+    async def infer(step: str, request: Message, context: object, item: int | None) -> Message:
+        if item == 2:
+            await all_begun.wait()
+            raise Overloaded("full for item 2")
+        if item == 3:
+            all_begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise Overloaded(f"full for item {item}") from None
+        raise AssertionError
+
+    message = Message([tensor("x", 1, 2, 3, 4)])
+    caught = await failure(per_item(ONE_STEP).execute(message, CONTEXT, infer))
+    assert isinstance(caught, Overloaded)
+    assert str(caught) == "item 0 of 4, of which 0 had been answered: full for item 0"
+
+
+async def test_a_lone_item_that_meets_overload_is_overload() -> None:
+    models = Models({"a": Overloaded("queue full")})
+    error = await failure(run(per_item(ONE_STEP), models, message(x=1)))
+    assert isinstance(error, Overloaded)
+    assert str(error) == "item 0: queue full"
 
 
 async def test_a_large_batch_runs_a_part_at_a_time() -> None:
@@ -194,6 +251,74 @@ async def test_a_large_batch_runs_a_part_at_a_time() -> None:
     answer = await per_item(ONE_STEP).execute(message, CONTEXT, infer)
     assert values(answer) == [("x", list(range(150)))]
     assert most == 64
+
+
+async def test_a_large_batch_is_a_few_tasks() -> None:
+    most = 0
+
+    async def infer(step: str, request: Message, context: object, item: int | None) -> Message:
+        nonlocal most
+        most = max(most, len(other_tasks()))
+        return request
+
+    answer = await per_item(ONE_STEP).execute(Message([tensor("x", *range(3000))]), CONTEXT, infer)
+    assert values(answer) == [("x", list(range(3000)))]
+    # One of the 64 workers is the task that counts.
+    assert most == 64
+
+
+async def test_items_are_cut_out_as_they_come() -> None:
+    alive = most = 0
+
+    class Counted(np.ndarray):
+        def __array_finalize__(self, source: object) -> None:
+            nonlocal alive, most
+            alive += 1
+            most = max(most, alive)
+
+        def __del__(self) -> None:
+            nonlocal alive
+            alive -= 1
+
+    async def infer(step: str, request: Message, context: object, item: int | None) -> Message:
+        await until_idle()
+        return Message([tensor("y", 0)])
+
+    data = np.arange(3000.0).reshape(-1, 1).view(Counted)
+    await per_item(ONE_STEP).execute(Message([Tensor("x", "FP64", data)]), CONTEXT, infer)
+    assert most < 64 * 10
+
+
+async def test_models_that_never_wait_let_others_run() -> None:
+    """Such as a deadline's timer; here, a task that cancels the request."""
+    done = 0
+
+    async def infer(step: str, request: Message, context: object, item: int | None) -> Message:
+        nonlocal done
+        done += 1
+        return request
+
+    message = Message([tensor("x", *range(4000))])
+    task = asyncio.create_task(per_item(ONE_STEP).execute(message, CONTEXT, infer))
+    for _ in range(4):
+        await asyncio.sleep(0)
+    task.cancel()
+    assert isinstance(await failure(task), asyncio.CancelledError)
+    assert 0 < done <= 4 * 64
+    assert not other_tasks()
+
+
+async def test_too_many_items_are_refused_before_any_runs() -> None:
+    models = Models({"a": {"y": 1}})
+    graph = GraphExecutor(parse_pipeline(resource(ONE_STEP, annotations=PER_ITEM), "p.yaml"), 3)
+    assert values(await run(graph, models, Message([tensor("x", 1, 2, 3)]))) == [("y", [1, 1, 1])]
+    called = len(models.calls)
+    error = await failure(run(graph, models, Message([tensor("x", 1, 2, 3, 4)])))
+    assert isinstance(error, InvalidInput)
+    assert str(error) == (
+        "pipeline 'p': the request holds 4 items; accepted: at most 3 (setting 'max_items')"
+    )
+    assert len(models.calls) == called
 
 
 async def test_cancelling_the_request_cancels_all_items() -> None:
@@ -218,13 +343,13 @@ async def test_an_item_whose_call_is_cancelled_from_outside_fails() -> None:
     assert str(error) == "item 0: the call was cancelled by its stage"
 
 
-def test_split_makes_batches_of_one_that_share_the_arrays() -> None:
+def test_an_item_is_a_batch_of_one_that_shares_the_arrays() -> None:
     image = np.arange(12.0).reshape(2, 2, 3)
-    items = split(Message([Tensor("image", "FP64", image), tensor("x", 7, 8)], "id", {"k": 1}))
-    assert [one.tensors[0].shape for one in items] == [(1, 2, 3), (1, 2, 3)]
-    assert [one.tensors[1].data.tolist() for one in items] == [[[7]], [[8]]]
-    assert all(np.shares_memory(one.tensors[0].data, image) for one in items)
-    assert [(one.id, one.parameters) for one in items] == [("id", {"k": 1})] * 2
+    batch = Message([Tensor("image", "FP64", image), tensor("x", 7, 8)], "id", {"k": 1})
+    item = item_of(batch, 1)
+    assert [one.data.tolist() for one in item.tensors] == [image[1:].tolist(), [[8]]]
+    assert np.shares_memory(item.tensors[0].data, image)
+    assert (item.id, item.parameters) == ("id", {"k": 1})
 
 
 @pytest.mark.parametrize(
@@ -233,12 +358,17 @@ def test_split_makes_batches_of_one_that_share_the_arrays() -> None:
         ([], "no input tensors"),
         ([Tensor("x", "FP64", np.array(1.0))], r"tensor 'x' has shape \[\]"),
         ([Tensor("x", "FP64", np.zeros((0, 2)))], r"tensor 'x' has shape \[0, 2\]"),
-        ([tensor("x", 1, 2), tensor("y", 1)], "numbers of items: 'x' 2, 'y' 1"),
+        ([tensor("x", 1, 2), tensor("y", 1)], "tensor 'y' holds 1 items and tensor 'x' 2"),
     ],
 )
-def test_split_refuses_what_is_no_batch(tensors: list[Tensor], text: str) -> None:
-    with pytest.raises(InvalidInput, match=text):
-        split(Message(tensors))
+async def test_what_is_no_batch_is_refused_per_item_only(tensors: list[Tensor], text: str) -> None:
+    models = Models({"a": {"y": 1}})
+    request = Message(tensors)
+    error = await failure(per_item(ONE_STEP).execute(request, CONTEXT, models))
+    assert isinstance(error, InvalidInput)
+    assert re.search(f"pipeline 'p': .*{text}", str(error))
+    assert models.calls == []
+    assert values(await executor(ONE_STEP).execute(request, CONTEXT, models)) == [("y", [1])]
 
 
 def test_gather_keeps_the_order_of_first_appearance() -> None:

@@ -82,6 +82,18 @@ async def test_findings_stop_the_load_with_file_and_line(workspace: Workspace) -
     assert "did you mean 'double'?" in text
 
 
+async def test_a_pipeline_that_others_feed_does_not_load(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    fed = CHAIN.replace("spec:\n", "spec:\n  input: {externalInputs: [q.outputs.x]}\n")
+    router = workspace.router("chain", fed)
+    with caplog.at_level(logging.WARNING, "infergraph"):
+        text = await refused(router)
+    assert "pipeline 'chain': spec.input lets q.outputs.x start it" in text
+    assert "remove spec.input" in text
+    assert "external-input" in caplog.text
+
+
 async def test_the_pipeline_s_name_is_the_model_s(workspace: Workspace) -> None:
     text = await refused(workspace.router("other", CHAIN))
     assert "metadata.name is 'chain'; accepted: 'other'" in text

@@ -31,11 +31,13 @@ from tests.unit.router.world import (
     PARALLEL,
     Answer,
     Model,
+    Never,
     Workspace,
     mapping,
     request,
     router_in,
     tensor,
+    values,
 )
 from tests.unit.transports.peers import GrpcPeer, RestPeer
 
@@ -43,32 +45,11 @@ Load = Callable[..., Awaitable[PipelineRouter]]
 Serve = Callable[[str, Answer], Model]
 
 
-def values(message: Message) -> dict[str, Any]:
-    return {each.name: each.data.ravel().tolist() for each in message.tensors}
-
-
 def failing(error: BaseException) -> Answer:
     async def answer(message: Message, context: RequestContext) -> Message:
         raise error
 
     return answer
-
-
-class Never:
-    """A model that answers never; it knows when it was called and when it was cancelled."""
-
-    def __init__(self) -> None:
-        self.called = asyncio.Event()
-        self.cancelled = False
-
-    async def __call__(self, message: Message, context: RequestContext) -> Message:
-        self.called.set()
-        try:
-            await asyncio.Event().wait()
-        except asyncio.CancelledError:
-            self.cancelled = True
-            raise
-        raise AssertionError
 
 
 async def test_steps_run_in_process(chain: PipelineRouter) -> None:
@@ -86,6 +67,44 @@ async def test_a_pipeline_may_be_a_step(chain: PipelineRouter, loaded: Load) -> 
     inner = answer.trace["steps"][0]
     assert (inner["name"], inner["model"], inner["transport"]) == ("chain", "chain", "in-process")
     assert [step["name"] for step in inner["steps"]] == ["double", "negate"]
+
+
+CHOICE = """\
+apiVersion: mlops.seldon.io/v1alpha1
+kind: Pipeline
+metadata:
+  name: choice
+spec:
+  steps:
+  - name: sorter
+  - name: double
+    inputs: [sorter.outputs.first]
+  output:
+    steps: [double]
+"""
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [{}, {"inputs": [tensor("choice", "INT32", (-1,)), tensor("x", shape=(-1,))]}],
+    ids=["any", "declared"],
+)
+async def test_inputs_need_not_be_one_batch(
+    serve: Serve, workspace: Workspace, inputs: dict[str, Any]
+) -> None:
+    async def sort(message: Message, context: RequestContext) -> Message:
+        choice, x = message.tensors
+        name = "first" if choice.data[0] == 0 else "second"
+        return Message([x.renamed(name)])
+
+    serve("sorter", sort)
+    serve("double", mapping(lambda data: data * 2))
+    router = router_in(workspace.add_pipeline("choice", CHOICE, {}, **inputs))
+    await router.load()
+    x = Tensor.of("x", np.array([1, 2, 3, 4], np.float32))
+    chosen = Message([Tensor.of("choice", np.array([0], np.int32)), x])
+    assert values(await router.infer(chosen, RequestContext())) == {"x": [2, 4, 6, 8]}
+    await router.unload()
 
 
 @pytest.mark.filterwarnings("ignore:The `construct` method is deprecated")
@@ -121,12 +140,24 @@ class TestErrors:
     async def test_errors_keep_their_class_and_say_where(
         self, serve: Serve, chain: PipelineRouter, kind: type[InfergraphError]
     ) -> None:
-        serve("negate", failing(kind("model 'negate': no")))
+        serve("double", failing(kind("model 'double': no")))
         with pytest.raises(InfergraphError) as caught:
             await chain.infer(request(1), RequestContext())
         assert type(caught.value) is kind
         assert str(caught.value) == (
-            "pipeline 'chain', step 'negate' (in process): model 'negate': no"
+            "pipeline 'chain', step 'double' (in process): model 'double': no"
+        )
+
+    async def test_what_a_step_made_is_not_the_callers_fault(
+        self, serve: Serve, chain: PipelineRouter
+    ) -> None:
+        serve("double", mapping(lambda data: data * np.nan))
+        serve("negate", failing(InvalidInput("tensor 'x': it has values that are NaN")))
+        with pytest.raises(StageFailure) as caught:
+            await chain.infer(request(1), RequestContext())
+        assert str(caught.value) == (
+            "pipeline 'chain', step 'negate' (in process): tensor 'x': it has values that are NaN; "
+            "step 'double' made tensor 'x'"
         )
 
     async def test_the_unexpected_is_logged_and_not_told(
@@ -179,6 +210,19 @@ class TestErrors:
         assert double.messages == []
         await router.unload()
 
+    @pytest.mark.parametrize("inputs", [{}, {"inputs": [tensor("x")]}], ids=["any", "declared"])
+    async def test_two_tensors_of_one_name_are_refused(
+        self, serve: Serve, workspace: Workspace, inputs: dict[str, Any]
+    ) -> None:
+        double = serve("double", mapping(lambda data: data))
+        router = router_in(workspace.add_pipeline("chain", CHAIN, {}, **inputs))
+        await router.load()
+        twice = Message([*request(1).tensors, *request(2).tensors])
+        with pytest.raises(InvalidInput, match="pipeline 'chain': tensor 'x' came more than once"):
+            await router.infer(twice, RequestContext())
+        assert double.messages == []
+        await router.unload()
+
     async def test_an_unloaded_pipeline_is_unavailable(self, chain: PipelineRouter) -> None:
         await chain.unload()
         with pytest.raises(StageUnavailable, match="pipeline 'chain' is not loaded"):
@@ -200,6 +244,23 @@ class TestDeadline:
         assert left.cancelled
         assert right.cancelled
         assert len(asyncio.all_tasks()) == 1
+
+    @pytest.mark.filterwarnings("ignore:The `construct` method is deprecated")
+    @pytest.mark.parametrize("budget_ms", [1e15, 1e300])
+    async def test_it_may_be_far_away(
+        self,
+        serve: Serve,
+        loaded: Load,
+        grpc_peer: GrpcPeer,
+        rest_peer: RestPeer,
+        budget_ms: float,
+    ) -> None:
+        serve("double", mapping(lambda data: data * 2))
+        for endpoints in ({}, {"negate": grpc_peer.url}, {"negate": rest_peer.url}):
+            serve("negate", mapping(lambda data: data))
+            router = await loaded("chain", CHAIN, endpoints=endpoints)
+            answer = await router.infer(request(1), RequestContext(Deadline.after_ms(budget_ms)))
+            assert values(answer) == {"x": [2]}
 
     async def test_later_steps_are_not_started(self, serve: Serve, chain: PipelineRouter) -> None:
         serve("double", Never())

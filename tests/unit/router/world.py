@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -69,6 +70,28 @@ def mapping(function: Callable[[Any], Any], name: str = "x") -> Answer:
         return Message(tensors, "a model's own", trace=trace if context.trace else None)
 
     return answer
+
+
+class Never:
+    """A model that answers never; it knows when it was called and when it was cancelled."""
+
+    def __init__(self) -> None:
+        self.called = asyncio.Event()
+        self.cancelled = False
+
+    async def __call__(self, message: Message, context: RequestContext) -> Message:
+        self.called.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+        raise AssertionError
+
+
+def values(message: Message) -> dict[str, Any]:
+    """Names and values of a message's tensors."""
+    return {each.name: each.data.ravel().tolist() for each in message.tensors}
 
 
 def request(*values: float, **parameters: Any) -> Message:

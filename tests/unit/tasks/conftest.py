@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from mlserver import ModelSettings
 
+from infergraph.batching import BatchAbandoned
 from infergraph.request import RequestContext
 from infergraph.runtime import Runtime
 from infergraph.v2 import Message, Tensor
@@ -141,6 +144,48 @@ def ask() -> Ask:
         return {tensor.name: _values(tensor) for tensor in answer.tensors}
 
     return infer
+
+
+class Checks:
+    """Stands for the check that a batch is still wanted, in the thread that made it.
+
+    Attributes:
+        made: How often it was checked.
+        abandoned_at: Which check raises BatchAbandoned, counted from 1; None is none of them.
+        at_each: Called at each check, before it is counted.
+    """
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.abandoned_at: int | None = None
+        self.at_each: Callable[[], None] = lambda: None
+        self._thread = threading.get_ident()
+
+    def __call__(self) -> None:
+        if threading.get_ident() != self._thread:
+            return
+        self.at_each()
+        self.made += 1
+        if self.made == self.abandoned_at:
+            raise BatchAbandoned
+
+    def restart(self, abandoned_at: int | None = None) -> None:
+        self.made, self.abandoned_at = 0, abandoned_at
+
+
+@pytest.fixture
+def checks(monkeypatch: pytest.MonkeyPatch) -> Checks:
+    """The checks that tasks make, instead of the real ones."""
+    made = Checks()
+    for name in ("generator", "plate_reader", "question_answering", "stoppable"):
+        module = importlib.import_module(f"infergraph.tasks.{name}")
+        monkeypatch.setattr(module, "check_wanted", made)
+    return made
+
+
+def step_threads() -> list[threading.Thread]:
+    """The threads in which streamed texts are generated now."""
+    return [thread for thread in threading.enumerate() if thread.name.endswith("-steps")]
 
 
 def _tensor(name: str, values: Any) -> Tensor:

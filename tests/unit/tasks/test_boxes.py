@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from infergraph.errors import InvalidInput
-from infergraph.tasks.boxes import crop, item_boxes
+from infergraph.tasks.boxes import check_box_counts, crop, item_boxes
 
 HEIGHT, WIDTH = 20, 30
 
@@ -70,6 +70,38 @@ def test_a_number_that_the_rows_do_not_have_is_refused(count: int) -> None:
     assert str(caught.value) == (
         f"tensor 'num_detections': {count}; accepted: 0 to 2, the rows of tensor 'boxes'"
     )
+
+
+def counted(*counts: int) -> list[dict[str, Any]]:
+    return [{"num_detections": np.array([count], np.int64)} for count in counts]
+
+
+def test_as_many_boxes_as_the_settings_allow() -> None:
+    check_box_counts([*counted(3, 3), {"image": b""}, *counted(0, -1)], 3, 6)
+
+
+@pytest.mark.parametrize(
+    ("items", "text"),
+    [
+        (
+            counted(4),
+            "tensor 'num_detections': 4 boxes; accepted: at most 3 in an image (setting "
+            "'max_boxes')",
+        ),
+        (counted(1, 4), "item 1: tensor 'num_detections': 4 boxes; accepted: at most 3"),
+        # What is below 0 makes no room for others.
+        (
+            counted(3, -9, 3, 1),
+            "tensor 'num_detections': 7 boxes in 4 images; accepted: at most 6 in a request "
+            "(setting 'max_request_boxes')",
+        ),
+    ],
+)
+def test_more_boxes_are_refused(items: list[dict[str, Any]], text: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        check_box_counts(items, 3, 6)
+
+    assert str(caught.value).startswith(text)
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,37 @@ def between(scores: Sequence[float]) -> float:
     return middle[widest] + float(gaps[widest]) / 2
 
 
+@pytest.mark.parametrize("family", ["compact-fcos", "yolos"])
+def test_a_large_image_waits_in_the_networks_size(
+    family: str, checkpoint: Callable[[str], str]
+) -> None:
+    detector = load(checkpoint(family))
+    large = pattern(1600, 1200)
+
+    prepared = detector.prepare(large)
+
+    kept = sum(values.untyped_storage().nbytes() for values in prepared.inputs.values())
+    assert kept < large.nbytes / 2
+    assert prepared.shape == detector.prepare(pattern(800, 600)).shape
+
+
+def test_what_a_large_image_shows_is_found_as_by_torchvisions_own_code(
+    checkpoint: Callable[[str], str],
+) -> None:
+    path = checkpoint("compact-fcos")
+    network, _ = torchvision_checkpoint.load_network(path)
+    detector = load(path)
+    network.eval().score_thresh = 0.0
+    network.detections_per_img = 10**6
+    # Of this size an image waits as it is, or scaled.
+    images = [IMAGES[0], pattern(1601, 1203), pattern(301, 2000)]
+    kinds = [list(detector.prepare(image).inputs) for image in images]
+    assert kinds == [["pixels"], ["scaled"], ["scaled"]]
+
+    for found, image in zip(detect(detector, images), images, strict=True):
+        assert_found(found, by_torchvision(network, image), image)
+
+
 @pytest.mark.parametrize("family", OF_TRANSFORMERS)
 def test_objects_are_those_of_transformers_own_code(
     family: str, checkpoint: Callable[[str], str]
@@ -188,12 +219,12 @@ def test_objects_are_those_of_a_published_network(
         **{f"{prefix}score_thresh": 0.01, f"{prefix}detections_per_img": 10_000},
     ).eval()
     reference.load_state_dict(weights)
-    _quicken(reference)
+    _quicken(reference, reference.transform)
     found_alone = [by_torchvision(reference, image) for image in IMAGES]
     best = sorted(score for each in found_alone for score in each["scores"].tolist())[-80:]
     threshold = between(best)
     detector = load(f"torchvision/{name}", threshold)
-    _quicken(detector._network)  # type: ignore[attr-defined]
+    _quicken(detector._network, detector._transform)  # type: ignore[attr-defined]
 
     together = detect(detector, IMAGES)
 
@@ -207,10 +238,10 @@ def test_objects_are_those_of_a_published_network(
     assert detector.labels[3] == "car"
 
 
-def _quicken(network: Any) -> None:
+def _quicken(network: Any, transform: Any) -> None:
     """Lets a network of torchvision work at a smaller size, on fewer proposals."""
     for setting, value in SCALED.items():
-        setattr(network.transform, setting, value)
+        setattr(transform, setting, value)
     if hasattr(network, "rpn"):
         network.rpn._post_nms_top_n = {"training": 40, "testing": 40}
 

@@ -15,6 +15,7 @@ from infergraph.tasks.boxes import crop
 from infergraph.tasks.detectors import load_detector
 from infergraph.tasks.plate_reader import Reading
 from infergraph.tasks.plate_reading import PlateReading
+from infergraph.tensors.decode_memory import decode_memory
 from tests.checkpoints.detectors import OBJECTS
 from tests.pictures import Pixels, encoded, pattern
 
@@ -174,6 +175,48 @@ async def test_plates_are_cut_out_of_the_image_with_a_margin(
     for wanted in expected:
         assert any(np.array_equal(picture, wanted) for picture in pictures)
     assert sorted(size for call in locator.calls for size in call) == sorted(found)
+
+
+@pytest.mark.parametrize("locator", [None, "plates"])
+async def test_of_a_large_image_only_the_boxes_wait(
+    locator: str | None, checkpoint: Callable[[str], str], serve: Serve
+) -> None:
+    runtime = await serve(
+        "plate-reading", checkpoint("trocr"), locator=locator and checkpoint(locator), margin=0.5
+    )
+    picture = pattern(2000, 1500)
+    boxes = np.array([[0, 0, 100, 80], [10.5, 20.5, 90.2, 70.1], [1900, 1400, 2000, 1500]])
+    item = {"image": encoded(picture), "boxes": boxes, "num_detections": np.array([3])}
+
+    prepared = runtime.prepare(item)
+
+    windows = prepared["windows"]
+    assert decode_memory().held == 0
+    assert decode_memory().kept == sum(window.pixels.nbytes for window in windows)
+    assert sum(window.pixels.size for window in windows) < picture.size / 20
+    for window, box in zip(windows, boxes, strict=True):
+        np.testing.assert_array_equal(
+            window.crop(box.astype(np.float32)), crop(picture, box.astype(np.float32))
+        )
+    if locator is not None:
+        wide = np.array([1850.3, 1350.7, 2000, 1500], np.float32)
+        np.testing.assert_array_equal(windows[2].crop(wide), crop(picture, wide))
+
+
+async def test_an_image_of_large_boxes_waits_once(
+    checkpoint: Callable[[str], str], serve: Serve
+) -> None:
+    runtime = await serve("plate-reading", checkpoint("trocr"), locator=None)
+    boxes = np.array([[0, 0, 100, 80]] * 2)
+    item = {"image": encoded(pattern(100, 80)), "boxes": boxes, "num_detections": np.array([2])}
+
+    prepared = runtime.prepare(item)
+
+    first, second = (window.pixels for window in prepared["windows"])
+    assert np.shares_memory(first, second)
+    assert decode_memory().kept == 100 * 80 * 3
+    del prepared, first, second
+    assert decode_memory().kept == 0
 
 
 async def test_only_the_labels_of_plates_count(

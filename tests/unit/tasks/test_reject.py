@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from infergraph.errors import ConfigurationError, InvalidInput
+from infergraph.errors import ConfigurationError, Rejected
 
 from .conftest import Ask, Serve
 
@@ -13,7 +13,7 @@ from .conftest import Ask, Serve
 async def test_an_item_is_refused_by_its_own_values(serve: Serve, ask: Ask) -> None:
     runtime = await serve("unsupported-language")
 
-    with pytest.raises(InvalidInput) as caught:
+    with pytest.raises(Rejected) as caught:
         await ask(runtime, language=["it"], text=["Il faro"])
 
     assert caught.value.status_code == 400
@@ -24,7 +24,7 @@ async def test_an_item_is_refused_by_its_own_values(serve: Serve, ask: Ask) -> N
 async def test_of_several_items_the_first_is_named(serve: Serve, ask: Ask) -> None:
     runtime = await serve("unsupported-language")
 
-    with pytest.raises(InvalidInput, match="item 0: language 'nl' is not supported"):
+    with pytest.raises(Rejected, match="item 0: language 'nl' is not supported"):
         await ask(runtime, language=["nl", "sv"], text=["a", "b"])
 
 
@@ -44,7 +44,7 @@ async def test_messages(
 ) -> None:
     runtime = await serve("unsupported-language", message=message)
 
-    with pytest.raises(InvalidInput) as caught:
+    with pytest.raises(Rejected) as caught:
         await ask(runtime, **inputs)
 
     assert str(caught.value) == f"model 'unsupported-language': {text}"
@@ -86,5 +86,5 @@ async def test_numbers_are_shown(serve: Serve, ask: Ask) -> None:
         declared={"inputs": [{"name": "score", "datatype": "FP32", "shape": [-1, 1]}]},
     )
 
-    with pytest.raises(InvalidInput, match=r"a score of \[0\.5\] is too low"):
+    with pytest.raises(Rejected, match=r"a score of \[0\.5\] is too low"):
         await ask(runtime, score=np.array([[0.5]], np.float32))

@@ -251,6 +251,31 @@ async def test_a_bad_item_is_the_callers_fault(
     assert "item 1" in str(caught.value)
 
 
+@pytest.mark.parametrize("raw", [False, True])
+async def test_the_seconds_of_a_request_are_limited(
+    raw: bool, checkpoint: Callable[[str], str], serve: Serve, ask: Ask
+) -> None:
+    runtime = await serve(
+        "speech-to-text", checkpoint("wav2vec2-bert"), max_request_audio_seconds="2.5"
+    )
+
+    async def send(count: int) -> list[Any]:
+        if raw:
+            return (await ask(runtime, samples=np.stack([sine(1)] * count)))["text"]
+        return (await ask(runtime, audio=[encoded(sine(1))] * count))["text"]
+
+    assert len(await send(2)) == 2
+    with pytest.raises(InvalidInput) as caught:
+        await send(3)
+
+    assert (
+        "3.0 s or more of audio in 3 items together; accepted: at most 2.5 s in a request "
+        "(setting 'max_request_audio_seconds')"
+    ) in str(caught.value)
+    # A limit of each request, not of all.
+    assert len(await send(2)) == 2
+
+
 def rows(samples: Any, dtype: type = np.float32) -> Any:
     return np.asarray(samples, dtype)[None]
 

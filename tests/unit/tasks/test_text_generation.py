@@ -12,30 +12,9 @@ from transformers import AutoModelForSeq2SeqLM, GenerationConfig
 from infergraph.errors import ConfigurationError, InvalidInput
 from infergraph.tasks.generator import Generator
 from infergraph.tasks.pretrained import load_tokenizer
-from infergraph.tasks.text_generation import TextGeneration
-from tests.checkpoints import TEXT
 
 from .conftest import Ask, Serve
-
-WORDS = TEXT.split()
-# Of 1 to 9 words; unlike lengths, so that most rows of a batch are padded.
-TEXTS = [" ".join(WORDS[start : start + 1 + 5 * start % 9]) for start in range(0, 24, 4)]
-
-FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
-    "marian": ("translation-fr-en", {}),
-    "m2m100": ("translation-fr-en", {}),
-    "nllb": (
-        "translation-fr-en",
-        {"source_language": "fra_Latn", "target_language": "eng_Latn"},
-    ),
-    "mbart": ("translation-fr-en", {}),
-    "mbart50": ("translation-fr-en", {}),
-    "t5": ("translation-en-de", {}),
-    "bart": ("summarization", {}),
-    "pegasus": ("summarization", {}),
-    "t5-summarization": ("summarization", {}),
-}
-"""Family -> the model that serves it here, and settings."""
+from .text_families import FAMILIES, TEXTS, WORDS, folder_of, served
 
 FIRST_TOKEN = {"m2m100": "__en__", "nllb": "eng_Latn", "mbart": "en_XX", "mbart50": "en_XX"}
 SOURCE = {"m2m100": "fr", "nllb": "fra_Latn", "mbart": "fr_XX", "mbart50": "fr_XX"}
@@ -79,22 +58,6 @@ SEARCHES: dict[str, dict[str, Any]] = {
         "max_new_tokens": 9,
     },
 }
-
-
-def folder_of(family: str, checkpoint: Callable[[str], str]) -> str:
-    return checkpoint(family.removesuffix("-summarization"))
-
-
-async def served(
-    family: str, checkpoint: Callable[[str], str], serve: Serve, **settings: Any
-) -> TextGeneration:
-    model, own = FAMILIES[family]
-    runtime = await serve(model, folder_of(family, checkpoint), **{**own, **settings})
-    assert isinstance(runtime, TextGeneration)
-    # A batch of another shape rounds otherwise, and what random networks find likeliest is often a
-    # matter of the last digits; in double precision it is not.
-    runtime.generate._network.double()
-    return runtime
 
 
 def reference(family: str, folder: str, texts: list[str], search: dict[str, Any]) -> list[str]:

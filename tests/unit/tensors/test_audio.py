@@ -1,12 +1,18 @@
 from __future__ import annotations
 
 import base64
+import io
+from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
-from infergraph.errors import InvalidInput
-from infergraph.tensors.audio import decode_audio, is_audio
+from infergraph.errors import InvalidInput, Overloaded
+from infergraph.tensors import audio
+from infergraph.tensors.audio import accept_samples, decode_audio, is_audio
+from infergraph.tensors.decode_memory import DecodeMemory, decode_memory
+from infergraph.tensors.request_limit import RequestLimit
 from tests.sounds import encoded, sine
 
 RATE = 16_000
@@ -160,6 +166,157 @@ def test_absurd_sample_rates(rate: int) -> None:
 
     with pytest.raises(InvalidInput, match=f"a sample rate of {rate} Hz; accepted: 1000 to 384000"):
         decode(bytes(data))
+
+
+@pytest.mark.parametrize(
+    ("channels", "rate", "format", "subtype", "most"),
+    [
+        (2, 384_000, "WAV", "PCM_16", None),
+        (3, 384_000, "WAV", "PCM_16", 768_000),
+        (64, 384_000, "WAV", "PCM_16", 768_000),
+        (16, 48_000, "WAV", "FLOAT", None),
+        (8, 192_000, "FLAC", "PCM_16", 768_000),
+        (9, 96_000, "OGG", "VORBIS", 768_000),
+        (4, 48_000, "OGG", "OPUS", None),
+        (5, 48_000, "OGG", "OPUS", 192_000),
+        (2, 96_000, "WAV", "IMA_ADPCM", None),
+        (2, 192_000, "WAV", "IMA_ADPCM", 192_000),
+        (2, 192_000, "WAV", "MS_ADPCM", 192_000),
+        (1, 22_050, "WAV", "GSM610", None),
+        (1, 44_100, "WAV", "GSM610", 24_000),
+        (1, 48_000, "WAV", "G721_32", 24_000),
+    ],
+)
+def test_the_samples_in_a_second_are_limited(
+    channels: int, rate: int, format: str, subtype: str, most: int | None
+) -> None:
+    sound = np.repeat(sine(0.05, rate=rate)[:, None], channels, axis=1)
+    data = encoded(sound, rate=rate, format=format, subtype=subtype)
+
+    if most is None:
+        assert decode(data).size >= 700
+    else:
+        with pytest.raises(InvalidInput) as caught:
+            decode(data)
+        assert str(caught.value) == (
+            f"tensor 'audio': {subtype} audio of {channels} channels at {rate} Hz; accepted: at "
+            f"most {most} samples a second in all channels"
+        )
+
+
+class Gone(BaseException):
+    """What a check raises when nobody waits any more."""
+
+
+class Check:
+    """Raises Gone when it is called for the n-th time."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.calls = 0
+
+    def __call__(self) -> None:
+        self.calls += 1
+        if self.calls >= self.at:
+            raise Gone
+
+
+@pytest.mark.parametrize("format", ["WAV", "FLAC", "OGG", "MP3"])
+def test_decoding_can_be_stopped_wherever_it_is(
+    format: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # Three blocks of 2**18 samples; of silence, which some formats keep in a few kilobytes.
+    data = encoded_in_pieces(np.zeros(3 << 18, np.float32), format)
+    counting = Check(10**9)
+    decode_audio(data, sample_rate=RATE, max_seconds=100, check=counting)
+    assert counting.calls >= 4
+
+    for at in {1, 2, counting.calls // 2, counting.calls}:
+        check = Check(at)
+        with pytest.raises(Gone):
+            decode_audio(data, sample_rate=RATE, max_seconds=100, check=check)
+        assert check.calls <= at + 1
+        assert decode_memory().held == 0
+    # libsndfile's callbacks tell of exceptions there.
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_seconds_of_a_request_are_limited() -> None:
+    limit = RequestLimit(5, lambda seconds: f"{seconds:g} s together")
+    for _ in range(2):
+        decode_audio(encoded(sine(2)), sample_rate=RATE, max_seconds=3, request=limit)
+
+    with pytest.raises(InvalidInput, match=r"^6 s together$"):
+        decode_audio(encoded(sine(2)), sample_rate=RATE, max_seconds=3, request=limit)
+
+
+def test_the_seconds_of_a_request_are_limited_where_a_header_does_not_say_them() -> None:
+    data = flac_claiming(sine(3), frames=0)
+    limit = RequestLimit(5, lambda seconds: f"{seconds:g} s together")
+    decode_audio(data, sample_rate=RATE, max_seconds=3, request=limit)
+
+    with pytest.raises(InvalidInput, match=r"^6 s together$"):
+        decode_audio(data, sample_rate=RATE, max_seconds=3, request=limit)
+
+
+def test_raw_samples_count_in_the_seconds_of_a_request() -> None:
+    limit = RequestLimit(5, lambda seconds: f"{seconds:g} s together")
+
+    def accept() -> np.ndarray:
+        return accept_samples(
+            sine(3, rate=8_000), rate=8_000, sample_rate=RATE, max_seconds=3, request=limit
+        )
+
+    assert len(accept()) == 3 * RATE
+    with pytest.raises(InvalidInput, match=r"^6 s together$"):
+        accept()
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), soundfile.SoundFileRuntimeError("Internal malloc () failed.")]
+)
+def test_a_lack_of_memory_is_no_damage(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: Any, **options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", fail)
+
+    with pytest.raises(
+        Overloaded, match=r"^tensor 'audio': audio: not enough memory to decode it now; try again"
+    ):
+        decode(encoded(sine(1)))
+    assert decode_memory().held == 0
+
+
+def test_memory_is_reserved_until_the_samples_are_freed() -> None:
+    samples = decode(encoded(sine(2)))
+    chunk = samples[100:200]
+
+    assert decode_memory().held == 2 * 4 * 2 * RATE
+    del samples
+    assert decode_memory().held == 2 * 4 * 2 * RATE
+    del chunk
+    assert decode_memory().held == 0
+
+
+@pytest.mark.parametrize("frames", [0, RATE])
+def test_audio_that_the_budget_has_no_room_for_is_refused(
+    frames: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = flac_claiming(sine(1), frames=frames)
+    monkeypatch.setattr(audio, "decode_memory", lambda: DecodeMemory(1_000_000))
+
+    with pytest.raises(InvalidInput, match="INFERGRAPH_DECODE_MEMORY_BYTES"):
+        decode(data)
+
+
+def encoded_in_pieces(samples: np.ndarray, format: str) -> bytes:
+    """A file of any length: libsndfile's Vorbis encoder has no room for much at a time."""
+    file = io.BytesIO()
+    with soundfile.SoundFile(file, "w", RATE, 1, format=format) as encoder:
+        for start in range(0, len(samples), 1 << 13):
+            encoder.write(samples[start : start + (1 << 13)])
+    return file.getvalue()
 
 
 def flac_claiming(sound: np.ndarray, *, frames: int) -> bytes:

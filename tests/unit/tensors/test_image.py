@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import struct
 import tracemalloc
@@ -11,8 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
-from infergraph.errors import InvalidInput
+from infergraph.errors import DeadlineExceeded, InvalidInput, Overloaded
+from infergraph.tensors import image, image_headers
+from infergraph.tensors.decode_memory import DecodeMemory, decode_memory
 from infergraph.tensors.image import decode_image, is_image
 from tests.pictures import Pixels, encoded, pattern, pattern_file
 
@@ -31,8 +37,8 @@ def refusal(data: bytes, *, pixels: int = PIXELS) -> str:
 
 
 def as_pillow_shows_it(data: bytes) -> Pixels:
-    with Image.open(io.BytesIO(data)) as image:
-        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    with Image.open(io.BytesIO(data)) as opened:
+        return np.array(ImageOps.exif_transpose(opened).convert("RGB"))
 
 
 @pytest.mark.parametrize(
@@ -307,7 +313,7 @@ def test_a_header_that_claims_too_much_is_refused_before_anything_is_decoded() -
     claims = {
         "65535x65535": bytes(jpeg),
         "2147483647x2147483647": png(2**31 - 1, 2**31 - 1, 8, RGB, b""),
-        "16777216x16777216": b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0" + bytes(4) + b"\xff" * 6,
+        "16777216x16777216": b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\x02" + bytes(3) + b"\xff" * 6,
         "16384x16384": b"RIFF\x16\0\0\0WEBPVP8L\x0a\0\0\0\x2f\xff\xff\xff\x0f" + bytes(8),
         "16383x16383": b"RIFF\x16\0\0\0WEBPVP8 \x0a\0\0\0\0\0\0\x9d\x01\x2a\xff\x3f\xff\x3f",
     }
@@ -360,6 +366,110 @@ def test_threads_do_not_disturb_each_other() -> None:
 
     for index, pixels in enumerate(together):
         np.testing.assert_array_equal(pixels, alone[index % len(files)])
+
+
+@pytest.mark.parametrize("orientation", [1, 2, 3, 6, 8])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L", "I;16"])
+def test_strips_fit_together(mode: str, orientation: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = Image.fromarray(pattern(50, 37))
+    if mode == "I;16":
+        picture = Image.fromarray((np.arange(50 * 37) * 30).astype(np.uint16).reshape(37, 50))
+    elif mode == "RGBA":
+        picture.putalpha(Image.fromarray(pattern(50, 37, seed=1)[:, :, 0]))
+    else:
+        picture = picture.convert(mode)
+    data = encoded(picture, "PNG", exif=exif)
+    whole = decode(data)
+
+    for pixels in (1, 120, 50 * 36):
+        monkeypatch.setattr(image, "_STRIP_PIXELS", pixels)
+        np.testing.assert_array_equal(decode(data), whole)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_what_was_decoded_is_checked_again(format: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = pattern_file(format=format)
+    header = image_headers.reader_of(data)(data)  # type: ignore[misc]
+    wrong = dataclasses.replace(header, width=3, height=2)
+    monkeypatch.setattr(image, "reader_of", lambda _: lambda _: wrong)
+
+    assert "its header says 3x2 pixels, its picture has 48x32" in refusal(data)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("error", [MemoryError(), OSError("out of memory when reading image file")])
+def test_a_lack_of_memory_is_no_damage(
+    error: Exception, format: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Any) -> None:
+        raise error
+
+    for kind in (JpegImageFile, PngImageFile, WebPImageFile):
+        monkeypatch.setattr(kind, "load", fail)
+
+    with pytest.raises(Overloaded) as caught:
+        decode(pattern_file(format=format))
+
+    assert str(caught.value) == (
+        "tensor 'image': an image of 48x32 pixels: not enough memory to decode it now; "
+        "try again later"
+    )
+    assert decode_memory().held == 0
+
+
+def test_memory_is_reserved_until_the_pixels_are_freed() -> None:
+    pixels = decode(pattern_file())
+    view = pixels[3:, 2:].transpose(1, 0, 2)
+
+    assert decode_memory().held == 32 * 48 * image.KEPT_COST
+    del pixels
+    assert decode_memory().held == 32 * 48 * image.KEPT_COST
+    del view
+    assert decode_memory().held == 0
+    refusal(pattern_file()[:-20])
+    assert decode_memory().held == 0
+
+
+@pytest.mark.parametrize(
+    ("format", "options", "cost"),
+    [
+        ("PNG", {}, 10),
+        ("JPEG", {}, 10),
+        ("JPEG", {"progressive": True}, 12),
+        ("WEBP", {}, 24),
+    ],
+)
+def test_decoding_reserves_what_the_format_needs(
+    format: str, options: dict[str, Any], cost: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = pattern_file(format=format, **options)
+    enough = DecodeMemory(1536 * cost)
+    monkeypatch.setattr(image, "decode_memory", lambda: enough)
+
+    assert decode(data).shape == (32, 48, 3)
+    monkeypatch.setattr(image, "decode_memory", lambda: DecodeMemory(1536 * cost - 1))
+    assert refusal(data) == (
+        "tensor 'image': an image of 48x32 pixels: decoding takes up to "
+        f"{1536 * cost} bytes of memory; accepted: at most {1536 * cost - 1} "
+        "(environment variable INFERGRAPH_DECODE_MEMORY_BYTES)"
+    )
+
+
+def test_what_waits_for_memory_can_be_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = DecodeMemory(20_000)
+    monkeypatch.setattr(image, "decode_memory", lambda: memory)
+    data, held = pattern_file(), memory.reserve(10_000, "another")
+
+    def gone() -> None:
+        raise DeadlineExceeded("too late")
+
+    with pytest.raises(DeadlineExceeded):
+        decode_image(data, max_pixels=PIXELS, check=gone)
+
+    held.release()
+    assert decode_image(data, max_pixels=PIXELS, check=gone).shape == (32, 48, 3)
 
 
 def png(

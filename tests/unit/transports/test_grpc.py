@@ -14,6 +14,7 @@ from infergraph.errors import (
     InvalidInput,
     MalformedRequest,
     Overloaded,
+    Rejected,
     StageFailure,
     StageUnavailable,
     UnknownModel,
@@ -178,13 +179,24 @@ async def test_codes_become_errors(
     assert str(caught.value) == text.format(url=grpc_peer.url)
 
 
-async def test_a_server_of_ours_says_that_it_is_overloaded(
-    grpc_peer: GrpcPeer, over_grpc: Transport
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (grpc.StatusCode.UNAVAILABLE, Overloaded),
+        (grpc.StatusCode.INVALID_ARGUMENT, Rejected),
+    ],
+)
+async def test_a_server_of_ours_says_which_error_it_is(
+    grpc_peer: GrpcPeer,
+    over_grpc: Transport,
+    code: grpc.StatusCode,
+    kind: type[InfergraphError],
 ) -> None:
-    trailers = (("infergraph-error", "Overloaded"),)
-    grpc_peer.handler = aborting(grpc.StatusCode.UNAVAILABLE, "model m: queue full", trailers)
-    with pytest.raises(Overloaded, match=r"\Amodel m: queue full\Z"):
+    trailers = (("infergraph-error", kind.__name__),)
+    grpc_peer.handler = aborting(code, "model m: as it says", trailers)
+    with pytest.raises(kind, match=r"\Amodel m: as it says\Z") as caught:
         await over_grpc.infer("m", MESSAGE, RequestContext())
+    assert type(caught.value) is kind
 
 
 async def test_tracebacks_and_long_texts_are_cut(grpc_peer: GrpcPeer, over_grpc: Transport) -> None:
