@@ -43,9 +43,7 @@ async def read_body(
         Disconnected: the client went away.
     """
     coding = coding_of(headers.getlist("content-encoding"))
-    announced = headers.get("content-length", "")
-    if announced.isdecimal():
-        load.check(int(announced) if len(announced) < 19 else 1 << 62)
+    check_announced(headers, load)
     seconds = settings.body_timeout_s
     if deadline is not None:
         seconds = min(seconds, deadline.remaining())
@@ -64,6 +62,13 @@ async def read_body(
             ),
         )
     return body, json_size
+
+
+def check_announced(headers: Mapping[str, str], load: Load) -> None:
+    """Checks the length that a request says its body has; raises as `Load.check` does."""
+    announced = headers.get("content-length", "")
+    if announced.isdecimal():
+        load.check(int(announced) if len(announced) < 19 else 1 << 62)
 
 
 async def _receive_in_time(

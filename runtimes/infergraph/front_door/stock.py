@@ -67,7 +67,7 @@ class StockModel:
             request = await aside_if(large, rest.decode_request, body, json_size, limits)
             payload = write_request(request, request.message.parameters, self._headers)
             return payload, request
-        payload = await aside_if(large, _read_json, body)
+        payload = await aside_if(large, _read_json, body, limits)
         insert_headers(payload, self._headers)
         return payload, None
 
@@ -126,17 +126,20 @@ def to_json(response: InferenceResponse) -> bytes:
     return content
 
 
-def _read_json(body: bytes | bytearray) -> InferenceRequest:
+def _read_json(body: bytes | bytearray, limits: Limits) -> InferenceRequest:
     try:
         content = plain(loads(body))
     except ValueError as error:
         raise MalformedRequest(f"the body is not JSON: {error}") from None
     try:
-        return InferenceRequest.model_validate(content)
+        payload: InferenceRequest = InferenceRequest.model_validate(content)
     except ValidationError as error:
         problems = error.errors(include_input=False, include_url=False)[:_MOST_PROBLEMS]
         shown = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems)
         raise MalformedRequest(f"the body is not a V2 inference request: {shown}") from None
+    outline = [(each.name, str(each.datatype), each.shape) for each in payload.inputs]
+    limits.check(outline, len(payload.outputs or ()))
+    return payload
 
 
 def _read_message(body: bytes) -> tuple[InferenceRequest, bool]:

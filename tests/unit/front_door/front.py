@@ -295,14 +295,20 @@ class GrpcClient:
         self.channel = channel
         self.port = port
 
-    async def call(self, method: str, service: str = SERVICE, **fields: Any) -> Any:
+    async def call(
+        self,
+        method: str,
+        service: str = SERVICE,
+        metadata: tuple[tuple[str, str], ...] = (),
+        **fields: Any,
+    ) -> Any:
         known = METHODS[method]
         call = self.channel.unary_unary(
             f"/{service}/{method}",
             request_serializer=known.request.SerializeToString,
             response_deserializer=known.response.FromString,
         )
-        return await call(known.request(**fields))
+        return await call(known.request(**fields), metadata=metadata)
 
     def infer(self, body: bytes, timeout: float | None = None, **metadata: str) -> Any:
         given = tuple((name.replace("_", "-"), value) for name, value in metadata.items())

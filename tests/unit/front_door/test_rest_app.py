@@ -9,12 +9,14 @@ from typing import Any
 import mlserver
 import pytest
 from mlserver import MLModel
+from mlserver.errors import MLServerError
 from mlserver.handlers import custom_handler
 from mlserver.rest.app import create_app
 from mlserver.settings import CORSSettings, Settings
 
+from infergraph.errors import InvalidInput
 from tests.unit.front_door.conftest import Serve
-from tests.unit.front_door.front import Answer, Echo, Front, Mirror, ask
+from tests.unit.front_door.front import Answer, Connection, Echo, Front, Mirror, ask, scope_of
 
 
 async def get(front: Front, path: str, method: str = "GET", **headers: str) -> Answer:
@@ -230,9 +232,14 @@ async def test_mlservers_pages_are_as_they_were(front: Front, path: str) -> None
 class Custom(MLModel):
     @custom_handler(rest_path="/custom/{number}", rest_method="POST")
     async def custom(self, number: int) -> dict[str, int]:
-        if not number:
-            raise ValueError("secret")
+        errors = {0: ValueError("secret"), 1: InvalidInput("odd"), 2: MLServerError("refused", 418)}
+        if number in errors:
+            raise errors[number]
         return {"twice": 2 * number}
+
+    @custom_handler(rest_path="/size")
+    async def size(self, body: list[int]) -> int:
+        return len(body)
 
 
 async def test_a_models_own_paths_come_and_go_with_it(front: Front) -> None:
@@ -245,11 +252,41 @@ async def test_a_models_own_paths_come_and_go_with_it(front: Front) -> None:
     assert (await ask(front.app, "POST", "/custom/21")).status == 404
 
 
-async def test_what_a_models_own_path_raises_is_told_without_its_text(front: Front) -> None:
+@pytest.mark.parametrize(("number", "status", "text"), [(1, 400, "odd"), (2, 418, "refused")])
+async def test_a_models_own_path_may_refuse(
+    front: Front, number: int, status: int, text: str
+) -> None:
     await front.load(Custom)
 
+    answer = await ask(front.app, "POST", f"/custom/{number}")
+
+    assert (answer.status, answer.error) == (status, text)
+
+
+async def test_what_a_models_own_path_raises_is_told_without_its_text(front: Front) -> None:
+    await front.load(Custom)
+    connection = Connection(b"")
+    scope = scope_of("POST", "/custom/0", {})
+
     with pytest.raises(ValueError, match="secret"):  # which uvicorn logs
-        await ask(front.app, "POST", "/custom/0")
+        await front.app(scope, connection.receive, connection.send)
+
+    assert connection.answer.status == 500
+    assert connection.answer.error == (
+        "POST /custom/0: it failed with ValueError; the server's log has the details"
+    )
+
+
+async def test_a_models_own_paths_are_bounded_too(serve: Serve) -> None:
+    front = await serve(max_body_bytes=100)
+    await front.load(Custom)
+    body = b"[" + b"1," * 60 + b"1]"
+
+    assert (await ask(front.app, "POST", "/size", b"[1,2,3]")).json == 3
+    announced = await ask(front.app, "POST", "/size", body, content_length=str(len(body)))
+    assert announced.status == 413
+    assert (await ask(front.app, "POST", "/size", body)).status in (400, 413)
+    assert front.desk.admission.bytes_held == front.desk.admission.in_flight == 0
 
 
 async def test_cross_origin_requests(serve: Serve) -> None:
