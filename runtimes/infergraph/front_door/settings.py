@@ -18,7 +18,7 @@ PREFIX = "INFERGRAPH_"
 ARGUMENT = "front_door"
 """Key of `model_repository_implementation_args` in settings.json."""
 
-Keys = Annotated[tuple[str, ...], NoDecode]
+Keys = Annotated[tuple[str, ...], NoDecode, Field(repr=False)]
 
 
 class FrontDoorSettings(BaseSettings):
@@ -129,7 +129,11 @@ def read_settings(server: Settings) -> FrontDoorSettings:
         ConfigurationError: one is unknown or not accepted; the text names each, not its value where
             that is a key.
     """
-    given: Mapping[str, Any] = server.model_repository_implementation_args.get(ARGUMENT) or {}
+    given = server.model_repository_implementation_args.get(ARGUMENT) or {}
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(
+            f"front door: its settings '{ARGUMENT}' are {given!r:.100}; accepted: an object"
+        )
     try:
         return FrontDoorSettings(**given)
     except ValidationError as error:

@@ -20,8 +20,8 @@ from ..errors import MalformedRequest
 from ..mlserver_types import read_response, write_request
 from ..v2 import rest
 from ..v2.json_text import loads
-from ..v2.values import plain
 from ..v2.request import InferRequest, Limits
+from ..v2.values import plain
 from .desk import ASIDE_BYTES, aside
 
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,4096}\Z")
