@@ -30,7 +30,7 @@ async def read_body(
     load: Load,
     settings: FrontDoorSettings,
     deadline: Deadline | None,
-) -> tuple[bytes | bytearray, int | None]:
+) -> tuple[bytes, int | None]:
     """The body without its content coding, and the length of its JSON where raw contents follow.
 
     Raises:
@@ -68,7 +68,7 @@ async def read_body(
 
 async def _receive_in_time(
     receive: Receive, load: Load, seconds: float, deadline: Deadline | None
-) -> bytes | bytearray:
+) -> bytes:
     event = await receive()
     if event["type"] == "http.request" and not event.get("more_body", False):
         # Most bodies come in one piece, which needs no timer.
@@ -85,9 +85,7 @@ async def _receive_in_time(
         ) from None
 
 
-async def _receive(
-    event: MutableMapping[str, Any], receive: Receive, load: Load
-) -> bytes | bytearray:
+async def _receive(event: MutableMapping[str, Any], receive: Receive, load: Load) -> bytes:
     pieces: list[bytes] = []
     size = 0
     while True:
@@ -108,9 +106,7 @@ async def _receive(
 _JOINED_BYTES = 1 << 23
 
 
-async def _inflated(
-    body: bytes | bytearray, coding: str, load: Load, settings: FrontDoorSettings
-) -> bytes | bytearray:
+async def _inflated(body: bytes, coding: str, load: Load, settings: FrontDoorSettings) -> bytes:
     stop = threading.Event()
     limit = settings.max_body_bytes
     try:

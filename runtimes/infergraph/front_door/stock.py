@@ -18,8 +18,8 @@ from ..errors import MalformedRequest
 from ..mlserver_types import read_response, write_request
 from ..v2 import rest
 from ..v2.json_text import loads
-from ..v2.values import plain
 from ..v2.request import InferRequest, Limits
+from ..v2.values import plain
 from .desk import ASIDE_BYTES, aside
 
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,4096}\Z")
@@ -45,7 +45,7 @@ class StockModel:
         self._headers = headers
 
     async def answer_rest(
-        self, body: bytes | bytearray, json_size: int | None, limits: Limits
+        self, body: bytes, json_size: int | None, limits: Limits
     ) -> tuple[list[rest.Body], int | None, dict[str, str]]:
         """The parts of an answer's body, the length of its JSON, and headers for the answer."""
         payload, binary = await self.read_rest(body, json_size, limits)
@@ -57,7 +57,7 @@ class StockModel:
         return parts, size, headers
 
     async def read_rest(
-        self, body: bytes | bytearray, json_size: int | None, limits: Limits
+        self, body: bytes, json_size: int | None, limits: Limits
     ) -> tuple[InferenceRequest, InferRequest | None]:
         """MLServer's request of a body; and ours where raw contents came, which go back."""
         large = len(body) > ASIDE_BYTES
@@ -115,7 +115,7 @@ def to_json(response: InferenceResponse) -> bytes:
     return content
 
 
-def _read_json(body: bytes | bytearray) -> InferenceRequest:
+def _read_json(body: bytes) -> InferenceRequest:
     try:
         content = plain(loads(body))
     except ValueError as error:

@@ -41,7 +41,7 @@ _HIGH_SURROGATE = re.compile(rb"\\u[dD][89abAB]")
 _STEPS = bytes({91: 1, 123: 1, 93: 255, 125: 255}.get(byte, 0) for byte in range(256))
 
 
-def loads(body: bytes | bytearray, *, slice_size: int = SLICE) -> Any:
+def loads(body: bytes, *, slice_size: int = SLICE) -> Any:
     """The value of a JSON text.
 
     Args:

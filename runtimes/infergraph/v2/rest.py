@@ -31,10 +31,10 @@ EXTENSION = "binary_tensor_data"
 _INLINE_ELEMENTS = 1 << 14
 """Larger arrays are written in slices."""
 
-Body = bytes | bytearray | memoryview
+Body = bytes | memoryview
 
 
-def decode_request(body: bytes | bytearray, json_size: int | None, limits: Limits) -> InferRequest:
+def decode_request(body: bytes, json_size: int | None, limits: Limits) -> InferRequest:
     """The request of a body.
 
     Args:
@@ -134,7 +134,7 @@ def encode_response(
 
 
 def decode_response(
-    body: bytes | bytearray, json_size: int | None, request_id: str
+    body: bytes, json_size: int | None, request_id: str
 ) -> tuple[Message, dict[str, Parameter]]:
     """The message of an answer, and its parameters.
 
@@ -142,9 +142,7 @@ def decode_response(
         ValueError: it is not V2, or contradicts itself.
     """
     try:
-        document = _document(
-            body if json_size is None else bytes(memoryview(body)[:json_size])
-        )
+        document = _document(body if json_size is None else bytes(memoryview(body)[:json_size]))
         headers = [
             _Header(each, index)
             for index, each in enumerate(_list(document, "outputs", required=True))
@@ -270,7 +268,7 @@ def _numbers_from_base64(datatype: str, shape: Sequence[int], values: Any) -> np
     return raw.unpack(datatype, shape, content)
 
 
-def _document(text: bytes | bytearray) -> dict[str, Any]:
+def _document(text: bytes) -> dict[str, Any]:
     try:
         document = loads(text)
     except ValueError as error:
