@@ -1,4 +1,8 @@
-"""Checks a message against the tensors that a model declares, and widens FP16 to FP32."""
+"""Checks a request's tensors, and widens FP16 to FP32.
+
+`check_tensors` holds for every request. That the first dimension is a batch, of one size for all
+tensors, holds for models that take batches and for pipelines that run per item: `batch_size`.
+"""
 
 from __future__ import annotations
 
@@ -35,23 +39,38 @@ def _as_fp32(tensor: Tensor) -> Tensor:
     return Tensor(tensor.name, "FP32", data)
 
 
-def validate(message: Message, declared: Sequence[TensorSpec], where: str) -> int:
-    """Checks names, datatypes and shapes, and that all tensors hold the same number of items.
+def check_tensors(message: Message, declared: Sequence[TensorSpec], where: str) -> None:
+    """Checks names, datatypes and shapes, each tensor by itself.
 
     Args:
         message: The request.
-        declared: The model's inputs; when empty, any tensors are accepted.
+        declared: The inputs of the model or pipeline; when empty, any tensors of different names
+            are accepted.
         where: Names the model or pipeline in error texts.
-
-    Returns:
-        The number of items in the batch, at least 1.
 
     Raises:
         InvalidInput: the text names the tensor, what came and what is accepted.
     """
-    tensors = message.tensors
+    seen: set[str] = set()
+    for tensor in message.tensors:
+        if tensor.name in seen:
+            raise InvalidInput(
+                f"{where}: tensor '{tensor.name}' came more than once; accepted: one tensor of "
+                "a name"
+            )
+        seen.add(tensor.name)
     if declared:
-        _check_declared(tensors, declared, where)
+        _check_declared(message.tensors, declared, where)
+
+
+def batch_size(message: Message, where: str) -> int:
+    """The number of items, at least 1, that all tensors of a batch hold in their first dimension.
+
+    Raises:
+        InvalidInput: there is no tensor, one has no dimension, the batch is empty, or the tensors
+            disagree on its size; the text starts with `where` and names the tensor.
+    """
+    tensors = message.tensors
     if not tensors:
         raise InvalidInput(f"{where}: the request has no input tensors")
     first = tensors[0]
@@ -75,18 +94,23 @@ def validate(message: Message, declared: Sequence[TensorSpec], where: str) -> in
     return int(first.data.shape[0])
 
 
+def validate(message: Message, declared: Sequence[TensorSpec], where: str) -> int:
+    """Checks the request of a model that takes batches, and returns the number of its items.
+
+    It is `check_tensors`, and then `batch_size`.
+    """
+    check_tensors(message, declared, where)
+    return batch_size(message, where)
+
+
 def _check_declared(tensors: Sequence[Tensor], declared: Sequence[TensorSpec], where: str) -> None:
     specs = {spec.name: spec for spec in declared}
-    seen: set[str] = set()
     for tensor in tensors:
         spec = specs.get(tensor.name)
         if spec is None:
             raise InvalidInput(
                 f"{where}: no input tensor '{tensor.name}'; accepted: {_listed(declared)}"
             )
-        if tensor.name in seen:
-            raise InvalidInput(f"{where}: tensor '{tensor.name}' came more than once")
-        seen.add(tensor.name)
         if not spec.accepts_datatype(tensor.datatype):
             also = " or FP16" if spec.accepts_datatype("FP16") and spec.datatype != "FP16" else ""
             raise InvalidInput(
@@ -98,7 +122,8 @@ def _check_declared(tensors: Sequence[Tensor], declared: Sequence[TensorSpec], w
                 f"{where}: tensor '{tensor.name}' has shape {list(tensor.data.shape)}; "
                 f"accepted: {list(spec.shape)}, where -1 is any size"
             )
-    missing = [spec for spec in declared if spec.name not in seen and not spec.optional]
+    came_names = {tensor.name for tensor in tensors}
+    missing = [spec for spec in declared if spec.name not in came_names and not spec.optional]
     if missing:
         came = ", ".join(f"'{tensor.name}'" for tensor in tensors) or "none"
         raise InvalidInput(f"{where}: missing input tensor {_listed(missing)}; came: {came}")
