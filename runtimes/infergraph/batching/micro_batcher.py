@@ -42,7 +42,7 @@ class _WorkerLost(Exception):
 
 @dataclass(slots=True)
 class _Computed(Generic[Result]):
-    """What came of a batch; `lost` says that no other one can be computed."""
+    """What came of a batch: its results, or the error with which the worker was lost."""
 
     results: list[Result | InfergraphError]
     seconds: float
@@ -291,9 +291,7 @@ class MicroBatcher(Generic[Item, Result]):
         try:
             results = self._isolated(batch)
         except _WorkerLost as lost:
-            return _Computed(
-                [lost.error.copy() for _ in batch], time.perf_counter() - started, lost.error
-            )
+            return _Computed([], time.perf_counter() - started, lost.error)
         return _Computed(results, time.perf_counter() - started)
 
     def _isolated(self, batch: list[Entry[Item, Result]]) -> list[Result | InfergraphError]:
@@ -352,8 +350,11 @@ class MicroBatcher(Generic[Item, Result]):
             logger.error("model '%s': its worker ended: %r", self._name, error)
             for ticket in tickets:
                 ticket.fail(StageFailure(f"model '{self._name}': its worker ended"))
+        elif (computed := done.result()).lost is not None:
+            for ticket in tickets:
+                ticket.fail(computed.lost.copy())
+            self._close(computed.lost)
         else:
-            computed = done.result()
             for entry, result in zip(batch, computed.results, strict=True):
                 entry.ticket.add(entry.index, result)
             size = sum(entry.weight for entry in batch)
@@ -361,8 +362,6 @@ class MicroBatcher(Generic[Item, Result]):
                 ticket.ran(computed.seconds, size)
             if self._observe is not None and batch[0].call is None:
                 self._observe.observe_batch(size, self._max_batch_size, computed.seconds)
-            if computed.lost is not None:
-                self._close(computed.lost)
         for ticket in tickets:
             ticket.stopped()
         if len(self._queue):

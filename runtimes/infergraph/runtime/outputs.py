@@ -43,7 +43,9 @@ def join(outputs: Sequence[Outputs], declared: Sequence[TensorSpec], where: str)
             continue
         tensors.append(_stack(name, [outputs[row][name] for row in rows], specs.get(name), where))
         if len(rows) < len(outputs):
-            tensors.append(item_tensor(name, rows))
+            items = item_tensor(name, rows)
+            items.data.flags.writeable = False
+            tensors.append(items)
     return tensors
 
 
