@@ -126,6 +126,7 @@ class MicroBatcher(Generic[Item, Result]):
         key: Hashable = None,
         lengths: Sequence[int] | None = None,
         weights: Sequence[int] | None = None,
+        named: Callable[[int], str] = "item {}".format,
         deadline: Deadline | None = None,
     ) -> Served[Result]:
         """Queues admitted items and waits for all their results; the place is released.
@@ -136,6 +137,7 @@ class MicroBatcher(Generic[Item, Result]):
             key: What items must share to run together.
             lengths: A measure of each item's work.
             weights: For how many items each of them stands, at most `max_batch_size`; 1 if None.
+            named: What the one of an index is called in error texts, where there are several.
             deadline: After it nobody waits for the results.
 
         Raises:
@@ -143,7 +145,7 @@ class MicroBatcher(Generic[Item, Result]):
             DeadlineExceeded: the deadline passed before all results were there; items that still
                 wait leave the queue.
         """
-        ticket: Ticket[Result] = Ticket(len(items), asyncio.get_running_loop(), deadline)
+        ticket: Ticket[Result] = Ticket(len(items), asyncio.get_running_loop(), deadline, named)
         try:
             entries = entries_of(items, key, lengths or [0] * len(items), ticket, weights)
             for entry in entries:

@@ -36,18 +36,29 @@ class Served(Generic[Result]):
 class Ticket(Generic[Result]):
     """Collects the results of one request; its future ends when all are there, or with an error.
 
+    Args:
+        count: How many entries it has.
+        loop: The running event loop.
+        deadline: After it nobody waits for the results.
+        named: What the entry of an index is called in error texts.
+
     Attributes:
         running: How many of its entries are in the batch that runs.
         on_idle: Called once, when the ticket has been left by its request and nothing of it runs.
     """
 
     def __init__(
-        self, count: int, loop: asyncio.AbstractEventLoop, deadline: Deadline | None = None
+        self,
+        count: int,
+        loop: asyncio.AbstractEventLoop,
+        deadline: Deadline | None = None,
+        named: Callable[[int], str] = "item {}".format,
     ) -> None:
         self.future: asyncio.Future[Served[Result]] = loop.create_future()
         self.running = 0
         self.on_idle: Callable[[], None] | None = None
         self._deadline = deadline
+        self._named = named
         self._results: list[Result | None] = [None] * count
         self._left = count
         self._submitted = time.perf_counter()
@@ -74,7 +85,7 @@ class Ticket(Generic[Result]):
             return
         if isinstance(result, InfergraphError):
             many = len(self._results) > 1
-            self.future.set_exception(result.prefixed(f"item {index}") if many else result)
+            self.future.set_exception(result.prefixed(self._named(index)) if many else result)
             return
         self._results[index] = result
         self._left -= 1

@@ -217,6 +217,7 @@ class Engine:
             # Tensors without a batch axis cannot be put together.
             key=object() if self._whole else batch_key(request.message, request.parameters),
             weights=[work.rows for work in works],
+            named=lambda index: f"rows from {index * self._max_batch_size}",
             deadline=request.deadline,
         )
 

@@ -105,6 +105,16 @@ async def test_a_request_that_cannot_be_answered_takes_nobody_with_it() -> None:
     assert str(bad) == "model 'model': tensor 'x' is negative; accepted: from 0"
 
 
+async def test_of_a_large_request_the_rows_that_failed_are_named() -> None:
+    model = await load(Free, max_batch_size=4)
+
+    with pytest.raises(InvalidInput) as caught:
+        await model.infer(message(*range(9), -1), RequestContext())
+    assert str(caught.value) == (
+        "model 'model': rows from 8: tensor 'x' is negative; accepted: from 0"
+    )
+
+
 async def test_an_output_without_a_row_for_each_row() -> None:
     class Short(Free):
         def predict_arrays(self, arrays: Arrays, parameters: Any) -> Arrays:
