@@ -47,13 +47,7 @@ def decode_request(body: bytes, json_size: int | None, limits: Limits) -> InferR
         TooLarge: more than `limits`.
         InvalidInput: a parameter of an output that cannot be.
     """
-    if json_size is not None and not 0 < json_size <= len(body):
-        raise MalformedRequest(
-            f"the header {LENGTH_HEADER} is {json_size}, but the body has {len(body)} bytes; "
-            "accepted: the length of the JSON at its beginning"
-        )
-    text = body if json_size is None else bytes(memoryview(body)[:json_size])
-    document = _document(text)
+    document = _document(body, json_size)
     parameters = dict(_mapping(document, "parameters", ""))
     request_id = _text(document, "id", "", "")
     inputs = _list(document, "inputs", required=True)
@@ -142,7 +136,7 @@ def decode_response(
         ValueError: it is not V2, or contradicts itself.
     """
     try:
-        document = _document(body if json_size is None else bytes(memoryview(body)[:json_size]))
+        document = _document(body, json_size)
         headers = [
             _Header(each, index)
             for index, each in enumerate(_list(document, "outputs", required=True))
@@ -268,7 +262,14 @@ def _numbers_from_base64(datatype: str, shape: Sequence[int], values: Any) -> np
     return raw.unpack(datatype, shape, content)
 
 
-def _document(text: bytes) -> dict[str, Any]:
+def _document(body: bytes, json_size: int | None) -> dict[str, Any]:
+    """The JSON of a body, an object."""
+    if json_size is not None and not 0 < json_size <= len(body):
+        raise MalformedRequest(
+            f"the header {LENGTH_HEADER} is {json_size}, but the body has {len(body)} bytes; "
+            "accepted: the length of the JSON at its beginning"
+        )
+    text = body if json_size is None else body[:json_size]
     try:
         document = loads(text)
     except ValueError as error:
