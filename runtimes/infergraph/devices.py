@@ -1,19 +1,45 @@
-"""Placement: which device and number format a model runs with. Only this module says "cuda"."""
+"""Placement: which device and number format a model runs with. Only this module says "cuda".
+
+It imports torch only to place a model: what computes without it starts without it, which saves
+seconds.
+"""
 
 from __future__ import annotations
 
 import gc
 import logging
+import sys
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING
 
 from .errors import ConfigurationError
 from .settings import RuntimeOptions
 
+if TYPE_CHECKING:
+    import torch
+
 logger = logging.getLogger(__name__)
 
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+_DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+"""The settings' names of number formats -> torch's."""
+
+_STICKY = (
+    "an illegal memory access was encountered",
+    "device-side assert triggered",
+    "unspecified launch failure",
+    "the launch timed out and was terminated",
+    "misaligned address",
+    "an illegal instruction was encountered",
+    "hardware stack error",
+    "invalid program counter",
+    "operation not supported on global/shared address space",
+    "uncorrectable ECC error encountered",
+    "uncorrectable NVLink error detected",
+    "context is destroyed",
+    "CUDA-capable device(s) is/are busy or unavailable",
+    "unknown error",
+)
+"""What CUDA says of errors after which every call of the process fails with the same one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +64,8 @@ class Placement:
             of_images: Whether it convolves images. Their channels are then kept side by side, with
                 which convolutions take half the time on a CPU, and fewer on a GPU.
         """
+        import torch
+
         network = network.to(device=self.device, dtype=self.dtype).eval().requires_grad_(False)
         if of_images:
             network = network.to(memory_format=torch.channels_last)
@@ -48,7 +76,7 @@ class Placement:
 
 
 def dtype_name(dtype: torch.dtype) -> str:
-    return next(name for name, known in _DTYPES.items() if known is dtype)
+    return next(name for name, known in _DTYPES.items() if str(dtype) == f"torch.{known}")
 
 
 def resolve_placement(options: RuntimeOptions, model: str) -> Placement:
@@ -59,6 +87,8 @@ def resolve_placement(options: RuntimeOptions, model: str) -> Placement:
     Raises:
         ConfigurationError: the device is not on this machine, or does not support the dtype.
     """
+    import torch
+
     device = _resolve_device(options.device, model)
     dtype = _resolve_dtype(options.dtype, device, model)
     if options.memory_fraction is not None:
@@ -75,6 +105,8 @@ def resolve_placement(options: RuntimeOptions, model: str) -> Placement:
 
 def available_devices() -> list[str]:
     """The devices that a model can be placed on here."""
+    import torch
+
     devices = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
     if torch.backends.mps.is_available():
         devices.append("mps")
@@ -84,11 +116,61 @@ def available_devices() -> list[str]:
 def release_memory() -> None:
     """Gives freed memory back: collects garbage and empties the device's cache."""
     gc.collect()
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+    # Where nothing has imported torch, nothing of it is held.
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return
+    try:
         torch.cuda.empty_cache()
+    except RuntimeError as error:
+        if lost_device(error) is None:
+            raise
+
+
+def check_unplaced(options: RuntimeOptions, model: str) -> None:
+    """Checks the settings of a model that computes on no device: plain Python or numpy.
+
+    Raises:
+        ConfigurationError: a setting asks for a device or for what only devices have.
+    """
+    wanted = {
+        "device": (options.device, options.device in ("auto", "cpu"), "auto, cpu"),
+        "dtype": (options.dtype, options.dtype in ("auto", "fp32"), "auto, fp32"),
+        "memory_fraction": (options.memory_fraction, options.memory_fraction is None, "none"),
+        "compile": (options.compile, not options.compile, "false"),
+        "threads": (options.threads, options.threads is None, "none"),
+    }
+    for name, (value, fits, accepted) in wanted.items():
+        if not fits:
+            raise ConfigurationError(
+                f"model '{model}': setting '{name}' = {value!r}: it computes without a device; "
+                f"accepted: {accepted}"
+            )
+
+
+def lost_device(error: BaseException) -> str | None:
+    """What CUDA said of the device's loss, if that is what an error or one of its causes tells.
+
+    Such an error is sticky: the process cannot use the device again. Out of memory is not.
+    """
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        # torch.AcceleratorError is a RuntimeError too; older releases raise the latter.
+        if isinstance(cause, RuntimeError):
+            text = str(cause)
+            if "CUDA error" in text or "device-side assert" in text:
+                said = next((words for words in _STICKY if words in text), None)
+                if said is not None:
+                    return said
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def _resolve_device(wanted: str, model: str) -> torch.device:
+    import torch
+
     available = available_devices()
     if wanted == "auto":
         accelerators = [name for name in available if name != "cpu"]
@@ -103,6 +185,8 @@ def _resolve_device(wanted: str, model: str) -> torch.device:
 
 
 def _resolve_dtype(wanted: str, device: torch.device, model: str) -> torch.dtype:
+    import torch
+
     if wanted == "auto":
         if device.type != "cuda":
             return torch.float32
@@ -112,10 +196,13 @@ def _resolve_dtype(wanted: str, device: torch.device, model: str) -> torch.dtype
             f"model '{model}': setting 'dtype' = 'bf16': {device} does not support it; "
             "accepted there: auto, fp32, fp16"
         )
-    return _DTYPES[wanted]
+    dtype: torch.dtype = getattr(torch, _DTYPES[wanted])
+    return dtype
 
 
 def _has_bf16(device: torch.device) -> bool:
+    import torch
+
     # Not emulated: torch says yes by default where bf16 is converted for every operation.
     with torch.cuda.device(device):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))

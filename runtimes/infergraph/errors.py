@@ -29,19 +29,35 @@ from typing import ClassVar
 
 
 class InfergraphError(Exception):
-    """Base of all errors raised on purpose; ``status_code`` is the HTTP status."""
+    """Base of all errors raised on purpose; ``status_code`` is the HTTP status.
+
+    Attributes:
+        cause: Why a request was refused, one of a few words that metrics count by; empty when it
+            was not refused but failed.
+    """
 
     status_code: ClassVar[int] = 500
+    cause: str = ""
+
+    def __init__(self, text: str = "", *, cause: str | None = None) -> None:
+        super().__init__(text)
+        if cause is not None:
+            self.cause = cause
 
     def prefixed(self, where: str) -> InfergraphError:
         """The same error, its text after `where` (for example a step and its endpoint)."""
-        return type(self)(f"{where}: {self}")
+        return type(self)(f"{where}: {self}", cause=self.cause)
+
+    def copy(self) -> InfergraphError:
+        """The same error for another request: raising one object twice mixes their tracebacks."""
+        return type(self)(str(self), cause=self.cause)
 
 
 class InvalidInput(InfergraphError):
     """The request is well-formed, but the model does not accept it."""
 
     status_code = 400
+    cause = "invalid"
 
 
 class Rejected(InvalidInput):
@@ -68,6 +84,7 @@ class UnknownModel(InfergraphError):
     """No model, pipeline or version of that name is served."""
 
     status_code = 404
+    cause = "unknown"
 
 
 class TooLarge(InfergraphError):
@@ -86,6 +103,7 @@ class MalformedRequest(InfergraphError):
     """The request contradicts itself or the V2 protocol (data that does not fill its shape)."""
 
     status_code = 422
+    cause = "invalid"
 
 
 class StageFailure(InfergraphError):
@@ -111,18 +129,21 @@ class Overloaded(InfergraphError):
     """A bounded queue is full."""
 
     status_code = 503
+    cause = "overloaded"
 
 
 class StageUnavailable(InfergraphError):
     """A stage cannot be reached (connection refused, reset, or the model is not ready)."""
 
     status_code = 503
+    cause = "unavailable"
 
 
 class DeadlineExceeded(InfergraphError):
     """The time budget of the request ran out."""
 
     status_code = 504
+    cause = "deadline"
 
 
 _BY_STATUS: dict[int, type[InfergraphError]] = {

@@ -15,20 +15,27 @@ TRACE_PARAMETER = "trace"
 ERROR_HEADER = "infergraph-error"
 """On an error's answer: the class of the error, which a status alone does not tell."""
 _TRUE = frozenset({"1", "true", "yes"})
+_LONGEST_SECONDS = 7 * 24 * 3600.0
+"""Longer budgets are cut to this: gRPC deadlines of the far future overflow, and pass at once."""
 _CREDENTIALS = ("auth", "key", "token", "secret", "credential", "cookie", "password")
 _FORWARDED_EXACTLY = frozenset({"traceparent", "tracestate", "baggage"})
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """One time budget for a whole request; `at` is in seconds, on the clock of `time.monotonic`."""
+    """One time budget for a whole request; at most a week is kept of it.
+
+    Attributes:
+        at: When it passes, in seconds on the clock of `time.monotonic`.
+        budget_ms: The budget as it was given, for error texts.
+    """
 
     at: float
     budget_ms: float
 
     @classmethod
     def after_ms(cls, budget_ms: float) -> Deadline:
-        return cls(time.monotonic() + budget_ms / 1000, budget_ms)
+        return cls(time.monotonic() + min(budget_ms / 1000, _LONGEST_SECONDS), budget_ms)
 
     def remaining(self) -> float:
         """Seconds left; zero or less once it has passed."""
@@ -52,7 +59,8 @@ class RequestContext:
         trace: Whether the answer must carry timings.
         headers: Headers that are handed on to every hop (`x-*` and W3C trace context). Never
             Authorization, cookies, or the caller's other headers.
-        caller: Tells callers apart, where they have keys; empty where all are one.
+        caller: Whose request it is, for fair shares of a model's queue; empty when not known. It is
+            not handed on to other servers.
     """
 
     deadline: Deadline | None = None

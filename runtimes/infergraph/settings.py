@@ -20,6 +20,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    NonNegativeInt,
     PositiveInt,
     ValidationError,
     ValidationInfo,
@@ -72,8 +73,15 @@ class RuntimeOptions(ModelOptions):
         memory_fraction: Largest share of the GPU's memory that this process may take, above 0 to 1.
         compile: Whether the network is compiled with torch.compile.
         threads: Threads of one operation on the CPU; None leaves torch's choice.
-        max_batch_size: Most items that run together.
-        max_queue_size: Most items that wait; further requests are answered with 503.
+        max_batch_size: Most items that run together. 0, for tasks that compute on arrays, is a
+            model without a batch axis: each request's tensors are taken whole, as they came.
+        max_items: Most items of one request, of tasks that take items one by one; 400 beyond it.
+        max_queue_size: Most items that wait. One request, and all requests of one caller, hold at
+            most half of it: larger requests are answered with 400, further ones with 503.
+        max_queue_bytes: Most bytes of the tensors of all requests that wait or run, by the same
+            rule.
+        timeout_ms: The time budget of a request that brings none of its own.
+        drain_seconds: How long an unload waits for the requests that are being answered.
     """
 
     variant: str = "embedded"
@@ -83,8 +91,12 @@ class RuntimeOptions(ModelOptions):
     memory_fraction: float | None = Field(default=None, gt=0, le=1)
     compile: bool = False
     threads: PositiveInt | None = None
-    max_batch_size: PositiveInt = 32
-    max_queue_size: PositiveInt = 256
+    max_batch_size: NonNegativeInt = 32
+    max_items: PositiveInt = 4096
+    max_queue_size: PositiveInt = 512
+    max_queue_bytes: PositiveInt = 2**30
+    timeout_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    drain_seconds: float = Field(default=30.0, ge=0, allow_inf_nan=False)
 
 
 def load_options(cls: type[Options], model: str, extra: Mapping[str, Any] | None) -> Options:

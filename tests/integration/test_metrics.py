@@ -31,7 +31,10 @@ async def test_a_model_counts_its_batches_and_its_failures(
     assert counts['infergraph_model_compute_seconds_count{model="picky"}'] == 2
     assert counts['infergraph_model_compute_seconds_sum{model="picky"}'] >= 0.010
     assert counts['infergraph_model_queue_seconds_count{model="picky"}'] == 1
-    assert counts['infergraph_model_failures_total{model="picky"}'] == 1
+    # What the client sent was wrong: no failure of the model.
+    assert counts['infergraph_model_failures_total{model="picky"}'] == 0
+    assert counts['infergraph_model_errors_total{model="picky",status="400"}'] == 1
+    assert counts['infergraph_model_refusals_total{cause="invalid",model="picky"}'] == 1
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

@@ -8,7 +8,13 @@ import pytest
 import torch
 
 from infergraph import devices
-from infergraph.devices import Placement, available_devices, dtype_name, resolve_placement
+from infergraph.devices import (
+    Placement,
+    available_devices,
+    dtype_name,
+    lost_device,
+    resolve_placement,
+)
 from infergraph.errors import ConfigurationError
 from infergraph.settings import RuntimeOptions
 
@@ -180,3 +186,52 @@ def test_memory_is_released_without_touching_an_unused_gpu(
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     devices.release_memory()
     assert emptied == [True]
+
+
+# Lost devices
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            RuntimeError("CUDA error: an illegal memory access was encountered\nFor debugging ..."),
+            "an illegal memory access was encountered",
+        ),
+        (
+            torch.AcceleratorError("CUDA error: device-side assert triggered", 710),
+            "device-side assert triggered",
+        ),
+        (RuntimeError("CUDA error: unspecified launch failure"), "unspecified launch failure"),
+        (RuntimeError("CUDA error: out of memory"), None),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"), None),
+        (RuntimeError("CUDA error: invalid configuration argument"), None),
+        (RuntimeError("shape '[2, 3]' is invalid for input of size 5"), None),
+        (RuntimeError("device is unknown error"), None),
+        (ValueError("CUDA error: device-side assert triggered"), None),
+    ],
+)
+def test_a_lost_device_is_told_from_other_failures(error: Exception, said: str | None) -> None:
+    assert lost_device(error) == said
+
+
+def test_a_lost_device_is_seen_behind_the_error_that_it_caused() -> None:
+    error = ValueError("generation failed")
+    error.__cause__ = RuntimeError("CUDA error: misaligned address")
+
+    assert lost_device(error) == "misaligned address"
+
+
+def test_memory_of_a_lost_device_is_not_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost() -> None:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lost)
+    devices.release_memory()
+
+    monkeypatch.setattr(
+        torch.cuda, "empty_cache", lambda: (_ for _ in ()).throw(RuntimeError("other"))
+    )
+    with pytest.raises(RuntimeError, match="other"):
+        devices.release_memory()

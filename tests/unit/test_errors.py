@@ -99,3 +99,13 @@ def test_the_errors_need_neither_mlserver_nor_torch() -> None:
     )
 
     assert done.stdout.strip() == "[]"
+
+
+def test_the_cause_of_a_refusal_goes_with_the_error() -> None:
+    error = Overloaded("its queue is full", cause="queue_full")
+
+    for same in (error.prefixed("model 'asr'"), error.copy()):
+        assert (type(same), same.cause) == (Overloaded, "queue_full")
+        assert same is not error
+    assert str(error.copy()) == "its queue is full"
+    assert (Overloaded("full").cause, StageFailure("broken").cause) == ("overloaded", "")

@@ -1,8 +1,18 @@
 from __future__ import annotations
 
+import pytest
 from prometheus_client import REGISTRY
 
-from infergraph.errors import Overloaded, Rejected
+from infergraph.errors import (
+    DeadlineExceeded,
+    InfergraphError,
+    InvalidInput,
+    MalformedRequest,
+    Overloaded,
+    Rejected,
+    StageFailure,
+    StageUnavailable,
+)
 from infergraph.metrics import ModelMetrics, PipelineMetrics, StepMetrics
 
 
@@ -12,8 +22,8 @@ def value(name: str, **labels: str) -> float | None:
 
 def test_a_batch_counts_its_size_and_time() -> None:
     metrics = ModelMetrics("metrics-batch")
-    metrics.observe_batch(3, 0.5)
-    metrics.observe_batch(5, 0.25)
+    metrics.observe_batch(3, 8, 0.5)
+    metrics.observe_batch(5, 8, 0.25)
 
     assert value("infergraph_model_batch_size_count", model="metrics-batch") == 2
     assert value("infergraph_model_batch_size_sum", model="metrics-batch") == 8
@@ -30,21 +40,101 @@ def test_waiting_is_given_in_microseconds_and_kept_in_seconds() -> None:
     assert value("infergraph_model_queue_seconds_bucket", model="metrics-queue", le="2.5") == 1
 
 
-def test_failures_are_counted_from_zero_and_by_model() -> None:
+def test_a_batch_is_a_share_of_the_largest_one() -> None:
+    metrics = ModelMetrics("metrics-fill")
+    metrics.observe_batch(3, 4, 0.5)
+    metrics.observe_batch(4, 4, 0.5)
+    # Where no limit holds, there is nothing to fill.
+    metrics.observe_batch(1000, 0, 0.5)
+
+    assert value("infergraph_model_batch_fill_count", model="metrics-fill") == 2
+    assert value("infergraph_model_batch_fill_sum", model="metrics-fill") == 1.75
+    assert value("infergraph_model_batch_size_count", model="metrics-fill") == 3
+
+
+def test_padding_is_a_share_of_what_was_computed() -> None:
+    metrics = ModelMetrics("metrics-padding")
+    metrics.observe_padding(75, 100)
+    metrics.observe_padding(100, 100)
+
+    assert value("infergraph_model_padding_share_sum", model="metrics-padding") == 0.25
+    assert value("infergraph_model_padding_share_bucket", model="metrics-padding", le="0.0") == 1
+
+
+def test_gauges_go_up_and_down() -> None:
+    metrics = ModelMetrics("metrics-gauges")
+    metrics.began()
+    metrics.began()
+    metrics.ended()
+    metrics.observe_waiting(5)
+    metrics.observe_waiting(-2)
+
+    assert value("infergraph_model_in_flight", model="metrics-gauges") == 1
+    assert value("infergraph_model_queued", model="metrics-gauges") == 3
+
+
+def test_only_an_error_of_the_server_is_a_failure_of_the_model() -> None:
     metrics, other = ModelMetrics("metrics-failing"), ModelMetrics("metrics-well")
     del other
     assert value("infergraph_model_failures_total", model="metrics-failing") == 0
 
-    metrics.failed()
-    metrics.failed()
+    metrics.failed(InvalidInput("no audio"))
+    metrics.failed(MalformedRequest("no shape"))
+    metrics.failed(StageFailure("broken"))
+    metrics.failed(StageFailure("broken"))
 
     assert value("infergraph_model_failures_total", model="metrics-failing") == 2
     assert value("infergraph_model_failures_total", model="metrics-well") == 0
+    by_status = {
+        status: value("infergraph_model_errors_total", model="metrics-failing", status=status)
+        for status in ("400", "422", "500", "503")
+    }
+    assert by_status == {"400": 1, "422": 1, "500": 2, "503": None}
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (InvalidInput("no audio"), "invalid"),
+        (InvalidInput("many", cause="too_large"), "too_large"),
+        (Overloaded("full", cause="queue_full"), "queue_full"),
+        (Overloaded("full", cause="queue_full").prefixed("model 'asr'"), "queue_full"),
+        (Overloaded("full"), "overloaded"),
+        (StageUnavailable("gone", cause="unloading"), "unloading"),
+        (DeadlineExceeded("late"), "deadline"),
+        (Overloaded("full", cause="made up by a caller"), "other"),
+        (StageFailure("broken"), None),
+    ],
+)
+def test_refusals_are_counted_by_a_closed_set_of_causes(
+    error: InfergraphError, cause: str | None
+) -> None:
+    model = f"metrics-refusing-{error}-{error.cause}"
+    ModelMetrics(model).failed(error)
+
+    counted = [
+        sample.labels["cause"]
+        for metric in REGISTRY.collect()
+        for sample in metric.samples
+        if sample.name == "infergraph_model_refusals_total" and sample.labels["model"] == model
+    ]
+    assert counted == ([] if cause is None else [cause])
+
+
+def test_loads_and_their_failures() -> None:
+    metrics = ModelMetrics("metrics-loads")
+    metrics.loaded(2.0)
+    metrics.loaded(4.0)
+    metrics.load_failed()
+
+    assert value("infergraph_model_loads_total", model="metrics-loads") == 2
+    assert value("infergraph_model_load_seconds_sum", model="metrics-loads") == 6
+    assert value("infergraph_model_load_failures_total", model="metrics-loads") == 1
 
 
 def test_a_reloaded_model_goes_on_with_the_same_series() -> None:
-    ModelMetrics("metrics-reloaded").failed()
-    ModelMetrics("metrics-reloaded").failed()
+    ModelMetrics("metrics-reloaded").failed(StageFailure("broken"))
+    ModelMetrics("metrics-reloaded").failed(StageFailure("broken"))
 
     assert value("infergraph_model_failures_total", model="metrics-reloaded") == 2
 

@@ -152,8 +152,9 @@ def test_an_unknown_setting_suggests_the_nearest() -> None:
 
     assert text == (
         "model 'my-model': unknown setting 'max_batchsize'; did you mean 'max_batch_size'? "
-        "accepted: compile, device, dtype, max_batch_size, max_queue_size, memory_fraction, "
-        "optional_inputs, optional_outputs, threads, variant, variants"
+        "accepted: compile, device, drain_seconds, dtype, max_batch_size, max_items, "
+        "max_queue_bytes, max_queue_size, memory_fraction, optional_inputs, optional_outputs, "
+        "threads, timeout_ms, variant, variants"
     )
 
 
@@ -195,7 +196,12 @@ def test_a_wrong_value_of_the_environment_names_the_variable(
         ("dtype", "int8", "setting 'dtype' = 'int8': input should be 'auto', 'fp32', 'bf16' or"),
         ("memory_fraction", 0, "setting 'memory_fraction' = 0: input should be greater than 0"),
         ("memory_fraction", "1.5", "'1.5': input should be less than or equal to 1"),
-        ("max_batch_size", 0, "setting 'max_batch_size' = 0: input should be greater than 0"),
+        ("max_batch_size", -1, "setting 'max_batch_size' = -1: input should be greater than or"),
+        ("max_items", 0, "setting 'max_items' = 0: input should be greater than 0"),
+        ("max_queue_bytes", 0, "setting 'max_queue_bytes' = 0: input should be greater than 0"),
+        ("timeout_ms", 0, "setting 'timeout_ms' = 0: input should be greater than 0"),
+        ("timeout_ms", "inf", "setting 'timeout_ms' = 'inf': input should be a finite number"),
+        ("drain_seconds", -1, "setting 'drain_seconds' = -1: input should be greater than or eq"),
         ("max_queue_size", "1.5", "setting 'max_queue_size' = '1.5': input should be a valid int"),
         ("threads", -1, "setting 'threads' = -1: input should be greater than 0"),
         ("compile", "maybe", "setting 'compile' = 'maybe': input should be a valid boolean"),

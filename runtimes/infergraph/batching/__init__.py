@@ -1,7 +1,8 @@
 """The micro-batcher: items of many requests run together, and each request gets its own answers."""
 
 from .micro_batcher import BatchObserver, MicroBatcher
+from .room import Place
 from .stopping import BatchAbandoned, check_wanted
 from .ticket import Served
 
-__all__ = ["BatchAbandoned", "BatchObserver", "MicroBatcher", "Served", "check_wanted"]
+__all__ = ["BatchAbandoned", "BatchObserver", "MicroBatcher", "Place", "Served", "check_wanted"]

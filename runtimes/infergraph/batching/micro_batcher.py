@@ -5,33 +5,57 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import AsyncGenerator, Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Executor
-from typing import Generic, Protocol
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar, cast
 
-from ..errors import InfergraphError, InvalidInput, Overloaded, StageFailure
+from ..errors import InfergraphError, StageFailure, StageUnavailable
 from ..request import Deadline
+from .fair_queue import FairQueue
+from .room import Place, Room
+from .stopping import BatchAbandoned, computing
 from .ticket import Entry, Item, Result, Served, Ticket, entries_of
 
 logger = logging.getLogger(__name__)
-
-_LOOKAHEAD = 4
-"""How many batches' worth of queued items are searched for those of similar length."""
+Value = TypeVar("Value")
+_END = object()
 
 
 class BatchObserver(Protocol):
-    """Told of every batch that ran, for metrics."""
+    """Told of what happens, for metrics."""
 
-    def __call__(self, size: int, seconds: float) -> None: ...
+    def observe_batch(self, size: int, limit: int, seconds: float) -> None:
+        """A batch of `size` items, of at most `limit`, ran."""
+
+    def observe_waiting(self, change: int) -> None:
+        """So many more items wait, or fewer when it is negative."""
+
+
+class _WorkerLost(Exception):
+    """The worker cannot compute anything any more."""
+
+    def __init__(self, error: InfergraphError) -> None:
+        self.error = error
+
+
+@dataclass(slots=True)
+class _Computed(Generic[Result]):
+    """What came of a batch: its results, or the error with which the worker was lost."""
+
+    results: list[Result | InfergraphError]
+    seconds: float
+    lost: InfergraphError | None = None
 
 
 class MicroBatcher(Generic[Item, Result]):
     """Runs items in batches, one batch at a time, on an executor.
 
     A batch starts as soon as the worker is idle; a queue builds only while it is busy, so a lone
-    request never waits for company. Items run together only if their keys are equal. The oldest
-    item is always in the next batch; others join it by similar length.
+    request never waits for company. Items run together only if their keys are equal. Requests take
+    turns, see `FairQueue`, and none of them fills the queue, see `Room`. A batch that nobody waits
+    for any more ends where the task calls `check_wanted`.
 
     Args:
         run: Computes a batch, in the executor; gives one result or error for each item, in order.
@@ -40,7 +64,10 @@ class MicroBatcher(Generic[Item, Result]):
         name: Names the model in error texts.
         max_batch_size: Most items in a batch.
         max_queue_size: Most items that wait, those being admitted included.
-        observe: Told of every batch.
+        max_queue_bytes: Most bytes of the tensors of all requests.
+        observe: Told of every batch, and of the items that wait.
+        diagnose: Gives, of what was raised, the error for everything that waits if the worker is
+            lost with it, or None. Called in the executor.
     """
 
     def __init__(
@@ -51,77 +78,159 @@ class MicroBatcher(Generic[Item, Result]):
         name: str,
         max_batch_size: int,
         max_queue_size: int,
+        max_queue_bytes: int,
         observe: BatchObserver | None = None,
+        diagnose: Callable[[Exception], InfergraphError | None] = lambda error: None,
     ) -> None:
         self._run = run
         self._executor = executor
         self._name = name
         self._max_batch_size = max_batch_size
-        self._max_queue_size = max_queue_size
         self._observe = observe
-        self._queue: deque[Entry[Item, Result]] = deque()
-        self._admitted = 0
+        self._diagnose = diagnose
+        self._room = Room(
+            name,
+            max_queue_size,
+            max_queue_bytes,
+            None if observe is None else observe.observe_waiting,
+        )
+        self._queue: FairQueue[Item, Result] = FairQueue(max_batch_size)
+        self._streams: set[Iterator[Any]] = set()
         self._busy = False
         self._scheduled = False
-        self._closed = False
+        self._closed: InfergraphError | None = None
 
     @property
     def waiting(self) -> int:
         """Items that were admitted or wait in the queue; not those in the batch that runs."""
-        return self._admitted + len(self._queue)
+        return self._room.waiting
 
-    def admit(self, count: int) -> None:
-        """Takes places in the queue for items that are still being prepared.
+    def admit(self, count: int, size: int = 0, caller: str = "") -> Place:
+        """Takes a place for a request of `count` items whose tensors hold `size` bytes.
+
+        Whoever takes it hands it to `submit`, `call` or `stream`, or releases it.
 
         Raises:
-            InvalidInput: more items than the queue can ever hold.
-            Overloaded: no room now.
+            InvalidInput: more items or bytes than one request may ever hold.
+            Overloaded: no room now, or the caller holds its share.
+            StageUnavailable: it was closed.
         """
-        if self._closed:
-            raise Overloaded(f"model '{self._name}': it is being unloaded")
-        if count > self._max_queue_size:
-            raise InvalidInput(
-                f"model '{self._name}': the request holds {count} items; accepted: at most "
-                f"{self._max_queue_size} (setting 'max_queue_size')"
-            )
-        if self.waiting + count > self._max_queue_size:
-            raise Overloaded(
-                f"model '{self._name}': its queue is full ({self.waiting} of "
-                f"{self._max_queue_size} items wait); try again later"
-            )
-        self._admitted += count
-
-    def dismiss(self, count: int) -> None:
-        """Gives places back that `admit` took, for items that do not come after all."""
-        self._admitted -= count
+        self._check_open()
+        return self._room.admit(count, size, caller)
 
     async def submit(
         self,
+        place: Place,
         items: Sequence[Item],
         *,
         key: Hashable = None,
         lengths: Sequence[int] | None = None,
+        weights: Sequence[int] | None = None,
+        named: Callable[[int], str] = "item {}".format,
         deadline: Deadline | None = None,
     ) -> Served[Result]:
-        """Queues admitted items and waits for all their results.
+        """Queues admitted items and waits for all their results; the place is released.
+
+        Args:
+            place: From `admit`, for as many items as these weigh.
+            items: What `run` takes.
+            key: What items must share to run together.
+            lengths: A measure of each item's work.
+            weights: For how many items each of them stands, at most `max_batch_size`; 1 if None.
+            named: What the one of an index is called in error texts, where there are several.
+            deadline: After it nobody waits for the results.
 
         Raises:
             InfergraphError: that of the first item that failed.
             DeadlineExceeded: the deadline passed before all results were there; items that still
                 wait leave the queue.
         """
+        ticket: Ticket[Result] = Ticket(len(items), asyncio.get_running_loop(), deadline, named)
+        try:
+            entries = entries_of(items, key, lengths or [0] * len(items), ticket, weights)
+            for entry in entries:
+                entry.place = place
+            return await self._served(ticket, entries, place.rank, deadline)
+        finally:
+            ticket.leave(place.release)
+
+    async def call(
+        self, place: Place, function: Callable[[], Value], *, deadline: Deadline | None = None
+    ) -> Served[Value]:
+        """The result of a computation of its own, in its turn; the place, of one item, is released.
+
+        Raises: as `submit`.
+        """
+        ticket, entry = self._call_of(function, deadline)
+        entry.place = place
+        try:
+            return await self._served(ticket, [entry], place.rank, deadline)
+        finally:
+            ticket.leave(place.release)
+
+    async def stream(
+        self, place: Place, steps: Iterator[Value], *, deadline: Deadline | None = None
+    ) -> AsyncGenerator[Served[Value], None]:
+        """What an iterator gives, one by one; the place, of one item, is held until the end.
+
+        Each step is computed in its turn, so that batches of other requests run between the steps,
+        and only when the one before it was taken: a slow consumer holds no one up. When the
+        consumer goes away, the deadline passes or a step fails, a generator is closed, in the
+        executor.
+
+        Raises: as `submit`.
+        """
+        self._streams.add(steps)
+        try:
+            while True:
+                ticket, entry = self._call_of(partial(next, steps, _END), deadline)
+                served = await self._served(ticket, [entry], place.rank, deadline)
+                if served.results[0] is _END:
+                    self._streams.discard(steps)
+                    return
+                yield cast(Served[Value], served)
+        finally:
+            self._end(steps, place)
+
+    def close(self, reason: str) -> None:
+        """Fails with StageUnavailable what waits and what comes; streams end.
+
+        The batch that runs still answers its requests.
+        """
+        self._close(StageUnavailable(f"model '{self._name}': {reason}", cause="unloading"))
+
+    def _close(self, error: InfergraphError) -> None:
+        self._closed = error
+        for entry in self._queue.clear():
+            entry.ticket.fail(error.copy())
+        for steps in list(self._streams):
+            self._end(steps, None)
+
+    def _check_open(self) -> None:
+        if self._closed is not None:
+            raise self._closed.copy()
+
+    def _call_of(
+        self, function: Callable[[], Any], deadline: Deadline | None
+    ) -> tuple[Ticket[Any], Entry[Any, Any]]:
+        ticket: Ticket[Any] = Ticket(1, asyncio.get_running_loop(), deadline)
+        return ticket, Entry(None, object(), 0, ticket, 0, call=function)
+
+    async def _served(
+        self,
+        ticket: Ticket[Any],
+        entries: Sequence[Entry[Any, Any]],
+        rank: int,
+        deadline: Deadline | None,
+    ) -> Served[Any]:
         loop = asyncio.get_running_loop()
-        ticket: Ticket[Result] = Ticket(len(items), loop)
-        entries = entries_of(items, key, lengths or [0] * len(items), ticket)
-        self._admitted -= len(items)
-        if self._closed:
-            raise Overloaded(f"model '{self._name}': it is being unloaded")
+        self._check_open()
         if deadline is not None:
             # The timer below would come too late: the worker may be idle.
             deadline.check(f"model '{self._name}'")
-        if not items:
+        if not entries:
             return Served([], queue_us=0, compute_us=0, batch_size=0)
-        self._queue.extend(entries)
+        self._queue.add(entries, rank)
         timer = None
         if deadline is not None:
             timer = loop.call_later(
@@ -133,18 +242,32 @@ class MicroBatcher(Generic[Item, Result]):
             return await ticket.future
         except BaseException:
             # Cancelled, failed or out of time: what still waits must not take a place or run.
-            self._queue = deque(entry for entry in self._queue if entry.ticket is not ticket)
+            self._queue.remove(ticket)
             raise
         finally:
             if timer is not None:
                 timer.cancel()
 
-    def close(self) -> None:
-        """Fails what waits with Overloaded; the batch that runs still answers its requests."""
-        self._closed = True
-        for entry in self._queue:
-            entry.ticket.fail(Overloaded(f"model '{self._name}': it is being unloaded"))
-        self._queue.clear()
+    def _end(self, steps: Iterator[Any], place: Place | None) -> None:
+        """Closes a stream, unless it has ended, after the step that runs; frees its place then."""
+
+        def release(_: object = None) -> None:
+            if place is not None:
+                place.release()
+
+        close = getattr(steps, "close", None)
+        if steps not in self._streams or close is None:
+            release()
+        else:
+            loop = asyncio.get_running_loop()
+            loop.run_in_executor(self._executor, self._quietly, close).add_done_callback(release)
+        self._streams.discard(steps)
+
+    def _quietly(self, close: Callable[[], None]) -> None:
+        try:
+            close()
+        except BaseException:
+            logger.exception("model '%s': a stream failed while it was closed", self._name)
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         # One turn of the loop later, so that requests which arrived together run together.
@@ -154,48 +277,41 @@ class MicroBatcher(Generic[Item, Result]):
 
     def _dispatch(self, loop: asyncio.AbstractEventLoop) -> None:
         self._scheduled = False
-        batch = self._take()
+        batch = self._queue.take()
         if not batch:
             return
         self._busy = True
-        future = loop.run_in_executor(self._executor, self._timed, [entry.item for entry in batch])
+        for entry in batch:
+            entry.ticket.running += 1
+            if entry.place is not None:
+                entry.place.begin(entry.weight)
+        future = loop.run_in_executor(self._executor, self._compute, batch)
         future.add_done_callback(lambda done: self._deliver(loop, batch, done))
 
-    def _take(self) -> list[Entry[Item, Result]]:
-        """The next batch: the oldest item and those that fit it best, by length."""
-        queue = self._queue
-        while queue and queue[0].ticket.done:
-            queue.popleft()
-        if not queue:
-            return []
-        head = queue[0]
-        window = [
-            entry
-            for _, entry in zip(range(_LOOKAHEAD * self._max_batch_size), queue, strict=False)
-            if entry.key == head.key and not entry.ticket.done
-        ]
-        if len(window) > self._max_batch_size:
-            window.sort(key=lambda entry: (entry is not head, abs(entry.length - head.length)))
-            del window[self._max_batch_size :]
-        chosen = {id(entry) for entry in window}
-        self._queue = deque(entry for entry in queue if id(entry) not in chosen)
-        window.sort(key=lambda entry: entry.length)
-        return window
-
-    def _timed(self, items: list[Item]) -> tuple[list[Result | InfergraphError], float]:
+    def _compute(self, batch: list[Entry[Item, Result]]) -> _Computed[Result]:
         started = time.perf_counter()
-        results = self._isolated(items)
-        return results, time.perf_counter() - started
-
-    def _isolated(self, items: list[Item]) -> list[Result | InfergraphError]:
-        """Runs a batch; when it raises, halves of it, so that only the faulty item fails."""
         try:
-            results = list(self._run(items))
+            results = self._isolated(batch)
+        except _WorkerLost as lost:
+            return _Computed([], time.perf_counter() - started, lost.error)
+        return _Computed(results, time.perf_counter() - started)
+
+    def _isolated(self, batch: list[Entry[Item, Result]]) -> list[Result | InfergraphError]:
+        """Runs a batch; when it raises, halves of it, so that only the faulty item fails."""
+        tickets = list({id(entry.ticket): entry.ticket for entry in batch}.values())
+        try:
+            with computing(lambda: not all(ticket.done for ticket in tickets)):
+                results = self._results(batch)
+        except BatchAbandoned:
+            # Nobody is there to read it, unless a task raised it by itself.
+            return [StageFailure("its computation was given up") for _ in batch]
         except InfergraphError as error:
-            if len(items) == 1:
+            if len(batch) == 1:
                 return [error]
         except Exception as error:
-            if len(items) == 1:
+            if (lost := self._diagnose(error)) is not None:
+                raise _WorkerLost(lost) from error
+            if len(batch) == 1:
                 logger.exception("model '%s' failed", self._name)
                 return [
                     StageFailure(
@@ -205,37 +321,50 @@ class MicroBatcher(Generic[Item, Result]):
             logger.warning(
                 "model '%s': a batch of %d failed with %s; running its halves",
                 self._name,
-                len(items),
+                len(batch),
                 type(error).__name__,
             )
         else:
-            if len(results) == len(items):
+            if len(results) == len(batch):
                 return results
-            text = f"it gave {len(results)} results for {len(items)} items"
+            text = f"it gave {len(results)} results for {len(batch)} items"
             logger.error("model '%s': %s", self._name, text)
-            return [StageFailure(text) for _ in items]
-        middle = len(items) // 2
-        return self._isolated(items[:middle]) + self._isolated(items[middle:])
+            return [StageFailure(text) for _ in batch]
+        middle = len(batch) // 2
+        return self._isolated(batch[:middle]) + self._isolated(batch[middle:])
+
+    def _results(self, batch: list[Entry[Item, Result]]) -> list[Result | InfergraphError]:
+        call = batch[0].call
+        if call is not None:
+            return [call()]
+        return list(self._run([cast(Item, entry.item) for entry in batch]))
 
     def _deliver(
         self,
         loop: asyncio.AbstractEventLoop,
         batch: list[Entry[Item, Result]],
-        done: asyncio.Future[tuple[list[Result | InfergraphError], float]],
+        done: asyncio.Future[_Computed[Result]],
     ) -> None:
         self._busy = False
+        tickets = list({id(entry.ticket): entry.ticket for entry in batch}.values())
         error = None if done.cancelled() else done.exception()
         if done.cancelled() or error is not None:
             logger.error("model '%s': its worker ended: %r", self._name, error)
-            for entry in batch:
-                entry.ticket.fail(StageFailure(f"model '{self._name}': its worker ended"))
+            for ticket in tickets:
+                ticket.fail(StageFailure(f"model '{self._name}': its worker ended"))
+        elif (computed := done.result()).lost is not None:
+            for ticket in tickets:
+                ticket.fail(computed.lost.copy())
+            self._close(computed.lost)
         else:
-            results, seconds = done.result()
-            for entry, result in zip(batch, results, strict=True):
+            for entry, result in zip(batch, computed.results, strict=True):
                 entry.ticket.add(entry.index, result)
-            for ticket in {id(entry.ticket): entry.ticket for entry in batch}.values():
-                ticket.ran(seconds, len(batch))
-            if self._observe is not None:
-                self._observe(len(batch), seconds)
-        if self._queue:
+            size = sum(entry.weight for entry in batch)
+            for ticket in tickets:
+                ticket.ran(computed.seconds, size)
+            if self._observe is not None and batch[0].call is None:
+                self._observe.observe_batch(size, self._max_batch_size, computed.seconds)
+        for ticket in tickets:
+            ticket.stopped()
+        if len(self._queue):
             self._dispatch(loop)

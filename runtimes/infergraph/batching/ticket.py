@@ -1,14 +1,16 @@
-"""A request's place in the queue: its items, and the results that come back for them."""
+"""A request's place in the queue: its entries, and the results that come back for them."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from ..errors import InfergraphError
+from ..request import Deadline
+from .room import Place
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -19,7 +21,7 @@ class Served(Generic[Result]):
     """What a request got.
 
     Attributes:
-        results: One for each item, in the request's order.
+        results: One for each entry, in the request's order.
         queue_us: Microseconds in which none of its items was being worked on.
         compute_us: Microseconds that the batches took which held its items.
         batch_size: Items in the largest of those batches.
@@ -32,10 +34,31 @@ class Served(Generic[Result]):
 
 
 class Ticket(Generic[Result]):
-    """Collects the results of one request; its future ends when all are there, or with an error."""
+    """Collects the results of one request; its future ends when all are there, or with an error.
 
-    def __init__(self, count: int, loop: asyncio.AbstractEventLoop) -> None:
+    Args:
+        count: How many entries it has.
+        loop: The running event loop.
+        deadline: After it nobody waits for the results.
+        named: What the entry of an index is called in error texts.
+
+    Attributes:
+        running: How many of its entries are in the batch that runs.
+        on_idle: Called once, when the ticket has been left by its request and nothing of it runs.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        loop: asyncio.AbstractEventLoop,
+        deadline: Deadline | None = None,
+        named: Callable[[int], str] = "item {}".format,
+    ) -> None:
         self.future: asyncio.Future[Served[Result]] = loop.create_future()
+        self.running = 0
+        self.on_idle: Callable[[], None] | None = None
+        self._deadline = deadline
+        self._named = named
         self._results: list[Result | None] = [None] * count
         self._left = count
         self._submitted = time.perf_counter()
@@ -44,20 +67,25 @@ class Ticket(Generic[Result]):
 
     @property
     def done(self) -> bool:
-        """Whether nobody waits for results any more: answered, failed or cancelled."""
-        return self.future.done()
+        """Whether nobody waits for results any more; may be asked from any thread.
+
+        So it is when they were given, the request failed or was cancelled, or its deadline passed.
+        """
+        if self.future.done():
+            return True
+        return self._deadline is not None and self._deadline.remaining() <= 0
 
     def fail(self, error: BaseException) -> None:
         if not self.future.done():
             self.future.set_exception(error)
 
     def add(self, index: int, result: Result | InfergraphError) -> None:
-        """Takes one item's result; an item's error ends the request with it."""
+        """Takes one entry's result; an entry's error ends the request with it."""
         if self.future.done():
             return
         if isinstance(result, InfergraphError):
             many = len(self._results) > 1
-            self.future.set_exception(result.prefixed(f"item {index}") if many else result)
+            self.future.set_exception(result.prefixed(self._named(index)) if many else result)
             return
         self._results[index] = result
         self._left -= 1
@@ -77,30 +105,59 @@ class Ticket(Generic[Result]):
                 )
             )
 
+    def leave(self, on_idle: Callable[[], None]) -> None:
+        """Notes that the request is over; `on_idle` is called as soon as nothing of it runs."""
+        if self.running:
+            self.on_idle = on_idle
+        else:
+            on_idle()
+
+    def stopped(self) -> None:
+        """Notes that none of its entries runs any more."""
+        self.running = 0
+        if self.on_idle is not None:
+            on_idle, self.on_idle = self.on_idle, None
+            on_idle()
+
 
 @dataclass(slots=True, eq=False)
 class Entry(Generic[Item, Result]):
-    """One queued item.
+    """What is queued as one: an item, or several of one request.
 
     Attributes:
         item: The value to run.
-        key: Only items of equal keys run together.
-        length: Items of similar length run together, to lessen padding.
+        key: Only entries of equal keys run together.
+        length: Entries of similar length run together, to lessen padding.
         ticket: The request it belongs to.
         index: Its place in the request.
+        weight: How many items it stands for.
+        call: Computes the result in place of the batch function; such an entry runs alone.
+        place: Has the places that its items give back when they begin; None has none to give.
+        order: By which the queue is sorted: its turn, and when it came.
     """
 
-    item: Item
+    item: Item | None
     key: Hashable
     length: int
     ticket: Ticket[Result]
     index: int
+    weight: int = 1
+    call: Callable[[], Result] | None = None
+    place: Place | None = None
+    order: tuple[int, int] = (0, 0)
 
 
 def entries_of(
-    items: Sequence[Item], key: Hashable, lengths: Sequence[int], ticket: Ticket[Result]
+    items: Sequence[Item],
+    key: Hashable,
+    lengths: Sequence[int],
+    ticket: Ticket[Result],
+    weights: Sequence[int] | None = None,
 ) -> list[Entry[Item, Result]]:
+    """One entry for each item; an item counts as one unless `weights` says otherwise."""
     return [
-        Entry(item, key, length, ticket, index)
-        for index, (item, length) in enumerate(zip(items, lengths, strict=True))
+        Entry(item, key, length, ticket, index, weight)
+        for index, (item, length, weight) in enumerate(
+            zip(items, lengths, weights or [1] * len(items), strict=True)
+        )
     ]

@@ -30,7 +30,7 @@ async def read_body(
     load: Load,
     settings: FrontDoorSettings,
     deadline: Deadline | None,
-) -> tuple[bytes | bytearray, int | None]:
+) -> tuple[bytes, int | None]:
     """The body without its content coding, and the length of its JSON where raw contents follow.
 
     Raises:
@@ -73,7 +73,7 @@ def check_announced(headers: Mapping[str, str], load: Load) -> None:
 
 async def _receive_in_time(
     receive: Receive, load: Load, seconds: float, deadline: Deadline | None
-) -> bytes | bytearray:
+) -> bytes:
     """The whole body; a timer of the event loop costs less than a task that waits for it."""
     request = asyncio.current_task()
     late = False
@@ -99,7 +99,7 @@ async def _receive_in_time(
     )
 
 
-async def _receive(receive: Receive, load: Load) -> bytes | bytearray:
+async def _receive(receive: Receive, load: Load) -> bytes:
     pieces: list[bytes] = []
     size = 0
     while True:
@@ -120,9 +120,7 @@ async def _receive(receive: Receive, load: Load) -> bytes | bytearray:
 _JOINED_BYTES = 1 << 23
 
 
-async def _inflated(
-    body: bytes | bytearray, coding: str, load: Load, settings: FrontDoorSettings
-) -> bytes | bytearray:
+async def _inflated(body: bytes, coding: str, load: Load, settings: FrontDoorSettings) -> bytes:
     stop = threading.Event()
     limit = settings.max_body_bytes
     try:

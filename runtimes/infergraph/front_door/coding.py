@@ -57,9 +57,7 @@ def accepts_gzip(header: str) -> bool:
     return False
 
 
-def inflate(
-    data: bytes | bytearray, coding: str, limit: int, stop: threading.Event
-) -> bytes | bytearray:
+def inflate(data: bytes, coding: str, limit: int, stop: threading.Event) -> bytes:
     """The content of coded data; blocks, and gives other threads their turn.
 
     Args:
@@ -75,8 +73,8 @@ def inflate(
     bits = _GZIP_BITS
     if coding != GZIP:
         bits = _ZLIB_BITS if _has_zlib_header(data) else _RAW_BITS
-    content = bytearray()
-    view, position, members = memoryview(data), 0, 0
+    content: list[bytes] = []
+    view, position, members, size = memoryview(data), 0, 0, 0
     try:
         while position < len(view) and not stop.is_set():
             members += 1
@@ -84,53 +82,54 @@ def inflate(
                 raise InvalidInput(
                     f"the body is gzip of more than {_MOST_MEMBERS} members; accepted: at most that"
                 )
-            position = _inflate_member(view, position, bits, content, limit, stop)
+            position, size = _inflate_member(view, position, bits, content, size, limit, stop)
             if bits != _GZIP_BITS and position < len(view):
                 raise zlib.error(f"{len(view) - position} bytes follow its end")
             # Zeros may fill a block at the end.
-            while not stop.is_set():
+            while position < len(view) and not view[position] and not stop.is_set():
                 piece = bytes(view[position : position + _LARGEST_PIECE])
-                zeros = len(piece) - len(piece.lstrip(b"\0"))
-                position += zeros
-                if zeros < len(piece) or not piece:
-                    break
+                position += len(piece) - len(piece.lstrip(b"\0"))
     except zlib.error as error:
         raise InvalidInput(f"the body is not {coding}, as content-encoding says: {error}") from None
-    return content
+    return content[0] if len(content) == 1 else b"".join(content)
 
 
 def _inflate_member(
     view: memoryview,
     position: int,
     bits: int,
-    content: bytearray,
+    content: list[bytes],
+    size: int,
     limit: int,
     stop: threading.Event,
-) -> int:
+) -> tuple[int, int]:
     stream = zlib.decompressobj(bits)
-    size = _FIRST_PIECE
+    step = _FIRST_PIECE
     while not stream.eof and not stop.is_set():
         piece: bytes | memoryview = stream.unconsumed_tail
         if not piece:
             if position == len(view):
                 raise zlib.error("it ends too early")
-            piece = view[position : position + size]
+            piece = view[position : position + step]
             position += len(piece)
-            size = min(2 * size, _LARGEST_PIECE)
-        content += stream.decompress(piece, _LARGEST_RESULT)
-        if len(content) > limit:
+            step = min(2 * step, _LARGEST_PIECE)
+        result = stream.decompress(piece, _LARGEST_RESULT)
+        if result:
+            content.append(result)
+            size += len(result)
+        if size > limit:
             raise TooLarge(
                 f"the body is too large: {len(view)} bytes that hold more than {limit}; accepted: "
                 f"at most {limit} bytes (server setting 'max_body_bytes')"
             )
-    return position - len(stream.unused_data)
+    return position - len(stream.unused_data), size
 
 
-def _has_zlib_header(data: bytes | bytearray) -> bool:
+def _has_zlib_header(data: bytes) -> bool:
     return len(data) >= 2 and data[0] & 0x0F == 8 and (data[0] << 8 | data[1]) % 31 == 0
 
 
-def gzip(parts: Sequence[bytes | bytearray | memoryview]) -> bytes:
+def gzip(parts: Sequence[bytes | memoryview]) -> bytes:
     """The parts of an answer, as one gzip member."""
     stream = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP_BITS)
     return b"".join([*(stream.compress(part) for part in parts), stream.flush()])

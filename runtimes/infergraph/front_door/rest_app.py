@@ -161,7 +161,7 @@ class RestApp:
         await self._desk.repository.unload(request.path_params["model_name"])
         return Response(status_code=200)
 
-    async def _body(self, request: Request, load: Load) -> bytes | bytearray:
+    async def _body(self, request: Request, load: Load) -> bytes:
         body, _ = await read_body(request.receive, request.headers, load, self._desk.settings, None)
         return body
 

@@ -145,7 +145,7 @@ class RestInference:
         self,
         call: _Call,
         model: MLModel,
-        body: bytes | bytearray,
+        body: bytes,
         json_size: int | None,
         load: Load,
         send: Send,
@@ -164,7 +164,7 @@ class RestInference:
         await self._send_answer(call, send, parts, size, [])
         return 200, answer.id
 
-    async def _decode(self, body: bytes | bytearray, json_size: int | None) -> InferRequest:
+    async def _decode(self, body: bytes, json_size: int | None) -> InferRequest:
         large = (len(body) if json_size is None else json_size) > ASIDE_BYTES
         limits = self._desk.settings.limits
         heavy = large or _has_many_strings(body, json_size)
@@ -200,7 +200,7 @@ class RestInference:
         self,
         call: _Call,
         model: MLModel,
-        body: bytes | bytearray,
+        body: bytes,
         json_size: int | None,
         send: Send,
     ) -> tuple[int, str]:
@@ -260,7 +260,7 @@ def _encode(
     return rest.encode_response(model.name, model.version, answer, parameters, request)
 
 
-def _has_many_strings(body: bytes | bytearray, json_size: int | None) -> bool:
+def _has_many_strings(body: bytes, json_size: int | None) -> bool:
     """Whether raw contents may hold so many strings that they take long to tell apart."""
     if json_size is None or len(body) - json_size <= ASIDE_BYTES:
         return False

@@ -47,7 +47,7 @@ class StockModel:
         self._headers = headers
 
     async def answer_rest(
-        self, body: bytes | bytearray, json_size: int | None, limits: Limits
+        self, body: bytes, json_size: int | None, limits: Limits
     ) -> tuple[list[rest.Body], int | None, dict[str, str]]:
         """The parts of an answer's body, the length of its JSON, and headers for the answer."""
         payload, binary = await self.read_rest(body, json_size, limits)
@@ -59,7 +59,7 @@ class StockModel:
         return parts, size, headers
 
     async def read_rest(
-        self, body: bytes | bytearray, json_size: int | None, limits: Limits
+        self, body: bytes, json_size: int | None, limits: Limits
     ) -> tuple[InferenceRequest, InferRequest | None]:
         """MLServer's request of a body; and ours where raw contents came, which go back."""
         large = len(body) > ASIDE_BYTES
@@ -126,7 +126,7 @@ def to_json(response: InferenceResponse) -> bytes:
     return content
 
 
-def _read_json(body: bytes | bytearray, limits: Limits) -> InferenceRequest:
+def _read_json(body: bytes, limits: Limits) -> InferenceRequest:
     try:
         content = plain(loads(body))
     except ValueError as error:

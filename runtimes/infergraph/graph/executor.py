@@ -58,7 +58,7 @@ class GraphExecutor:
 
     Args:
         pipeline: The pipeline.
-        max_items: Most items of one request that is scattered into items.
+        max_items: Most items of one request that is scattered into items; None for any number.
 
     Attributes:
         plan: The compiled pipeline.
@@ -67,7 +67,7 @@ class GraphExecutor:
         ConfigurationError: the pipeline is no executable graph, or other pipelines feed it.
     """
 
-    def __init__(self, pipeline: Pipeline, max_items: int = 4096) -> None:
+    def __init__(self, pipeline: Pipeline, max_items: int | None = None) -> None:
         if pipeline.spec.input is not None:
             fed = ", ".join(
                 (*pipeline.spec.input.external_inputs, *pipeline.spec.input.external_triggers)
@@ -107,7 +107,7 @@ class GraphExecutor:
             return await self._execute(message, context, infer, None)
         where = f"pipeline '{self.plan.name}'"
         count = batch_size(message, where)
-        if count > self._max_items:
+        if self._max_items is not None and count > self._max_items:
             raise InvalidInput(
                 f"{where}: the request holds {count} items; accepted: at most {self._max_items} "
                 "(setting 'max_items')"

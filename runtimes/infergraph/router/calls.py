@@ -46,6 +46,7 @@ class StepCalls:
 
     __slots__ = (
         "_emit",
+        "_has_emitted",
         "_metrics",
         "_parameters",
         "_pipeline",
@@ -72,6 +73,7 @@ class StepCalls:
         self._spans = spans
         self._parameters = parameters
         self._emit = emit
+        self._has_emitted = False
         self._trace: list[dict[str, Any]] | None = [] if trace else None
         self._started = time.perf_counter()
         self.running: dict[object, str] = {}
@@ -124,7 +126,7 @@ class StepCalls:
             return await self._call(step, transport, message, context)
         except (Overloaded, StageUnavailable):
             newest = registry.find(step)
-            if called is None or newest is None or newest is called:
+            if called is None or newest is None or newest is called or self._has_emitted:
                 raise
         # The model was loaded anew, and the one that was called gives up what waits for it.
         return await self._call(step, transport, message, context)
@@ -139,6 +141,7 @@ class StepCalls:
         part = Message([])
         async with aclosing(streams(message, context)) as parts:
             async for part in parts:
+                self._has_emitted = True
                 await emit(part)
         return part
 

@@ -1,7 +1,7 @@
 """`Runtime`, the base class of every model runtime."""
 
 from .base import Runtime
-from .items import Item, Outputs
+from .items import Arrays, Item, Outputs
 from .parameters import RequestParameters
 
-__all__ = ["Item", "Outputs", "RequestParameters", "Runtime"]
+__all__ = ["Arrays", "Item", "Outputs", "RequestParameters", "Runtime"]

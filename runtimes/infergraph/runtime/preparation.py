@@ -5,48 +5,134 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
-from ..errors import InfergraphError
+from ..errors import InfergraphError, Overloaded, StageUnavailable
 from ..request import Deadline
 from .items import Item
 
+_THREADS = os.cpu_count() or 1
+_AT_ONCE = min(_THREADS, 8)
+"""How many items of one request are handed to the threads at a time: more would only make the
+items of other requests wait behind them."""
+
 
 @functools.cache
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="infergraph-prepare")
+def preparation_pool() -> ThreadPoolExecutor:
+    """The threads that all models share for work on items and arrays off the event loop."""
+    return ThreadPoolExecutor(_THREADS, thread_name_prefix="infergraph-prepare")
 
 
-async def prepare_all(
-    prepare: Callable[[Item], Item], items: list[Item], deadline: Deadline | None, where: str
-) -> list[Item]:
-    """Each item prepared, in order.
+class Preparation:
+    """Prepares the items of one model's requests.
 
-    Raises:
-        InfergraphError: that of the first item which is not acceptable; names it when there are
-            several. What has not begun by then is left out.
-        DeadlineExceeded: the deadline passed first.
+    Args:
+        preparing: Makes, of the items of a request, what prepares each of them in a pool's thread.
+        where: Names the model in error texts.
     """
-    loop = asyncio.get_running_loop()
-    futures = [loop.run_in_executor(_pool(), prepare, item) for item in items]
-    gathered = asyncio.gather(*futures)
-    try:
-        if deadline is None:
-            return await gathered
-        return await asyncio.wait_for(gathered, deadline.remaining())
-    except asyncio.TimeoutError:
-        assert deadline is not None
-        raise deadline.exceeded(where) from None
-    except InfergraphError as error:
-        if len(items) == 1:
-            raise
-        index = next(
-            index
-            for index, future in enumerate(futures)
-            if future.done() and not future.cancelled() and future.exception() is error
-        )
-        raise error.prefixed(f"item {index}") from None
-    finally:
-        for future in futures:
+
+    def __init__(
+        self, preparing: Callable[[Sequence[Item]], Callable[[Item], Item]], where: str
+    ) -> None:
+        self._preparing = preparing
+        self._where = where
+        self._running: set[Future[Item]] = set()
+        self._closed = False
+
+    async def prepare_all(self, items: list[Item], deadline: Deadline | None) -> list[Item]:
+        """Each item prepared, in order; a few of them at a time.
+
+        When the request fails or its caller goes away, nothing more of it begins.
+
+        Raises:
+            InfergraphError: that of the first item which is not acceptable; names it when there are
+                several.
+            Overloaded: an item needs more memory than there is.
+            DeadlineExceeded: the deadline passed first.
+            StageUnavailable: the model is being unloaded.
+        """
+        if not items:
+            return []
+        prepare = self._preparing(items)
+        loop = asyncio.get_running_loop()
+        prepared: list[Item] = [{} for _ in items]
+        waiting = iter(enumerate(items))
+        begun: set[asyncio.Future[Item]] = set()
+        over: asyncio.Future[None] = loop.create_future()
+
+        def begin_next() -> None:
+            following = next(waiting, None)
+            if following is None:
+                if not begun:
+                    over.set_result(None)
+                return
+            index, item = following
+            future = self._begin(prepare, item)
+            begun.add(future)
+            future.add_done_callback(lambda ended: take(index, ended))
+
+        def take(index: int, ended: asyncio.Future[Item]) -> None:
+            begun.discard(ended)
+            error = self._error(ended)
+            if over.done():
+                return
+            if error is None:
+                prepared[index] = ended.result()
+                begin_next()
+            elif isinstance(error, InfergraphError) and len(items) > 1:
+                over.set_exception(error.prefixed(f"item {index}"))
+            else:
+                over.set_exception(error)
+
+        def expire() -> None:
+            if deadline is not None and not over.done():
+                over.set_exception(deadline.exceeded(self._where))
+
+        for _ in items[:_AT_ONCE]:
+            begin_next()
+        timer = None
+        if deadline is not None:
+            timer = loop.call_later(max(0.0, deadline.remaining()), expire)
+        try:
+            await over
+        finally:
+            over.cancel()
+            if timer is not None:
+                timer.cancel()
+            for future in list(begun):
+                future.cancel()
+        if self._closed:
+            raise self._unloading()
+        return prepared
+
+    async def close(self) -> None:
+        """Begins no more, and returns once nothing runs."""
+        self._closed = True
+        for future in list(self._running):
             future.cancel()
+        while running := list(self._running):
+            await asyncio.wait([asyncio.wrap_future(future) for future in running])
+
+    def _begin(self, prepare: Callable[[Item], Item], item: Item) -> asyncio.Future[Item]:
+        future = preparation_pool().submit(self._guarded, prepare, item)
+        self._running.add(future)
+        future.add_done_callback(self._running.discard)
+        return asyncio.wrap_future(future)
+
+    def _guarded(self, prepare: Callable[[Item], Item], item: Item) -> Item:
+        if self._closed:
+            raise self._unloading()
+        try:
+            return prepare(item)
+        except MemoryError:
+            raise Overloaded(
+                "there is not enough memory to decode it now; try again later", cause="memory"
+            ) from None
+
+    def _error(self, ended: asyncio.Future[Item]) -> BaseException | None:
+        """Why an item was not prepared; asked of each, as asyncio logs errors that nobody took."""
+        return self._unloading() if ended.cancelled() else ended.exception()
+
+    def _unloading(self) -> StageUnavailable:
+        return StageUnavailable(f"{self._where}: it is being unloaded", cause="unloading")

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, model_validator
 
 from ..errors import InfergraphError, InvalidInput, StageFailure
-from ..runtime import Item, Outputs, Runtime
+from ..runtime import Arrays, Item, Outputs, Runtime
 from ..settings import RuntimeOptions
 
 
@@ -58,13 +58,18 @@ class EchoOptions(RuntimeOptions):
 
 
 class Echo(Runtime):
-    """Answers with its inputs. While it "serves", it sleeps in its thread, one batch at a time."""
+    """Answers with its inputs. While it "serves", it sleeps in its thread, one batch at a time.
+
+    It hands arrays on as they came, and needs no batch axis (`max_batch_size` 0). Only `fail_on`
+    looks at items.
+    """
 
     settings_class = EchoOptions
+    placed = False
     options: EchoOptions
 
     def setup(self) -> None:
-        """Turns the constants of the settings into tensors."""
+        """Turns the constants of the settings into what an item's output holds."""
         self.constants = {
             name: np.asarray(source.value) if isinstance(source.value, list) else source.value
             for name, source in self.options.outputs.items()
@@ -76,40 +81,73 @@ class Echo(Runtime):
     def blocking(self) -> bool:
         return self.options.service_time_ms > 0 or self.options.service_time_per_item_ms > 0
 
+    @property
+    def takes_arrays(self) -> bool:
+        return self.options.fail_on is None
+
+    def predict_arrays(self, arrays: Arrays, parameters: Any) -> Arrays:
+        """The outputs of all rows, after the service time.
+
+        Raises:
+            StageFailure: the settings say that every request fails.
+            InvalidInput: an output is made of an input that did not come.
+        """
+        first = next(iter(arrays.values()), np.empty(0))
+        whole = self.options.max_batch_size == 0
+        rows = 1 if whole else len(first)
+        self._serve(rows)
+        shape = () if whole else (rows,)
+        constants = {name: _repeated(value, shape) for name, value in self.constants.items()}
+        return self._outputs(arrays, constants)
+
     def predict_batch(
         self, items: Sequence[Item], parameters: Any
     ) -> list[Outputs | InfergraphError]:
-        """Each item's outputs, after the service time."""
-        options = self.options
-        if self.blocking:
-            time.sleep(
-                (options.service_time_ms + options.service_time_per_item_ms * len(items)) / 1000
-            )
-        return [self._answer(item) for item in items]
+        """Each item's outputs, after the service time, or the failure of the one to fail."""
+        self._serve(len(items))
+        return [self._outputs_or_failure(item) for item in items]
 
-    def _answer(self, item: Item) -> Outputs | InfergraphError:
+    def _serve(self, items: int) -> None:
+        if self.blocking:
+            options = self.options
+            time.sleep((options.service_time_ms + options.service_time_per_item_ms * items) / 1000)
+
+    def _outputs_or_failure(self, item: Item) -> Outputs | InfergraphError:
+        if any(type(value) is bytes and value == self.fail_on for value in item.values()):
+            return InvalidInput(
+                f"the item is {self.options.fail_on!r}, on which this model must fail"
+            )
+        try:
+            return self._outputs(item, self.constants)
+        except InfergraphError as error:
+            return error
+
+    def _outputs(self, inputs: dict[str, Any], constants: dict[str, Any]) -> dict[str, Any]:
         options = self.options
         if options.fail is not None:
-            return StageFailure(options.fail)
-        if self.fail_on is not None and self.fail_on in _texts(item):
-            return InvalidInput(f"the item is {options.fail_on!r}, on which this model must fail")
+            raise StageFailure(options.fail)
         if not options.outputs:
-            return {name: item[name] for name in item if name not in options.leave_out}
-        answer: Outputs = {}
+            return {name: inputs[name] for name in inputs if name not in options.leave_out}
+        answer = {}
         for name, source in options.outputs.items():
             if name in options.leave_out:
                 continue
             if source.input is None:
-                answer[name] = self.constants[name]
-            elif source.input in item:
-                answer[name] = item[source.input]
+                answer[name] = constants[name]
+            elif source.input in inputs:
+                answer[name] = inputs[source.input]
             else:
-                return InvalidInput(
+                raise InvalidInput(
                     f"no input tensor '{source.input}', of which output '{name}' is made; "
-                    f"came: {', '.join(item)}"
+                    f"came: {', '.join(inputs)}"
                 )
         return answer
 
 
-def _texts(item: Item) -> list[bytes]:
-    return [value for value in item.values() if isinstance(value, bytes)]
+def _repeated(value: Any, rows: tuple[int, ...]) -> Any:
+    """A constant for each row, a lone value as a row of one column."""
+    if isinstance(value, str):
+        constant = np.array([value.encode()], dtype=object)
+    else:
+        constant = np.atleast_1d(np.asarray(value))
+    return np.broadcast_to(constant, (*rows, *constant.shape))

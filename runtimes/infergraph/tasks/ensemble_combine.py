@@ -46,6 +46,7 @@ class EnsembleCombine(Runtime):
     """Answers with the label that the members agree on best."""
 
     settings_class = EnsembleCombineOptions
+    placed = False
     options: EnsembleCombineOptions
 
     def setup(self) -> None:

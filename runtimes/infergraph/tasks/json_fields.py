@@ -44,6 +44,7 @@ class JsonFields(Runtime):
     """Reads tensors from the fields of JSON objects."""
 
     settings_class = JsonFieldsOptions
+    placed = False
     options: JsonFieldsOptions
 
     def setup(self) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from ..errors import ConfigurationError
-from ..runtime import Item, Outputs, Runtime
+from ..runtime import Arrays, Runtime
 
 
 class PassThrough(Runtime):
     """Answers with its inputs as they came: every input is an output of the same name."""
+
+    placed = False
 
     def setup(self) -> None:
         """Checks the declarations.
@@ -33,6 +34,6 @@ class PassThrough(Runtime):
     def blocking(self) -> bool:
         return False
 
-    def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
-        """Each item as it came."""
-        return [dict(item) for item in items]
+    def predict_arrays(self, arrays: Arrays, parameters: Any) -> Arrays:
+        """The arrays as they came."""
+        return arrays

@@ -29,6 +29,7 @@ class Reject(Runtime):
     """Answers each item with status 400 and the text of the setting `message`."""
 
     settings_class = RejectOptions
+    placed = False
     options: RejectOptions
 
     def setup(self) -> None:

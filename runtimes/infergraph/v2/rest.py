@@ -31,10 +31,10 @@ EXTENSION = "binary_tensor_data"
 _INLINE_ELEMENTS = 1 << 14
 """Larger arrays are written in slices."""
 
-Body = bytes | bytearray | memoryview
+Body = bytes | memoryview
 
 
-def decode_request(body: bytes | bytearray, json_size: int | None, limits: Limits) -> InferRequest:
+def decode_request(body: bytes, json_size: int | None, limits: Limits) -> InferRequest:
     """The request of a body.
 
     Args:
@@ -47,13 +47,7 @@ def decode_request(body: bytes | bytearray, json_size: int | None, limits: Limit
         TooLarge: more than `limits`.
         InvalidInput: a parameter of an output that cannot be.
     """
-    if json_size is not None and not 0 < json_size <= len(body):
-        raise MalformedRequest(
-            f"the header {LENGTH_HEADER} is {json_size}, but the body has {len(body)} bytes; "
-            "accepted: the length of the JSON at its beginning"
-        )
-    text = body if json_size is None else bytes(memoryview(body)[:json_size])
-    document = _document(text)
+    document = _document(body, json_size)
     parameters = dict(_mapping(document, "parameters", ""))
     request_id = _text(document, "id", "", "")
     inputs = _list(document, "inputs", required=True)
@@ -134,7 +128,7 @@ def encode_response(
 
 
 def decode_response(
-    body: bytes | bytearray, json_size: int | None, request_id: str
+    body: bytes, json_size: int | None, request_id: str
 ) -> tuple[Message, dict[str, Parameter]]:
     """The message of an answer, and its parameters.
 
@@ -142,9 +136,7 @@ def decode_response(
         ValueError: it is not V2, or contradicts itself.
     """
     try:
-        document = _document(
-            body if json_size is None else bytes(memoryview(body)[:json_size])
-        )
+        document = _document(body, json_size)
         headers = [
             _Header(each, index)
             for index, each in enumerate(_list(document, "outputs", required=True))
@@ -270,7 +262,14 @@ def _numbers_from_base64(datatype: str, shape: Sequence[int], values: Any) -> np
     return raw.unpack(datatype, shape, content)
 
 
-def _document(text: bytes | bytearray) -> dict[str, Any]:
+def _document(body: bytes, json_size: int | None) -> dict[str, Any]:
+    """The JSON of a body, an object."""
+    if json_size is not None and not 0 < json_size <= len(body):
+        raise MalformedRequest(
+            f"the header {LENGTH_HEADER} is {json_size}, but the body has {len(body)} bytes; "
+            "accepted: the length of the JSON at its beginning"
+        )
+    text = body if json_size is None else body[:json_size]
     try:
         document = loads(text)
     except ValueError as error:

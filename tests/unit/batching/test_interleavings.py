@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from infergraph.batching import MicroBatcher, Served
+from infergraph.batching.ticket import Entry
 from infergraph.errors import InvalidInput, Overloaded, StageFailure
 from tests.unit.batching.manual_executor import ManualExecutor
 from tests.unit.batching.workbench import settle
@@ -41,20 +42,20 @@ class Request:
     def __init__(self, number: int, rng: random.Random) -> None:
         behaviours = ["fine"] * 40 + ["refused", "raises"]
         self.key = rng.choice("xyz")
+        self.caller = rng.choice(["", "", "", "A", "B"])
         self.items = [
             Work(number, index, rng.choice([1, 5, 50, 500]), rng.choice(behaviours))
             for index in range(rng.choice([1, 1, 1, 2, 3, 7]))
         ]
-        self.queued_as: int | None = None
+        self.turns: list[tuple[int, int]] = []
         self.cancelled = False
         self.task: asyncio.Task[Served[Any]] | None = None
 
-    async def send(self, batcher: MicroBatcher[Work, Any], queue: list[Request]) -> Served[Any]:
-        batcher.admit(len(self.items))
-        self.queued_as = len(queue)
-        queue.append(self)
+    async def send(self, batcher: MicroBatcher[Work, Any], referee: Referee) -> Served[Any]:
+        place = batcher.admit(len(self.items), 0, self.caller)
+        referee.queued(self, place.rank)
         return await batcher.submit(
-            self.items, key=self.key, lengths=[item.length for item in self.items]
+            place, self.items, key=self.key, lengths=[item.length for item in self.items]
         )
 
     def check(self) -> None:
@@ -65,7 +66,7 @@ class Request:
             return
         error = self.task.exception()
         if isinstance(error, Overloaded):
-            assert self.queued_as is None
+            assert not self.turns
         elif error is not None:
             assert (type(error), str(error)) in [
                 self._failure(item) for item in self.items if item.behaviour != "fine"
@@ -98,21 +99,31 @@ class Referee:
 
     def __init__(self) -> None:
         self.queue: list[Request] = []
+        self.batches = 0
         self.dispatched: set[Work] = set()
         self.finished: set[Work] = set()
         self.current: list[Work] = []
 
-    def handed_over(self, batch: list[Work]) -> None:
+    def queued(self, request: Request, rank: int) -> None:
+        """Each item may expect the batch after next, and as many later as go before it."""
+        request.turns = [
+            (self.batches + rank - 1 + item.index * rank, len(self.queue)) for item in request.items
+        ]
+        self.queue.append(request)
+
+    def handed_over(self, batch: list[Entry[Work, Any]]) -> None:
+        items = [entry.item for entry in batch if entry.item is not None]
         self.finished.update(self.current)
-        waiting = [item for request in self.queue for item in self._waiting(request)]
-        by_number = {item: request for request in self.queue for item in request.items}
-        assert 1 <= len(batch) <= MAX_BATCH_SIZE
-        assert set(batch) <= set(waiting), "an item ran twice, or after its request had ended"
-        assert waiting[0] in batch, "the oldest item was passed over"
-        assert len({by_number[item].key for item in batch}) == 1
-        assert [item.length for item in batch] == sorted(item.length for item in batch)
-        self.dispatched.update(batch)
-        self.current = list(batch)
+        waiting = {item: request for request in self.queue for item in self._waiting(request)}
+        assert 1 <= len(items) <= MAX_BATCH_SIZE
+        assert set(items) <= waiting.keys(), "an item ran twice, or after its request had ended"
+        due = min(waiting, key=lambda item: waiting[item].turns[item.index])
+        assert due in items, "the item whose turn it was was passed over"
+        assert len({waiting[item].key for item in items}) == 1
+        assert [item.length for item in items] == sorted(item.length for item in items)
+        self.batches += 1
+        self.dispatched.update(items)
+        self.current = list(items)
 
     def _waiting(self, request: Request) -> list[Work]:
         failed = any(item.behaviour != "fine" and item in self.finished for item in request.items)
@@ -131,14 +142,15 @@ async def test_no_interleaving_loses_swaps_or_starves(seed: int) -> None:
         executor,
         name="asr",
         max_batch_size=MAX_BATCH_SIZE,
-        max_queue_size=rng.choice([10, 60]),
+        max_queue_size=rng.choice([20, 60]),
+        max_queue_bytes=1,
     )
     requests: list[Request] = []
     while len(requests) < REQUESTS:
         action = rng.random()
         if action < 0.6:
             request = Request(len(requests), rng)
-            request.task = asyncio.ensure_future(request.send(batcher, referee.queue))
+            request.task = asyncio.ensure_future(request.send(batcher, referee))
             requests.append(request)
         elif action < 0.7 and requests:
             request = rng.choice(requests[-20:])
@@ -181,10 +193,15 @@ async def test_a_real_worker_thread_runs_one_batch_at_a_time() -> None:
     requests = [Request(number, rng) for number in range(REQUESTS)]
     with ThreadPoolExecutor(1) as executor:
         batcher: MicroBatcher[Work, Any] = MicroBatcher(
-            run, executor, name="asr", max_batch_size=MAX_BATCH_SIZE, max_queue_size=10_000
+            run,
+            executor,
+            name="asr",
+            max_batch_size=MAX_BATCH_SIZE,
+            max_queue_size=10_000,
+            max_queue_bytes=1,
         )
         for request in requests:
-            request.task = asyncio.ensure_future(request.send(batcher, []))
+            request.task = asyncio.ensure_future(request.send(batcher, Referee()))
         await settle()
         for request in rng.sample(requests, 30):
             assert request.task is not None

@@ -13,6 +13,7 @@ from infergraph.errors import (
     InvalidInput,
     Overloaded,
     StageFailure,
+    StageUnavailable,
 )
 from infergraph.request import Deadline
 from tests.unit.batching.workbench import Bench, answer, settle
@@ -32,8 +33,7 @@ async def test_a_lone_request_runs_at_once(bench: Bench) -> None:
 
 
 async def test_requests_of_one_turn_of_the_loop_run_together(bench: Bench) -> None:
-    bench.batcher.admit(3)
-    tasks = [asyncio.ensure_future(bench.batcher.submit([item])) for item in "abc"]
+    tasks = [asyncio.ensure_future(bench.send(item)) for item in "abc"]
     await settle()
     await bench.run_batch()
 
@@ -83,12 +83,24 @@ async def test_the_observer_is_told_of_every_batch(bench: Bench) -> None:
     await bench.request("b", "c")
     await bench.run_all()
 
-    assert [size for size, _ in bench.observed] == [1, 2]
-    assert all(seconds >= 0 for _, seconds in bench.observed)
+    assert [(size, limit) for size, limit, _ in bench.observed] == [(1, 4), (2, 4)]
+    assert all(seconds >= 0 for *_, seconds in bench.observed)
+
+
+async def test_the_observer_is_told_of_what_waits(bench: Bench) -> None:
+    await bench.request("a")
+    assert bench.observed_waiting == 0
+    gone = await bench.request("b", "c")
+    bench.batcher.admit(3).release()
+    assert bench.observed_waiting == bench.batcher.waiting == 2
+
+    gone.cancel()
+    await settle()
+    assert bench.observed_waiting == 0
 
 
 async def test_a_request_without_items_is_answered_without_any(bench: Bench) -> None:
-    assert (await bench.batcher.submit([])).results == []
+    assert (await bench.send()).results == []
     assert bench.batches == []
 
 
@@ -199,8 +211,7 @@ async def test_an_infergraph_error_that_is_raised_keeps_its_kind() -> None:
 @pytest.mark.parametrize("results", [[], ["one"], ["one", "two", "three"]])
 async def test_a_wrong_number_of_results_fails_rather_than_misaligns(results: list[str]) -> None:
     bench = Bench(run=lambda items: results)
-    bench.batcher.admit(2)
-    tasks = [asyncio.ensure_future(bench.batcher.submit([item])) for item in "ab"]
+    tasks = [asyncio.ensure_future(bench.send(item)) for item in "ab"]
     await settle()
     await bench.run_all()
 
@@ -239,51 +250,6 @@ async def test_a_worker_that_ends_fails_its_batch_and_no_other() -> None:
     assert (await other).results == [answer("a")]
 
 
-# The bounded queue
-
-
-async def test_a_full_queue_refuses_and_recovers() -> None:
-    bench = Bench(max_queue_size=3)
-    tasks = [await bench.request("running")]
-    tasks += [await bench.request(item) for item in "abc"]
-    assert bench.batcher.waiting == 3
-
-    with pytest.raises(Overloaded) as caught:
-        bench.batcher.admit(1)
-    assert str(caught.value) == (
-        "model 'asr': its queue is full (3 of 3 items wait); try again later"
-    )
-
-    await bench.run_batch()
-    assert bench.batcher.waiting == 0
-    tasks += [await bench.request("d", "e", "f")]
-    await bench.run_all()
-    assert [len((await task).results) for task in tasks] == [1, 1, 1, 1, 3]
-
-
-async def test_items_that_are_being_prepared_take_their_places() -> None:
-    bench = Bench(max_queue_size=3)
-    bench.batcher.admit(2)
-    with pytest.raises(Overloaded, match="2 of 3 items wait"):
-        bench.batcher.admit(2)
-
-    bench.batcher.dismiss(2)
-    bench.batcher.admit(3)
-    assert bench.batcher.waiting == 3
-
-
-async def test_a_request_larger_than_the_queue_can_never_be_served() -> None:
-    bench = Bench(max_queue_size=3)
-
-    with pytest.raises(InvalidInput) as caught:
-        bench.batcher.admit(4)
-
-    assert str(caught.value) == (
-        "model 'asr': the request holds 4 items; accepted: at most 3 (setting 'max_queue_size')"
-    )
-    assert bench.batcher.waiting == 0
-
-
 # Cancellation
 
 
@@ -304,8 +270,7 @@ async def test_a_cancelled_request_leaves_the_queue_and_never_runs(bench: Bench)
 
 
 async def test_cancelling_before_the_first_dispatch_runs_nothing(bench: Bench) -> None:
-    bench.batcher.admit(1)
-    task = asyncio.ensure_future(bench.batcher.submit(["gone"]))
+    task = asyncio.ensure_future(bench.send("gone"))
     await asyncio.sleep(0)
     task.cancel()
     await settle()
@@ -316,8 +281,7 @@ async def test_cancelling_before_the_first_dispatch_runs_nothing(bench: Bench) -
 
 
 async def test_a_request_cancelled_while_it_runs_takes_nobody_with_it(bench: Bench) -> None:
-    bench.batcher.admit(2)
-    gone, kept = (asyncio.ensure_future(bench.batcher.submit([item])) for item in ("x", "y"))
+    gone, kept = (asyncio.ensure_future(bench.send(item)) for item in ("x", "y"))
     await settle()
     gone.cancel()
     await settle()
@@ -345,11 +309,8 @@ async def test_a_deadline_that_passes_in_the_queue_ends_the_wait(bench: Bench) -
 
 
 async def test_what_comes_after_its_deadline_never_runs(bench: Bench) -> None:
-    passed = Deadline.after_ms(-1)
-    bench.batcher.admit(1)
-
     with pytest.raises(DeadlineExceeded):
-        await bench.batcher.submit(["late"], deadline=passed)
+        await bench.send("late", deadline=Deadline.after_ms(-1))
 
     await settle()
     assert bench.executor.held == 0
@@ -374,31 +335,63 @@ async def test_a_deadline_that_holds_changes_nothing(bench: Bench) -> None:
     assert (await task).results == [answer("a")]
 
 
-# Unloading
+# Closing
 
 
 async def test_closing_fails_what_waits_and_lets_the_batch_finish(bench: Bench) -> None:
     running = await bench.request("a")
-    waiting = await bench.request("b", "c")
+    waiting = [await bench.request("b", "c"), await bench.request("d")]
 
-    bench.batcher.close()
+    bench.batcher.close("it is being unloaded")
     await settle()
 
-    with pytest.raises(Overloaded, match="model 'asr': it is being unloaded"):
-        await waiting
+    for task in waiting:
+        with pytest.raises(StageUnavailable, match="model 'asr': it is being unloaded") as caught:
+            await task
+        assert caught.value.cause == "unloading"
     await bench.run_all()
     assert (await running).results == [answer("a")]
     assert bench.batches == [["a"]]
 
 
 async def test_after_closing_nothing_is_taken(bench: Bench) -> None:
-    bench.batcher.admit(2)
-    bench.batcher.close()
+    place = bench.batcher.admit(2)
+    bench.batcher.close("it is being unloaded")
 
-    with pytest.raises(Overloaded, match="it is being unloaded"):
+    with pytest.raises(StageUnavailable, match="it is being unloaded"):
         bench.batcher.admit(1)
-    with pytest.raises(Overloaded, match="it is being unloaded"):
-        await bench.batcher.submit(["a", "b"])
+    with pytest.raises(StageUnavailable, match="it is being unloaded"):
+        await bench.batcher.submit(place, ["a", "b"])
+    assert bench.batcher.waiting == 0
+
+
+class WorkerLost(Exception):
+    pass
+
+
+async def test_a_lost_worker_fails_its_batch_whole_and_all_that_comes() -> None:
+    def run(items: list[Any]) -> Sequence[Any]:
+        raise WorkerLost
+
+    bench = Bench(
+        run=run,
+        diagnose=lambda error: (
+            Overloaded("the device is lost", cause="device_lost")
+            if isinstance(error, WorkerLost)
+            else None
+        ),
+    )
+    running = await bench.request("a", "b")
+    waiting = [await bench.request(item) for item in "cd"]
+    await bench.run_all()
+
+    # Not in halves: none of them can be computed.
+    assert bench.batches == [["a", "b"]]
+    for task in [running, *waiting]:
+        with pytest.raises(Overloaded, match="the device is lost"):
+            await task
+    with pytest.raises(Overloaded, match="the device is lost"):
+        bench.batcher.admit(1)
     assert bench.batcher.waiting == 0
 
 

@@ -30,10 +30,13 @@ class Bench:
         *,
         max_batch_size: int = 4,
         max_queue_size: int = 16,
+        max_queue_bytes: int = 1000,
+        diagnose: Callable[[Exception], InfergraphError | None] = lambda error: None,
         run: Callable[[list[Any]], Sequence[Any]] | None = None,
     ) -> None:
         self.batches: list[list[Any]] = []
-        self.observed: list[tuple[int, float]] = []
+        self.observed: list[tuple[int, int, float]] = []
+        self.observed_waiting = 0
         self.executor = ManualExecutor()
         self._compute = run or (lambda items: [answer(item) for item in items])
         self.batcher: MicroBatcher[Any, Any] = MicroBatcher(
@@ -42,24 +45,42 @@ class Bench:
             name="asr",
             max_batch_size=max_batch_size,
             max_queue_size=max_queue_size,
-            observe=lambda size, seconds: self.observed.append((size, seconds)),
+            max_queue_bytes=max_queue_bytes,
+            observe=self,
+            diagnose=diagnose,
         )
+
+    def observe_batch(self, size: int, limit: int, seconds: float) -> None:
+        self.observed.append((size, limit, seconds))
+
+    def observe_waiting(self, change: int) -> None:
+        self.observed_waiting += change
 
     def _run(self, items: list[Any]) -> Sequence[Any | InfergraphError]:
         self.batches.append(list(items))
         return self._compute(items)
+
+    async def send(self, *items: Any, deadline: Deadline | None = None) -> Served[Any]:
+        """Admits a request and waits for its answers."""
+        place = self.batcher.admit(len(items))
+        return await self.batcher.submit(place, items, deadline=deadline)
 
     async def request(
         self,
         *items: Any,
         key: Hashable = None,
         lengths: Sequence[int] | None = None,
+        weights: Sequence[int] | None = None,
         deadline: Deadline | None = None,
+        size: int = 0,
+        caller: str = "",
     ) -> asyncio.Task[Served[Any]]:
         """A request that has been queued."""
-        self.batcher.admit(len(items))
+        place = self.batcher.admit(sum(weights or [1] * len(items)), size, caller)
         task = asyncio.ensure_future(
-            self.batcher.submit(items, key=key, lengths=lengths, deadline=deadline)
+            self.batcher.submit(
+                place, items, key=key, lengths=lengths, weights=weights, deadline=deadline
+            )
         )
         await settle()
         return task

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from infergraph import registry
-from infergraph.errors import DeadlineExceeded, Overloaded, StageFailure
+from infergraph.errors import DeadlineExceeded, Overloaded, StageFailure, StageUnavailable
 from infergraph.request import Deadline, RequestContext
 from infergraph.router import PipelineRouter
 from infergraph.v2 import Message, Tensor
@@ -164,6 +164,38 @@ async def test_an_error_comes_behind_the_parts(
     assert [values(await anext(parts)) for _ in range(2)] == [{"x": [0]}, {"x": [1]}]
     with pytest.raises(kind, match="pipeline 'chain', step 'negate'"):
         await anext(parts)
+
+
+@pytest.mark.parametrize(("parts", "told"), [(0, [0, 1, 2]), (2, [0, 1])])
+async def test_a_new_instance_takes_over_only_where_no_part_was_told(
+    double: Model,
+    counting: Callable[..., Counting],
+    loaded: Load,
+    parts: int,
+    told: list[int],
+) -> None:
+    router = await loaded("chain", CHAIN)
+
+    class Replaced(Counting):
+        """A model that is loaded anew while it answers, and then gives up."""
+
+        async def infer_stream(
+            self, message: Message, context: RequestContext
+        ) -> AsyncGenerator[Message, None]:
+            async for part in super().infer_stream(message, context):
+                yield part
+            counting(3)
+            raise StageUnavailable("it is being unloaded")
+
+    registry.register(Replaced(parts))
+    seen = []
+    stream = router.infer_stream(request(1), RequestContext())
+    for _ in told:
+        seen.append(values(await anext(stream))["x"][0])
+    assert seen == told
+    end = StageUnavailable if parts else StopAsyncIteration
+    with pytest.raises(end):
+        await anext(stream)
 
 
 async def test_who_stops_reading_ends_the_steps(

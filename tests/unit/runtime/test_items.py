@@ -1,23 +1,13 @@
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
-from infergraph.errors import InvalidInput, StageFailure
-from infergraph.runtime.items import batch_key, join, split
-from infergraph.tensors import TensorSpec
+from infergraph.errors import InvalidInput
+from infergraph.runtime.items import batch_key, held_bytes, merged_rows, rows_of, split
 from infergraph.v2 import Message, Tensor
 
 WHERE = "model 'm'"
-
-
-def tensors_of(outputs: list[dict[str, Any]], *declared: TensorSpec) -> dict[str, tuple[str, Any]]:
-    return {
-        tensor.name: (tensor.datatype, tensor.data.tolist())
-        for tensor in join(outputs, declared, WHERE)
-    }
 
 
 # split
@@ -94,113 +84,46 @@ def test_the_key_tells_parameters_apart() -> None:
     assert batch_key(numbers(1, 4), "greedy") != batch_key(numbers(1, 4), "beam")
 
 
-# join: stacking
+# rows
 
 
-@pytest.mark.parametrize(
-    ("values", "tensor"),
-    [
-        ([1, 2], ("INT64", [[1], [2]])),
-        ([0.5], ("FP64", [[0.5]])),
-        ([True, False], ("BOOL", [[True], [False]])),
-        ([np.float32(0.25)], ("FP32", [[0.25]])),
-        (["é", b"\xff"], ("BYTES", [["é".encode()], [b"\xff"]])),
-        ([np.zeros(2, np.int8), np.ones(2, np.int8)], ("INT8", [[0, 0], [1, 1]])),
-        ([[1, 2]], ("INT64", [[1, 2]])),
-        ([["car", "é"]], ("BYTES", [[b"car", "é".encode()]])),
-        ([[b"a\x00", b""]], ("BYTES", [[b"a\x00", b""]])),
-        ([np.array(["car", b"\x00"], object)], ("BYTES", [[b"car", b"\x00"]])),
-        (
-            [np.array(["car", "bus"]), np.array(["a", "b"])],
-            ("BYTES", [[b"car", b"bus"], [b"a", b"b"]]),
-        ),
-        ([np.zeros((0, 4), np.float32)], ("FP32", [[]])),
-    ],
-)
-def test_undeclared_outputs_follow_from_the_values(
-    values: list[Any], tensor: tuple[str, Any]
-) -> None:
-    assert tensors_of([{"y": value} for value in values]) == {"y": tensor}
+def test_a_request_that_fits_is_handed_over_as_it_came() -> None:
+    message = numbers(4, 3)
+
+    ((arrays, rows),) = rows_of(message, 4, 4)
+
+    assert rows == 4
+    assert arrays["x"] is message.tensors[0].data
 
 
-@pytest.mark.parametrize(
-    ("datatype", "value", "expected"),
-    [
-        ("FP32", 0.5, 0.5),
-        ("FP16", np.float32(0.5), 0.5),
-        ("FP32", 3, 3.0),
-        ("INT32", 7, 7),
-        ("INT64", np.int8(7), 7),
-        ("UINT8", np.uint8(7), 7),
-        ("FP64", np.float32(0.5), 0.5),
-    ],
-)
-def test_numbers_take_the_declared_datatype(datatype: str, value: Any, expected: Any) -> None:
-    spec = TensorSpec("y", datatype, (-1, 1))
+def test_a_larger_request_is_cut_into_blocks_of_rows_that_share_its_memory() -> None:
+    message = Message([Tensor.of("x", np.arange(10).reshape(5, 2)), Tensor.of("y", np.arange(5.0))])
 
-    assert tensors_of([{"y": value}], spec) == {"y": (datatype, [[expected]])}
+    blocks = rows_of(message, 5, 2)
+
+    assert [rows for _, rows in blocks] == [2, 2, 1]
+    assert [arrays["y"].tolist() for arrays, _ in blocks] == [[0, 1], [2, 3], [4]]
+    assert blocks[2][0]["x"].tolist() == [[8, 9]]
+    assert all(np.shares_memory(arrays["x"], message.tensors[0].data) for arrays, _ in blocks)
 
 
-def test_declared_shapes_of_one_dimension_are_honoured() -> None:
-    declared = (TensorSpec("text", "BYTES", (-1,)), TensorSpec("score", "FP32", (-1,)))
-    outputs = [{"text": "a", "score": 0.5}, {"text": "b", "score": 0.25}]
+def test_blocks_are_merged_row_after_row() -> None:
+    first, second = {"x": np.array([[1], [2]])}, {"x": np.array([[3]])}
 
-    assert tensors_of(outputs, *declared) == {
-        "text": ("BYTES", [b"a", b"b"]),
-        "score": ("FP32", [0.5, 0.25]),
-    }
+    merged = merged_rows([first, second])
 
-
-def test_declared_outputs_come_in_the_declared_order() -> None:
-    declared = (TensorSpec("b", "INT64", (-1, 1)), TensorSpec("a", "INT64", (-1, 1)))
-
-    assert list(tensors_of([{"a": 1, "b": 2}], *declared)) == ["b", "a"]
+    assert merged["x"].tolist() == [[1], [2], [3]]
+    # As a lone request's arrays, which come from the wire or from another step.
+    assert not merged["x"].flags.writeable
+    assert merged_rows([first]) is first
 
 
-def test_a_lone_items_array_is_not_copied() -> None:
-    boxes = np.zeros((1000, 4), np.float32)
-
-    (tensor,) = join([{"boxes": boxes}], (), WHERE)
-
-    assert tensor.shape == (1, 1000, 4)
-    assert np.shares_memory(tensor.data, boxes)
+# size
 
 
-@pytest.mark.parametrize("values", [[[1, 2], [1]], [[[1]], [1]], [[b"a", b"b"], [b"c"]]])
-def test_items_of_different_shapes_do_not_stack(values: list[Any]) -> None:
-    with pytest.raises(StageFailure, match="the items' outputs 'y' have different shapes"):
-        join([{"y": value} for value in values], (), WHERE)
+def test_the_size_of_a_message_counts_what_its_bytes_elements_hold() -> None:
+    text = Tensor.of_bytes("text", [b"a" * 100, b""])
 
-
-@pytest.mark.parametrize("value", [None, [None], ["a", 1], object()])
-def test_what_is_neither_number_nor_string(value: Any) -> None:
-    with pytest.raises(TypeError, match=r"an output holds .* beside numbers or strings"):
-        join([{"y": value}], (), WHERE)
-
-
-# join: conditions
-
-
-def test_a_tensor_of_some_items_names_them() -> None:
-    outputs = [{"a": 1}, {"a": 2, "b": "x"}, {"a": 3}, {"a": 4, "b": "y"}]
-
-    assert tensors_of(outputs) == {
-        "a": ("INT64", [[1], [2], [3], [4]]),
-        "b": ("BYTES", [[b"x"], [b"y"]]),
-        "b_item": ("INT64", [[1], [3]]),
-    }
-
-
-def test_a_tensor_of_no_item_is_left_out() -> None:
-    spec = TensorSpec("y", "INT64", (-1, 1), optional=True)
-
-    assert tensors_of([{}, {}], spec) == {}
-
-
-def test_a_required_output_that_one_item_lacks() -> None:
-    spec = TensorSpec("y", "INT64", (-1, 1))
-
-    with pytest.raises(StageFailure) as caught:
-        join([{"y": 1}, {}], (spec,), WHERE)
-
-    assert str(caught.value) == f"{WHERE}: the model gave outputs []; declared: ['y']"
+    assert held_bytes(numbers(4, 3)) == 96
+    assert held_bytes(Message([text])) == 100 + text.data.nbytes
+    assert held_bytes(Message([*numbers(4, 3).tensors, text])) == 196 + text.data.nbytes

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Sequence
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 from mlserver.errors import MLServerError
+from prometheus_client import REGISTRY
 
 from infergraph import registry
 from infergraph.errors import ConfigurationError
@@ -207,7 +210,7 @@ async def test_unloading_ends_the_models_thread() -> None:
     assert not thread.is_alive()
 
 
-async def test_unloading_lets_the_running_batch_finish_and_fails_what_waits() -> None:
+async def test_unloading_waits_for_the_requests_that_are_being_answered() -> None:
     model = await load(HeldDoubler)
     released = model.released
     running = asyncio.ensure_future(model.predict(rest([21])))
@@ -219,12 +222,118 @@ async def test_unloading_lets_the_running_batch_finish_and_fails_what_waits() ->
     await settle()
     assert not unloading.done()
     with pytest.raises(MLServerError, match="it is being unloaded") as caught:
-        await waiting
+        await model.predict(rest([2]))
     assert caught.value.status_code == 503
 
     released.set()
     assert values(await running) == {"y": [42]}
+    assert values(await waiting) == {"y": [2]}
     assert await unloading is True
+
+
+async def test_after_its_time_an_unload_refuses_what_waits_and_lets_the_batch_finish() -> None:
+    model = await load(HeldDoubler, drain_seconds=0)
+    released = model.released
+    running = asyncio.ensure_future(model.predict(rest([21])))
+    await asyncio.to_thread(model.entered.wait, 60)
+    waiting = asyncio.ensure_future(model.predict(rest([1])))
+    await settle()
+
+    unloading = asyncio.ensure_future(model.unload())
+    with pytest.raises(MLServerError, match="it is being unloaded") as caught:
+        await waiting
+    assert caught.value.status_code == 503
+    assert not unloading.done()
+
+    released.set()
+    assert values(await running) == {"y": [42]}
+    assert await unloading is True
+
+
+async def test_nothing_is_freed_under_a_thread_that_prepares() -> None:
+    entered, released = threading.Event(), threading.Event()
+    seen: list[str] = []
+
+    class Preparing(Weighty):
+        def setup(self) -> None:
+            super().setup()
+            self.vocabulary = "vocabulary"
+
+        def prepare(self, item: Item) -> Item:
+            entered.set()
+            assert released.wait(timeout=60)
+            seen.append(self.vocabulary)
+            return item
+
+        def length(self, item: Item) -> int:
+            return len(self.vocabulary)
+
+    model = await load(Preparing, drain_seconds=0)
+    request = asyncio.ensure_future(model.predict(rest([1])))
+    await asyncio.to_thread(entered.wait, 60)
+    unloading = asyncio.ensure_future(model.unload())
+    await settle()
+    assert not unloading.done()
+
+    released.set()
+    with pytest.raises(MLServerError, match="it is being unloaded"):
+        await request
+    assert await unloading is True
+    assert seen == ["vocabulary"]
+    assert not hasattr(model, "vocabulary")
+
+
+async def test_a_reload_under_load_loses_no_request() -> None:
+    """As the server does it: the new model takes the name before the old one is unloaded."""
+    answers: list[int] = []
+    model = await load(Weighty)
+
+    async def ask(number: int) -> None:
+        found = registry.find("model")
+        assert isinstance(found, Runtime)
+        answers.extend(values(await found.predict(rest([number])))["y"])
+
+    asking = []
+    for round_ in range(10):
+        asking += [asyncio.ensure_future(ask(10 * round_ + number)) for number in range(10)]
+        await asyncio.sleep(0)
+        newer = await load(Weighty)
+        await model.unload()
+        model = newer
+    await asyncio.gather(*asking)
+
+    assert sorted(answers) == [2 * number for number in range(100)]
+
+
+async def test_an_unloaded_model_can_be_unloaded_again() -> None:
+    model = await load(Doubler)
+
+    assert [await model.unload(), await model.unload()] == [True, True]
+
+
+async def test_a_model_that_is_not_loaded_answers_503() -> None:
+    model = build(Doubler)
+
+    with pytest.raises(MLServerError) as caught:
+        await model.predict(rest([1]))
+    assert (caught.value.status_code, str(caught.value)) == (
+        503,
+        "model 'model': it is not loaded",
+    )
+
+
+async def test_loads_are_counted() -> None:
+    class Failing(Doubler):
+        def setup(self) -> None:
+            raise OSError("no weights")
+
+    await load(Doubler, name="counted-loads")
+    with pytest.raises(OSError, match="no weights"):
+        await load(Failing, name="counted-loads")
+
+    labels = {"model": "counted-loads"}
+    assert REGISTRY.get_sample_value("infergraph_model_loads_total", labels) == 1
+    assert REGISTRY.get_sample_value("infergraph_model_load_failures_total", labels) == 1
 
 
 async def test_a_model_that_never_loaded_can_be_unloaded() -> None:
@@ -255,3 +364,59 @@ async def test_two_models_do_not_share_what_they_hold() -> None:
     await one.unload()
 
     assert values(await two.predict(rest([0]))) == {"y": [2]}
+
+
+# Models without a device
+
+
+class Unplaced(Doubler):
+    placed = False
+
+
+async def test_a_model_without_a_device_says_none(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "infergraph")
+    model = await load(Unplaced)
+    metadata = await model.metadata()
+
+    assert not hasattr(model, "placement")
+    assert metadata.parameters is not None
+    assert metadata.parameters.model_dump() == {"variant": "embedded", "max_batch_size": 32}
+    assert caplog.messages == ["model 'model': variant 'embedded' (no checkpoint)"]
+    assert values(await model.predict(rest([1]))) == {"y": [2]}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "accepted"),
+    [("device", "cuda", "auto, cpu"), ("dtype", "fp16", "auto, fp32"), ("threads", 2, "none")],
+)
+async def test_a_model_without_a_device_refuses_settings_of_one(
+    setting: str, value: Any, accepted: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        await load(Unplaced, **{setting: value})
+
+    assert str(caught.value) == (
+        f"model 'model': setting '{setting}' = {value!r}: it computes without a device; "
+        f"accepted: {accepted}"
+    )
+
+
+def test_what_needs_no_torch_does_not_import_it() -> None:
+    tasks = ("echo", "pass_through", "reject", "json_fields", "ensemble_combine")
+    script = f"""
+import asyncio, importlib, sys
+import infergraph.router
+for task in {tasks}:
+    importlib.import_module("infergraph.tasks." + task)
+from mlserver import ModelSettings
+from infergraph.tasks.echo import Echo
+model = Echo(ModelSettings(name="echo", implementation=Echo))
+async def live():
+    await model.load()
+    await model.unload()
+asyncio.run(live())
+print([name for name in ("torch", "transformers") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+    assert (done.stdout, done.stderr) == ("[]\n", "")

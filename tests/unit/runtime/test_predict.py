@@ -5,6 +5,7 @@ import json
 import logging
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from mlserver.errors import MLServerError
 from prometheus_client import REGISTRY
 
-from infergraph.errors import InfergraphError, InvalidInput, StageFailure
+from infergraph.errors import InfergraphError, InvalidInput, Overloaded, StageFailure
 from infergraph.request import Deadline, RequestContext
 from infergraph.runtime import Item, Outputs, Runtime
 from infergraph.v2 import Message, Tensor
@@ -40,6 +41,11 @@ async def refusal(model: Runtime, request: Any) -> tuple[int, str]:
 
 def failures(model: str) -> float | None:
     return REGISTRY.get_sample_value("infergraph_model_failures_total", {"model": model})
+
+
+def refusals(model: str, cause: str) -> float:
+    labels = {"model": model, "cause": cause}
+    return REGISTRY.get_sample_value("infergraph_model_refusals_total", labels) or 0
 
 
 # Answers
@@ -214,23 +220,107 @@ async def test_text_that_is_not_utf8() -> None:
 
 
 async def test_a_full_queue_answers_503_and_recovers() -> None:
-    model = await load(HeldDoubler, max_queue_size=2)
+    model = await load(HeldDoubler, max_queue_size=4)
     running = asyncio.ensure_future(model.predict(rest([0])))
     await asyncio.to_thread(model.entered.wait, 60)
-    waiting = asyncio.ensure_future(model.predict(rest([1, 2])))
+    waiting = [asyncio.ensure_future(model.predict(rest([1, 2]))) for _ in range(2)]
     await settle()
 
     assert await refusal(model, rest([3])) == (
         503,
-        "model 'model': its queue is full (2 of 2 items wait); try again later",
+        "model 'model': its queue is full (4 of 4 items wait); try again later",
     )
     assert await refusal(model, rest([1, 2, 3])) == (
         400,
-        "model 'model': the request holds 3 items; accepted: at most 2 (setting 'max_queue_size')",
+        "model 'model': the request holds 3 items; accepted: at most 2 (half of the setting "
+        "'max_queue_size' = 4)",
+    )
+    assert refusals("model", "queue_full") >= 1
+    model.released.set()
+    await asyncio.gather(running, *waiting)
+    assert values(await model.predict(rest([4, 5]))) == {"y": [8, 10]}
+
+
+async def test_the_bytes_of_waiting_tensors_are_bounded() -> None:
+    model = await load(HeldDoubler, inputs={}, max_queue_bytes=2000)
+    running = asyncio.ensure_future(model.infer(wide(800), RequestContext()))
+    await asyncio.to_thread(model.entered.wait, 60)
+    waiting = asyncio.ensure_future(model.infer(wide(800), RequestContext()))
+    await settle()
+
+    with pytest.raises(Overloaded) as caught:
+        await model.infer(wide(800), RequestContext())
+    assert str(caught.value) == (
+        "model 'model': its queue is full (requests hold 1600 of 2000 bytes, setting "
+        "'max_queue_bytes'); try again later"
+    )
+    with pytest.raises(InvalidInput) as refused:
+        await model.infer(wide(1600), RequestContext())
+    assert str(refused.value) == (
+        "model 'model': the request's tensors hold 1600 bytes; accepted: at most 1000 (half of "
+        "the setting 'max_queue_bytes' = 2000)"
     )
     model.released.set()
     await asyncio.gather(running, waiting)
-    assert values(await model.predict(rest([4, 5]))) == {"y": [8, 10]}
+    await model.infer(wide(800), RequestContext())
+
+
+def wide(size: int) -> Message:
+    """A request of one item of so many bytes."""
+    return Message([Tensor.of("x", np.ones((1, size // 8), np.int64))])
+
+
+@pytest.mark.parametrize("kind", ["Doubler", "Inline"])
+async def test_a_request_of_too_many_items_is_refused_before_any_work(kind: str) -> None:
+    model = await load({"Doubler": Doubler, "Inline": Inline}[kind], max_items=3)
+
+    assert await refusal(model, rest([1, 2, 3, 4])) == (
+        400,
+        "model 'model': the request holds 4 items; accepted: at most 3 (setting 'max_items')",
+    )
+    assert model.batches == []
+    assert len(values(await model.predict(rest([1, 2, 3])))["y"]) == 3
+
+
+async def test_one_callers_requests_hold_half_of_the_queue() -> None:
+    model = await load(HeldDoubler, max_queue_size=4)
+    context = RequestContext(caller="10.0.0.1")
+    running = asyncio.ensure_future(model.infer(wide(8), context))
+    await asyncio.to_thread(model.entered.wait, 60)
+    waiting = [asyncio.ensure_future(model.infer(wide(8), context)) for _ in range(2)]
+    await settle()
+
+    with pytest.raises(Overloaded) as caught:
+        await model.infer(wide(8), context)
+    assert str(caught.value) == (
+        "model 'model': 2 items of this caller wait; accepted: at most 2 of one caller (half of "
+        "the setting 'max_queue_size' = 4); try again later"
+    )
+    other = asyncio.ensure_future(model.infer(wide(8), RequestContext(caller="10.0.0.2")))
+    await settle()
+    model.released.set()
+    await asyncio.gather(running, *waiting, other)
+
+
+async def test_a_request_without_a_deadline_has_the_models_own() -> None:
+    model = await load(HeldDoubler, timeout_ms=5)
+    running = asyncio.ensure_future(
+        model.infer(wide(8), RequestContext(deadline=Deadline.after_ms(60_000)))
+    )
+    await asyncio.to_thread(model.entered.wait, 60)
+
+    assert await refusal(model, rest([7])) == (504, "model 'model': the deadline of 5 ms passed")
+    model.released.set()
+    # It has brought its own.
+    assert (await running).tensors[0].data.tolist() == [[2]]
+
+
+async def test_a_deadline_of_thirty_thousand_years_holds() -> None:
+    model = await load(Doubler)
+
+    response = await model.predict(rest([7], headers={"infergraph-timeout-ms": "1e15"}))
+
+    assert values(response) == {"y": [14]}
 
 
 async def test_a_deadline_that_passes_answers_504_and_the_item_never_runs() -> None:
@@ -305,16 +395,16 @@ class Broken(Runtime):
 async def test_an_unexpected_error_keeps_its_text_to_the_log(
     where: str, kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    model = await load(Broken, name=f"broken-{where}", max_queue_size=2)
+    model = await load(Broken, name=f"broken-{where}", max_queue_size=4)
     model.where = where
     # More often than the queue has places: a failure must give its place back.
-    for _ in range(4):
+    for _ in range(6):
         assert await refusal(model, rest([1])) == (
             500,
             f"model 'broken-{where}': it failed with {kind}; the server's log has the details",
         )
 
-    assert failures(f"broken-{where}") == 4
+    assert failures(f"broken-{where}") == 6
     assert any(record.levelno == logging.ERROR and record.exc_info for record in caplog.records)
     model.where = ""
     assert values(await model.predict(rest([1, 2]))) == {"y": [1, 2]}
@@ -374,7 +464,7 @@ async def test_items_are_prepared_in_order_and_off_the_loop() -> None:
 
 
 async def test_an_item_that_cannot_be_prepared_fails_its_request_only() -> None:
-    model = await load(Prepared, max_queue_size=4)
+    model = await load(Prepared, max_queue_size=8)
     answers = await asyncio.gather(
         *(model.predict(rest([n])) for n in (1, -2, 3)),
         return_exceptions=True,
@@ -441,3 +531,119 @@ async def test_a_deadline_that_has_passed_runs_nothing_inline() -> None:
         await model.infer(Message([Tensor.of("x", np.array([[1]]))]), context)
 
     assert model.batches == []
+
+
+async def test_a_large_request_is_answered_off_the_loop() -> None:
+    model = await load(Inline, name="inline-large")
+    numbers = list(range(500))
+
+    response = await model.predict(rest(numbers, trace=True))
+
+    assert values(response) == {"y": [2 * (number + 100) for number in numbers]}
+    (thread,) = model.threads
+    assert thread.startswith("infergraph-inline-large")
+    assert json.loads(response.parameters.trace)["batch_size"] == 500  # type: ignore[union-attr]
+
+
+class HeldInline(Inline):
+    """Waits in its thread for `released`; on the event loop it never waits."""
+
+    def setup(self) -> None:
+        super().setup()
+        self.entered = threading.Event()
+        self.released = threading.Event()
+
+    def prepare(self, item: Item) -> Item:
+        if threading.current_thread() is not threading.main_thread():
+            self.entered.set()
+            assert self.released.wait(timeout=60)
+        return super().prepare(item)
+
+
+async def test_small_requests_do_not_wait_for_a_large_one() -> None:
+    model = await load(HeldInline)
+    large = asyncio.ensure_future(model.predict(rest([1] * 500)))
+    await asyncio.to_thread(model.entered.wait, 60)
+
+    assert values(await model.predict(rest([1]))) == {"y": [202]}
+    assert not large.done()
+    model.released.set()
+    await large
+
+
+async def test_a_large_requests_deadline_passes_while_it_is_computed() -> None:
+    model = await load(HeldInline)
+    message = Message([Tensor.of("x", np.ones((500, 1), np.int64))])
+
+    with pytest.raises(InfergraphError, match="the deadline of 5 ms passed"):
+        await model.infer(message, RequestContext(deadline=Deadline.after_ms(5)))
+    model.released.set()
+
+
+async def test_an_answer_past_its_deadline_is_none() -> None:
+    now = time.monotonic()
+    times = iter([now, now + 60])
+
+    class Passing(Deadline):
+        def remaining(self) -> float:
+            return self.at - next(times)
+
+    model = await load(Inline)
+    context = RequestContext(deadline=Passing(now + 30, 30_000))
+
+    with pytest.raises(InfergraphError, match="the deadline of 30000 ms passed"):
+        await model.infer(Message([Tensor.of("x", np.array([[1]]))]), context)
+    assert model.batches == [[101]]
+
+
+# A lost device
+
+
+class Sticky(HeldDoubler):
+    def predict_batch(
+        self, items: Sequence[Item], parameters: Any
+    ) -> Sequence[Outputs | InfergraphError]:
+        if any(int(item["x"][0]) == 13 for item in items):
+            raise RuntimeError("CUDA error: device-side assert triggered\nsecret trace")
+        return super().predict_batch(items, parameters)
+
+
+async def test_a_lost_device_takes_the_model_out_of_service() -> None:
+    model = await load(Sticky, name="sticky")
+    model.ready = True
+    running = asyncio.ensure_future(model.predict(rest([1])))
+    await asyncio.to_thread(model.entered.wait, 60)
+    bad = asyncio.ensure_future(model.predict(rest([13, 2])))
+    await settle()
+    model.released.set()
+
+    assert values(await running) == {"y": [2]}
+    text = (
+        "model 'sticky': its device is lost to this server (device-side assert triggered); "
+        "start the server again"
+    )
+    with pytest.raises(MLServerError) as caught:
+        await bad
+    assert (caught.value.status_code, str(caught.value)) == (503, text)
+    assert model.batches == [[1]]
+    assert not model.ready
+    assert await refusal(model, rest([1])) == (503, text)
+    assert refusals("sticky", "device_lost") == 2
+    assert await model.unload() is True
+
+
+async def test_out_of_memory_loses_no_device() -> None:
+    class Full(Doubler):
+        def predict_batch(
+            self, items: Sequence[Item], parameters: Any
+        ) -> Sequence[Outputs | InfergraphError]:
+            if len(items) > 1:
+                raise RuntimeError("CUDA error: out of memory")
+            return super().predict_batch(items, parameters)
+
+    model = await load(Full)
+    model.ready = True
+
+    # In halves it fits.
+    assert values(await model.predict(rest([1, 2]))) == {"y": [2, 4]}
+    assert model.ready

@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from infergraph.errors import DeadlineExceeded, InvalidInput
+from infergraph.errors import DeadlineExceeded, InvalidInput, Overloaded, StageUnavailable
 from infergraph.request import Deadline
 from infergraph.runtime import preparation
 from infergraph.runtime.items import Item
-from infergraph.runtime.preparation import prepare_all
+from infergraph.runtime.preparation import Preparation
 from tests.unit.batching.manual_executor import ManualExecutor
 from tests.unit.runtime.workbench import settle
 
@@ -20,12 +21,19 @@ WHERE = "model 'asr'"
 @pytest.fixture
 def executor(monkeypatch: pytest.MonkeyPatch) -> ManualExecutor:
     executor = ManualExecutor()
-    monkeypatch.setattr(preparation, "_pool", lambda: executor)
+    monkeypatch.setattr(preparation, "preparation_pool", lambda: executor)
+    monkeypatch.setattr(preparation, "_AT_ONCE", 3)
     return executor
 
 
 def items(*values: Any) -> list[Item]:
     return [{"x": value} for value in values]
+
+
+async def prepare_all(
+    prepare: Callable[[Item], Item], values: list[Item], deadline: Deadline | None = None
+) -> list[Item]:
+    return await Preparation(prepare, WHERE).prepare_all(values, deadline)
 
 
 def refuse_bad(item: Item) -> Item:
@@ -41,7 +49,7 @@ async def test_items_come_back_in_order_and_from_other_threads() -> None:
         threads.add(threading.get_ident())
         return refuse_bad(item)
 
-    assert await prepare_all(prepare, items(*range(50)), None, WHERE) == items(*range(0, 100, 2))
+    assert await prepare_all(prepare, items(*range(50))) == items(*range(0, 100, 2))
     assert threading.get_ident() not in threads
 
 
@@ -54,7 +62,7 @@ async def test_the_first_bad_item_is_named_and_the_rest_is_left_out(
         begun.append(item["x"])
         return refuse_bad(item)
 
-    task = asyncio.ensure_future(prepare_all(prepare, items("a", "bad", "c"), None, WHERE))
+    task = asyncio.ensure_future(prepare_all(prepare, items("a", "bad", "c")))
     await settle()
     executor.run_next()
     executor.run_next()
@@ -69,19 +77,19 @@ async def test_the_first_bad_item_is_named_and_the_rest_is_left_out(
 
 async def test_a_lone_bad_item_needs_no_number() -> None:
     with pytest.raises(InvalidInput, match=r"^not audio$"):
-        await prepare_all(refuse_bad, items("bad"), None, WHERE)
+        await prepare_all(refuse_bad, items("bad"))
 
 
 async def test_several_bad_items_leave_no_error_unretrieved() -> None:
     with pytest.raises(InvalidInput, match=r"^item [012]: not audio$"):
-        await prepare_all(refuse_bad, items("bad", "bad", "bad"), None, WHERE)
+        await prepare_all(refuse_bad, items("bad", "bad", "bad"))
 
 
 async def test_a_deadline_that_passes_does_not_wait_for_the_preparation(
     executor: ManualExecutor,
 ) -> None:
     with pytest.raises(DeadlineExceeded) as caught:
-        await prepare_all(refuse_bad, items("a", "b"), Deadline.after_ms(5), WHERE)
+        await prepare_all(refuse_bad, items("a", "b"), Deadline.after_ms(5))
 
     assert str(caught.value) == f"{WHERE}: the deadline of 5 ms passed"
     await settle()
@@ -91,11 +99,11 @@ async def test_a_deadline_that_passes_does_not_wait_for_the_preparation(
 async def test_a_deadline_that_holds_changes_nothing() -> None:
     deadline = Deadline.after_ms(60_000)
 
-    assert await prepare_all(refuse_bad, items(1, 2), deadline, WHERE) == items(2, 4)
+    assert await prepare_all(refuse_bad, items(1, 2), deadline) == items(2, 4)
 
 
 async def test_a_cancelled_request_prepares_nothing_more(executor: ManualExecutor) -> None:
-    task = asyncio.ensure_future(prepare_all(refuse_bad, items("a", "b", "c"), None, WHERE))
+    task = asyncio.ensure_future(prepare_all(refuse_bad, items("a", "b", "c")))
     await settle()
     executor.run_next()
 
@@ -112,4 +120,88 @@ async def test_an_unexpected_error_passes_as_it_is() -> None:
         raise KeyError("audio")
 
     with pytest.raises(KeyError, match="audio"):
-        await prepare_all(prepare, items("a", "b"), None, WHERE)
+        await prepare_all(prepare, items("a", "b"))
+
+
+async def test_a_request_hands_over_a_few_items_at_a_time(executor: ManualExecutor) -> None:
+    many = asyncio.ensure_future(prepare_all(refuse_bad, items(*range(10))))
+    await settle()
+    one = asyncio.ensure_future(prepare_all(refuse_bad, items(100)))
+    await settle()
+    assert executor.held == 4
+
+    # The other request waits behind three of the ten, not behind all.
+    for _ in range(4):
+        executor.run_next()
+        await settle()
+    assert await one == items(200)
+    assert not many.done()
+
+    while executor.held:
+        executor.run_next()
+        await settle()
+    assert await many == items(*range(0, 20, 2))
+
+
+@pytest.mark.parametrize("ended_by", ["a bad item", "its caller", "its deadline"])
+async def test_nothing_more_begins_once_a_request_is_over(
+    executor: ManualExecutor, ended_by: str
+) -> None:
+    begun: list[Any] = []
+
+    def prepare(item: Item) -> Item:
+        begun.append(item["x"])
+        return refuse_bad(item)
+
+    deadline = Deadline.after_ms(5) if ended_by == "its deadline" else None
+    first = "bad" if ended_by == "a bad item" else "a"
+    task = asyncio.ensure_future(prepare_all(prepare, items(first, *"bcdefg"), deadline))
+    await settle()
+    if ended_by != "its deadline":
+        executor.run_next()
+    if ended_by == "its caller":
+        task.cancel()
+    with pytest.raises((InvalidInput, DeadlineExceeded, asyncio.CancelledError)):
+        await task
+    await settle()
+
+    assert executor.held == executor.cancelled
+    assert begun == ([] if ended_by == "its deadline" else [first])
+
+
+async def test_too_little_memory_is_no_fault_of_the_item() -> None:
+    def prepare(item: Item) -> Item:
+        raise MemoryError
+
+    with pytest.raises(Overloaded) as caught:
+        await prepare_all(prepare, items("large"))
+
+    assert str(caught.value) == "there is not enough memory to decode it now; try again later"
+    assert caught.value.cause == "memory"
+
+
+async def test_closing_waits_for_what_runs_and_begins_no_more() -> None:
+    entered, released = threading.Event(), threading.Event()
+    prepared: list[Any] = []
+
+    def prepare(item: Item) -> Item:
+        entered.set()
+        assert released.wait(timeout=60)
+        prepared.append(item["x"])
+        return item
+
+    preparation_ = Preparation(prepare, WHERE)
+    running = asyncio.ensure_future(preparation_.prepare_all(items(*range(50)), None))
+    await asyncio.to_thread(entered.wait, 60)
+    closing = asyncio.ensure_future(preparation_.close())
+    await settle()
+    assert not closing.done()
+
+    released.set()
+    await closing
+    count = len(prepared)
+    with pytest.raises(StageUnavailable, match=f"^(item [0-9]+: )?{WHERE}: it is being unloaded$"):
+        await running
+    with pytest.raises(StageUnavailable, match="it is being unloaded"):
+        await preparation_.prepare_all(items("late"), None)
+    assert len(prepared) == count < 50

@@ -52,6 +52,52 @@ async def test_a_lone_items_array_is_not_copied(serve: Serve) -> None:
     assert np.shares_memory(answer.tensors[0].data, image)
 
 
+@pytest.mark.parametrize("settings", [{}, {"service_time_ms": 0.01}])
+async def test_whole_tensors_come_back_as_they_came(
+    settings: dict[str, float], serve: Serve
+) -> None:
+    echo = await serve("echo", max_batch_size=0, **settings)
+    flat, scalar = np.arange(150_528, dtype=np.float32), np.array(3.5)
+    choice = Tensor.of_bytes("choice", [b"a"], [1])
+
+    answer = await echo.infer(
+        Message([Tensor.of("flat", flat), Tensor.of("scalar", scalar), choice]), RequestContext()
+    )
+
+    assert [tensor.shape for tensor in answer.tensors] == [(150_528,), (), (1,)]
+    assert np.shares_memory(answer.tensors[0].data, flat)
+    assert answer.tensors[2].data.tolist() == [b"a"]
+
+
+async def test_constants_beside_whole_tensors(serve: Serve) -> None:
+    echo = await serve(
+        "echo",
+        max_batch_size=0,
+        outputs={"label": {"value": "en"}, "boxes": {"value": [[1, 2, 3, 4]]}},
+    )
+
+    answer = await echo.infer(Message([Tensor.of("x", np.zeros(7))]), RequestContext())
+
+    assert {tensor.name: tensor.data.tolist() for tensor in answer.tensors} == {
+        "label": [b"en"],
+        "boxes": [[1, 2, 3, 4]],
+    }
+
+
+async def test_numbers_of_one_dimension_make_no_items(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = [{"name": "x", "datatype": "FP32", "shape": [-1]}]
+    echo = await serve("echo", declared={"inputs": declared, "outputs": declared})
+    monkeypatch.setattr("infergraph.runtime.engine.split", None)
+    numbers = np.arange(150_528, dtype=np.float32)
+
+    answer = await echo.infer(Message([Tensor.of("x", numbers)]), RequestContext())
+
+    assert answer.tensors[0].shape == (150_528,)
+    assert np.shares_memory(answer.tensors[0].data, numbers)
+
+
 async def test_constants_and_renamed_inputs(serve: Serve, ask: Ask) -> None:
     echo = await serve(
         "echo",

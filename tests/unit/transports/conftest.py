@@ -32,6 +32,14 @@ async def over_grpc(grpc_peer: GrpcPeer) -> AsyncIterator[Transport]:
 
 
 @pytest.fixture
+async def over_binary_rest(rest_peer: RestPeer) -> AsyncIterator[Transport]:
+    rest_peer.extensions = ["binary_tensor_data"]
+    transport = connect(rest_peer.url)
+    yield transport
+    await transport.close()
+
+
+@pytest.fixture
 async def over_rest(rest_peer: RestPeer) -> AsyncIterator[Transport]:
     transport = connect(rest_peer.url)
     yield transport

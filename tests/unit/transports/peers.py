@@ -7,39 +7,36 @@ from typing import Any
 
 import grpc
 from aiohttp import web
-from mlserver.codecs.json import encode_to_json_bytes
 from mlserver.grpc import dataplane_pb2 as pb
 from mlserver.grpc import dataplane_pb2_grpc
-from mlserver.grpc.converters import ModelInferRequestConverter, ModelInferResponseConverter
-from mlserver.types import InferenceRequest, InferenceResponse
 
-from infergraph.server import install
-from infergraph.tensors.v2 import decode_request, encode_response
 from infergraph.v2 import Message
-
-install()
+from infergraph.v2 import grpc as grpc_codec
+from infergraph.v2 import rest as rest_codec
+from infergraph.v2.request import Limits
 
 GrpcHandler = Callable[[pb.ModelInferRequest, Any], Awaitable[pb.ModelInferResponse]]
 RestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def echoed(payload: InferenceRequest) -> InferenceResponse:
-    """What a served model answers that returns its inputs, through the server's own codecs."""
-    message, _, wire = decode_request(payload)
-    return encode_response(Message(message.tensors, "server's own"), "echo", None, wire, None)
-
-
 async def grpc_echo(request: pb.ModelInferRequest, _: Any) -> pb.ModelInferResponse:
-    answer = echoed(ModelInferRequestConverter.to_types(request))
-    return ModelInferResponseConverter.from_types(answer, use_raw=bool(request.raw_input_contents))
+    """What a served model answers that returns its inputs, through the server's own codecs."""
+    call = grpc_codec.Call(request.SerializeToString(), 2**30).decode(Limits())
+    answer = Message(call.message.tensors, "server's own")
+    parts = grpc_codec.encode_response("echo", "", answer, {}, call.form)
+    return pb.ModelInferResponse.FromString(b"".join(parts))
 
 
 async def rest_echo(request: web.Request) -> web.Response:
-    answer = echoed(InferenceRequest.model_validate_json(await request.read()))
-    return web.Response(
-        body=encode_to_json_bytes(answer.model_dump(exclude_none=True)),
-        content_type="application/json",
-    )
+    """The same over REST."""
+    given = request.headers.get(rest_codec.LENGTH_HEADER)
+    body = await request.read()
+    call = rest_codec.decode_request(body, None if given is None else int(given), Limits())
+    answer = Message(call.message.tensors, "server's own")
+    parts, size = rest_codec.encode_response("echo", None, answer, {}, call)
+    headers = {} if size is None else {rest_codec.LENGTH_HEADER: str(size)}
+    kind = "application/json" if size is None else "application/octet-stream"
+    return web.Response(body=b"".join(parts), content_type=kind, headers=headers)
 
 
 class GrpcPeer(dataplane_pb2_grpc.GRPCInferenceServiceServicer):
@@ -48,6 +45,8 @@ class GrpcPeer(dataplane_pb2_grpc.GRPCInferenceServiceServicer):
     def __init__(self) -> None:
         self.handler: GrpcHandler = grpc_echo
         self.metadata: Any = pb.ModelMetadataResponse()
+        self.extensions: list[str] = []
+        self.asked_for_extensions = 0
         self.requests: list[pb.ModelInferRequest] = []
         self.headers: list[dict[str, str]] = []
         self.seconds_left: list[float | None] = []
@@ -73,16 +72,25 @@ class GrpcPeer(dataplane_pb2_grpc.GRPCInferenceServiceServicer):
         self.seconds_left.append(context.time_remaining())
         return await self.handler(request, context)
 
+    async def ServerMetadata(self, request: pb.ServerMetadataRequest, context: Any) -> Any:
+        self.asked_for_extensions += 1
+        return pb.ServerMetadataResponse(name="peer", extensions=self.extensions)
+
     async def ModelMetadata(self, request: pb.ModelMetadataRequest, context: Any) -> Any:
         return self.metadata
 
 
 class RestPeer:
-    """An HTTP server; `handler` answers POST, `metadata` is what GET answers."""
+    """An HTTP server; `handler` answers POST, `metadata` is what GET answers.
+
+    What it says of itself (GET /v2) names `extensions`, and is counted apart.
+    """
 
     def __init__(self) -> None:
         self.handler: RestHandler = rest_echo
         self.metadata: dict[str, Any] = {}
+        self.extensions: list[str] = []
+        self.asked_for_extensions = 0
         self.paths: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.bodies: list[bytes] = []
@@ -109,5 +117,8 @@ class RestPeer:
         return await self.handler(request)
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
+        if request.raw_path.endswith("/v2"):
+            self.asked_for_extensions += 1
+            return web.json_response({"name": "peer", "extensions": self.extensions})
         self.paths.append(request.raw_path)
         return web.json_response(self.metadata)

@@ -12,11 +12,8 @@ from infergraph import registry
 from infergraph.errors import InvalidInput
 from infergraph.request import RequestContext
 from infergraph.transports import InProcessTransport, Transport
-from infergraph.v2 import NUMPY_DTYPES, Message, Tensor
+from infergraph.v2 import NUMPY_DTYPES, Message, Tensor, raw
 from tests.unit.transports.peers import RestPeer
-
-# MLServer's converters.
-pytestmark = pytest.mark.filterwarnings("ignore:The `construct` method is deprecated")
 
 
 class Echo:
@@ -34,21 +31,20 @@ def in_process() -> Iterator[Transport]:
     registry.unregister(echo)
 
 
-@pytest.fixture(params=["in_process", "over_grpc", "over_rest"])
-def transport(request: pytest.FixtureRequest, in_process: Transport) -> Transport:
-    # In the fixture's order, so that the servers start in the test's event loop.
-    transports = {
-        "in_process": in_process,
-        "over_grpc": request.getfixturevalue("over_grpc"),
-        "over_rest": request.getfixturevalue("over_rest"),
-    }
-    return transports[request.param]
+@pytest.fixture(params=["in_process", "over_grpc", "over_rest", "over_binary_rest"])
+def transport(request: pytest.FixtureRequest) -> Transport:
+    found: Transport = request.getfixturevalue(request.param)
+    return found
 
 
 def extremes(datatype: str) -> np.ndarray[Any, Any]:
     dtype = NUMPY_DTYPES[datatype]
     if datatype == "BOOL":
         values: list[Any] = [True, False, False, True]
+    elif datatype == "BF16":
+        values = [1.0, -2.5, -0.0, 2.0**-126, 3.0e38 - 3.0e38 % 2.0**120, 1 / 3]
+        packed = bytes(raw.pack(datatype, np.array(values, dtype)))
+        return raw.unpack(datatype, (2, 3), packed)
     elif dtype.kind == "f":
         limits = np.finfo(dtype)
         values = [limits.max, limits.min, limits.smallest_subnormal, -0.0, 0.1, 1 / 3]
@@ -124,21 +120,22 @@ async def test_arrays_that_are_not_contiguous(transport: Transport) -> None:
     np.testing.assert_array_equal(came.data, given.data)
 
 
-@pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64"])
-async def test_nan_and_infinity_pass_raw(over_grpc: Transport, datatype: str) -> None:
+@pytest.mark.parametrize("transport", ["over_grpc", "over_binary_rest"], indirect=True)
+@pytest.mark.parametrize("datatype", ["FP16", "BF16", "FP32", "FP64"])
+async def test_nan_and_infinity_pass_raw(transport: Transport, datatype: str) -> None:
     given = Tensor("x", datatype, np.array([np.nan, np.inf, -np.inf, -0.0], NUMPY_DTYPES[datatype]))
-    (came,) = await echo(over_grpc, given)
+    (came,) = await echo(transport, given)
     assert_same(given, came)
 
 
 async def test_json_has_no_infinity(over_rest: Transport, rest_peer: RestPeer) -> None:
     given = Tensor.of("x", np.array([1, np.inf], np.float32))
-    with pytest.raises(InvalidInput, match="tensor 'x' holds an infinite value"):
+    with pytest.raises(InvalidInput, match="tensor 'x' holds infinity"):
         await echo(over_rest, given)
     assert rest_peer.bodies == []
 
 
-async def test_messages_may_be_large_both_ways(over_grpc: Transport) -> None:
+async def test_messages_may_be_large_both_ways(transport: Transport) -> None:
     given = Tensor.of("x", np.arange(3_000_000, dtype=np.float32).reshape(1, -1))
-    (came,) = await echo(over_grpc, given)
+    (came,) = await echo(transport, given)
     assert_same(given, came)

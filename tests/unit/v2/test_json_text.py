@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infergraph.v2 import json_text
-from infergraph.v2.json_text import SLICE, array_to_json, loads
+from infergraph.v2 import json_reader
+from infergraph.v2.json_reader import SLICE
+from infergraph.v2.json_text import array_to_json, loads
 from infergraph.v2.values import LargeList, array_from_list, plain
 
 SLICES = st.sampled_from([16, 17, 19, 32, 61, 256])
@@ -51,12 +52,12 @@ DAMAGES += [b'"a":', b"\\ud800", b"[]", b",,", b"NaN", b"-Infinity", b"\xe2\x82"
 @contextmanager
 def crowd_of(number: int) -> Iterator[None]:
     """Has slices shrink where they have more than so many lists and objects."""
-    before = json_text._CROWD
-    json_text._CROWD = number
+    before = json_reader._CROWD
+    json_reader._CROWD = number
     try:
         yield
     finally:
-        json_text._CROWD = before
+        json_reader._CROWD = before
 
 
 def accepted_alike(text: bytes, slice_size: int) -> bool:
