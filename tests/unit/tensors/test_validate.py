@@ -5,7 +5,7 @@ import pytest
 
 from infergraph.errors import InvalidInput
 from infergraph.tensors import TensorSpec
-from infergraph.tensors.validate import validate, widened
+from infergraph.tensors.validate import check_tensors, validate, widened
 from infergraph.v2 import Message, Tensor
 
 DECLARED = (
@@ -14,6 +14,7 @@ DECLARED = (
     TensorSpec("language", "BYTES", (-1, 1), optional=True),
 )
 WHERE = "model 'asr'"
+MORE_THAN_ONCE = "tensor 'audio' came more than once; accepted: one tensor of a name"
 
 
 def audio(batch: int = 2, name: str = "audio") -> Tensor:
@@ -44,7 +45,7 @@ def test_accepted(tensors: list[Tensor], batch: int) -> None:
             "no input tensor 'video'; accepted: audio BYTES [-1, 1], boxes FP32 [-1, -1, 4], "
             "language BYTES [-1, 1]",
         ),
-        ([audio(), audio(), boxes(2, 1, 4)], "tensor 'audio' came more than once"),
+        ([audio(), audio(), boxes(2, 1, 4)], MORE_THAN_ONCE),
         (
             [audio(), boxes(2, 1, 4, dtype=np.float64)],
             "tensor 'boxes' has datatype FP64; accepted: FP32 or FP16",
@@ -124,6 +125,7 @@ def test_without_a_declaration_any_tensors_of_one_batch_size_are_accepted() -> N
         ([boxes()], "tensor 'boxes' has shape []; accepted: a shape whose first dimension is the"),
         ([audio(1), boxes(0, 4)], "tensor 'boxes' has shape [0, 4], an empty batch"),
         ([audio(1), boxes(2)], "tensor 'boxes' holds 2 items and tensor 'audio' 1"),
+        ([audio(2), boxes(2, 4), audio(2)], MORE_THAN_ONCE),
     ],
 )
 def test_without_a_declaration_the_batch_must_still_agree(tensors: list[Tensor], text: str) -> None:
@@ -138,3 +140,36 @@ def test_all_declared_inputs_may_be_optional_but_some_must_come() -> None:
 
     with pytest.raises(InvalidInput, match="the request has no input tensors"):
         validate(Message([]), optional, WHERE)
+
+
+@pytest.mark.parametrize("declared", [DECLARED, ()])
+@pytest.mark.parametrize(
+    "tensors", [[audio(2), boxes(3, 1, 4)], [audio(0), boxes(3, 1, 4)]], ids=["sizes", "empty"]
+)
+def test_tensors_by_themselves_need_be_no_batch(
+    tensors: list[Tensor], declared: tuple[TensorSpec, ...]
+) -> None:
+    check_tensors(Message(tensors), declared, WHERE)
+
+
+def test_tensors_by_themselves_may_have_no_dimension() -> None:
+    check_tensors(Message([boxes()]), (TensorSpec("boxes", "FP32", ()),), WHERE)
+    check_tensors(Message([]), (), WHERE)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "declared", "text"),
+    [
+        ([audio(1), boxes(1, 4), audio(1)], (), MORE_THAN_ONCE),
+        ([audio(1), audio(1)], DECLARED, MORE_THAN_ONCE),
+        ([audio(1), boxes(1, 1, 5)], DECLARED, "tensor 'boxes' has shape [1, 1, 5]; accepted: "),
+        ([boxes(1, 1, 4)], DECLARED, "missing input tensor audio BYTES [-1, 1]; came: 'boxes'"),
+    ],
+)
+def test_tensors_by_themselves_are_refused(
+    tensors: list[Tensor], declared: tuple[TensorSpec, ...], text: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        check_tensors(Message(tensors), declared, WHERE)
+
+    assert str(caught.value).startswith(f"{WHERE}: {text}")
