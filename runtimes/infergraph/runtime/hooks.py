@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from ..errors import InfergraphError
@@ -44,8 +44,20 @@ class Hooks:
         """
         return parameters
 
+    def preparing(self, items: Sequence[Item]) -> Callable[[Item], Item]:
+        """What prepares each item of one request; runs on the event loop, and so must cost little.
+
+        A task that limits what the items of a request are together overrides it.
+
+        Raises:
+            InvalidInput: the items are not acceptable together.
+        """
+        return self.prepare
+
     def prepare(self, item: Item) -> Item:
         """Decodes or checks one item before it is queued. Runs in a pool thread, if overridden.
+
+        What takes long calls `batching.check_wanted`, which ends it when its request is over.
 
         Raises:
             InvalidInput: the item is not acceptable; only its request fails.
