@@ -6,7 +6,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -479,6 +479,34 @@ async def test_an_item_that_cannot_be_prepared_fails_its_request_only() -> None:
             "model 'model': item 1: tensor 'x': cannot prepare -2",
         )
     assert values(await model.predict(rest([0] * 4))) == {"y": [200] * 4}
+
+
+class Together(Prepared):
+    """Refuses requests whose numbers are more than 10 together."""
+
+    def preparing(self, items: Sequence[Item]) -> Callable[[Item], Item]:
+        total = sum(int(item["x"][0]) for item in items)
+        if total > 10:
+            raise InvalidInput(f"tensor 'x': {total} together; accepted: at most 10")
+        return self.prepare
+
+
+class TogetherInline(Together):
+    @property
+    def blocking(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("kind", [Together, TogetherInline])
+async def test_items_that_are_not_acceptable_together(kind: type[Together]) -> None:
+    model = await load(kind, max_queue_size=4)
+
+    for _ in range(5):
+        assert await refusal(model, rest([5, 6])) == (
+            400,
+            "model 'model': tensor 'x': 11 together; accepted: at most 10",
+        )
+    assert values(await model.predict(rest([4, 6]))) == {"y": [208, 212]}
 
 
 # Models that answer on the event loop
