@@ -24,7 +24,6 @@ from infergraph.errors import (
 )
 from infergraph.request import Deadline, RequestContext
 from infergraph.router import PipelineRouter
-from infergraph.tensors.v2 import RawInferenceRequest
 from infergraph.v2 import Message, Tensor
 from tests.unit.router.world import (
     CHAIN,
@@ -405,7 +404,7 @@ class TestPredict:
     async def test_arrays_in_arrays_out(self, chain: PipelineRouter) -> None:
         payload = self.payload()
         payload.inputs[0].data.root = np.array([1, 2], np.float32)
-        raw = RawInferenceRequest.model_construct(**payload.__dict__)
+        raw = InferenceRequest.model_construct(**payload.__dict__)
         response = await chain.predict(raw)
         assert isinstance(response.outputs[0].data.root, np.ndarray)
         assert response.outputs[0].data.root.tolist() == [[-2.0], [-4.0]]

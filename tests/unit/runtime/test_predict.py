@@ -417,9 +417,8 @@ async def test_an_error_while_encoding_keeps_its_text_to_the_log(
         raise ValueError("secret")
 
     model = await load(Doubler)
-    # The package's name `answer` is the function; the module is found by its path only.
-    module = sys.modules["infergraph.server.answer"]
-    monkeypatch.setattr(module, "encode_response", encode)
+    module = sys.modules["infergraph.servable"]
+    monkeypatch.setattr(module, "write_response", encode)
 
     assert await refusal(model, rest([1])) == (
         500,
