@@ -115,10 +115,11 @@ class _Connection(asyncio.Protocol):
 
     @property
     def may_be_kept(self) -> bool:
-        return self.is_open and not self.reply.problem and self._parser.should_keep_alive()
+        return self.is_open and self._keeps and not self.reply.problem
 
     def expect(self, head_only: bool) -> asyncio.Future[Reply]:
         self._head_only = head_only
+        self._keeps = False
         self.reply = Reply()
         self._parser = httptools.HttpResponseParser(self)
         self._answer = asyncio.get_running_loop().create_future()
@@ -168,6 +169,8 @@ class _Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         if self.reply.status:
+            # The parser forgets it right after.
+            self._keeps = self._parser.should_keep_alive()
             self._end("")
 
     def _end(self, problem: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from .shots import GrpcShot, RestShot
 from .tensors import FORMATS, TYPED_FIELDS, Answered
 
 _SERVER_REFUSALS = (503, 504)
-_INSIDE = ("Traceback", 'File "', ".py", "0x7f", "object at")
+_INSIDE = re.compile(r'Traceback|File "|\.py\b|0x7f[0-9a-f]{8}|object at 0x')
 _REFUSING_CODES = frozenset(
     {
         grpc.StatusCode.INVALID_ARGUMENT,
@@ -101,19 +102,20 @@ def _judge_refusal(shot: RestShot, reply: Reply) -> Fault | None:
         return None
     if not text:
         return Fault(f"status {status} without a text")
-    inside = _shows_inside(text)
-    if inside or not shot.whole:
-        return inside
+    if not shot.whole:
+        return _shows_inside(text)
     try:
         error = json.loads(text)["error"]
     except (ValueError, KeyError, TypeError):
         return Fault(f"status {status} without an error object", text[:100])
-    return None if isinstance(error, str) and error else Fault(f"status {status} without a text")
+    if not isinstance(error, str) or not error:
+        return Fault(f"status {status} without a text", text[:100])
+    return _shows_inside(error)
 
 
 def _shows_inside(text: str) -> Fault | None:
-    found = next((each for each in _INSIDE if each in text), None)
-    return Fault(f"the text shows the inside ({found})", text[:100]) if found else None
+    found = _INSIDE.search(text)
+    return Fault(f"the text shows the inside ({found[0]})", text[:100]) if found else None
 
 
 def _judge_events(shot: RestShot, body: bytes) -> Fault | None:

@@ -139,10 +139,10 @@ def _spoil_values(rng: random.Random, tensor: Tensor) -> None:
     if not tensor.values:
         return
     at = rng.randrange(len(tensor.values))
-    if isinstance(tensor.values[at], bytes):
-        value = rng.choice((b"", b"\xff\xfe", b"\0", rng.randbytes(20), b"a" * 5_000))
-        tensor.text = tensor.text and value.isascii() and rng.random() < 0.5
-        tensor.values = [*tensor.values[:at], value, *tensor.values[at + 1 :]]
+    odd: Any = tensor.values[at]
+    if isinstance(odd, bytes):
+        odd = rng.choice((b"", b"\xff\xfe", b"\0", rng.randbytes(20), b"a" * 5_000))
+        tensor.text = tensor.text and odd.isascii() and rng.random() < 0.5
     elif tensor.datatype.startswith("FP"):
-        value = rng.choice((float("nan"), float("inf"), -0.0, 1e-40))
-        tensor.values = [*tensor.values[:at], value, *tensor.values[at + 1 :]]
+        odd = rng.choice((float("nan"), float("inf"), -0.0, 1e-40))
+    tensor.values = [*tensor.values[:at], odd, *tensor.values[at + 1 :]]

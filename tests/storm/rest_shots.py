@@ -6,7 +6,7 @@ import gzip
 import random
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import quote
 
 from . import media, oddities
@@ -377,7 +377,7 @@ def _body(id: str, tensors: Sequence[Tensor]) -> bytes:
 
 
 def _binary(
-    id: str, tensors: Sequence[Tensor], sizes: dict[int, object] | None = None
+    id: str, tensors: Sequence[Tensor], sizes: Mapping[int, object] | None = None
 ) -> tuple[Headers, bytes]:
     """Headers and body with the tensors' contents behind the JSON; `sizes` are told instead."""
     inputs, contents = [], []

@@ -30,6 +30,8 @@ from .shots import GrpcShot, RestShot
 _PAUSE_SECONDS = 0.02
 _LOST_SECONDS = 30.0
 _MODELS = ("numbers", "chain", "text", "per-item")
+_Ask = Callable[[int], Coroutine[Any, Any, tuple[bool, Fault | None]]]
+"""Sends the request of that number: whether the server was busy, and what was wrong."""
 _METHOD = "/inference.GRPCInferenceService/ModelInfer"
 
 

@@ -103,7 +103,9 @@ def kind_of(shot: Shot) -> str:
 def shot_of(seed: int, index: int) -> Shot:
     """The request of that index: the same for ever."""
     rng = random.Random(f"{seed}:{index}")
-    return (grpc_shots if rng.random() < _GRPC_SHARE else rest_shots).make(rng, index)
+    if rng.random() < _GRPC_SHARE:
+        return grpc_shots.make(rng, index)
+    return rest_shots.make(rng, index)
 
 
 async def rage(
