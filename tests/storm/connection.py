@@ -43,50 +43,60 @@ class Connections:
         self._free: list[_Connection] = []
 
     async def send(self, shot: RestShot) -> Reply | None:
-        """The reply; None when the request goes away without waiting for it.
+        """The reply; None when the request goes away without waiting for it."""
+        if shot.leaves_after is not None:
+            connection = await self._open()
+            connection.write(shot.data[: shot.leaves_after])
+            connection.abort()
+            return None
+        if not shot.whole or shot.says_nothing:
+            return await self._exchange(await self._open(), shot, keeps=False)
+        kept = self._kept()
+        if kept is not None:
+            reply = await self._exchange(kept, shot)
+            if reply.status or reply.problem:
+                return reply
+            # The server ended it, as it may, just when the request was sent.
+        return await self._exchange(await self._open(), shot)
 
-        Raises TimeoutError only through the caller's own deadline.
-        """
-        fresh = not shot.whole or shot.leaves_after is not None or shot.says_nothing
-        connection = await (self._open() if fresh else self._any())
-        kept = False
+    async def _exchange(self, connection: _Connection, shot: RestShot, keeps: bool = True) -> Reply:
         try:
-            if shot.leaves_after is not None:
-                connection.write(shot.data[: shot.leaves_after])
-                return None
-            head_only = shot.data.startswith(b"HEAD ")
-            answer = connection.expect(head_only)
+            answer = connection.expect(shot.data.startswith(b"HEAD "))
             for piece in _pieces(shot):
                 connection.write(piece)
                 if shot.pieces > 1:
                     await asyncio.sleep(PAUSE_SECONDS)
-            if not shot.whole:
+            if shot.whole:
+                await answer
+            else:
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(asyncio.shield(answer), _PATIENCE_SECONDS)
-                return connection.reply
-            reply = await answer
-            kept = not fresh and connection.may_be_kept
-            return reply
+            reply = connection.reply
+            keeps = keeps and connection.may_be_kept
+        except BaseException:
+            keeps = False
+            raise
         finally:
-            if kept:
+            if keeps:
                 connection.idle_since = asyncio.get_running_loop().time()
                 self._free.append(connection)
             else:
                 connection.abort()
+        return reply
 
     def close(self) -> None:
         for connection in self._free:
             connection.abort()
         self._free.clear()
 
-    async def _any(self) -> _Connection:
+    def _kept(self) -> _Connection | None:
         now = asyncio.get_running_loop().time()
         while self._free:
             connection = self._free.pop()
             if connection.is_open and now - connection.idle_since < _LONGEST_IDLE_SECONDS:
                 return connection
             connection.abort()
-        return await self._open()
+        return None
 
     async def _open(self) -> _Connection:
         loop = asyncio.get_running_loop()

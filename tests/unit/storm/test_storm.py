@@ -101,3 +101,28 @@ async def test_what_is_no_http_is_told(answer: Answer) -> None:
     assert reply is not None
     assert reply.problem.startswith("an answer that is no HTTP")
     connections.close()
+
+
+async def test_a_connection_that_was_kept_too_long_costs_no_answer() -> None:
+    asked: list[int] = []
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Says that it keeps the connection, and ends it at the second request."""
+        for count in range(2):
+            await reader.readuntil(b"\r\n\r\n")
+            asked.append(count)
+            if count == 0:
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        writer.close()
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    connections = Connections(server.sockets[0].getsockname()[1])
+    shot = RestShot("good", request("/", b"", method="GET"))
+    for _ in range(2):
+        reply = await connections.send(shot)
+        assert reply is not None
+        assert reply.body == b"ok"
+    assert asked == [0, 1, 0]
+    connections.close()
+    server.close()
+    await server.wait_closed()
