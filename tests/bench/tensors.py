@@ -19,10 +19,10 @@ _IMAGE, _BATCH = 150_528, 1_228_800
 """Values of an image, 1x3x224x224 (602 KB), and of a batch of 8 such images (4.9 MB)."""
 _CASES = (
     ("gRPC", (1, _IMAGE), 40),
-    ("gRPC", (_IMAGE,), 10),
+    ("gRPC", (_IMAGE,), 5),
     ("gRPC", (1, _BATCH), 5),
     ("binary REST", (1, _IMAGE), 40),
-    ("binary REST", (_IMAGE,), 10),
+    ("binary REST", (_IMAGE,), 5),
     ("binary REST", (1, _BATCH), 5),
     ("REST", (1, _IMAGE), 3),
 )
