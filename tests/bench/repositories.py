@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,9 @@ spec:
 """
 
 
-def tensor(name: str) -> dict[str, Any]:
-    """A declared FP32 tensor of any size per item."""
-    return {"name": name, "datatype": "FP32", "shape": [-1, -1]}
+def tensor(name: str, shape: Sequence[int] = (-1, -1)) -> dict[str, Any]:
+    """A declared FP32 tensor; unless told, of any size per item."""
+    return {"name": name, "datatype": "FP32", "shape": list(shape)}
 
 
 def write_server(root: Path, **settings: Any) -> None:
@@ -55,14 +56,14 @@ def write_stock(root: Path) -> None:
     write_model(root, "stock", {"implementation": "tests.bench.stock.StockEcho"})
 
 
-def write_echo(root: Path, name: str) -> None:
+def write_echo(root: Path, name: str, shape: Sequence[int] = (-1, -1)) -> None:
     write_model(
         root,
         name,
         {
             "implementation": "infergraph.tasks.echo.Echo",
-            "inputs": [tensor("input")],
-            "outputs": [tensor("output")],
+            "inputs": [tensor("input", shape)],
+            "outputs": [tensor("output", shape)],
             "parameters": {"extra": {"outputs": {"output": {"input": "input"}}}},
         },
     )
