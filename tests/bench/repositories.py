@@ -13,7 +13,10 @@ SERVER = {
     "debug": False,
     "host": "127.0.0.1",
     "grpc_max_message_length": 268435456,
+    "model_repository_implementation": "infergraph.front_door.ModelRepository",
 }
+STOCK = {"model_repository_implementation": "mlserver.repository.SchemalessModelRepository"}
+"""Of plain MLServer, whatever the environment says."""
 
 CHAIN = """\
 apiVersion: mlops.seldon.io/v1alpha1
@@ -52,7 +55,7 @@ def write_model(root: Path, name: str, settings: dict[str, Any]) -> None:
 
 def write_stock(root: Path) -> None:
     """One MLModel of plain MLServer that hands its inputs back; Infergraph is not imported."""
-    write_server(root)
+    write_server(root, **STOCK)
     write_model(root, "stock", {"implementation": "tests.bench.stock.StockEcho"})
 
 
