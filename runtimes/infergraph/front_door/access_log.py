@@ -11,6 +11,8 @@ logger = logging.getLogger(__name__)
 
 _LONGEST = 200
 """Characters of a text that a caller chose."""
+_OF_CALLERS = frozenset({"method", "model", "id", "error"})
+"""Fields that hold such texts: in quotes none of them can look like another field or line."""
 
 
 class AccessLog:
@@ -59,7 +61,7 @@ class AccessLog:
             logger.info("%s", _json({name: value for name, value in fields.items() if value != ""}))
             return
         shown = " ".join(
-            f"{name}={_json(value) if name in ('id', 'model', 'error') else value}"
+            f"{name}={_json(value) if name in _OF_CALLERS else value}"
             for name, value in fields.items()
             if value != ""
         )

@@ -17,7 +17,7 @@ class Admission:
 
     Attributes:
         in_flight: Requests that are being answered.
-        bytes_held: Bytes of the bodies that are held for them.
+        bytes_held: Bytes of their bodies and messages.
     """
 
     def __init__(self, settings: FrontDoorSettings) -> None:
@@ -96,6 +96,9 @@ class Load:
                     "(server setting 'max_body_bytes')"
                 ),
             )
+        self._check_room(size)
+
+    def _check_room(self, size: int) -> None:
         room = self._settings.max_bytes_in_flight - self._admission.bytes_held + self.held
         if size > room and self._admission.bytes_held > self.held:
             raise refused(
@@ -109,6 +112,18 @@ class Load:
     def hold(self, size: int) -> None:
         """Counts `size` bytes as held in all; raises as `check` does."""
         self.check(size)
+        self._count(size)
+
+    def hold_message(self, size: int) -> None:
+        """Counts a gRPC message, whose size gRPC itself bounds.
+
+        Raises:
+            Overloaded: there is no room for it now.
+        """
+        self._check_room(size)
+        self._count(size)
+
+    def _count(self, size: int) -> None:
         self._admission.bytes_held += size - self.held
         self.held = size
 

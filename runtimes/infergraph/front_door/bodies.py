@@ -43,9 +43,7 @@ async def read_body(
         Disconnected: the client went away.
     """
     coding = coding_of(headers.getlist("content-encoding"))
-    announced = headers.get("content-length", "")
-    if announced.isdecimal():
-        load.check(int(announced) if len(announced) < 19 else 1 << 62)
+    check_announced(headers, load)
     seconds = settings.body_timeout_s
     if deadline is not None:
         seconds = min(seconds, deadline.remaining())
@@ -66,38 +64,54 @@ async def read_body(
     return body, json_size
 
 
+def check_announced(headers: Mapping[str, str], load: Load) -> None:
+    """Checks the length that a request says its body has; raises as `Load.check` does."""
+    announced = headers.get("content-length", "")
+    if announced.isdecimal():
+        load.check(int(announced) if len(announced) < 19 else 1 << 62)
+
+
 async def _receive_in_time(
     receive: Receive, load: Load, seconds: float, deadline: Deadline | None
 ) -> bytes:
-    event = await receive()
-    if event["type"] == "http.request" and not event.get("more_body", False):
-        # Most bodies come in one piece, which needs no timer.
-        piece: bytes = event.get("body", b"")
-        load.hold(len(piece))
-        return piece
+    """The whole body; a timer of the event loop costs less than a task that waits for it."""
+    request = asyncio.current_task()
+    late = False
+
+    def expire() -> None:
+        nonlocal late
+        late = True
+        if request is not None:
+            request.cancel()
+
+    timer = asyncio.get_running_loop().call_later(max(seconds, 0.0), expire)
     try:
-        return await asyncio.wait_for(_receive(event, receive, load), max(seconds, 0.0))
-    except asyncio.TimeoutError:
-        if deadline is not None and deadline.remaining() <= 0:
-            raise deadline.exceeded("the request's body did not come in time") from None
-        raise DeadlineExceeded(
-            f"the body did not come in {seconds:g} s (server setting 'body_timeout_s')"
-        ) from None
+        return await _receive(receive, load)
+    except asyncio.CancelledError:
+        if not late:
+            raise
+    finally:
+        timer.cancel()
+    if deadline is not None and deadline.remaining() <= 0:
+        raise deadline.exceeded("the request's body did not come in time")
+    raise DeadlineExceeded(
+        f"the body did not come in {seconds:g} s (server setting 'body_timeout_s')"
+    )
 
 
-async def _receive(event: MutableMapping[str, Any], receive: Receive, load: Load) -> bytes:
+async def _receive(receive: Receive, load: Load) -> bytes:
     pieces: list[bytes] = []
     size = 0
     while True:
+        event = await receive()
         if event["type"] == "http.disconnect":
             raise Disconnected
-        piece = event.get("body", b"")
+        piece: bytes = event.get("body", b"")
         size += len(piece)
         load.hold(size)
         pieces.append(piece)
         if not event.get("more_body", False):
             break
-        event = await receive()
     if size <= _JOINED_BYTES:
         return b"".join(pieces)
     return await aside(b"".join, pieces)

@@ -86,8 +86,9 @@ def inflate(data: bytes, coding: str, limit: int, stop: threading.Event) -> byte
             if bits != _GZIP_BITS and position < len(view):
                 raise zlib.error(f"{len(view) - position} bytes follow its end")
             # Zeros may fill a block at the end.
-            while position < len(view) and view[position] == 0:
-                position += 1
+            while position < len(view) and not view[position] and not stop.is_set():
+                piece = bytes(view[position : position + _LARGEST_PIECE])
+                position += len(piece) - len(piece.lstrip(b"\0"))
     except zlib.error as error:
         raise InvalidInput(f"the body is not {coding}, as content-encoding says: {error}") from None
     return content[0] if len(content) == 1 else b"".join(content)

@@ -6,8 +6,9 @@ import asyncio
 import functools
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from typing import Any, NamedTuple, TypeVar
 
 from mlserver.context import model_context
@@ -105,12 +106,22 @@ class Desk:
 
     async def infer_stream(
         self, model: Servable, request: InferRequest, context: RequestContext
-    ) -> AsyncIterator[Message]:
-        """The parts of a model's answer, as they come; raises an InfergraphError."""
+    ) -> AsyncGenerator[Message, None]:
+        """The parts of a model's answer, as they come; raises an InfergraphError.
+
+        To be closed, since what the model has begun goes on else.
+        """
         take_trace(request.message.parameters, context)
-        with self._around(model), model_context(model.settings):
-            async for part in model.infer_stream(request.message, context):
-                yield await _answered(model, request, part)
+        with self._around(model):
+            generator: Any = model.infer_stream(request.message, context)
+            async with aclosing(generator) as parts:
+                while True:
+                    # Left before each part is given: it may be closed in another context.
+                    with model_context(model.settings):
+                        part = await anext(parts, None)
+                    if part is None:
+                        return
+                    yield await _answered(model, request, part)
 
     def _around(self, model: Servable) -> _Counted:
         """Counts a request while it is answered; of a pipeline also for the server's stop."""

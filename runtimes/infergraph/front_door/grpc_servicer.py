@@ -179,7 +179,8 @@ class GrpcServicer:
         try:
             headers = _headers(context)
             caller = self._desk.access.check(Area.INFERENCE, headers)
-            with self._desk.admission.request():
+            with self._desk.admission.request() as load:
+                load.hold_message(len(body))
                 call = await self._parse(body)
                 model, request_id = call.header.model_name, call.header.id
                 accompanying = _context(headers, caller, context)
@@ -254,7 +255,8 @@ class GrpcServicer:
             async for body in bodies:
                 call: codec.Call | None = None
                 try:
-                    with self._desk.admission.request():
+                    with self._desk.admission.request() as load:
+                        load.hold_message(len(body))
                         call = await self._parse(body)
                         model, request_id = call.header.model_name, call.header.id
                         accompanying = _context(headers, caller, context)

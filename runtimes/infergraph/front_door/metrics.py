@@ -13,7 +13,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 requests_in_flight = Gauge("infergraph_requests_in_flight", "Requests that are being answered.")
 bytes_in_flight = Gauge(
-    "infergraph_request_bytes_in_flight", "Bytes of REST bodies that are held for them."
+    "infergraph_request_bytes_in_flight", "Bytes of their REST bodies and gRPC messages."
 )
 refusals = Counter(
     "infergraph_server_refusals", "Requests that the server refused before any model.", ["cause"]

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import orjson
 from fastapi import FastAPI
+from mlserver.errors import MLServerError
 from mlserver.rest.app import APIRoute
 from mlserver.rest.endpoints import Endpoints
 from mlserver.types import MetadataModelResponse, RepositoryIndexRequest
 from pydantic import ValidationError
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from ..errors import InfergraphError, MalformedRequest
 from . import metrics
 from .access import Area
 from .admission import Load
-from .bodies import Disconnected, read_body
+from .bodies import Disconnected, check_announced, read_body
 from .desk import Desk
 from .errors import as_ours, rest_error
 from .rest_inference import RestInference
@@ -77,9 +80,9 @@ class RestApp:
             debug=False,
             routes=routes,
             middleware=_middleware(desk),
-            exception_handlers={HTTPException: answer_http_exception, Exception: answer_exception},
+            exception_handlers={HTTPException: self._refuse, Exception: answer_exception},
         )
-        self.app.router.default = others
+        self.app.router.default = _Others(desk, others)
         self.app.router.redirect_slashes = False
 
     def _route(self, path: str, answer: Endpoint, area: Area | None, method: str = "GET") -> Route:
@@ -99,15 +102,18 @@ class RestApp:
             seconds = time.perf_counter() - began
             if area is not None:
                 metrics.rest_answered(method, path, response.status_code, seconds)
-                if self._desk.log.is_on:
-                    name = request.path_params.get("model_name", "")
-                    what = f"{method} {request.url.path}"
-                    self._desk.log.request(
-                        "rest", what, name, response.status_code, seconds, error=error
-                    )
+                name = request.path_params.get("model_name", "")
+                _log(self._desk, request.scope, response.status_code, seconds, name, error)
             return response
 
         return Route(path, endpoint, methods=[method])
+
+    async def _refuse(self, request: Request, error: Exception) -> Response:
+        """Answers a method that a route does not have."""
+        response = await answer_http_exception(request, error)
+        metrics.rest_answered(request.method, _OTHER, response.status_code, 0.0)
+        _log(self._desk, request.scope, response.status_code, 0.0)
+        return response
 
     async def _live(self, request: Request) -> Response:
         return Response(status_code=200)
@@ -160,6 +166,70 @@ class RestApp:
         return body
 
 
+class _Others:
+    """Paths that the protocol does not know: they need the key of inference, and room.
+
+    Args:
+        desk: Who is let in, and how much.
+        app: Answers them.
+    """
+
+    def __init__(self, desk: Desk, app: FastAPI) -> None:
+        self._desk = desk
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        status, text = 500, ""
+
+        async def noting(event: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            status = event.get("status", status)
+            await send(event)
+
+        headers = Headers(scope=scope)
+        try:
+            self._desk.access.check(Area.INFERENCE, headers)
+            with self._desk.admission.request() as load:
+                check_announced(headers, load)
+                await self._app(scope, _bounded(receive, load), noting)
+        except InfergraphError as error:
+            text = str(error)
+            await error_response(error)(scope, receive, noting)
+        finally:
+            seconds = time.perf_counter() - began
+            metrics.rest_answered(scope["method"], _OTHER, status, seconds)
+            _log(self._desk, scope, status, seconds, error=text)
+
+
+def _bounded(receive: Receive, load: Load) -> Receive:
+    size = 0
+
+    async def counted() -> MutableMapping[str, Any]:
+        nonlocal size
+        event = await receive()
+        size += len(event.get("body", b""))
+        load.hold(size)
+        return event
+
+    return counted
+
+
+_OTHER = "other"
+"""What metrics say for the path of a request that none of the protocol's routes answers."""
+
+
+def _log(
+    desk: Desk, scope: Scope, status: int, seconds: float, model: str = "", error: str = ""
+) -> None:
+    if desk.log.is_on:
+        what = f"{scope['method']} {scope['path']}"
+        desk.log.request("rest", what, model, status, seconds, error=error)
+
+
 _NOT_READY = 400
 """As MLServer and Triton say it of a model or server that is not ready."""
 
@@ -192,7 +262,12 @@ def other_paths(desk: Desk) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
-        exception_handlers={HTTPException: answer_http_exception, Exception: answer_exception},
+        exception_handlers={
+            HTTPException: answer_http_exception,
+            MLServerError: answer_exception,
+            InfergraphError: answer_exception,
+            Exception: answer_exception,
+        },
     )
     app.router.route_class = APIRoute
     for path, server_page, model_page in (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 import orjson
@@ -37,9 +38,24 @@ _JOINED_BYTES = 1 << 16
 
 
 class _Call:
-    """One request: what the connection has told of it."""
+    """One request: what the connection has told of it, and what has been answered.
 
-    __slots__ = ("began", "context", "headers", "model", "name", "path", "receive", "version")
+    Attributes:
+        answering: Whether the answer has begun, so that no other status can be sent.
+        error: The text of a failure that the answer tells, though its status does not.
+    """
+
+    __slots__ = (
+        "answering",
+        "began",
+        "context",
+        "error",
+        "headers",
+        "name",
+        "path",
+        "receive",
+        "version",
+    )
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.began = time.perf_counter()
@@ -49,6 +65,8 @@ class _Call:
         self.name: str = scope["path_params"]["model_name"]
         self.version: str | None = scope["path_params"].get("model_version")
         self.context = RequestContext()
+        self.answering = False
+        self.error = ""
 
     def plain_headers(self) -> dict[str, str]:
         return dict(self.headers)
@@ -70,25 +88,34 @@ class RestInference:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = _Call(scope, receive)
-        status, error, request_id = 0, "", ""
+        status, request_id = 0, ""
+
+        async def answer(event: MutableMapping[str, Any]) -> None:
+            call.answering = True
+            await send(event)
+
         try:
-            status, request_id = await self._answer(call, send)
+            status, request_id = await self._answer(call, answer)
         except Disconnected:
             status = _CLIENT_GONE
         except asyncio.CancelledError:
-            if not self._desk.drain.began:
+            if call.answering or not self._desk.drain.began:
                 status = _CLIENT_GONE
                 raise
             # The grace period is over: uvicorn cancels what is still in flight.
-            status, error = await _send_error(send, stopping())
+            status, call.error = await _send_error(send, stopping())
         except Exception as raised:
-            status, error = await _send_error(send, as_ours(raised, f"model '{call.name[:200]}'"))
+            failure = as_ours(raised, f"model '{call.name[:200]}'")
+            if call.answering:
+                status, call.error = failure.status_code, str(failure)
+                raise
+            status, call.error = await _send_error(send, failure)
         finally:
             seconds = time.perf_counter() - call.began
             metrics.rest_answered("POST", self._route, status, seconds)
             if self._desk.log.is_on:
                 self._desk.log.request(
-                    "rest", f"POST {call.path}", call.name, status, seconds, request_id, error
+                    "rest", f"POST {call.path}", call.name, status, seconds, request_id, call.error
                 )
 
     async def _answer(self, call: _Call, send: Send) -> tuple[int, str]:
@@ -202,9 +229,10 @@ class RestInference:
             if not began:
                 raise
             failure = as_ours(raised, f"model '{call.name}'")
+            call.error = str(failure)
             await _send_event(send, _error_event(failure))
         finally:
-            await events.aclose()  # type: ignore[attr-defined]
+            await events.aclose()
         if not began:
             await send({"type": "http.response.start", "status": 200, "headers": [_EVENTS]})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -212,13 +240,13 @@ class RestInference:
 
     async def _events(
         self, model: Servable, request: InferRequest, context: RequestContext
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         in_json = rest.without_binary(request)
-        async for part in self._desk.infer_stream(model, request, context):
-            parts, _ = await aside_if(
-                not is_light(part, in_json.form), _encode, model, part, in_json
-            )
-            yield b"".join(parts)
+        async with aclosing(self._desk.infer_stream(model, request, context)) as answers:
+            async for answer in answers:
+                heavy = not is_light(answer, in_json.form)
+                parts, _ = await aside_if(heavy, _encode, model, answer, in_json)
+                yield b"".join(parts)
 
 
 _CLIENT_GONE = 499

@@ -19,6 +19,7 @@ from mlserver.settings import Settings
 from mlserver.tracing import get_tracer_provider
 from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
 from opentelemetry.instrumentation.grpc import aio_server_interceptor, filters
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -31,7 +32,7 @@ from .grpc_servicer import GrpcServicer
 from .protocol import Protocol
 from .registry import Registry
 from .repository_handlers import RepositoryHandlers
-from .rest_app import RestApp, error_response, other_paths
+from .rest_app import RestApp, answer_http_exception, error_response, other_paths
 from .settings import FrontDoorSettings, read_settings
 
 logger = logging.getLogger(__name__)
@@ -183,6 +184,7 @@ class MetricsServer(StockMetricsServer):
             return response
 
         self._app.router.routes.clear()
+        self._app.add_exception_handler(HTTPException, answer_http_exception)
         self._app.add_route(str(settings.metrics_endpoint), guarded)
 
     def _get_config(self) -> uvicorn.Config:

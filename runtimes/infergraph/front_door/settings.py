@@ -18,7 +18,7 @@ PREFIX = "INFERGRAPH_"
 ARGUMENT = "front_door"
 """Key of `model_repository_implementation_args` in settings.json."""
 
-Keys = Annotated[tuple[str, ...], NoDecode]
+Keys = Annotated[tuple[str, ...], NoDecode, Field(repr=False)]
 
 
 class FrontDoorSettings(BaseSettings):
@@ -36,7 +36,8 @@ class FrontDoorSettings(BaseSettings):
         max_strings: Most elements of a request's BYTES tensors together.
         max_in_flight: Most requests that are answered at a time; others get 503.
         max_in_flight_per_model: Most of them for one model.
-        max_bytes_in_flight: Most bytes of all REST bodies that are held at a time; others get 503.
+        max_bytes_in_flight: Most bytes of all REST bodies and gRPC messages that are held at a
+            time; others get 503.
         body_timeout_s: Longest wait for a body to come whole, in seconds.
         grace_seconds: How long requests in flight may take once the server is told to stop.
             Kubernetes kills a container after 30 seconds.
@@ -128,7 +129,11 @@ def read_settings(server: Settings) -> FrontDoorSettings:
         ConfigurationError: one is unknown or not accepted; the text names each, not its value where
             that is a key.
     """
-    given: Mapping[str, Any] = server.model_repository_implementation_args.get(ARGUMENT) or {}
+    given = server.model_repository_implementation_args.get(ARGUMENT) or {}
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(
+            f"front door: its settings '{ARGUMENT}' are {given!r:.100}; accepted: an object"
+        )
     try:
         return FrontDoorSettings(**given)
     except ValidationError as error:

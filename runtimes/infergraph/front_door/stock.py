@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Mapping
+import struct
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import Any
 
 from mlserver.codecs.json import encode_to_json_bytes
@@ -65,19 +67,19 @@ class StockModel:
             request = await aside_if(large, rest.decode_request, body, json_size, limits)
             payload = write_request(request, request.message.parameters, self._headers)
             return payload, request
-        payload = await aside_if(large, _read_json, body)
+        payload = await aside_if(large, _read_json, body, limits)
         insert_headers(payload, self._headers)
         return payload, None
 
-    async def stream_rest(self, payload: InferenceRequest) -> AsyncIterator[bytes]:
+    async def stream_rest(self, payload: InferenceRequest) -> AsyncGenerator[bytes, None]:
         """The JSON of each answer of a stream."""
 
         async def payloads() -> AsyncIterator[InferenceRequest]:
             yield payload
 
-        async for response in self._data_plane.infer_stream(payloads(), self._name, self._version):
-            extract_headers(response)
-            yield to_json(response)
+        async with aclosing(self._responses(payloads())) as responses:
+            async for response in responses:
+                yield to_json(response)
 
     async def answer_grpc(self, body: bytes) -> tuple[bytes, dict[str, str]]:
         """A serialised ModelInferResponse, and metadata for the answer."""
@@ -88,7 +90,7 @@ class StockModel:
         headers = _carried(extract_headers(response))
         return await aside_if(large, _write_message, response, raw), headers
 
-    async def stream_grpc(self, bodies: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def stream_grpc(self, bodies: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         """The serialised answers to the messages of a stream."""
         raw = False
 
@@ -99,9 +101,18 @@ class StockModel:
                 insert_headers(payload, self._headers)
                 yield payload
 
-        async for response in self._data_plane.infer_stream(payloads(), self._name, self._version):
-            extract_headers(response)
-            yield _write_message(response, raw)
+        async with aclosing(self._responses(payloads())) as responses:
+            async for response in responses:
+                extract_headers(response)
+                yield _write_message(response, raw)
+
+    async def _responses(
+        self, payloads: AsyncIterator[InferenceRequest]
+    ) -> AsyncGenerator[InferenceResponse, None]:
+        given: Any = self._data_plane.infer_stream(payloads, self._name, self._version)
+        async with aclosing(given) as responses:
+            async for response in responses:
+                yield response
 
 
 async def aside_if(heavy: bool, function: Any, *arguments: Any) -> Any:
@@ -115,22 +126,30 @@ def to_json(response: InferenceResponse) -> bytes:
     return content
 
 
-def _read_json(body: bytes) -> InferenceRequest:
+def _read_json(body: bytes, limits: Limits) -> InferenceRequest:
     try:
         content = plain(loads(body))
     except ValueError as error:
         raise MalformedRequest(f"the body is not JSON: {error}") from None
     try:
-        return InferenceRequest.model_validate(content)
+        payload: InferenceRequest = InferenceRequest.model_validate(content)
     except ValidationError as error:
         problems = error.errors(include_input=False, include_url=False)[:_MOST_PROBLEMS]
         shown = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems)
         raise MalformedRequest(f"the body is not a V2 inference request: {shown}") from None
+    outline = [(each.name, str(each.datatype), each.shape) for each in payload.inputs]
+    limits.check(outline, len(payload.outputs or ()))
+    return payload
 
 
 def _read_message(body: bytes) -> tuple[InferenceRequest, bool]:
     message = pb.ModelInferRequest.FromString(body)
-    payload: InferenceRequest = ModelInferRequestConverter.to_types(message)
+    try:
+        payload: InferenceRequest = ModelInferRequestConverter.to_types(message)
+    except (struct.error, LookupError, ValueError) as error:
+        raise MalformedRequest(
+            f"the contents of a tensor are not what its shape and datatype say: {error}"
+        ) from None
     return payload, bool(message.raw_input_contents)
 
 

@@ -72,8 +72,8 @@ class Call:
                 "raw_input_contents"
             )
         self.header = _parse(ModelInferRequest, parts)
-        if not self.contents:
-            self.contents = list(self.header.raw_input_contents)
+        # Those of small messages, and those behind a field that the scan does not know.
+        self.contents += self.header.raw_input_contents
 
     def outline(self) -> list[tuple[str, str, Sequence[int]]]:
         """Name, datatype and shape of each tensor."""
@@ -100,7 +100,7 @@ class Call:
             )
         tensors = []
         for index, given in enumerate(header.inputs):
-            if contents and given.HasField("contents"):
+            if contents and _has_values(given):
                 raise MalformedRequest(
                     f"tensor {quoted(given.name)} has typed contents beside raw contents; "
                     "accepted: either kind, for all tensors"
@@ -184,7 +184,7 @@ def decode_response(body: bytes, request_id: str) -> tuple[Message, dict[str, Pa
         answer = _parse(ModelInferResponse, parts)
     except MalformedRequest as error:
         raise ValueError(str(error)) from None
-    contents = contents or list(answer.raw_output_contents)
+    contents += answer.raw_output_contents
     used, tensors = 0, []
     for given in answer.outputs:
         if given.datatype not in NUMPY_DTYPES:
@@ -193,7 +193,7 @@ def decode_response(body: bytes, request_id: str) -> tuple[Message, dict[str, Pa
                 f"accepted: {', '.join(NUMPY_DTYPES)}"
             )
         content = None
-        if contents and not given.HasField("contents"):
+        if contents and not _has_values(given):
             if used == len(contents):
                 break
             content, used = contents[used], used + 1
@@ -292,6 +292,11 @@ def _typed_array(datatype: str, shape: tuple[int, ...], contents: Any) -> npt.ND
     array = array.reshape(shape)
     array.flags.writeable = False
     return array
+
+
+def _has_values(given: Any) -> bool:
+    """Whether a tensor has typed contents; beside raw ones MLServer sets the field, but empty."""
+    return given.HasField("contents") and bool(given.contents.ListFields())
 
 
 def _describe(target: Any, tensor: Tensor) -> Any:
