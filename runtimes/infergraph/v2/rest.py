@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from ..errors import InvalidInput, MalformedRequest, StageFailure
+from ..errors import InvalidInput, MalformedRequest, StageFailure, TooLarge
 from . import base64_bytes, raw
 from .json_text import array_to_json, loads
 from .request import Form, InferRequest, Limits, RequestedOutput, quoted
@@ -50,9 +50,10 @@ def decode_request(body: bytes, json_size: int | None, limits: Limits) -> InferR
     document = _document(body, json_size)
     parameters = dict(_mapping(document, "parameters", ""))
     request_id = _text(document, "id", "", "")
-    inputs = _list(document, "inputs", required=True)
+    inputs = _list(document, "inputs", limits.tensors, required=True)
     outputs = [
-        _requested_output(each, index) for index, each in enumerate(_list(document, "outputs"))
+        _requested_output(each, index)
+        for index, each in enumerate(_list(document, "outputs", limits.tensors))
     ]
     headers = [_Header(each, index) for index, each in enumerate(inputs)]
     limits.check([(each.name, each.datatype, each.shape) for each in headers], len(outputs))
@@ -139,7 +140,9 @@ def decode_response(
         document = _document(body, json_size)
         headers = [
             _Header(each, index)
-            for index, each in enumerate(_list(document, "outputs", required=True))
+            for index, each in enumerate(
+                _list(document, "outputs", _ANY_SIZE.tensors, required=True)
+            )
         ]
         _ANY_SIZE.check([(each.name, each.datatype, each.shape) for each in headers])
         contents = _Contents(body, len(body) if json_size is None else json_size)
@@ -286,13 +289,18 @@ def _requested_output(given: Any, index: int) -> RequestedOutput:
     return RequestedOutput.of(name, _mapping(given, "parameters", f"output {quoted(name)}: "))
 
 
-def _list(document: Mapping[str, Any], field: str, required: bool = False) -> list[Any]:
+def _list(document: Mapping[str, Any], field: str, most: int, required: bool = False) -> list[Any]:
     value = document.get(field)
     if value is None and not required:
         return []
-    if not isinstance(value, list):
+    if not isinstance(value, (list, LargeList)):
         raise _not_v2(f"{field} is {_kind(value)}; accepted: a list")
-    return value
+    if len(value) > most:
+        raise TooLarge(
+            f"{field} has {len(value)} tensors; accepted: at most {most} (server setting "
+            "'max_tensors')"
+        )
+    return list(value)
 
 
 def _mapping(document: Mapping[str, Any], field: str, where: str) -> dict[str, Any]:
