@@ -10,6 +10,8 @@ from typing import Any
 
 from .tensors import FORMATS, Tensor
 
+UNHEARD_OF = "never-"
+"""How a name begins that one request made up; no server may remember it."""
 _RAW = "raw-json:"
 _RAW_VALUE = re.compile(rf'"{_RAW}((?:[^"\\]|\\.)*)"')
 _DEEP = (50, 50, 50, 500, 20_000)
@@ -20,7 +22,7 @@ def name(rng: random.Random) -> str:
     """A name that nothing has; most are never used twice."""
     return rng.choice(
         (
-            lambda: f"never-{rng.getrandbits(48):x}",
+            lambda: f"{UNHEARD_OF}{rng.getrandbits(48):x}",
             lambda: rng.choice(("", " ", ".", "..", "../../etc", "a/b", "%", "%00", "null", "0")),
             lambda: "n" * rng.choice((200, 5_000)),
             lambda: rng.choice(

@@ -202,7 +202,7 @@ def _odd_path(rng: random.Random, id: str) -> RestShot:
     model = rng.choice(oddities.MODELS)
     path = rng.choice(
         (
-            f"/v2/models/{name}/infer",
+            *(f"/v2/models/{name}/infer",) * 4,
             f"/v2/models/{name}",
             f"/v2/models/{name}/ready",
             f"/v2/models/{model}/versions/{name}/infer",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..integration.server import ServerProcess, get
+from .oddities import UNHEARD_OF
 from .repository import write_repository
 from .steady import Seen, SteadyCallers
 from .storm import SLOW_SECONDS, Outcome, rage
@@ -47,14 +49,14 @@ class Weather:
         outcome: Of the storm.
         steady: Of the callers beside it.
         memory_mb: The process's resident memory after the warm-up and at the end.
-        metrics_lines: Lines of /metrics, likewise.
+        metrics_lines: Lines of /metrics by the metric's name, likewise.
         problems: What must not be, each a line of text; empty if all is well.
     """
 
     outcome: Outcome
     steady: Sequence[Seen]
     memory_mb: tuple[float, float]
-    metrics_lines: tuple[int, int]
+    metrics_lines: tuple[Counter[str], Counter[str]]
     problems: list[str] = field(default_factory=list)
 
 
@@ -76,7 +78,7 @@ def run_storm(
     """
     with ServerProcess(write_repository(folder)) as server:
         process = server.process
-        warm: list[tuple[float, int]] = []
+        warm: list[tuple[float, Counter[str]]] = []
 
         def alive() -> bool:
             return process.poll() is None
@@ -91,11 +93,14 @@ def run_storm(
                 rage(server.http_port, server.grpc_port, seed, indices, alive, progress)
             )
             steady = callers.stop() if alive() else []
-        before, after = (warm or [_size(server)])[0], _size(server) if alive() else (0.0, 0)
+        before, after = (warm or [_size(server)])[0], _size(server) if alive() else (0.0, Counter())
+        kept = [line for line in _metrics(server) if UNHEARD_OF in line]
         weather = Weather(outcome, steady, (before[0], after[0]), (before[1], after[1]))
         weather.problems += _problems(weather, bounds)
         if not alive():
             weather.problems.insert(0, f"the server ended by itself: {process.returncode}")
+        if kept:
+            weather.problems.append(f"/metrics keeps names that requests made up: {kept[0]}")
         weather.problems += _logged(server.log())
     return weather
 
@@ -116,19 +121,24 @@ def report(weather: Weather, seed: int) -> Iterator[str]:
         )
         yield f"steady {seen.caller}: {seen.answers} right, {seen.refused} refused; {times}"
     yield "memory: {:.0f} MB after the warm-up, {:.0f} MB at the end".format(*weather.memory_mb)
-    yield "lines of /metrics: {} after the warm-up, {} at the end".format(*weather.metrics_lines)
+    lines = [lines.total() for lines in weather.metrics_lines]
+    yield "lines of /metrics: {} after the warm-up, {} at the end".format(*lines)
     yield f"problems: {len(weather.problems)}"
     if outcome.findings:
         yield f"to send one again: python -m tests.storm --seed {seed} --only INDEX"
     yield from (f"- {problem}" for problem in weather.problems)
 
 
-def _size(server: ServerProcess) -> tuple[float, int]:
-    """The process's resident megabytes, and how many lines its metrics have."""
+def _size(server: ServerProcess) -> tuple[float, Counter[str]]:
+    """The process's resident megabytes, and how many lines each of its metrics has."""
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     (kilobytes,) = re.findall(r"VmRSS:\s*(\d+) kB", status)
-    metrics = get(f"http://127.0.0.1:{server.metrics_port}/metrics") or ""
-    return int(kilobytes) / 1024, metrics.count("\n")
+    names = (re.split(r"[{ ]", line, maxsplit=1)[0] for line in _metrics(server))
+    return int(kilobytes) / 1024, Counter(name for name in names if name != "#")
+
+
+def _metrics(server: ServerProcess) -> list[str]:
+    return (get(f"http://127.0.0.1:{server.metrics_port}/metrics") or "").splitlines()
 
 
 def _problems(weather: Weather, bounds: Bounds) -> Iterator[str]:
@@ -156,9 +166,10 @@ def _problems(weather: Weather, bounds: Bounds) -> Iterator[str]:
     growth = weather.memory_mb[1] - weather.memory_mb[0]
     if growth > bounds.growth_mb:
         yield f"the process grew by {growth:.0f} MB (at most {bounds.growth_mb:g})"
-    lines = weather.metrics_lines[1] - weather.metrics_lines[0]
-    if lines > bounds.metrics_lines:
-        yield f"/metrics grew by {lines} lines (at most {bounds.metrics_lines})"
+    before, after = weather.metrics_lines
+    if (grown := after.total() - before.total()) > bounds.metrics_lines:
+        most = ", ".join(f"{name} by {count}" for name, count in (after - before).most_common(3))
+        yield f"/metrics grew by {grown} lines (at most {bounds.metrics_lines}), {most}"
 
 
 def _logged(log: str) -> Iterator[str]:
