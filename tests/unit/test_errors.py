@@ -16,6 +16,7 @@ from infergraph.errors import (
     Rejected,
     StageFailure,
     StageUnavailable,
+    TooLarge,
     UnknownModel,
     from_status,
 )
@@ -63,7 +64,7 @@ def test_prefixed_keeps_the_kind_and_puts_the_place_before_the_text(
         (503, StageUnavailable),
         (504, DeadlineExceeded),
         (401, InvalidInput),
-        (413, InvalidInput),
+        (413, TooLarge),
         (501, StageFailure),
         (302, StageFailure),
     ],

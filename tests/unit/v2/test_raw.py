@@ -43,7 +43,7 @@ def test_elements_stand_after_their_lengths() -> None:
 @given(st.lists(st.binary(max_size=300)))
 def test_elements_come_back(items: list[bytes]) -> None:
     contents = raw.pack_bytes(items)
-    assert raw.unpack_bytes(contents).tolist() == items
+    assert raw.unpack_bytes(contents, len(items)).tolist() == items
     assert raw.unpack("BYTES", (len(items), 1), contents).shape == (len(items), 1)
 
 
