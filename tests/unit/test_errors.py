@@ -9,6 +9,7 @@ from infergraph import errors
 from infergraph.errors import (
     ConfigurationError,
     DeadlineExceeded,
+    Forbidden,
     InfergraphError,
     InvalidInput,
     MalformedRequest,
@@ -17,7 +18,9 @@ from infergraph.errors import (
     StageFailure,
     StageUnavailable,
     TooLarge,
+    Unauthenticated,
     UnknownModel,
+    UnsupportedCoding,
     from_status,
 )
 
