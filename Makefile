@@ -1,18 +1,19 @@
 # Needs make and Python 3.10, 3.11 or 3.12; everything else goes into .venv, and what
-# MLServer's stock Hugging Face runtime needs into .venv-huggingface.
+# MLServer's stock Hugging Face runtime needs into .venv-huggingface, and Triton into .venv-triton.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench evaluate checkpoint env huggingface-env clean
+.PHONY: help demo test lint bench evaluate storm checkpoint env huggingface-env triton-env clean
 
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 HF     := .venv-huggingface
+TRITON := .venv-triton
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
-	@echo "  Arguments: MODEL=<name> for checkpoint, PYTHON=<interpreter> for both env targets,"
+	@echo "  Arguments: MODEL=<name> for checkpoint, PYTHON=<interpreter> for all env targets,"
 	@echo "             PIPELINE=<name> for evaluate, and OUT=<folder> SECONDS=<of a run> SLO_MS=<ms>"
 
 demo: $(STAMP) ## Serve the audio-qa pipeline, ask it the sample question, show each step
@@ -27,8 +28,11 @@ lint: $(STAMP) ## Check style, types and pipelines
 	@$(BIN)/mypy
 	@$(BIN)/infergraph lint
 
-bench: $(STAMP) ## Measure the serving overhead beside stock MLServer, and print a table
+bench: $(STAMP) ## Measure the serving overhead beside stock MLServer and Triton, and print a table
 	@$(BIN)/python -m tests.bench
+
+storm: $(STAMP) ## Send 100,000 requests, most of them bad, and check that nothing breaks (SEED=<number>)
+	@$(BIN)/python -m tests.storm --requests 100000 $(if $(SEED),--seed $(SEED))
 
 evaluate: $(STAMP) ## Measure PIPELINE in all ways, and leave a report in build/evaluate
 	@test -n "$(PIPELINE)" || { echo "make evaluate needs PIPELINE=<name>, one of:" \
@@ -45,8 +49,10 @@ env: $(STAMP) ## Create .venv and install everything, without running anything
 
 huggingface-env: $(HF)/.installed ## Create .venv-huggingface, for MLServer's Hugging Face runtime
 
-clean: ## Remove both environments and all caches
-	rm -rf $(VENV) $(HF) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .metrics .envs
+triton-env: $(TRITON)/.installed ## Create .venv-triton, for NVIDIA Triton beside ours in `make bench`
+
+clean: ## Remove all environments and all caches
+	rm -rf $(VENV) $(HF) $(TRITON) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .metrics .envs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A name on the PATH may be an empty shim, and Debian's python3 has no ensurepip without
@@ -86,3 +92,6 @@ $(STAMP): pyproject.toml
 
 $(HF)/.installed: mlserver/huggingface-requirements.txt
 	$(call INSTALL,$(HF),8 GB,-r $<)
+
+$(TRITON)/.installed: mlserver/triton-requirements.txt
+	$(call INSTALL,$(TRITON),400 MB,-r $<)

@@ -126,7 +126,7 @@ class ConfigurationError(InfergraphError):
 
 
 class Overloaded(InfergraphError):
-    """A bounded queue is full."""
+    """A bounded queue is full, or there is not enough memory now: try again later."""
 
     status_code = 503
     cause = "overloaded"

@@ -120,10 +120,7 @@ def _read_tensor(tensor: Any) -> Tensor:
     values = tensor.data.root
     try:
         if _holds_base64_numbers(tensor):
-            if not isinstance(values, list) or len(values) != 1:
-                raise ValueError("content_type base64 needs data of one string")
-            content = base64.b64decode(values[0], validate=True)
-            return Tensor(name, datatype, raw.unpack(datatype, shape, content))
+            return Tensor(name, datatype, base64_bytes.decode_numbers(datatype, shape, values))
         if isinstance(values, np.ndarray):
             array = values.view()
         elif isinstance(values, list):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,10 @@ TRACE_HEADER = "x-infergraph-trace"
 TRACE_PARAMETER = "trace"
 ERROR_HEADER = "infergraph-error"
 """On an error's answer: the class of the error, which a status alone does not tell."""
+KEY_HEADER = "x-api-key"
+"""Whose value is a key that opens a server; it is never handed on."""
+PROCESS_KEY = secrets.token_hex(32)
+"""Opens this process's own servers to its own routers."""
 _TRUE = frozenset({"1", "true", "yes"})
 _LONGEST_SECONDS = 7 * 24 * 3600.0
 """Longer budgets are cut to this: gRPC deadlines of the far future overflow, and pass at once."""

@@ -34,6 +34,8 @@ class Servable(MLModel):
 
     is_pipeline: ClassVar[bool] = False
 
+    _server: Settings | None = None
+
     async def infer(self, message: Message, context: RequestContext) -> Message:
         """Answers a message; raises an InfergraphError."""
         raise NotImplementedError(f"{type(self).__name__} does not implement infer")
@@ -45,7 +47,8 @@ class Servable(MLModel):
         yield await self.infer(message, context)
 
     def attach_server(self, settings: Settings) -> None:
-        """Is told, before it loads, the settings of the server that it runs in."""
+        """Tells the servable, before it loads, the settings of the server that it runs in."""
+        self._server = settings
 
     def answered(self, request: InferRequest, message: Message) -> Message:
         """An answer as the request wants it: its outputs, and the request's id."""

@@ -177,7 +177,7 @@ def _stock_settings(task: Task, checkpoint: Path) -> dict[str, Any]:
 
 
 def _write(root: Path, settings: dict[str, Any], parallel_workers: int = 0) -> Path:
-    repositories.write_server(root, parallel_workers=parallel_workers)
+    repositories.write_server(root, parallel_workers=parallel_workers, **repositories.STOCK)
     repositories.write_model(root, "measured", settings)
     return root
 

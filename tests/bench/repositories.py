@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ SERVER = {
     "debug": False,
     "host": "127.0.0.1",
     "grpc_max_message_length": 268435456,
+    "model_repository_implementation": "infergraph.front_door.ModelRepository",
 }
+STOCK = {"model_repository_implementation": "mlserver.repository.SchemalessModelRepository"}
+"""Of plain MLServer, whatever the environment says."""
 
 CHAIN = """\
 apiVersion: mlops.seldon.io/v1alpha1
@@ -32,9 +36,9 @@ spec:
 """
 
 
-def tensor(name: str) -> dict[str, Any]:
-    """A declared FP32 tensor of any size per item."""
-    return {"name": name, "datatype": "FP32", "shape": [-1, -1]}
+def tensor(name: str, shape: Sequence[int] = (-1, -1)) -> dict[str, Any]:
+    """A declared FP32 tensor; unless told, of any size per item."""
+    return {"name": name, "datatype": "FP32", "shape": list(shape)}
 
 
 def write_server(root: Path, **settings: Any) -> None:
@@ -51,18 +55,18 @@ def write_model(root: Path, name: str, settings: dict[str, Any]) -> None:
 
 def write_stock(root: Path) -> None:
     """One MLModel of plain MLServer that hands its inputs back; Infergraph is not imported."""
-    write_server(root)
+    write_server(root, **STOCK)
     write_model(root, "stock", {"implementation": "tests.bench.stock.StockEcho"})
 
 
-def write_echo(root: Path, name: str) -> None:
+def write_echo(root: Path, name: str, shape: Sequence[int] = (-1, -1)) -> None:
     write_model(
         root,
         name,
         {
             "implementation": "infergraph.tasks.echo.Echo",
-            "inputs": [tensor("input")],
-            "outputs": [tensor("output")],
+            "inputs": [tensor("input", shape)],
+            "outputs": [tensor("output", shape)],
             "parameters": {"extra": {"outputs": {"output": {"input": "input"}}}},
         },
     )

@@ -69,6 +69,19 @@ async def measure_in_turn(
                 target.together.append(await measure(target.driver, together, concurrency))
 
 
+async def answering(wire: str, targets: Sequence[Target]) -> list[Target]:
+    """The targets whose first call is answered; of each other one, a line says what it got."""
+    found = []
+    for target in targets:
+        try:
+            await target.driver()
+        except RuntimeError as error:
+            print(f"\n{wire}, {target.label}: left out; {error}")
+        else:
+            found.append(target)
+    return found
+
+
 def paired_ratio(numerator: Target, denominator: Target) -> float:
     """The median over rounds of the ratio of two targets' p50, each pair from one round."""
     return statistics.median(

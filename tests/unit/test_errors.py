@@ -9,6 +9,7 @@ from infergraph import errors
 from infergraph.errors import (
     ConfigurationError,
     DeadlineExceeded,
+    Forbidden,
     InfergraphError,
     InvalidInput,
     MalformedRequest,
@@ -16,7 +17,10 @@ from infergraph.errors import (
     Rejected,
     StageFailure,
     StageUnavailable,
+    TooLarge,
+    Unauthenticated,
     UnknownModel,
+    UnsupportedCoding,
     from_status,
 )
 
@@ -24,6 +28,10 @@ STATUSES = {
     InvalidInput: 400,
     Rejected: 400,
     UnknownModel: 404,
+    Unauthenticated: 401,
+    Forbidden: 403,
+    TooLarge: 413,
+    UnsupportedCoding: 415,
     MalformedRequest: 422,
     StageFailure: 500,
     ConfigurationError: 500,
@@ -63,7 +71,7 @@ def test_prefixed_keeps_the_kind_and_puts_the_place_before_the_text(
         (503, StageUnavailable),
         (504, DeadlineExceeded),
         (401, InvalidInput),
-        (413, InvalidInput),
+        (413, TooLarge),
         (501, StageFailure),
         (302, StageFailure),
     ],

@@ -298,9 +298,16 @@ class MicroBatcher(Generic[Item, Result]):
 
     def _isolated(self, batch: list[Entry[Item, Result]]) -> list[Result | InfergraphError]:
         """Runs a batch; when it raises, halves of it, so that only the faulty item fails."""
-        tickets = list({id(entry.ticket): entry.ticket for entry in batch}.values())
+        tickets = _tickets_of(batch)
+
+        def wanted() -> bool:
+            # Whoever waits no longer is not asked again: asking costs the same for any batch.
+            while tickets and tickets[-1].done:
+                tickets.pop()
+            return bool(tickets)
+
         try:
-            with computing(lambda: not all(ticket.done for ticket in tickets)):
+            with computing(wanted):
                 results = self._results(batch)
         except BatchAbandoned:
             # Nobody is there to read it, unless a task raised it by itself.
@@ -346,7 +353,7 @@ class MicroBatcher(Generic[Item, Result]):
         done: asyncio.Future[_Computed[Result]],
     ) -> None:
         self._busy = False
-        tickets = list({id(entry.ticket): entry.ticket for entry in batch}.values())
+        tickets = _tickets_of(batch)
         error = None if done.cancelled() else done.exception()
         if done.cancelled() or error is not None:
             logger.error("model '%s': its worker ended: %r", self._name, error)
@@ -368,3 +375,7 @@ class MicroBatcher(Generic[Item, Result]):
             ticket.stopped()
         if len(self._queue):
             self._dispatch(loop)
+
+
+def _tickets_of(batch: Sequence[Entry[Item, Result]]) -> list[Ticket[Result]]:
+    return list({id(entry.ticket): entry.ticket for entry in batch}.values())

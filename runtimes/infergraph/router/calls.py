@@ -14,11 +14,11 @@ from ..errors import InfergraphError, Overloaded, StageFailure, StageUnavailable
 from ..metrics import StepMetrics
 from ..registry import IN_PROCESS
 from ..request import RequestContext
+from ..spans import Spans
 from ..tensors.partial import first_failure, has_failed_items
 from ..transports import Transport
 from ..v2 import Message, Parameter
 from .routes import Routes, place
-from .spans import Spans
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from mlserver.settings import Settings
 from mlserver.types import MetadataModelResponse, Parameters
 
 from .. import registry
@@ -27,6 +26,7 @@ from ..mlserver_types import declared_specs
 from ..request import Deadline, RequestContext
 from ..servable import Servable
 from ..settings import load_options
+from ..spans import Spans, spans_of
 from ..tensors.validate import check_tensors, widened
 from ..v2 import Message, Parameter
 from . import pipeline_file, step_parameters
@@ -36,7 +36,6 @@ from .checks import check_edges, remote_declarations
 from .expiry import Expired, within
 from .routes import Routes, own_grpc_endpoint
 from .settings import RouterSettings
-from .spans import Spans, spans_of
 
 logger = logging.getLogger(__name__)
 
@@ -54,13 +53,8 @@ class PipelineRouter(Servable):
     options: RouterSettings
     pipeline: Pipeline
 
-    _server: Settings | None = None
     _routes: Routes | None = None
     _spans: Spans | None = None
-
-    def attach_server(self, settings: Settings) -> None:
-        """Tells the router, before it loads, the settings of the server that it runs in."""
-        self._server = settings
 
     async def load(self) -> bool:
         """Reads and checks the pipeline file, and connects to the configured endpoints.
@@ -101,7 +95,7 @@ class PipelineRouter(Servable):
         self._admission = Admission(
             self._where, self.options.max_in_flight, PipelineMetrics(self.name)
         )
-        self._spans = spans_of(self.name, self._server)
+        self._spans = spans_of("pipeline", self.name, self._server)
         self._routes = routes
         registry.register(self)
         logger.info("pipeline '%s': %s, steps %s", self.name, file.path, ", ".join(steps))
@@ -170,7 +164,7 @@ class PipelineRouter(Servable):
                 context = replace(context, deadline=Deadline.after_ms(self._timeout_ms))
             if self._spans is None:
                 return await self._execute(message, context, routes, emit)
-            with self._spans.pipeline(context.headers):
+            with self._spans.request(context.headers):
                 return await self._execute(message, context, routes, emit)
 
     async def _execute(

@@ -9,6 +9,7 @@ from mlserver.settings import Settings
 
 from .. import registry
 from ..errors import ConfigurationError
+from ..request import PROCESS_KEY
 from ..transports import InProcessTransport, Transport, connect
 from .settings import ANY_STEP, RouterSettings
 
@@ -41,7 +42,9 @@ class Routes:
         self._in_process = InProcessTransport() if options.in_process else None
         self._own_endpoint = own_endpoint
         self._own: Transport | None = None
-        self._named = {step: connect(url) for step, url in options.endpoints.items()}
+        self._named = {
+            step: connect(url, options.endpoint_key) for step, url in options.endpoints.items()
+        }
         self._any = self._named.pop(ANY_STEP, None)
 
     def transport(self, step: str) -> Transport:
@@ -54,7 +57,7 @@ class Routes:
         if self._any is not None:
             return self._any
         if self._own is None:
-            self._own = connect(self._own_endpoint)
+            self._own = connect(self._own_endpoint, PROCESS_KEY)
         return self._own
 
     def streams(self, step: str) -> registry.Streams | None:

@@ -18,6 +18,7 @@ class RouterSettings(ModelOptions):
         endpoints: Step -> URL of the V2 server that has its model, `grpc://host:port` or
             `http://host:port`. `*` stands for all steps that are neither named here nor loaded in
             this process. Steps that are left over are called at this server's own gRPC port.
+        endpoint_key: What opens the endpoints, where their servers ask for a key.
         in_process: Whether a step whose model is loaded in this process is called without a hop.
         timeout_ms: The time budget of a request that brings none of its own; it takes the place of
             the pipeline file's `infergraph.io/timeout-ms`.
@@ -27,6 +28,7 @@ class RouterSettings(ModelOptions):
     """
 
     endpoints: dict[str, str] = Field(default_factory=dict)
+    endpoint_key: str = ""
     in_process: bool = True
     timeout_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     max_in_flight: PositiveInt = 1024

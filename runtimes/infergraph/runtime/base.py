@@ -40,6 +40,7 @@ from ..mlserver_types import declared_specs
 from ..request import Deadline, RequestContext
 from ..servable import Servable
 from ..settings import RuntimeOptions, load_options
+from ..spans import Spans, spans_of
 from ..tensors.validate import check_tensors, validate, widened
 from ..v2 import Message, Tensor
 from .calls import OpenCalls
@@ -65,6 +66,7 @@ class Runtime(Hooks, Servable):
     placement: Placement
     checkpoint: str
 
+    _spans: Spans | None = None
     _unavailable: StageUnavailable | None = StageUnavailable("it is not loaded")
 
     async def load(self) -> bool:
@@ -83,6 +85,7 @@ class Runtime(Hooks, Servable):
             if isinstance(error, ConfigurationError) and not str(error).startswith(self._where):
                 raise error.prefixed(self._where) from error
             raise
+        self._spans = spans_of("model", self.name, self._server)
         self._metrics.loaded(time.perf_counter() - started)
         self._unavailable = None
         registry.register(self)
@@ -146,7 +149,7 @@ class Runtime(Hooks, Servable):
         Raises:
             InfergraphError: bad input, a full queue, a deadline that passed, or a failure.
         """
-        with self._answering():
+        with self._answering(context):
             request = self._accepted(message, context)
             tensors, served = await self._engine.answer(request)
             if request.deadline is not None:
@@ -167,14 +170,14 @@ class Runtime(Hooks, Servable):
         if not self._engine.streams:
             yield await self.infer(message, context)
             return
-        with self._answering():
+        with self._answering(context):
             request = self._accepted(message, context)
             async with contextlib.aclosing(self._engine.stream(request)) as parts:
                 async for tensors, served in parts:
                     yield _message(self.name, tensors, message.id, served, context.trace)
 
     @contextlib.contextmanager
-    def _answering(self) -> Iterator[None]:
+    def _answering(self, context: RequestContext) -> Iterator[None]:
         """Counts a call, and says in each of its errors which model it comes from."""
         if self._unavailable is not None:
             error = self._unavailable.prefixed(f"model '{self.name}'")
@@ -184,7 +187,11 @@ class Runtime(Hooks, Servable):
         self._metrics.began()
         try:
             with self._calls:
-                yield
+                if self._spans is None:
+                    yield
+                else:
+                    with self._spans.request(context.headers):
+                        yield
         except InfergraphError as error:
             self._metrics.failed(error)
             if str(error).startswith(self._where):

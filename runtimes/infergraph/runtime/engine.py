@@ -98,8 +98,11 @@ class Engine:
         self._whole = options.max_batch_size == 0
         self._max_batch_size = options.max_batch_size or 1
         self._inline = not task.blocking
-        self._prepares = type(task).prepare is not Hooks.prepare
-        self._preparation = Preparation(task.preparing, self._where)
+        self._prepares = (type(task).prepare, type(task).preparing) != (
+            Hooks.prepare,
+            Hooks.preparing,
+        )
+        self._preparation = Preparation(self._where)
         self._batcher: MicroBatcher[_Work, Any] = MicroBatcher(
             self._run,
             thread,
@@ -224,7 +227,8 @@ class Engine:
     async def _prepared(self, items: list[Item], deadline: Deadline | None) -> list[Item]:
         if not self._prepares:
             return items
-        return await self._preparation.prepare_all(items, deadline)
+        prepare = self._task.preparing(items)
+        return await self._preparation.prepare_all(prepare, items, deadline)
 
     def _divided(self, request: Request, at_most: int) -> list[_Work]:
         blocks = rows_of(request.message, request.count, at_most)

@@ -57,6 +57,8 @@ class Hooks:
     def prepare(self, item: Item) -> Item:
         """Decodes or checks one item before it is queued. Runs in a pool thread, if overridden.
 
+        What takes long calls `batching.check_wanted`, which ends it when its request is over.
+
         Raises:
             InvalidInput: the item is not acceptable; only its request fails.
         """

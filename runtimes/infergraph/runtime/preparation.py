@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
+from ..batching import BatchAbandoned, check_wanted
+from ..batching.stopping import computing
 from ..errors import InfergraphError, Overloaded, StageUnavailable
 from ..request import Deadline
 from .items import Item
@@ -25,25 +28,25 @@ def preparation_pool() -> ThreadPoolExecutor:
 
 
 class Preparation:
-    """Prepares the items of one model's requests.
+    """Prepares the items of one model's requests; `where` names the model in error texts."""
 
-    Args:
-        preparing: Makes, of the items of a request, what prepares each of them in a pool's thread.
-        where: Names the model in error texts.
-    """
-
-    def __init__(
-        self, preparing: Callable[[Sequence[Item]], Callable[[Item], Item]], where: str
-    ) -> None:
-        self._preparing = preparing
+    def __init__(self, where: str) -> None:
         self._where = where
         self._running: set[Future[Item]] = set()
         self._closed = False
 
-    async def prepare_all(self, items: list[Item], deadline: Deadline | None) -> list[Item]:
+    async def prepare_all(
+        self, prepare: Callable[[Item], Item], items: list[Item], deadline: Deadline | None
+    ) -> list[Item]:
         """Each item prepared, in order; a few of them at a time.
 
-        When the request fails or its caller goes away, nothing more of it begins.
+        When the request fails or its caller goes away, nothing more of it begins, and what runs
+        ends where it calls `check_wanted`.
+
+        Args:
+            prepare: Makes of an item the one to run; called in a pool's thread.
+            items: Those of one request.
+            deadline: The request's.
 
         Raises:
             InfergraphError: that of the first item which is not acceptable; names it when there are
@@ -54,12 +57,30 @@ class Preparation:
         """
         if not items:
             return []
-        prepare = self._preparing(items)
         loop = asyncio.get_running_loop()
         prepared: list[Item] = [{} for _ in items]
         waiting = iter(enumerate(items))
         begun: set[asyncio.Future[Item]] = set()
         over: asyncio.Future[None] = loop.create_future()
+
+        def wanted() -> bool:
+            passed = deadline is not None and deadline.remaining() <= 0
+            return not (passed or over.done() or self._closed)
+
+        def guarded(item: Item) -> Item:
+            try:
+                with computing(wanted):
+                    check_wanted()
+                    return prepare(item)
+            except BatchAbandoned:
+                # Told only where the request has not ended by itself.
+                if deadline is None or self._closed:
+                    raise self._unloading() from None
+                raise deadline.exceeded(self._where) from None
+            except MemoryError:
+                raise Overloaded(
+                    "there is not enough memory to decode it now; try again later", cause="memory"
+                ) from None
 
         def begin_next() -> None:
             following = next(waiting, None)
@@ -68,7 +89,7 @@ class Preparation:
                     over.set_result(None)
                 return
             index, item = following
-            future = self._begin(prepare, item)
+            future = self._begin(partial(guarded, item))
             begun.add(future)
             future.add_done_callback(lambda ended: take(index, ended))
 
@@ -114,21 +135,11 @@ class Preparation:
         while running := list(self._running):
             await asyncio.wait([asyncio.wrap_future(future) for future in running])
 
-    def _begin(self, prepare: Callable[[Item], Item], item: Item) -> asyncio.Future[Item]:
-        future = preparation_pool().submit(self._guarded, prepare, item)
+    def _begin(self, prepare: Callable[[], Item]) -> asyncio.Future[Item]:
+        future = preparation_pool().submit(prepare)
         self._running.add(future)
         future.add_done_callback(self._running.discard)
         return asyncio.wrap_future(future)
-
-    def _guarded(self, prepare: Callable[[Item], Item], item: Item) -> Item:
-        if self._closed:
-            raise self._unloading()
-        try:
-            return prepare(item)
-        except MemoryError:
-            raise Overloaded(
-                "there is not enough memory to decode it now; try again later", cause="memory"
-            ) from None
 
     def _error(self, ended: asyncio.Future[Item]) -> BaseException | None:
         """Why an item was not prepared; asked of each, as asyncio logs errors that nobody took."""

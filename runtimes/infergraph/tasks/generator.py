@@ -133,7 +133,7 @@ class Generator:
             if whole:
                 yield whole
             return
-        # A new thread would take as many as the process began with.
+        # A new thread would take the number that was set last, by whichever model.
         threads = torch.get_num_threads()
 
         def generate(hand: Callable[[list[int]], None]) -> None:

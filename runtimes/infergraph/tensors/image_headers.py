@@ -111,7 +111,8 @@ def claimed_pixels(data: bytes) -> int:
 
 
 def _read_jpeg(data: bytes) -> ImageHeader:
-    kept = [data[:2]]
+    view = memoryview(data)
+    kept = [view[:2]]
     size: tuple[int, int] | None = None
     orientation: int | None = None
     components = scans = first = 0
@@ -134,10 +135,10 @@ def _read_jpeg(data: bytes) -> ImageHeader:
         if marker == _END_OF_IMAGE:
             break
         if not scans and marker not in _METADATA:
-            kept.append(data[start - 4 : end])
+            kept.append(view[start - 4 : end])
     if size is None or not scans:
         raise DamagedImage("it ends within its header")
-    kept.append(data[first:end])
+    kept.append(view[first:end])
     cost = _JPEG_COST if scans == 1 else _JPEG_SCANS_COST + _JPEG_COMPONENT_COST * components
     return ImageHeader("JPEG", *size, orientation or 1, False, cost, b"".join(kept))
 
@@ -179,7 +180,8 @@ def _jpeg_frame(content: bytes) -> tuple[int, int, int]:
 
 
 def _read_png(data: bytes) -> ImageHeader:
-    kept = [PNG_SIGNATURE]
+    view = memoryview(data)
+    kept = [view[: len(PNG_SIGNATURE)]]
     size: tuple[int, int] | None = None
     orientation: int | None = None
     animated = False
@@ -199,7 +201,7 @@ def _read_png(data: bytes) -> ImageHeader:
         elif _is_critical(kind) and kind not in _PNG_PICTURE:
             raise DamagedImage(f"it has the unknown chunk {kind!r}")
         if kind in _PNG_PICTURE:
-            kept.append(data[start - 8 : end + 4])
+            kept.append(view[start - 8 : end + 4])
     if size is None:
         raise DamagedImage("it has no header of a picture")
     return ImageHeader("PNG", *size, orientation or 1, animated, _PNG_COST, b"".join(kept))

@@ -9,7 +9,7 @@ import grpc
 
 from ..declaration import ModelDeclaration
 from ..errors import StageFailure
-from ..request import RequestContext
+from ..request import KEY_HEADER, RequestContext
 from ..tensors import TensorSpec
 from ..v2 import Message
 from ..v2.grpc import decode_response, encode_request, parameter_values
@@ -39,8 +39,10 @@ class GrpcTransport:
 
     kind = "grpc"
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, key: str = "") -> None:
         self.endpoint = str(endpoint)
+        self._key = key
+        self._key_metadata = ((KEY_HEADER, key),) if key else ()
         if endpoint.is_secure:
             self._channel = grpc.aio.secure_channel(
                 endpoint.authority, grpc.ssl_channel_credentials(), CHANNEL_OPTIONS
@@ -68,7 +70,7 @@ class GrpcTransport:
         exact = not _needs_exact(parameters) or await self._takes_exact_parameters()
         request = encode_request(model, "", message, parameters, exact)
         remaining = hop.seconds_left(context, self.endpoint)
-        metadata = tuple(hop.headers(model, context, remaining).items())
+        metadata = tuple(hop.headers(model, context, remaining, self._key).items())
         try:
             answer = await self._infer(request, timeout=remaining, metadata=metadata)
         except grpc.aio.AioRpcError as error:
@@ -85,7 +87,9 @@ class GrpcTransport:
         if self._extensions is None:
             method = METHODS["ServerMetadata"]
             try:
-                metadata = await self._server_metadata(method.request(), timeout=_METADATA_SECONDS)
+                metadata = await self._server_metadata(
+                    method.request(), timeout=_METADATA_SECONDS, metadata=self._key_metadata
+                )
             except grpc.aio.AioRpcError:
                 return False
             self._extensions = frozenset(metadata.extensions)
@@ -97,7 +101,7 @@ class GrpcTransport:
             metadata = await self._model_metadata(
                 METHODS["ModelMetadata"].request(name=model),
                 timeout=_METADATA_SECONDS,
-                metadata=((hop.SELDON_MODEL_HEADER, model),),
+                metadata=((hop.SELDON_MODEL_HEADER, model), *self._key_metadata),
             )
         except grpc.aio.AioRpcError as error:
             raise failures.from_rpc(error, self.endpoint, None) from error

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..request import TIMEOUT_HEADER, TRACE_PARAMETER, RequestContext
+from ..request import KEY_HEADER, TIMEOUT_HEADER, TRACE_PARAMETER, RequestContext
 from ..v2 import Message
 
 logger = logging.getLogger(__name__)
@@ -40,8 +40,10 @@ def seconds_left(context: RequestContext, where: str) -> float | None:
     return min(remaining, _LONGEST_SECONDS)
 
 
-def headers(model: str, context: RequestContext, remaining: float | None) -> dict[str, str]:
-    """The headers of one hop: Seldon's routing header, the time left, and those handed on.
+def headers(
+    model: str, context: RequestContext, remaining: float | None, key: str = ""
+) -> dict[str, str]:
+    """The headers of one hop: Seldon's routing header, the time left, those handed on, and a key.
 
     A header that gRPC or HTTP cannot carry (binary, or not printable ASCII) stays behind: gRPC
     would fail the whole call for it.
@@ -55,6 +57,8 @@ def headers(model: str, context: RequestContext, remaining: float | None) -> dic
         and _HEADER_VALUE.match(value)
     }
     result[SELDON_MODEL_HEADER] = model
+    if key:
+        result[KEY_HEADER] = key
     if remaining is not None:
         result[TIMEOUT_HEADER] = f"{remaining * 1000:.3f}"
     return result

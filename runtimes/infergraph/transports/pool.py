@@ -27,11 +27,14 @@ class _Shared:
     users: int = 0
 
 
-_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Endpoint, _Shared]] = WeakKeyDictionary()
+_Place = tuple[Endpoint, str]
+_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Place, _Shared]] = WeakKeyDictionary()
 
 
-def connect(url: str) -> Transport:
+def connect(url: str, key: str = "") -> Transport:
     """The transport of an endpoint, a `grpc://host:port` or `http://host:port` URL.
+
+    With a `key`, each call presents it to the server.
 
     Nothing is sent yet: an endpoint that cannot be reached shows when it is first called. Every
     caller closes what it was given; the connection ends with the last of them. Needs a running
@@ -42,22 +45,23 @@ def connect(url: str) -> Transport:
     """
     endpoint = Endpoint.parse(url)
     pool = _pools.setdefault(asyncio.get_running_loop(), {})
-    shared = pool.get(endpoint)
+    place = (endpoint, key)
+    shared = pool.get(place)
     if shared is None:
         kind = GrpcTransport if endpoint.is_grpc else RestTransport
-        shared = pool[endpoint] = _Shared(kind(endpoint))
+        shared = pool[place] = _Shared(kind(endpoint, key))
     shared.users += 1
-    return _Lease(pool, endpoint, shared)
+    return _Lease(pool, place, shared)
 
 
 class _Lease:
     """One user's share of a connection."""
 
-    __slots__ = ("_endpoint", "_open", "_pool", "_shared", "_transport")
+    __slots__ = ("_open", "_place", "_pool", "_shared", "_transport")
 
-    def __init__(self, pool: dict[Endpoint, _Shared], endpoint: Endpoint, shared: _Shared) -> None:
+    def __init__(self, pool: dict[_Place, _Shared], place: _Place, shared: _Shared) -> None:
         self._pool = pool
-        self._endpoint = endpoint
+        self._place = place
         self._shared = shared
         self._transport = shared.transport
         self._open = True
@@ -84,5 +88,5 @@ class _Lease:
         self._open = False
         self._shared.users -= 1
         if self._shared.users == 0:
-            del self._pool[self._endpoint]
+            del self._pool[self._place]
             await self._transport.close()

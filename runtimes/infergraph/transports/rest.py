@@ -13,7 +13,7 @@ import orjson
 
 from ..declaration import ModelDeclaration
 from ..errors import InfergraphError, StageFailure, StageUnavailable
-from ..request import Deadline, RequestContext
+from ..request import KEY_HEADER, Deadline, RequestContext
 from ..tensors import TensorSpec
 from ..v2 import Message
 from ..v2.rest import EXTENSION, LENGTH_HEADER, Body, decode_response, encode_request
@@ -49,8 +49,9 @@ class RestTransport:
 
     kind = "rest"
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, key: str = "") -> None:
         self.endpoint = str(endpoint)
+        self._own_headers = {**_ENCODING, KEY_HEADER: key} if key else _ENCODING
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -66,7 +67,7 @@ class RestTransport:
         parameters = hop.request_parameters(message, context.trace)
         parts, json_size = encode_request(message, parameters, binary)
         remaining = hop.seconds_left(context, self.endpoint)
-        headers = {**hop.headers(model, context, remaining), **_ENCODING}
+        headers = {**hop.headers(model, context, remaining), **self._own_headers}
         kind = "application/json"
         if json_size is not None:
             headers[LENGTH_HEADER] = str(json_size)
@@ -92,7 +93,7 @@ class RestTransport:
             remaining = hop.seconds_left(context, self.endpoint)
             seconds = min(_METADATA_SECONDS, remaining or _METADATA_SECONDS)
             try:
-                body, _ = await self._call("GET", "/v2", seconds, None, dict(_ENCODING))
+                body, _ = await self._call("GET", "/v2", seconds, None, dict(self._own_headers))
                 extensions = orjson.loads(body).get("extensions") or ()
                 self._extensions = frozenset(map(str, extensions))
             except (InfergraphError, orjson.JSONDecodeError, AttributeError, TypeError):
@@ -102,7 +103,7 @@ class RestTransport:
 
     async def declaration(self, model: str) -> ModelDeclaration:
         """See `Transport.declaration`; waits 3 seconds at most."""
-        headers = {hop.SELDON_MODEL_HEADER: model}
+        headers = {hop.SELDON_MODEL_HEADER: model, **self._own_headers}
         body, _ = await self._call("GET", _path(model), _METADATA_SECONDS, None, headers)
         try:
             metadata = orjson.loads(body)

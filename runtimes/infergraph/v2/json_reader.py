@@ -6,7 +6,6 @@ of strings, and gets brackets of its own. The whole is JSON if and only if every
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from .json_keys import parse, repeated, without_escaped_quotes
 from .values import Elements, LargeList
 
 SLICE = 131_072
@@ -24,7 +24,6 @@ _CROWD = 500  # lists and objects made at once, see Reader._look
 _LONGEST_NUMBER = SLICE
 _LONGEST_STRING = 16 * 2**20
 _LARGEST_OBJECTS = 2**20
-_SHOWN = 80
 
 _SPACE = b" \t\n\r"
 _QUOTE, _COMMA, _COLON = b'",:'
@@ -33,78 +32,6 @@ _SCALAR = re.compile(rb"[-+.0-9A-Za-z]*")
 _HIGH_SURROGATE = re.compile(rb"\\u[dD][89abAB]")
 # The change of depth at each byte, modulo 256.
 _STEPS = bytes({91: 1, 123: 1, 93: 255, 125: 255}.get(byte, 0) for byte in range(256))
-
-
-def parse(text: bytes) -> Any:
-    """A text that fits a slice; ValueError when it is not JSON, or has a key twice.
-
-    orjson keeps the last of two equal keys. So the keys of the value are counted, and the colons
-    of the text, which has one for each key.
-    """
-    value = orjson.loads(text)
-    colons = text.count(b":")
-    if not colons or colons == (keys := _keys_of_v2(value)):
-        return value
-    # There are colons in strings, objects where V2 has none, or equal keys.
-    colons = b"".join(_without_escaped_quotes(text).split(b'"')[::2]).count(b":")
-    if colons != keys and colons != _count_keys(value):
-        raise ValueError(_repeated(_repeated_key(text)))
-    return value
-
-
-def _keys_of_v2(value: Any) -> int:
-    """How many keys the objects of a value have, as far as they stand where V2 has objects."""
-    if type(value) is not dict:
-        return 0
-    keys = len(value)
-    for member in value.values():
-        if type(member) is dict:
-            keys += len(member)
-        elif type(member) is list:
-            for tensor in member:
-                if type(tensor) is not dict:
-                    break
-                keys += len(tensor)
-                for field in tensor.values():
-                    if type(field) is dict:
-                        keys += len(field)
-    return keys
-
-
-def _count_keys(value: Any) -> int:
-    """How many keys all objects of a value have."""
-    keys = 0
-    pending = [value]
-    for each in pending:
-        if type(each) is dict:
-            keys += len(each)
-            pending += each.values()
-        elif type(each) is list:
-            pending += each
-    return keys
-
-
-def _repeated_key(text: bytes) -> str | None:
-    """The first key that an object of a valid text has twice."""
-    found: list[str] = []
-
-    def check(pairs: list[tuple[str, Any]]) -> None:
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                found.append(key)
-            seen.add(key)
-
-    try:
-        json.loads(text, object_pairs_hook=check, parse_float=str, parse_int=str)
-    except RecursionError:
-        return None
-    return found[0] if found else None
-
-
-def _repeated(key: str | None) -> str:
-    shown = "" if key is None else f" '{key[:_SHOWN]}'"
-    return f"an object has the key{shown} twice; accepted: each key once"
 
 
 class _OpenArray:
@@ -177,7 +104,7 @@ class _OpenObject:
         self._reader.keep(end - start)
         if not self._members.keys().isdisjoint(members):
             key = next(key for key in members if key in self._members)
-            raise ValueError(_repeated(key))
+            raise ValueError(repeated(key))
         self._members.update(members)
         self.filled = self.filled or bool(members)
         return bool(members)
@@ -185,7 +112,7 @@ class _OpenObject:
     def add(self, value: Any) -> None:
         """Takes one large member, of the key that was read last."""
         if self.key in self._members:
-            raise ValueError(_repeated(self.key))
+            raise ValueError(repeated(self.key))
         self._members[self.key] = value
         self.filled = True
 
@@ -348,7 +275,7 @@ class Reader:
         ended = False
         while not ended:
             text = self._body[self._at : self._at + self.slice_size]
-            plain = _without_escaped_quotes(text)
+            plain = without_escaped_quotes(text)
             end = plain.find(b'"')
             ended = end >= 0
             if not ended:
@@ -391,7 +318,7 @@ class Reader:
             if end < 0:
                 end = text.rfind(b",")
             return (None, 0) if end < 0 else (start + end, 0)
-        plain = _without_escaped_quotes(text)
+        plain = without_escaped_quotes(text)
         codes = np.frombuffer(plain, np.uint8)
         steps = np.frombuffer(plain.translate(_STEPS), np.int8)
         commas = codes == _COMMA
@@ -453,11 +380,3 @@ class Reader:
 
 
 _OPENED = object()
-
-
-def _without_escaped_quotes(text: bytes) -> bytes:
-    """A text of the same length; it must not begin within an escape."""
-    if b"\\" not in text:
-        return text
-    # From the left, so that of a run of backslashes a last odd one alone is an escape.
-    return text.replace(b"\\\\", b"  ").replace(b'\\"', b"  ")

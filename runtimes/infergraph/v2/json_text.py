@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from .json_reader import SLICE, Reader, parse
+from .json_keys import parse
+from .json_reader import SLICE, Reader
 
 _WRITTEN = 65_536  # elements at once
 

@@ -8,7 +8,6 @@ have a `binary_data_size` follow in their order.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from ..errors import InvalidInput, MalformedRequest, StageFailure
+from ..errors import InvalidInput, MalformedRequest, StageFailure, TooLarge
 from . import base64_bytes, raw
 from .json_text import array_to_json, loads
 from .request import Form, InferRequest, Limits, RequestedOutput, quoted
@@ -50,9 +49,10 @@ def decode_request(body: bytes, json_size: int | None, limits: Limits) -> InferR
     document = _document(body, json_size)
     parameters = dict(_mapping(document, "parameters", ""))
     request_id = _text(document, "id", "", "")
-    inputs = _list(document, "inputs", required=True)
+    inputs = _list(document, "inputs", limits.tensors, required=True)
     outputs = [
-        _requested_output(each, index) for index, each in enumerate(_list(document, "outputs"))
+        _requested_output(each, index)
+        for index, each in enumerate(_list(document, "outputs", limits.tensors))
     ]
     headers = [_Header(each, index) for index, each in enumerate(inputs)]
     limits.check([(each.name, each.datatype, each.shape) for each in headers], len(outputs))
@@ -139,7 +139,9 @@ def decode_response(
         document = _document(body, json_size)
         headers = [
             _Header(each, index)
-            for index, each in enumerate(_list(document, "outputs", required=True))
+            for index, each in enumerate(
+                _list(document, "outputs", _ANY_SIZE.tensors, required=True)
+            )
         ]
         _ANY_SIZE.check([(each.name, each.datatype, each.shape) for each in headers])
         contents = _Contents(body, len(body) if json_size is None else json_size)
@@ -232,7 +234,7 @@ class _Header:
                 raise ValueError("it has both data and binary_data_size; accepted: one of them")
             return raw.unpack(datatype, shape, contents.take(name, size))
         if self.holds_base64_numbers:
-            return _numbers_from_base64(datatype, shape, values)
+            return base64_bytes.decode_numbers(datatype, shape, values)
         if not isinstance(values, (list, LargeList)):
             raise ValueError(f"its data is {_kind(values)}; accepted: a list of values")
         check_nesting(name, values, shape)
@@ -245,21 +247,6 @@ class _Header:
         if base64_bytes.announced(self._parameters.get("content_type"), datatype):
             array = base64_bytes.decode(array)
         return array
-
-
-def _numbers_from_base64(datatype: str, shape: Sequence[int], values: Any) -> npt.NDArray[Any]:
-    """Numbers that came as one text, the base64 of their little-endian raw contents."""
-    texts = list(values) if isinstance(values, (list, LargeList)) and len(values) == 1 else []
-    if not texts or not isinstance(texts[0], str):
-        raise ValueError(
-            f"content_type base64 with datatype {datatype} needs data of one string, the base64 "
-            "of the tensor's little-endian values"
-        )
-    try:
-        content = base64.b64decode(texts[0], validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ValueError(f"not valid base64 ({error})") from None
-    return raw.unpack(datatype, shape, content)
 
 
 def _document(body: bytes, json_size: int | None) -> dict[str, Any]:
@@ -286,13 +273,18 @@ def _requested_output(given: Any, index: int) -> RequestedOutput:
     return RequestedOutput.of(name, _mapping(given, "parameters", f"output {quoted(name)}: "))
 
 
-def _list(document: Mapping[str, Any], field: str, required: bool = False) -> list[Any]:
+def _list(document: Mapping[str, Any], field: str, most: int, required: bool = False) -> list[Any]:
     value = document.get(field)
     if value is None and not required:
         return []
-    if not isinstance(value, list):
+    if not isinstance(value, (list, LargeList)):
         raise _not_v2(f"{field} is {_kind(value)}; accepted: a list")
-    return value
+    if len(value) > most:
+        raise TooLarge(
+            f"{field} has {len(value)} tensors; accepted: at most {most} (server setting "
+            "'max_tensors')"
+        )
+    return list(value)
 
 
 def _mapping(document: Mapping[str, Any], field: str, where: str) -> dict[str, Any]:

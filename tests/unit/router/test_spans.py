@@ -13,9 +13,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from infergraph.errors import InvalidInput
 from infergraph.request import RequestContext
 from infergraph.router import PipelineRouter
-from infergraph.router.spans import spans_of
-from infergraph.v2 import Message
+from infergraph.spans import spans_of
+from infergraph.v2 import Message, Tensor
 from tests.unit.router.world import CHAIN, Answer, Model, mapping, request
+from tests.unit.runtime.workbench import Doubler, load
 
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -33,8 +34,8 @@ def exporter(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
 
 
 def test_without_a_provider_there_are_none() -> None:
-    assert spans_of("p", None) is None
-    assert spans_of("p", Settings()) is None
+    assert spans_of("model", "p", None) is None
+    assert spans_of("model", "p", Settings()) is None
 
 
 async def test_steps_are_children_of_the_pipeline_and_it_of_the_caller(
@@ -84,3 +85,22 @@ async def test_a_failing_step_has_a_failed_span(
     step, whole = exporter.get_finished_spans()
     assert step.status.status_code is trace.StatusCode.ERROR
     assert whole.status.status_code is trace.StatusCode.ERROR
+
+
+async def test_a_model_s_span_is_a_child_of_the_caller_s(exporter: InMemorySpanExporter) -> None:
+    model = await load(Doubler)
+    headers = {"traceparent": CALLER}
+    message = Message([Tensor.of("x", np.array([[1]]))])
+    await model.infer(message, RequestContext(headers=headers))
+    with pytest.raises(InvalidInput):
+        await model.infer(Message([Tensor.of("x", np.array([[-1]]))]), RequestContext())
+    await model.unload()
+
+    answered, refused = exporter.get_finished_spans()
+    assert answered.name == "model model"
+    assert answered.parent is not None
+    assert answered.parent.span_id == int(CALLER.split("-")[2], 16)
+    assert dict(answered.attributes or {}) == {"infergraph.model": "model"}
+    assert answered.status.status_code is trace.StatusCode.UNSET
+    assert refused.parent is None
+    assert refused.status.status_code is trace.StatusCode.ERROR

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from infergraph.batching import check_wanted
 from infergraph.errors import DeadlineExceeded, InvalidInput, Overloaded, StageUnavailable
 from infergraph.request import Deadline
 from infergraph.runtime import preparation
@@ -33,7 +34,7 @@ def items(*values: Any) -> list[Item]:
 async def prepare_all(
     prepare: Callable[[Item], Item], values: list[Item], deadline: Deadline | None = None
 ) -> list[Item]:
-    return await Preparation(prepare, WHERE).prepare_all(values, deadline)
+    return await Preparation(WHERE).prepare_all(prepare, values, deadline)
 
 
 def refuse_bad(item: Item) -> Item:
@@ -190,8 +191,8 @@ async def test_closing_waits_for_what_runs_and_begins_no_more() -> None:
         prepared.append(item["x"])
         return item
 
-    preparation_ = Preparation(prepare, WHERE)
-    running = asyncio.ensure_future(preparation_.prepare_all(items(*range(50)), None))
+    preparation_ = Preparation(WHERE)
+    running = asyncio.ensure_future(preparation_.prepare_all(prepare, items(*range(50)), None))
     await asyncio.to_thread(entered.wait, 60)
     closing = asyncio.ensure_future(preparation_.close())
     await settle()
@@ -203,5 +204,49 @@ async def test_closing_waits_for_what_runs_and_begins_no_more() -> None:
     with pytest.raises(StageUnavailable, match=f"^(item [0-9]+: )?{WHERE}: it is being unloaded$"):
         await running
     with pytest.raises(StageUnavailable, match="it is being unloaded"):
-        await preparation_.prepare_all(items("late"), None)
+        await preparation_.prepare_all(prepare, items("late"), None)
     assert len(prepared) == count < 50
+
+
+@pytest.mark.parametrize("ended_by", ["its caller", "a bad item", "its deadline", "an unload"])
+async def test_an_item_that_is_being_prepared_ends_with_its_request(ended_by: str) -> None:
+    entered, over = threading.Event(), threading.Event()
+    steps: list[int] = []
+    ended = threading.Event()
+
+    def prepare(item: Item) -> Item:
+        if item["x"] == "bad":
+            assert entered.wait(timeout=60)
+            raise InvalidInput("not audio")
+        entered.set()
+        assert over.wait(timeout=60)
+        try:
+            for step in range(3):
+                check_wanted()
+                steps.append(step)
+        finally:
+            ended.set()
+        return item
+
+    preparation_ = Preparation(WHERE)
+    values = items("a", "bad") if ended_by == "a bad item" else items("a")
+    deadline = Deadline.after_ms(100) if ended_by == "its deadline" else None
+    task = asyncio.ensure_future(preparation_.prepare_all(prepare, values, deadline))
+    await asyncio.to_thread(entered.wait, 60)
+    closing = None
+    if ended_by == "its caller":
+        task.cancel()
+    elif ended_by == "an unload":
+        closing = asyncio.ensure_future(preparation_.close())
+        await settle()
+    if closing is None:
+        with pytest.raises((InvalidInput, DeadlineExceeded, asyncio.CancelledError)):
+            await task
+    over.set()
+    if closing is not None:
+        await closing
+        with pytest.raises(StageUnavailable, match="it is being unloaded"):
+            await task
+
+    assert await asyncio.to_thread(ended.wait, 60)
+    assert steps == []

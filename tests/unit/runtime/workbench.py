@@ -23,7 +23,6 @@ from mlserver.types import (
 
 from infergraph.errors import InfergraphError, InvalidInput
 from infergraph.runtime import Item, Outputs, Runtime
-from infergraph.tensors.v2 import RawInferenceRequest
 from infergraph.v2 import NUMPY_DTYPES
 
 Kind = TypeVar("Kind", bound=Runtime)
@@ -126,7 +125,7 @@ def rest(
     )
 
 
-def raw(values: list[Any], datatype: str = "INT64", name: str = "x") -> RawInferenceRequest:
+def raw(values: list[Any], datatype: str = "INT64", name: str = "x") -> InferenceRequest:
     """A request as over gRPC with raw contents, after the fast path."""
     array = np.array(values, NUMPY_DTYPES[datatype])
     tensor = RequestInput.model_construct(
@@ -135,7 +134,7 @@ def raw(values: list[Any], datatype: str = "INT64", name: str = "x") -> RawInfer
         shape=[len(values), 1],
         data=TensorData.model_construct(root=array),
     )
-    return RawInferenceRequest(id="request-1", inputs=[tensor])
+    return InferenceRequest(id="request-1", inputs=[tensor])
 
 
 def values(response: InferenceResponse) -> dict[str, list[Any]]:

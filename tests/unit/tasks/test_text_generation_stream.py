@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
@@ -192,6 +193,10 @@ async def test_a_stream_computes_as_its_model_does(
     )
     before = torch.get_num_threads()
     torch.set_num_threads(before + 1)
+    # As another model does that is loaded later.
+    other = threading.Thread(target=torch.set_num_threads, args=(before + 2,))
+    other.start()
+    other.join()
     try:
         list(parts(runtime, item, search))
     finally:

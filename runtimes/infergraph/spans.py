@@ -1,4 +1,4 @@
-"""OpenTelemetry spans of a pipeline and its steps, when a tracer provider is configured."""
+"""OpenTelemetry spans of models, pipelines and steps, when a tracer provider is configured."""
 
 from __future__ import annotations
 
@@ -11,26 +11,33 @@ from opentelemetry import trace
 from opentelemetry.propagate import extract, inject
 from opentelemetry.trace import NoOpTracerProvider, ProxyTracerProvider, SpanKind
 
-from ..request import RequestContext
+from .request import RequestContext
 
 
 class Spans:
-    """Makes spans; the caller's span, in this task or in the request's headers, is their parent."""
+    """Makes spans; the caller's span, in this task or in the request's headers, is their parent.
 
-    def __init__(self, tracer: trace.Tracer, pipeline: str) -> None:
+    Args:
+        tracer: Takes them.
+        kind: pipeline or model.
+        name: The pipeline's or model's name.
+    """
+
+    def __init__(self, tracer: trace.Tracer, kind: str, name: str) -> None:
         self._tracer = tracer
-        self._pipeline = pipeline
+        self._kind = kind
+        self._name = name
 
     @contextmanager
-    def pipeline(self, headers: Mapping[str, str]) -> Iterator[None]:
+    def request(self, headers: Mapping[str, str]) -> Iterator[None]:
         """The span of one request."""
         # MLServer's own span is there when it traces; otherwise the caller's headers may name one.
         known = trace.get_current_span().get_span_context().is_valid
         parent = None if known else extract(headers)
         with self._tracer.start_as_current_span(
-            f"pipeline {self._pipeline}",
+            f"{self._kind} {self._name}",
             context=parent,
-            attributes={"infergraph.pipeline": self._pipeline},
+            attributes={f"infergraph.{self._kind}": self._name},
         ):
             yield
 
@@ -40,7 +47,7 @@ class Spans:
     ) -> Iterator[RequestContext]:
         """The span of one step, and the context whose headers name it to the next server."""
         attributes = {
-            "infergraph.pipeline": self._pipeline,
+            "infergraph.pipeline": self._name,
             "infergraph.step": step,
             "infergraph.transport": transport,
         }
@@ -54,8 +61,8 @@ class Spans:
             yield RequestContext(context.deadline, context.trace, headers)
 
 
-def spans_of(pipeline: str, server: Settings | None) -> Spans | None:
-    """The spans of a pipeline, or None when nobody configured tracing.
+def spans_of(kind: str, name: str, server: Settings | None) -> Spans | None:
+    """The spans of a pipeline or model, or None when nobody configured tracing.
 
     The provider is MLServer's, when its setting `tracing_server` is set, else the process's own.
     """
@@ -65,4 +72,4 @@ def spans_of(pipeline: str, server: Settings | None) -> Spans | None:
         provider = trace.get_tracer_provider()
         if isinstance(provider, (ProxyTracerProvider, NoOpTracerProvider)):
             return None
-    return Spans(provider.get_tracer("infergraph.router"), pipeline)
+    return Spans(provider.get_tracer("infergraph"), kind, name)
