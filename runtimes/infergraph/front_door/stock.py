@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any
 
 from mlserver.codecs.json import encode_to_json_bytes
@@ -109,10 +109,15 @@ class StockModel:
     async def _responses(
         self, payloads: AsyncIterator[InferenceRequest]
     ) -> AsyncGenerator[InferenceResponse, None]:
-        given: Any = self._data_plane.infer_stream(payloads, self._name, self._version)
-        async with aclosing(given) as responses:
+        responses: Any = self._data_plane.infer_stream(payloads, self._name, self._version)
+        try:
             async for response in responses:
                 yield response
+        finally:
+            # MLServer takes a context variable back, which fails where gRPC closes a stream that was
+            # cancelled: in another task than began it.
+            with suppress(ValueError):
+                await responses.aclose()
 
 
 async def aside_if(heavy: bool, function: Any, *arguments: Any) -> Any:
