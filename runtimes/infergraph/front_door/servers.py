@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 from typing import Any
 
 import grpc
@@ -223,8 +224,6 @@ def _set_tls(config: uvicorn.Config, front: FrontDoorSettings) -> None:
     config.ssl_certfile = str(front.tls_certificate)
     config.ssl_keyfile = str(front.tls_key)
     if front.tls_client_ca is not None:
-        import ssl
-
         config.ssl_ca_certs = str(front.tls_client_ca)
         config.ssl_cert_reqs = ssl.CERT_REQUIRED
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -111,7 +112,27 @@ class FrontDoorSettings(BaseSettings):
             raise ValueError("tls_certificate and tls_key are needed both, or neither")
         if self.tls_client_ca is not None and self.tls_certificate is None:
             raise ValueError("tls_client_ca needs tls_certificate and tls_key")
+        if self.tls_certificate is not None:
+            self._check_files()
         return self
+
+    def _check_files(self) -> None:
+        """Reads the PEM files, since servers say too little of those that they cannot use."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        try:
+            context.load_cert_chain(str(self.tls_certificate), str(self.tls_key))
+        except (OSError, ssl.SSLError) as error:
+            raise ValueError(
+                f"tls_certificate {self.tls_certificate} and tls_key {self.tls_key} are not PEM "
+                f"files of a certificate and its key: {error}"
+            ) from None
+        if self.tls_client_ca is not None:
+            try:
+                context.load_verify_locations(str(self.tls_client_ca))
+            except (OSError, ssl.SSLError) as error:
+                raise ValueError(
+                    f"tls_client_ca {self.tls_client_ca} is no PEM file of certificates: {error}"
+                ) from None
 
     @property
     def limits(self) -> Limits:

@@ -1,0 +1,382 @@
+"""The servers as they listen: addresses, certificates, logs, and how they stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import grpc
+import pytest
+import uvicorn
+from mlserver import Settings
+from mlserver.handlers import DataPlane
+from mlserver.registry import MultiModelRegistry
+from mlserver.rest import RESTServer as StockRestServer
+from prometheus_client import REGISTRY
+from prometheus_client.metrics import MetricWrapperBase
+
+from infergraph.errors import ConfigurationError
+from infergraph.front_door import servers
+from infergraph.front_door.servers import RestServer
+from infergraph.v2 import Message
+from infergraph.v2.grpc import encode_request
+from infergraph.v2.schema import SERVICE
+from tests.unit.front_door.certificates import Authority, Certificate
+from tests.unit.front_door.conftest import Serve
+from tests.unit.front_door.front import BODY, Echo, Front, kept_loggers, settle
+
+BODY_OF_CALL = encode_request("echo", "", Message([], "seven"), {})
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def free_ports(host: str, count: int) -> list[int]:
+    """Ports of a loopback address that were free a moment ago."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket(family)) for _ in range(count)]
+        for probe in probes:
+            probe.bind((host, 0))
+        return [probe.getsockname()[1] for probe in probes]
+
+
+class Listening:
+    """Servers that listen, with their addresses."""
+
+    def __init__(self, front: Front, host: str, ports: list[int]) -> None:
+        self.front = front
+        shown = f"[{host}]" if ":" in host else host
+        self.rest, self.grpc, self.metrics = (f"{shown}:{port}" for port in ports)
+
+
+@contextlib.asynccontextmanager
+async def listening(
+    serve: Serve, host: str = "127.0.0.1", **front_door: Any
+) -> AsyncIterator[Listening]:
+    """Starts the three servers of a server, and ends them."""
+    ports = free_ports(host, 3)
+    names = ("http_port", "grpc_port", "metrics_port")
+    front = await serve(
+        {"host": host, "logging_settings": None, **dict(zip(names, ports, strict=True))},
+        **front_door,
+    )
+    await front.load(Echo)
+    server: Any = front.server
+    parts = [server._rest_server, server._grpc_server, server._metrics_server]
+    with kept_loggers("uvicorn", "uvicorn.error", "uvicorn.access"):
+        tasks = [asyncio.ensure_future(part.start()) for part in parts]
+        for part in (parts[0], parts[2]):
+            # uvicorn has no event for it.
+            while not getattr(getattr(part, "_server", None), "started", False):
+                assert not any(task.done() for task in tasks), tasks
+                await asyncio.sleep(0.005)
+        try:
+            yield Listening(front, host, ports)
+        finally:
+            # Without MLServer's own way to stop them, which raises a signal.
+            await parts[1]._server.stop(None)
+            parts[0]._server.should_exit = parts[2]._server.should_exit = True
+            await asyncio.gather(*tasks)
+
+
+async def call(channel: grpc.aio.Channel) -> bytes:
+    answer: bytes = await channel.unary_unary(f"/{SERVICE}/ModelInfer")(BODY_OF_CALL)
+    return answer
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        pytest.param("::1", marks=pytest.mark.skipif(not has_ipv6(), reason="no IPv6")),
+    ],
+)
+async def test_it_listens_and_answers(
+    serve: Serve, host: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "infergraph")
+    async with (
+        listening(serve, host) as at,
+        aiohttp.ClientSession() as session,
+        grpc.aio.insecure_channel(at.grpc) as channel,
+    ):
+        url = f"http://{at.rest}/v2/models/echo/infer"
+        async with session.post(url, json=BODY) as response:
+            assert (response.status, (await response.json())["id"]) == (200, "seven")
+        async with session.get(f"http://{at.metrics}/metrics") as response:
+            assert "rest_server_requests_total" in await response.text()
+        assert b"seven" in await call(channel)
+
+    assert f"REST: listening on http://{at.rest}" in caplog.messages
+    assert f"gRPC: listening on {at.grpc}" in caplog.messages
+
+
+async def test_what_is_no_http_is_an_error_object(serve: Serve) -> None:
+    async with listening(serve) as at:
+        for sent, status in ((b"nonsense\r\n\r\n", b"400"), (b"GET / HTTP/1.1\r\na: ", b"431")):
+            reader, writer = await asyncio.open_connection(*at.rest.split(":"))
+            writer.write(sent if status == b"400" else sent + b"a" * 200_000)
+            answer = await reader.read()
+            writer.close()
+            head, _, body = answer.partition(b"\r\n\r\n")
+            assert head.split(b" ")[1] == status
+            assert set(json.loads(body)) == {"error"}
+
+
+# TLS
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="module")
+def signed(authority: Authority) -> Certificate:
+    return authority.sign("server")
+
+
+@pytest.fixture(scope="module")
+def of_client(authority: Authority) -> Certificate:
+    return authority.sign("client")
+
+
+def client_context(authority: Authority, own: Certificate | None = None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(authority.own.certificate))
+    if own is not None:
+        context.load_cert_chain(str(own.certificate), str(own.key))
+    return context
+
+
+def channel_to(
+    address: str, authority: Authority, own: Certificate | None = None
+) -> grpc.aio.Channel:
+    credentials = grpc.ssl_channel_credentials(
+        authority.own.certificate.read_bytes(),
+        own and own.key.read_bytes(),
+        own and own.certificate.read_bytes(),
+    )
+    return grpc.aio.secure_channel(address, credentials)
+
+
+async def test_all_three_servers_speak_tls_only(
+    serve: Serve, authority: Authority, signed: Certificate
+) -> None:
+    tls = {"tls_certificate": str(signed.certificate), "tls_key": str(signed.key)}
+    async with listening(serve, **tls) as at, aiohttp.ClientSession() as session:
+        context = client_context(authority)
+        url = f"{at.rest}/v2/models/echo/infer"
+        async with session.post(f"https://{url}", json=BODY, ssl=context) as response:
+            assert (response.status, (await response.json())["id"]) == (200, "seven")
+        async with session.get(f"https://{at.metrics}/metrics", ssl=context) as response:
+            assert response.status == 200
+        async with channel_to(at.grpc, authority) as channel:
+            assert b"seven" in await call(channel)
+
+        for plain in (at.rest, at.metrics):
+            with pytest.raises(aiohttp.ClientError):
+                await session.get(f"http://{plain}/v2")
+        async with grpc.aio.insecure_channel(at.grpc) as channel:
+            with pytest.raises(grpc.aio.AioRpcError):
+                await call(channel)
+
+
+async def test_clients_may_be_asked_for_certificates(
+    serve: Serve, authority: Authority, signed: Certificate, of_client: Certificate
+) -> None:
+    tls = {
+        "tls_certificate": str(signed.certificate),
+        "tls_key": str(signed.key),
+        "tls_client_ca": str(authority.own.certificate),
+    }
+    async with listening(serve, **tls) as at, aiohttp.ClientSession() as session:
+        known = client_context(authority, of_client)
+        for url in (f"https://{at.rest}/v2", f"https://{at.metrics}/metrics"):
+            async with session.get(url, ssl=known) as response:
+                assert response.status == 200
+            with pytest.raises((aiohttp.ClientError, ssl.SSLError)):
+                await session.get(url, ssl=client_context(authority))
+        async with channel_to(at.grpc, authority, of_client) as channel:
+            assert b"seven" in await call(channel)
+        async with channel_to(at.grpc, authority) as channel:
+            with pytest.raises(grpc.aio.AioRpcError):
+                await call(channel)
+
+
+@pytest.mark.parametrize("broken", ["absent", "no PEM"])
+@pytest.mark.parametrize("setting", ["tls_certificate", "tls_key", "tls_client_ca"])
+async def test_a_file_that_cannot_be_used_is_named(
+    serve: Serve,
+    signed: Certificate,
+    authority: Authority,
+    tmp_path: Path,
+    setting: str,
+    broken: str,
+) -> None:
+    path = tmp_path / "broken.pem"
+    if broken == "no PEM":
+        path.write_text("no PEM")
+    tls = {
+        "tls_certificate": str(signed.certificate),
+        "tls_key": str(signed.key),
+        "tls_client_ca": str(authority.own.certificate),
+    }
+
+    with pytest.raises(ConfigurationError, match=rf"front door: .*{setting} \S*broken\.pem"):
+        await serve(**{**tls, setting: str(path)})
+
+
+async def test_a_key_of_another_certificate_is_refused(
+    serve: Serve, signed: Certificate, of_client: Certificate
+) -> None:
+    with pytest.raises(ConfigurationError, match="are not PEM files of a certificate and its key"):
+        await serve(tls_certificate=str(signed.certificate), tls_key=str(of_client.key))
+
+
+# How they are made
+
+
+async def test_a_port_that_is_taken_is_a_clear_error(serve: Serve) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        front = await serve({"grpc_port": port})
+
+        with pytest.raises(ConfigurationError, match=f"gRPC cannot listen on 127.0.0.1:{port}"):
+            await front.server._grpc_server.start()
+
+
+async def test_a_wrong_setting_keeps_the_server_from_being_made(serve: Serve) -> None:
+    with pytest.raises(ConfigurationError, match="setting 'max_in_flight'"):
+        await serve(max_in_flight=0)
+
+
+async def test_parts_of_mlservers_own_are_refused() -> None:
+    settings = Settings()
+    data_plane = DataPlane(settings, MultiModelRegistry())
+    try:
+        with pytest.raises(ConfigurationError) as caught:
+            RestServer(settings, data_plane, None)
+    finally:
+        for metric in vars(data_plane).values():
+            if isinstance(metric, MetricWrapperBase):
+                REGISTRY.unregister(metric)
+
+    assert str(caught.value) == (
+        "the server's registry is MultiModelRegistry and its repository handlers are NoneType; "
+        "accepted: those of the front door"
+    )
+    assert issubclass(RestServer, StockRestServer)
+
+
+class Attached(Echo):
+    server: Settings | None = None
+
+    def attach_server(self, settings: Settings) -> None:
+        self.server = settings
+
+
+async def test_a_model_of_ours_is_told_the_servers_settings(serve: Serve) -> None:
+    front = await serve({"http_port": 1234})
+
+    model = await front.load(Attached)
+
+    assert model.server is front.server._settings
+    assert model.server.http_port == 1234
+
+
+async def test_our_log_goes_where_mlservers_does(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = logging.NullHandler()
+    theirs, ours = logging.getLogger("mlserver"), logging.getLogger("infergraph")
+    monkeypatch.setattr(theirs, "handlers", [handler])
+    monkeypatch.setattr(theirs, "level", logging.WARNING)
+    with kept_loggers("infergraph"):
+        for _ in range(2):
+            servers._share_log_handlers()
+
+        assert ours.level == logging.WARNING
+        assert ours.handlers.count(handler) == 1
+        assert ours.propagate is False
+
+
+# How they stop
+
+
+class FakeGrpc:
+    def __init__(self) -> None:
+        self.graces: list[float] = []
+
+    async def stop(self, grace: float) -> None:
+        self.graces.append(grace)
+
+
+async def test_the_grpc_server_stops_with_grace_and_says_so_once(
+    serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    front = await serve(grace_seconds=7)
+    caplog.set_level(logging.INFO, "infergraph")
+    server: Any = front.server._grpc_server
+    server._server = FakeGrpc()
+
+    await server.stop(sig=15)
+    await server.stop()
+
+    assert server._server.graces == pytest.approx([7.0, 7.0], abs=1.0)
+    assert max(server._server.graces) <= 7.0
+    assert caplog.messages == ["gRPC: waiting up to 7 s for calls in flight"]
+
+
+async def test_no_call_stops_the_grpc_server_before_its_pipelines_are_answered(
+    serve: Serve,
+) -> None:
+    front = await serve()
+    server: Any = front.server._grpc_server
+    server._server = FakeGrpc()
+
+    front.desk.drain.enter()
+    calls = [asyncio.create_task(server.stop(sig=15)) for _ in range(2)]
+    await settle()
+    assert server._server.graces == []
+    front.desk.drain.leave()
+    await asyncio.gather(*calls)
+
+    assert len(server._server.graces) == 2
+
+
+async def test_the_rest_server_waits_for_what_is_left_of_the_grace(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    front = await serve(grace_seconds=7)
+    waits: list[float | None] = []
+
+    async def shutdown(self: uvicorn.Server, sockets: object = None) -> None:
+        waits.append(self.config.timeout_graceful_shutdown)
+
+    monkeypatch.setattr(uvicorn.Server, "shutdown", shutdown)
+    server = servers._Server(uvicorn.Config("no:app"), front.desk.settings, front.desk.drain)
+
+    await server.shutdown()
+    assert front.desk.drain.begin()
+    await server.shutdown()
+
+    assert waits[0] == 7.0
+    assert waits[1] is not None
+    assert 0 <= waits[1] < 7.0
