@@ -114,8 +114,8 @@ class StockModel:
             async for response in responses:
                 yield response
         finally:
-            # MLServer takes a context variable back, which fails where gRPC closes a stream that was
-            # cancelled: in another task than began it.
+            # MLServer takes a context variable back, which fails where gRPC closes a cancelled
+            # stream: in another task than began it.
             with suppress(ValueError):
                 await responses.aclose()
 

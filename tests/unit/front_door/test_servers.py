@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +28,8 @@ from infergraph.v2.grpc import encode_request
 from infergraph.v2.schema import SERVICE
 from tests.unit.front_door.certificates import Authority, Certificate
 from tests.unit.front_door.conftest import Serve
-from tests.unit.front_door.front import BODY, Echo, Front, kept_loggers, settle
+from tests.unit.front_door.front import BODY, Echo, kept_loggers, settle
+from tests.unit.front_door.listening import listening
 
 BODY_OF_CALL = encode_request("echo", "", Message([], "seven"), {})
 
@@ -43,55 +41,6 @@ def has_ipv6() -> bool:
     except OSError:
         return False
     return True
-
-
-def free_ports(host: str, count: int) -> list[int]:
-    """Ports of a loopback address that were free a moment ago."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket(family)) for _ in range(count)]
-        for probe in probes:
-            probe.bind((host, 0))
-        return [probe.getsockname()[1] for probe in probes]
-
-
-class Listening:
-    """Servers that listen, with their addresses."""
-
-    def __init__(self, front: Front, host: str, ports: list[int]) -> None:
-        self.front = front
-        shown = f"[{host}]" if ":" in host else host
-        self.rest, self.grpc, self.metrics = (f"{shown}:{port}" for port in ports)
-
-
-@contextlib.asynccontextmanager
-async def listening(
-    serve: Serve, host: str = "127.0.0.1", **front_door: Any
-) -> AsyncIterator[Listening]:
-    """Starts the three servers of a server, and ends them."""
-    ports = free_ports(host, 3)
-    names = ("http_port", "grpc_port", "metrics_port")
-    front = await serve(
-        {"host": host, "logging_settings": None, **dict(zip(names, ports, strict=True))},
-        **front_door,
-    )
-    await front.load(Echo)
-    server: Any = front.server
-    parts = [server._rest_server, server._grpc_server, server._metrics_server]
-    with kept_loggers("uvicorn", "uvicorn.error", "uvicorn.access"):
-        tasks = [asyncio.ensure_future(part.start()) for part in parts]
-        for part in (parts[0], parts[2]):
-            # uvicorn has no event for it.
-            while not getattr(getattr(part, "_server", None), "started", False):
-                assert not any(task.done() for task in tasks), tasks
-                await asyncio.sleep(0.005)
-        try:
-            yield Listening(front, host, ports)
-        finally:
-            # Without MLServer's own way to stop them, which raises a signal.
-            await parts[1]._server.stop(None)
-            parts[0]._server.should_exit = parts[2]._server.should_exit = True
-            await asyncio.gather(*tasks)
 
 
 async def call(channel: grpc.aio.Channel) -> bytes:
@@ -124,18 +73,6 @@ async def test_it_listens_and_answers(
 
     assert f"REST: listening on http://{at.rest}" in caplog.messages
     assert f"gRPC: listening on {at.grpc}" in caplog.messages
-
-
-async def test_what_is_no_http_is_an_error_object(serve: Serve) -> None:
-    async with listening(serve) as at:
-        for sent, status in ((b"nonsense\r\n\r\n", b"400"), (b"GET / HTTP/1.1\r\na: ", b"431")):
-            reader, writer = await asyncio.open_connection(*at.rest.split(":"))
-            writer.write(sent if status == b"400" else sent + b"a" * 200_000)
-            answer = await reader.read()
-            writer.close()
-            head, _, body = answer.partition(b"\r\n\r\n")
-            assert head.split(b" ")[1] == status
-            assert set(json.loads(body)) == {"error"}
 
 
 # TLS
