@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..errors import InvalidInput
@@ -28,8 +30,9 @@ def classify(tensor: Tensor, count: int) -> Tensor:
             f"output tensor {quoted(tensor.name)} is {tensor.datatype}, which has no largest "
             "values; accepted for classification: numbers"
         )
-    batched = tensor.data.ndim > 1
-    rows = tensor.data.reshape(tensor.data.shape[0] if batched else 1, -1)
+    shape = tensor.data.shape
+    batched = len(shape) > 1
+    rows = tensor.data.reshape((shape[0], math.prod(shape[1:])) if batched else (1, -1))
     count = min(count, rows.shape[1])
     # Stable, so that of equal values the first class comes first; NaN goes last.
     keys = np.where(np.isnan(rows), -np.inf, rows) if rows.dtype.kind == "f" else rows
@@ -41,5 +44,4 @@ def classify(tensor: Tensor, count: int) -> Tensor:
         for row, order in zip(rows, best.tolist(), strict=True)
         for index in order
     ]
-    shape = (len(rows), count) if batched else (count,)
-    return Tensor.of_bytes(tensor.name, texts, shape)
+    return Tensor.of_bytes(tensor.name, texts, (len(rows), count) if batched else (count,))

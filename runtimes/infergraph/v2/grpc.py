@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from google.protobuf.message import DecodeError
 
-from ..errors import InvalidInput, MalformedRequest, TooLarge
+from ..errors import InvalidInput, MalformedRequest, StageFailure, TooLarge
 from . import base64_bytes, raw
 from .request import Form, InferRequest, Limits, RequestedOutput, quoted
 from .schema import (
@@ -153,9 +153,13 @@ def encode_response(
 
     Raises:
         InvalidInput: FP16 or BF16 for a request of typed contents, which have no field for it.
+        StageFailure: a parameter that gRPC cannot carry.
     """
     response = ModelInferResponse(model_name=model, model_version=version, id=message.id)
-    set_parameters(response.parameters, parameters, True)
+    try:
+        set_parameters(response.parameters, parameters, True)
+    except InvalidInput as error:
+        raise StageFailure(f"its answer: {error}") from None
     if form is Form.RAW:
         return _contents_parts(response, response.outputs, message.tensors, RAW_OUTPUT_CONTENTS)
     for tensor in message.tensors:

@@ -111,7 +111,7 @@ def encode_response(
     and say so, and NaN is null.
 
     Raises:
-        StageFailure: infinity as a JSON number, which JSON does not have.
+        StageFailure: infinity as a JSON number, or a parameter, that JSON cannot carry.
     """
     head: dict[str, Any] = {"model_name": model}
     if version:
@@ -362,7 +362,7 @@ def _encode(
         else:
             text = _in_slices(head, side, fields, large)
     except TypeError as error:
-        raise InvalidInput(f"JSON cannot carry it: {error}") from None
+        raise StageFailure(f"JSON cannot carry it: {error}") from None
     if not contents:
         return [*text], None
     return [*text, *contents], sum(map(len, text))

@@ -345,15 +345,17 @@ def _cast(
 
 
 def round_to_bf16(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The nearest bfloat16 of each float32, half-way cases to even; NaN stays NaN."""
+    """The nearest bfloat16 of each float32, half-way cases to even; NaN stays NaN of its sign."""
     bits = np.ascontiguousarray(array).view(np.uint32)
-    nearest = (bits + (np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))) & np.uint32(
-        0xFFFF0000
-    )
-    # The carry of a NaN's payload would make it another value.
-    rounded: npt.NDArray[np.float32] = nearest.view(np.float32)
-    rounded[np.isnan(array)] = np.nan
-    return rounded
+    upper = np.uint32(0xFFFF0000)
+    nearest = (bits + (np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))) & upper
+    nan = np.isnan(bits.view(np.float32))
+    if nan.any():
+        # The carry of a NaN's payload would make it another value, and so would a lost payload.
+        kept = bits[nan] & upper
+        kept[kept & np.uint32(0x7FFFFF) == 0] |= np.uint32(0x400000)
+        nearest[nan] = kept
+    return nearest.view(np.float32)
 
 
 def _words(kind: type, value: Any) -> str:

@@ -10,7 +10,7 @@ from infergraph.v2 import NUMPY_DTYPES, Message, Tensor, datatype_of
 def test_every_datatype_and_its_dtype_lead_to_each_other(
     datatype: str, dtype: np.dtype[np.generic]
 ) -> None:
-    # BF16 is held as float32, which numpy has.
+    # Held as float32: an array itself does not say that it is meant as BF16.
     expected = "FP32" if datatype == "BF16" else datatype
     assert datatype_of(dtype) == expected
     assert datatype_of(dtype.newbyteorder("S")) == expected
