@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..errors import InvalidInput
 from .request import quoted
@@ -32,7 +34,9 @@ def classify(tensor: Tensor, count: int) -> Tensor:
         )
     shape = tensor.data.shape
     batched = len(shape) > 1
-    rows = tensor.data.reshape((shape[0], math.prod(shape[1:])) if batched else (1, -1))
+    rows: npt.NDArray[Any] = tensor.data.reshape(
+        (shape[0], math.prod(shape[1:])) if batched else (1, -1)
+    )
     count = min(count, rows.shape[1])
     # Stable, so that of equal values the first class comes first; NaN goes last.
     keys = np.where(np.isnan(rows), -np.inf, rows) if rows.dtype.kind == "f" else rows

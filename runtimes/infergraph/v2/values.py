@@ -355,7 +355,8 @@ def round_to_bf16(array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         kept = bits[nan] & upper
         kept[kept & np.uint32(0x7FFFFF) == 0] |= np.uint32(0x400000)
         nearest[nan] = kept
-    return nearest.view(np.float32)
+    rounded: npt.NDArray[np.float32] = nearest.view(np.float32)
+    return rounded
 
 
 def _words(kind: type, value: Any) -> str:
