@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,13 +55,14 @@ def arguments(*given: str) -> list[str]:
     return [command("infergraph-infer"), *given]
 
 
-def infer(*given: str, stdin: bytes = b"") -> Done:
-    """Runs the command to its end."""
+def infer(*given: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> Done:
+    """Runs the command to its end, with these variables on top of this process's own."""
     done = subprocess.run(
         arguments(*given),
         cwd=REPOSITORY,
         input=stdin,
         capture_output=True,
+        env={**os.environ, **(environment or {})},
         timeout=SECONDS,
         check=False,
     )

@@ -25,6 +25,8 @@ STOP_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 _ELSEWHERE = "mlserver_huggingface."
 """Runtimes of another environment, whose models the servers of this one leave out."""
+PROXIES = dict.fromkeys(("http_proxy", "https_proxy", "grpc_proxy"), "http://127.0.0.1:9")
+"""An environment that names proxies, none of which is there: what asks them reaches nothing."""
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 

@@ -116,7 +116,7 @@ BODIES: Mapping[str, tuple[bytes, str]] = {
         json.dumps(
             {"inputs": [{"name": "numbers", "datatype": "FP13", "shape": [1], "data": [7]}]}
         ).encode(),
-        "inputs.0.datatype",
+        "datatype 'FP13'; accepted: BOOL",
     ),
     "no shape": (
         json.dumps({"inputs": [{"name": "numbers", "datatype": "FP32", "data": [7]}]}).encode(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from zoo.articles import articles
 from zoo.world import foreign_sentences
 
 from .conftest import SAMPLES, Connect
-from .server import LOAD_SECONDS, REPOSITORY, STOP_SECONDS, ServerProcess
+from .server import LOAD_SECONDS, PROXIES, REPOSITORY, STOP_SECONDS, ServerProcess
 
 EXAMPLES = REPOSITORY / "clients" / "infergraph_clients" / "examples"
 MOST_LINES = 40
@@ -23,13 +24,17 @@ SEED = 5
 
 
 def run(*command: str, stdin: str = "", timeout: float = 120) -> list[list[str]]:
-    """The lines of a program's output, split at white space; it must succeed."""
+    """The lines of a program's output, split at white space; it must succeed.
+
+    Its environment names proxies, which nothing here may ask.
+    """
     done = subprocess.run(
         [sys.executable, "-m", *command],
         cwd=REPOSITORY,
         input=stdin,
         capture_output=True,
         text=True,
+        env={**os.environ, **PROXIES},
         timeout=timeout,
         check=False,
     )

@@ -13,7 +13,7 @@ import pytest
 from .conftest import FRONT_ENDS, HELD_QUEUE, SAMPLES, Echoes
 from .infer_command import infer, start
 from .odd_servers import ODD_ANSWERS, odd_server
-from .server import REPOSITORY, STOP_SECONDS, ServerProcess, wait_for
+from .server import PROXIES, REPOSITORY, STOP_SECONDS, ServerProcess, wait_for
 
 ECHO_REQUEST = REPOSITORY / "model-settings" / "echo" / "request.json"
 CLIENTS = ([], ["--async"])
@@ -142,6 +142,23 @@ def test_headers_reach_the_model(echoes: Echoes, front_end: str, client: list[st
     seen = json.loads(done.outputs["headers"][0])
     assert (seen["x-team"], seen["seldon-model"]) == ("search", "headers")
     assert 0 < float(seen["infergraph-timeout-ms"]) <= 60000
+
+
+@pytest.mark.parametrize("client", [[], ["--async"], ["--unchecked"]])
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_a_proxy_of_the_environment_is_not_used(
+    echoes: Echoes, front_end: str, client: list[str]
+) -> None:
+    where = ("--url", url(echoes.stages, front_end), "--json")
+    done = infer("headers", "text=a", *where, *client, environment=PROXIES)
+    assert list(done.outputs) == ["headers"]
+
+
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+def test_letters_that_the_terminal_lacks_are_escaped(echoes: Echoes, front_end: str) -> None:
+    given = ("picky", "text=Größe", "--url", url(echoes.stages, front_end))
+    done = infer(*given, environment={"PYTHONIOENCODING": "ascii"})
+    assert done.lines == ["  text  Gr\\u00f6\\u00dfe"]
 
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)

@@ -14,7 +14,8 @@ from tritonclient.utils import InferenceServerException
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--url", default="127.0.0.1:8081")
-    client = triton.InferenceServerClient(parser.parse_args().url)
+    direct = [("grpc.enable_http_proxy", 0)]  # not by way of a proxy of the environment
+    client = triton.InferenceServerClient(parser.parse_args().url, channel_args=direct)
 
     text = triton.InferInput("text", [1, 1], "BYTES")
     text.set_data_from_numpy(np.array([[b"I loved this film."]], dtype=object))

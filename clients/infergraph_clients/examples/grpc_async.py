@@ -24,7 +24,8 @@ async def main() -> None:
     parser.add_argument("--url", default="127.0.0.1:8081")
     args = parser.parse_args()
 
-    async with triton.InferenceServerClient(args.url) as client:
+    direct = [("grpc.enable_http_proxy", 0)]  # not by way of a proxy of the environment
+    async with triton.InferenceServerClient(args.url, channel_args=direct) as client:
         print(*await asyncio.gather(*(label(client, text) for text in args.texts)))
 
 

@@ -29,7 +29,8 @@ async def main() -> None:
         return str(result.as_numpy("label")[0, 0].decode())
 
     texts = sys.stdin.read().splitlines()
-    async with triton.InferenceServerClient(args.url) as client:
+    direct = [("grpc.enable_http_proxy", 0)]  # not by way of a proxy of the environment
+    async with triton.InferenceServerClient(args.url, channel_args=direct) as client:
         for text, answer in zip(texts, await asyncio.gather(*map(label, texts)), strict=True):
             print(f"{answer}\t{text}")
 

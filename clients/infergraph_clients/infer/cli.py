@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 
+from ..terminal import escape_what_cannot_be_encoded
 from .asking import prepare
 from .endpoint import Endpoint
 from .errors import InferError, ServerError, UsageError
@@ -21,6 +22,7 @@ from .transport import Transport, connect
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Sends the request that the arguments describe; returns the exit status, see `errors`."""
+    escape_what_cannot_be_encoded()
     args = parse_arguments(argv)
     try:
         _run(args)

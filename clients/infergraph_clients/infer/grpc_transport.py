@@ -24,6 +24,8 @@ _CHANNEL = [
     # Answers are not cut off at gRPC's 4 MiB.
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
+    # As over REST, where neither half of tritonclient reads the environment for one.
+    ("grpc.enable_http_proxy", 0),
     ("grpc.min_reconnect_backoff_ms", int(CONNECT_SECONDS * 1000)),
 ]
 _NO_CONNECTION = ("failed to connect", "errors resolving", "dns resolution failed")

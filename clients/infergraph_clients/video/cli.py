@@ -15,6 +15,7 @@ from ..infer.endpoint import Endpoint
 from ..infer.errors import InferError, ServerError, UsageError
 from ..infer.tensors import Metadata
 from ..infer.transport import Transport, connect
+from ..terminal import escape_what_cannot_be_encoded
 from .engine import Engine
 from .frames import Frame, Selection
 from .options import parse_arguments
@@ -31,6 +32,7 @@ SOME_FAILED = 1
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a video through a server; returns the exit status, see `--help`."""
+    escape_what_cannot_be_encoded()
     args = parse_arguments(argv)
     try:
         return _run(args)

@@ -80,7 +80,8 @@ class Engine:
         of them is written.
 
         Raises:
-            NothingAnswered: none of the first `in_flight` frames was; nothing was written.
+            NothingAnswered: none of the first `in_flight` frames that were sent was, or none could
+                be sent; nothing was written.
             UsageError: there was no frame.
             ServerGone: the server was there, and no longer is.
             InputError, OutputError: what they say.
@@ -104,6 +105,9 @@ class Engine:
                 frame = await loop.run_in_executor(self._reader, next, frames, None)
                 if frame is None:
                     return
+                if frame.problem is not None:
+                    # It holds no picture, so any number of them may wait.
+                    self._held.release()
                 await self._in_flight.acquire()
                 task = asyncio.create_task(self._answer(frame))
                 self._tasks.add(task)
@@ -139,7 +143,7 @@ class Engine:
         loop = asyncio.get_running_loop()
         # Until the first answer nothing is written: there may never be one.
         waiting: deque[Result] = deque()
-        began, unreachable = False, 0
+        began, asked, unreachable = False, 0, 0
         while (task := await self._queue.get()) is not None:
             await asyncio.wait([task])
             if task.cancelled():
@@ -147,20 +151,27 @@ class Engine:
             result = task.result()
             waiting.append(result)
             began = began or result.findings is not None
-            if not began and len(waiting) < self._most:
+            was_sent = result.frame.problem is None
+            asked += was_sent
+            if not began and asked < self._most:
                 continue
             if not began:
                 break
             while waiting:
-                await loop.run_in_executor(self._writer, self._write, waiting.popleft())
+                written = waiting.popleft()
+                await loop.run_in_executor(self._writer, self._write, written)
                 self._watcher.written()
-                self._held.release()
-            unreachable = unreachable + 1 if isinstance(result.error, Unreachable) else 0
+                if written.frame.problem is None:
+                    self._held.release()
+            if was_sent:
+                unreachable = unreachable + 1 if isinstance(result.error, Unreachable) else 0
             if unreachable == self._most:
                 raise ServerGone(f"{result.error}; frame {result.frame.index} is the last one")
         if not began and not stop.is_set():
-            if waiting and waiting[0].error is not None:
-                raise NothingAnswered(len(waiting), waiting[0].error)
+            # What the server says tells more than that a picture is broken.
+            sent = [each for each in waiting if each.frame.problem is None] or list(waiting)
+            if sent and sent[0].error is not None:
+                raise NothingAnswered(len(sent), sent[0].error)
             raise self._reading_error or UsageError("the input has no frames")
 
 

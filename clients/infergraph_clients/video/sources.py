@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from ..infer.errors import UsageError
 from .errors import InputError, UnreadableFrame
@@ -106,10 +106,11 @@ class PictureFolder:
                 shown = ImageOps.exif_transpose(opened)
                 picture = self._selection.scaled(shown)
                 as_it_is = opened.format in AS_THEY_ARE and picture.size == shown.size
-        except (OSError, UnidentifiedImageError, ValueError, SyntaxError) as error:
+            encoded = content if as_it_is else self._selection.encode(picture)
+        except Exception as error:
+            # Pillow's decoders raise errors of all kinds; too many pixels are one of its own.
             text = f"{file.name}: {_reason(error)}"
             return Frame(index, seconds, name, problem=UnreadableFrame(text))
-        encoded = content if as_it_is else self._selection.encode(picture)
         return Frame(index, seconds, name, encoded, picture)
 
 
@@ -159,14 +160,19 @@ class VideoFile:
         self._container.close()
 
     def _frame(self, index: int, decoded: VideoFrame) -> Frame:
-        picture = Image.fromarray(decoded.to_ndarray(format="rgb24"))
-        turn = _TURNS.get(round(decoded.rotation) % 360)
-        picture = self._selection.scaled(picture if turn is None else picture.transpose(turn))
+        name = f"frame-{index:06}"
         time = decoded.time if self._timed else None
         seconds = float(index / self._full_rate) if time is None else time
-        encoded = self._selection.encode(picture)
-        return Frame(index, seconds, f"frame-{index:06}", encoded, picture)
+        try:
+            picture = Image.fromarray(decoded.to_ndarray(format="rgb24"))
+            turn = _TURNS.get(round(decoded.rotation) % 360)
+            picture = self._selection.scaled(picture if turn is None else picture.transpose(turn))
+            encoded = self._selection.encode(picture)
+        except Exception as error:
+            return Frame(index, seconds, name, problem=UnreadableFrame(f"{name}: {_reason(error)}"))
+        return Frame(index, seconds, name, encoded, picture)
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(getattr(error, "strerror", None) or error).split())
+    text = " ".join(str(getattr(error, "strerror", None) or error).split())
+    return text or type(error).__name__

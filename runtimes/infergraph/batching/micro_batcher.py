@@ -310,8 +310,7 @@ class MicroBatcher(Generic[Item, Result]):
             with computing(wanted):
                 results = self._results(batch)
         except BatchAbandoned:
-            # Nobody is there to read it, unless a task raised it by itself.
-            return [StageFailure("its computation was given up") for _ in batch]
+            return [self._given_up(entry.ticket) for entry in batch]
         except InfergraphError as error:
             if len(batch) == 1:
                 return [error]
@@ -339,6 +338,13 @@ class MicroBatcher(Generic[Item, Result]):
             return [StageFailure(text) for _ in batch]
         middle = len(batch) // 2
         return self._isolated(batch[:middle]) + self._isolated(batch[middle:])
+
+    def _given_up(self, ticket: Ticket[Result]) -> InfergraphError:
+        """What is told of an abandoned batch where a request has not ended by itself yet."""
+        deadline = ticket.deadline
+        if deadline is not None and deadline.remaining() <= 0:
+            return deadline.exceeded(f"model '{self._name}'")
+        return StageFailure("its computation was given up")
 
     def _results(self, batch: list[Entry[Item, Result]]) -> list[Result | InfergraphError]:
         call = batch[0].call

@@ -43,6 +43,7 @@ class Ticket(Generic[Result]):
         named: What the entry of an index is called in error texts.
 
     Attributes:
+        deadline: As given.
         running: How many of its entries are in the batch that runs.
         on_idle: Called once, when the ticket has been left by its request and nothing of it runs.
     """
@@ -57,7 +58,7 @@ class Ticket(Generic[Result]):
         self.future: asyncio.Future[Served[Result]] = loop.create_future()
         self.running = 0
         self.on_idle: Callable[[], None] | None = None
-        self._deadline = deadline
+        self.deadline = deadline
         self._named = named
         self._results: list[Result | None] = [None] * count
         self._left = count
@@ -73,7 +74,7 @@ class Ticket(Generic[Result]):
         """
         if self.future.done():
             return True
-        return self._deadline is not None and self._deadline.remaining() <= 0
+        return self.deadline is not None and self.deadline.remaining() <= 0
 
     def fail(self, error: BaseException) -> None:
         if not self.future.done():

@@ -6,6 +6,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from infergraph_clients.terminal import escape_what_cannot_be_encoded
+
 from .. import __version__
 from ..errors import InfergraphError
 from . import demo, draw, lint, overview, serve
@@ -22,6 +24,7 @@ USAGE_ERROR = 2
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status: 0, 1 where a check failed, 2 for an error."""
+    escape_what_cannot_be_encoded()
     args = build_parser().parse_args(argv)
     try:
         status: int = COMMANDS[args.command].run(args)

@@ -12,7 +12,7 @@ from mlserver import MLModel
 from mlserver.types import RepositoryIndexRequest
 
 from ..errors import InfergraphError, InvalidInput
-from ..request import ERROR_HEADER, Deadline, RequestContext, read_context
+from ..request import ERROR_HEADER, RequestContext, read_context
 from ..servable import Servable, response_parameters
 from ..v2 import Message
 from ..v2 import grpc as codec
@@ -183,7 +183,7 @@ class GrpcServicer:
                 load.hold_message(len(body))
                 call = await self._parse(body)
                 model, request_id = call.header.model_name, call.header.id
-                accompanying = _context(headers, caller, context)
+                accompanying = _context(headers, caller)
                 parts, trailers = await self._infer(call, body, headers, accompanying)
                 if trailers:
                     context.set_trailing_metadata(tuple(trailers.items()))
@@ -259,7 +259,7 @@ class GrpcServicer:
                         load.hold_message(len(body))
                         call = await self._parse(body)
                         model, request_id = call.header.model_name, call.header.id
-                        accompanying = _context(headers, caller, context)
+                        accompanying = _context(headers, caller)
                         async for part in self._parts(call, body, headers, accompanying):
                             yield part
                 except Exception as raised:
@@ -325,18 +325,11 @@ def _headers(context: Any) -> dict[str, str]:
     return dict(context.invocation_metadata() or ())
 
 
-def _context(headers: dict[str, str], caller: str, call: Any) -> RequestContext:
+def _context(headers: dict[str, str], caller: str) -> RequestContext:
+    """What accompanies a call. gRPC's own deadline cancels the call by itself when it passes."""
     context = read_context(headers)
     context.caller = caller
-    if context.deadline is None:
-        remaining = call.time_remaining()
-        if remaining is not None and remaining < _NO_DEADLINE_SECONDS:
-            context.deadline = Deadline.after_ms(remaining * 1000)
     return context
-
-
-_NO_DEADLINE_SECONDS = 365 * 86400.0
-"""What gRPC gives for a call without a deadline is longer."""
 
 
 async def _abort(context: Any, error: InfergraphError) -> None:

@@ -43,7 +43,6 @@ from ..settings import RuntimeOptions, load_options
 from ..spans import Spans, spans_of
 from ..tensors.validate import check_tensors, validate, widened
 from ..v2 import Message, Tensor
-from .calls import OpenCalls
 from .engine import Engine, Request
 from .hooks import Hooks
 from .items import held_bytes
@@ -51,6 +50,34 @@ from .parameters import parse_parameters
 
 logger = logging.getLogger(__name__)
 Value = TypeVar("Value")
+
+
+class _OpenCalls:
+    """Counts calls, each one a `with` block, so that an unload can wait for their end."""
+
+    def __init__(self) -> None:
+        self._open = 0
+        self._none = asyncio.Event()
+
+    @property
+    def count(self) -> int:
+        return self._open
+
+    def __enter__(self) -> None:
+        self._open += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._open -= 1
+        if self._open == 0:
+            self._none.set()
+
+    async def ended(self, seconds: float) -> bool:
+        """Waits until no call is open; False when some still are after that time."""
+        if self._open:
+            self._none.clear()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._none.wait(), seconds)
+        return self._open == 0
 
 
 class Runtime(Hooks, Servable):
@@ -97,7 +124,7 @@ class Runtime(Hooks, Servable):
         self._takes_whole_tensors = options.max_batch_size == 0
         self._input_specs = declared_specs(self.inputs, options.optional_inputs)
         self._output_specs = declared_specs(self.outputs, options.optional_outputs)
-        self._calls = OpenCalls()
+        self._calls = _OpenCalls()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"infergraph-{self.name}")
         self._kept = frozenset({*self.__dict__, "_kept", "_engine", "_unavailable"})
         try:

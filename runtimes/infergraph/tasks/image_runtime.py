@@ -66,8 +66,13 @@ class ImageRuntime(Runtime):
             ),
         )
 
+        def claimed() -> int:
+            # One that is too large by itself is refused for that, when it is decoded.
+            largest = self.options.max_image_pixels
+            return sum(each for each in map(claimed_pixels, files) if each <= largest)
+
         def prepare(item: Item) -> Item:
-            limit.take_once(lambda: sum(claimed_pixels(data) for data in files))
+            limit.take_once(claimed)
             return self.prepare(item)
 
         return prepare

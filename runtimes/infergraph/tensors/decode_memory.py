@@ -235,4 +235,4 @@ def _is_lack_of_memory(error: Exception, count: int) -> bool:
 
 
 def _overloaded(text: str) -> Overloaded:
-    return Overloaded(f"{text}; try again later")
+    return Overloaded(f"{text}; try again later", cause="memory")

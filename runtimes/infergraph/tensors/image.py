@@ -76,7 +76,9 @@ def decode_image(
     if read_header is None:
         raise InvalidInput(f"tensor '{tensor}': {_not_image(data)}; accepted: {ACCEPTED}")
     try:
-        header = read_header(data)
+        # It copies the file, without what is not the picture.
+        with out_of_memory_as_overload(len(data), f"tensor '{tensor}': an image"):
+            header = read_header(data)
     except DamagedImage as error:
         raise _damaged(str(error), tensor) from None
     _check_header(header, max_pixels, tensor)

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from infergraph_clients.load.cli.main import main
+from tests.terminals import use_stdout
 
-from .runs import Stub, arguments, run
+from ..server import PROXIES
+from .runs import PROTOCOLS, Stub, arguments, run
 
 
 def test_an_slo(stub: Stub, request_file: Path) -> None:
@@ -20,6 +22,28 @@ def test_an_slo(stub: Stub, request_file: Path) -> None:
     assert missed.summary["slo"]["attainment"] == 0
     assert missed.summary["rates"]["goodput"] == 0
     assert missed.status == 1
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_proxy_of_the_environment_is_not_used(
+    stub: Stub, request_file: Path, protocol: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in PROXIES.items():
+        monkeypatch.setenv(name, value)
+    result = run(stub.url(protocol), "ok", request_file)
+    assert result.outcomes == {"ok": 60}
+
+
+def test_letters_that_the_terminal_lacks_are_escaped(
+    stub: Stub, request_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = request_file.parent / "Größe"
+    load = ["--duration", "0.5", "--warmup", "0", "--arrivals", "constant:rate=40"]
+    target = ["--url", stub.url("http"), "--model", "ok", "--payload", str(request_file)]
+    printed = use_stdout(monkeypatch, "ascii")
+    main(["run", *target, *load, "--output", str(folder)])
+    assert "Gr\\u00f6\\u00dfe" in printed().splitlines()[-1]
+    assert (folder / "report.json").exists()
 
 
 def test_a_report_needs_nothing_else(stub: Stub, request_file: Path) -> None:

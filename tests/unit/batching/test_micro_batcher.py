@@ -16,7 +16,7 @@ from infergraph.errors import (
     StageUnavailable,
 )
 from infergraph.request import Deadline
-from tests.unit.batching.workbench import Bench, answer, settle
+from tests.unit.batching.workbench import Bench, SetDeadline, answer, settle
 
 # Dispatch
 
@@ -297,12 +297,12 @@ async def test_a_request_cancelled_while_it_runs_takes_nobody_with_it(bench: Ben
 
 async def test_a_deadline_that_passes_in_the_queue_ends_the_wait(bench: Bench) -> None:
     await bench.request("busy")
-    late = await bench.request("late", deadline=Deadline.after_ms(5))
+    late = await bench.request("late", deadline=SetDeadline(0.005))
 
     with pytest.raises(DeadlineExceeded) as caught:
         await late
 
-    assert str(caught.value) == "model 'asr': the deadline of 5 ms passed"
+    assert str(caught.value) == "model 'asr': the deadline of 250 ms passed"
     assert bench.batcher.waiting == 0
     await bench.run_all()
     assert bench.batches == [["busy"]]
@@ -318,7 +318,7 @@ async def test_what_comes_after_its_deadline_never_runs(bench: Bench) -> None:
 
 
 async def test_a_deadline_that_passes_in_the_batch_does_not_wait_for_it(bench: Bench) -> None:
-    late = await bench.request("late", deadline=Deadline.after_ms(5))
+    late = await bench.request("late", deadline=SetDeadline(0.005))
     assert bench.executor.held == 1
 
     with pytest.raises(DeadlineExceeded):

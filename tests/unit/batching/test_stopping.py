@@ -10,8 +10,7 @@ import pytest
 
 from infergraph.batching import BatchAbandoned, MicroBatcher, check_wanted
 from infergraph.errors import DeadlineExceeded, InvalidInput, StageFailure
-from infergraph.request import Deadline
-from tests.unit.batching.workbench import Bench, answer, settle
+from tests.unit.batching.workbench import Bench, SetDeadline, answer, settle
 
 
 class Steps:
@@ -81,11 +80,10 @@ async def test_a_batch_of_which_one_request_is_wanted_goes_on(stopped: Bench, st
 async def test_a_deadline_that_passes_ends_the_batch_even_if_no_timer_has_run(
     stopped: Bench, steps: Steps
 ) -> None:
-    deadline = Deadline.after_ms(20)
+    deadline = SetDeadline()
     late = await stopped.request("late", deadline=deadline)
-    # The event loop stands still here, in place of a batch that holds it up.
-    steps.between = lambda: threading.Event().wait(max(0.0, deadline.remaining() + 0.001))
-    stopped.executor.run_next()
+    steps.between = lambda: deadline.set(0.0)
+    await stopped.run_batch()
 
     assert steps.done == [0]
     with pytest.raises(DeadlineExceeded):

@@ -17,7 +17,7 @@ from infergraph.errors import (
     StageUnavailable,
 )
 from infergraph.request import Deadline
-from tests.unit.batching.workbench import Bench, answer, settle
+from tests.unit.batching.workbench import Bench, SetDeadline, answer, settle
 
 
 class Words:
@@ -133,8 +133,10 @@ async def test_a_consumer_that_is_cancelled_in_a_step_closes_the_generator(bench
 
 async def test_a_deadline_that_passes_closes_the_generator(bench: Bench) -> None:
     words = Words(*"abc")
-    stream = start(bench, words, Deadline.after_ms(30))
+    deadline = SetDeadline()
+    stream = start(bench, words, deadline)
     await following(bench, stream)
+    deadline.set(0.005)
 
     with pytest.raises(DeadlineExceeded):
         await collected(stream)

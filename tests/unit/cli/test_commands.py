@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from infergraph.cli import COMMANDS, main
+from tests.terminals import use_stdout
 
 BAD = """\
 apiVersion: mlops.seldon.io/v1alpha1
@@ -190,6 +191,14 @@ def test_a_closed_pipe_is_no_error(models: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 0
+
+
+def test_letters_that_the_terminal_lacks_are_escaped(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = use_stdout(monkeypatch, "ascii")
+    assert main(["graph", "chain"]) == 0
+    assert "hear: text \\u2192 heard" in printed().splitlines()[3]
 
 
 def test_importing_the_command_is_light() -> None:

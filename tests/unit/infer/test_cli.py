@@ -14,6 +14,7 @@ from infergraph_clients.infer.errors import ServerError, Unreachable
 from infergraph_clients.infer.message import Answer, Request
 from infergraph_clients.infer.tensors import Metadata, Tensor, TensorSpec
 from infergraph_clients.infer.transport import Infer
+from tests.terminals import use_stdout
 
 SPECS = (TensorSpec("text", "BYTES", (-1, 1)),)
 TRACE = {
@@ -125,6 +126,22 @@ def test_json_alone_on_stdout(server: EchoServer, capsys: pytest.CaptureFixture[
     ]
     assert (content["model_name"], content["trace"], err) == ("echo", TRACE, "")
     assert len(content["times_ms"]) == 2
+
+
+def test_letters_that_the_terminal_lacks_are_escaped(
+    server: EchoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = use_stdout(monkeypatch, "ascii")
+    assert cli.main(["m", "text=Größe"]) == 0
+    assert printed().splitlines()[1] == "  text  Gr\\u00f6\\u00dfe"
+
+
+def test_json_stays_json_on_a_terminal_that_lacks_letters(
+    server: EchoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = use_stdout(monkeypatch, "ascii")
+    assert cli.main(["m", "text=Größe \N{GRINNING FACE}", "--json"]) == 0
+    assert json.loads(printed())["outputs"][0]["data"] == ["Größe \N{GRINNING FACE}"]
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from infergraph.errors import DeadlineExceeded, InvalidInput, StageFailure, StageUnavailable
-from infergraph.request import Deadline, RequestContext
+from infergraph.request import RequestContext
 from infergraph.runtime import Item, Outputs, Runtime
 from infergraph.v2 import Message, Tensor
+from tests.unit.batching.workbench import SetDeadline
 from tests.unit.runtime.workbench import Doubler, load, settle
 
 TEXT = {"text": ("BYTES", [-1, 1])}
@@ -116,10 +117,12 @@ async def test_a_consumer_that_goes_away_ends_the_generation() -> None:
 async def test_a_deadline_ends_the_generation() -> None:
     model = await speller()
     model.gate.clear()
-    stream = model.infer_stream(text("abc"), RequestContext(deadline=Deadline.after_ms(200)))
+    deadline = SetDeadline()
+    stream = model.infer_stream(text("abc"), RequestContext(deadline=deadline))
     await anext(stream)
+    deadline.set(0.005)
 
-    with pytest.raises(DeadlineExceeded, match="model 'speller': the deadline of 200 ms passed"):
+    with pytest.raises(DeadlineExceeded, match="model 'speller': the deadline of 250 ms passed"):
         await anext(stream)
     model.gate.set()
 

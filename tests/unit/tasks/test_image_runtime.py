@@ -75,6 +75,16 @@ async def test_the_pixels_of_a_request_are_limited(
     assert decoded == []
 
 
+async def test_an_image_that_is_too_large_by_itself_is_told_so(
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask
+) -> None:
+    limits = {"max_image_pixels": 2000, "max_request_pixels": 4000}
+    runtime = await served("image-preprocess", checkpoint, serve, **limits)
+
+    with pytest.raises(InvalidInput, match=r"item 2: .* 100x80 pixels; .* 'max_image_pixels'"):
+        await ask(runtime, image=[*FILES[:2], pattern_file(100, 80)])
+
+
 @pytest.mark.parametrize("task", ["alexnet", "plate-reading"])
 @pytest.mark.parametrize(
     ("counts", "text"),

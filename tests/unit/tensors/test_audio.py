@@ -241,6 +241,15 @@ def test_decoding_can_be_stopped_wherever_it_is(
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_file_that_nobody_needs_any_more_ends() -> None:
+    file, buffer = audio._Bytes(bytes(100), Check(3)), bytearray(10)
+
+    assert [file.readinto(buffer) for _ in range(4)] == [10, 10, 0, 0]
+    assert file.tell() == 20
+    with pytest.raises(Gone):
+        file.check()
+
+
 def test_the_seconds_of_a_request_are_limited() -> None:
     limit = RequestLimit(5, lambda seconds: f"{seconds:g} s together")
     for _ in range(2):

@@ -419,6 +419,18 @@ def test_a_lack_of_memory_is_no_damage(
     assert decode_memory().held == 0
 
 
+def test_a_lack_of_memory_for_the_file_itself_is_no_damage(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(data: bytes) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(image, "reader_of", lambda _: fail)
+
+    with pytest.raises(Overloaded, match=r"^tensor 'image': an image: not enough memory"):
+        decode(pattern_file())
+
+
 def test_memory_is_reserved_until_the_pixels_are_freed() -> None:
     pixels = decode(pattern_file())
     view = pixels[3:, 2:].transpose(1, 0, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +25,13 @@ def picture(number: int, size: tuple[int, int] = SIZE) -> Image.Image:
     grey = 40 + STEP * number
     made.paste((grey, grey, grey), (size[0] // 2, 0, size[0], size[1]))
     return made
+
+
+def giant() -> bytes:
+    """A PNG of 200 million pixels in 24 KB."""
+    file = io.BytesIO()
+    Image.new("1", (20_000, 10_000)).save(file, "PNG")
+    return file.getvalue()
 
 
 def number_of(image: Image.Image | None) -> int:

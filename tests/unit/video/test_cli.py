@@ -22,8 +22,9 @@ from infergraph_clients.infer.message import Answer, Request
 from infergraph_clients.infer.tensors import Metadata, Tensor, TensorSpec
 from infergraph_clients.infer.transport import Infer
 from infergraph_clients.video import cli
+from tests.terminals import use_stdout
 from tests.unit.annotation.answers import VIDEO
-from tests.unit.video.files import number_of, picture, read_video, write_video
+from tests.unit.video.files import giant, number_of, picture, read_video, write_video
 
 DATATYPES = {"object": "BYTES", "float32": "FP32", "int64": "INT64"}
 FRAMES = 5
@@ -158,6 +159,16 @@ def test_lines_on_stdout(server: VideoServer, capsys: pytest.CaptureFixture[str]
     assert not Path("-").exists()
 
 
+def test_lines_stay_json_on_a_terminal_that_lacks_letters(
+    server: VideoServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("in").mkdir()
+    picture(0).save("in/Größe.png")
+    printed = use_stdout(monkeypatch, "ascii")
+    assert cli.main(["video", "in", "--jsonl", "-", "--quiet"]) == 0
+    assert json.loads(printed())["name"] == "Größe"
+
+
 def test_progress(server: VideoServer, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["video", "in.mp4", "--jsonl", "out.jsonl", "--progress"]) == 0
     assert capsys.readouterr().err.splitlines()[-1].startswith("video at in.mp4: 5 frames")
@@ -176,6 +187,39 @@ def test_frames_that_fail(server: VideoServer, capsys: pytest.CaptureFixture[str
     red, right = (np.asarray(images[index])[-8:, :, 0].mean() for index in (1, 2))
     assert red > right + 20
     assert capsys.readouterr().err.endswith("; 2 errors (INTERNAL: 2)\n")
+
+
+@pytest.mark.parametrize("in_flight", ["1", "8"])
+@pytest.mark.parametrize("place", ["0", "1", "2"])
+def test_a_picture_with_too_many_pixels_is_an_error_of_its_frame(
+    server: VideoServer, capsys: pytest.CaptureFixture[str], place: str, in_flight: str
+) -> None:
+    Path("in").mkdir()
+    for name in {"0", "1", "2"} - {place}:
+        picture(0).save(f"in/{name}.jpg")
+    Path(f"in/{place}.png").write_bytes(giant())
+    arguments = ["--jsonl", "out.jsonl", "--output", "out", "--in-flight", in_flight]
+    assert cli.main(["video", "in", *arguments]) == 1
+    told = {line["name"]: line["error"] for line in lines()}
+    assert list(told) == ["0", "1", "2"]
+    assert [name for name, error in told.items() if error] == [place]
+    assert told[place]["class"] == "UnreadableFrame"
+    assert told[place]["text"].startswith(f"{place}.png: Image size (200000000 pixels) exceeds")
+    assert {file.stem for file in Path("out").iterdir()} == set(told) - {place}
+    assert len(server.requests) == 2
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_pictures_none_of_which_can_be_read(
+    server: VideoServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("in").mkdir()
+    for name in "abc":
+        Path(f"in/{name}.png").write_bytes(b"junk")
+    assert cli.main(["video", "in", "--jsonl", "out.jsonl", "--in-flight", "2"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "none of the first 3 frames was answered; the first: a.png: cannot identify" in line
+    assert (server.requests, Path("out.jsonl").exists()) == ([], False)
 
 
 def test_an_answer_that_is_of_no_frame_is_an_error_of_it(server: VideoServer) -> None:

@@ -244,6 +244,50 @@ async def test_an_unreadable_frame_is_not_sent() -> None:
     assert tally.errors == {"UnreadableFrame": 1}
 
 
+def unreadable(index: int) -> Frame:
+    return Frame(index, index / 10, "b", problem=UnreadableFrame(f"{index}.jpg: broken"))
+
+
+async def test_unreadable_frames_say_nothing_of_the_server() -> None:
+    """However many come first, and in whatever memory holds."""
+
+    async def ask(sent: Frame) -> object:
+        return findings(sent.index)
+
+    many = 10 * HELD_PER_IN_FLIGHT
+    frames = [*map(unreadable, range(many)), frame(many)]
+    written: list[Result] = []
+    engine = Engine(ask, written.append, 1, Tally())  # type: ignore[arg-type]
+    await engine.run(iter(frames), asyncio.Event())
+    assert [result.frame.index for result in written] == list(range(many + 1))
+    assert [result.error is None for result in written] == [*[False] * many, True]
+
+
+async def test_the_first_frames_that_were_sent_decide() -> None:
+    async def ask(sent: Frame) -> object:
+        raise BUSY
+
+    frames = [unreadable(0), frame(1), unreadable(2), frame(3), frame(4)]
+    engine = Engine(ask, [].append, 2, Tally())  # type: ignore[arg-type]
+    text = "none of the first 2 frames was answered; the first: 503: busy"
+    with pytest.raises(NothingAnswered, match=text):
+        await engine.run(iter(frames), asyncio.Event())
+
+
+async def test_a_server_is_gone_whatever_cannot_be_read_between() -> None:
+    async def ask(sent: Frame) -> object:
+        if sent.index:
+            raise Unreachable("no connection")
+        return findings(0)
+
+    frames = [frame(0), frame(1), unreadable(2), frame(3), frame(4)]
+    written: list[Result] = []
+    engine = Engine(ask, written.append, 2, Tally())  # type: ignore[arg-type]
+    with pytest.raises(ServerGone, match="frame 3 is the last one"):
+        await engine.run(iter(frames), asyncio.Event())
+    assert [result.frame.index for result in written] == [0, 1, 2, 3]
+
+
 async def test_an_output_that_cannot_be_written_ends_the_run() -> None:
     server = Server()
 

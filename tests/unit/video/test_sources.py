@@ -1,18 +1,20 @@
 from __future__ import annotations
 
 import io
+import itertools
+import struct
 import wave
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from infergraph_clients.infer.errors import UsageError
 from infergraph_clients.video.errors import InputError
 from infergraph_clients.video.frames import Selection
 from infergraph_clients.video.sources import by_number, open_source
-from tests.unit.video.files import SIZE, number_of, numbers, picture, taken, write_video
+from tests.unit.video.files import SIZE, giant, number_of, numbers, picture, taken, write_video
 
 ALL = Selection()
 
@@ -151,6 +153,76 @@ def test_a_picture_that_is_none_has_its_place(folder: Path) -> None:
     assert [frame.problem is None for frame in frames] == [True, False, True, True, True]
     assert str(frames[1].problem).startswith("shot 9.png: cannot identify image file")
     assert (frames[1].picture, frames[1].encoded) == (None, b"")
+
+
+def wide() -> bytes:
+    """A BMP that is wider than a JPEG may be."""
+    file = io.BytesIO()
+    Image.new("1", (70_000, 1)).save(file, "BMP")
+    return file.getvalue()
+
+
+def cut_off() -> bytes:
+    file = io.BytesIO()
+    picture(0).save(file, "TIFF")
+    return file.getvalue()[:-40]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("a.png", giant(), "Image size (200000000 pixels) exceeds limit of 178956970 pixels"),
+        ("a.bmp", wide(), "broken data stream"),
+        ("a.tif", cut_off(), ""),
+        ("a.jpg", b"", "cannot identify image file"),
+    ],
+    ids=["too many pixels", "too wide to be sent", "cut off", "empty"],
+)
+def test_a_broken_picture_is_a_problem_of_its_own(
+    folder: Path, name: str, content: bytes, problem: str
+) -> None:
+    (folder / name).write_bytes(content)
+    broken, *rest = taken(open_source(folder, ALL))
+    assert str(broken.problem).startswith(f"{name}: {problem}")
+    assert (broken.picture, broken.encoded) == (None, b"")
+    assert numbers(rest) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), struct.error("unpack requires 4 bytes"), IndexError("tuple index")]
+)
+def test_whatever_a_decoder_raises_is_a_problem_of_its_picture(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    load = ImageFile.ImageFile.load
+
+    def fail(image: ImageFile.ImageFile) -> object:
+        if (image.width, image.height) == (5, 5):
+            raise error
+        return load(image)
+
+    picture(0, (5, 5)).save(folder / "a.png")
+    monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
+    broken, *rest = taken(open_source(folder, ALL))
+    assert str(broken.problem) == f"a.png: {str(error) or 'MemoryError'}"
+    assert numbers(rest) == [0, 1, 2, 3, 4]
+
+
+def test_a_frame_of_a_video_that_cannot_be_encoded_is_a_problem_of_its_own(
+    video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode, encoded = Selection.encode, itertools.count()
+
+    def fail(selection: Selection, image: Image.Image) -> bytes:
+        if next(encoded) == 1:
+            raise MemoryError
+        return encode(selection, image)
+
+    monkeypatch.setattr(Selection, "encode", fail)
+    first, broken, *rest = taken(open_source(video, ALL))
+    assert str(broken.problem) == "frame-000001: MemoryError"
+    assert (broken.index, broken.seconds, broken.picture) == (1, 0.1, None)
+    assert numbers([first, *rest]) == [0, 2, 3, 4, 5, 6]
 
 
 def test_order_of_names() -> None:

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from ...terminal import escape_what_cannot_be_encoded
 from ..errors import LoadError
 from . import compare, evaluate, profile, run, search, transfer
 
@@ -28,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 1 where the run is invalid, its SLO is missed, or the comparison finds a regression; 2
         for an error of the input, before any load; 130 after Ctrl-C.
     """
+    escape_what_cannot_be_encoded()
     arguments = build_parser().parse_args(argv)
     try:
         status: int = COMMANDS[arguments.command].execute(arguments)

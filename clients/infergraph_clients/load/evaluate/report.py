@@ -46,10 +46,10 @@ def write_evaluation(folder: Path, found: Evaluation) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         document = json.dumps(evaluation_document(found), indent=2, allow_nan=False)
-        (folder / NUMBERS).write_text(document + "\n")
+        (folder / NUMBERS).write_text(document + "\n", encoding="utf-8")
         bars = stage_loads(found)
         if bars:
-            (folder / PICTURE).write_text(standalone(stage_bars(bars)))
+            (folder / PICTURE).write_text(standalone(stage_bars(bars)), encoding="utf-8")
         began = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(found.began))
         machine = ", ".join(f"{name} {value}" for name, value in sorted(found.machine.items()))
         write_page(

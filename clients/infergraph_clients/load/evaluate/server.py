@@ -85,7 +85,7 @@ class Served:
                     raise KeyboardInterrupt
                 if process.poll() is not None:
                     self._reader.join()
-                    said = last_line(self._log.read_text(errors="replace"))
+                    said = last_line(self._log.read_text("utf-8", errors="replace"))
                     raise LoadError(said or f"infergraph serve ended with {process.returncode}")
         except BaseException:
             self._end()
@@ -119,7 +119,7 @@ class Served:
         process.stdout.close()
 
     def _read(self, output: IO[str]) -> None:
-        with self._log.open("w") as log:
+        with self._log.open("w", encoding="utf-8") as log:
             for line in output:
                 log.write(line)
                 log.flush()

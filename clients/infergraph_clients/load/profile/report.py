@@ -67,12 +67,12 @@ def write_profile(folder: Path, profile: Profile, *, page: bool = True) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         document = json.dumps(profile_document(profile), indent=2, allow_nan=False)
-        (folder / "profile.json").write_text(document + "\n")
+        (folder / "profile.json").write_text(document + "\n", encoding="utf-8")
         pq.write_table(cells_table(profile), folder / "profile.parquet")
         pq.write_table(stages_table(profile), folder / "profile-stages.parquet")
         if page:
             picture = standalone(stage_bars(plots.bars(profile.cells)))
-            (folder / "stages.svg").write_text(picture)
+            (folder / "stages.svg").write_text(picture, encoding="utf-8")
             _write_page(folder / "profile.html", profile)
     except OSError as error:
         raise LoadError(f"profile '{folder}' cannot be written: {error.strerror}") from None

@@ -61,7 +61,7 @@ def write_report(folder: Path, run: Run, summary: Summary, *, page: bool = True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         document = json.dumps(report_document(run, summary), indent=2, allow_nan=False)
-        (folder / "report.json").write_text(document + "\n")
+        (folder / "report.json").write_text(document + "\n", encoding="utf-8")
         pq.write_table(_records_table(run), folder / "records.parquet")
         parts = parts_of(run.records[run.records["outcome"] == Outcome.OK], run.traces)
         pq.write_table(_stages_table(parts), folder / "stages.parquet")
@@ -160,7 +160,7 @@ def _split(part: str) -> tuple[str, str]:
 
 def _write_seconds(file: Path, seconds: Timeline) -> None:
     columns = seconds.columns()
-    with file.open("w", newline="") as stream:
+    with file.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(columns)
         for row in zip(*columns.values(), strict=True):

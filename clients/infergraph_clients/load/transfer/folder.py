@@ -30,7 +30,7 @@ def write_result(folder: Path, result: Result) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(document(result), indent=2, allow_nan=False)
-        (folder / "transfer.json").write_text(text + "\n")
+        (folder / "transfer.json").write_text(text + "\n", encoding="utf-8")
         pq.write_table(_table(result), folder / "transfer.parquet")
         write_html(folder / "transfer.html", result)
     except OSError as error:

@@ -20,6 +20,7 @@ _READY_SECONDS = 10.0
 _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
+    # Proxies of the environment are for other traffic, and would be measured.
     ("grpc.enable_http_proxy", 0),
     # A request is sent once, and what becomes of it is seen.
     ("grpc.enable_retries", 0),
@@ -29,6 +30,14 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     # Channels to one address would share a connection.
     ("grpc.use_local_subchannel_pool", 1),
 )
+
+
+def open_channel(endpoint: Endpoint) -> Any:
+    """A `grpc.aio` channel to a server, with TLS where its URL says so."""
+    if endpoint.is_secure:
+        credentials = grpc.ssl_channel_credentials()
+        return grpc.aio.secure_channel(endpoint.authority, credentials, _OPTIONS)
+    return grpc.aio.insecure_channel(endpoint.authority, _OPTIONS)
 
 
 class GrpcTransport:
@@ -51,20 +60,13 @@ class GrpcTransport:
         compression: grpc.Compression,
         channels: int,
     ) -> None:
-        self._endpoint = endpoint
         self._ready = ModelReadyRequest(name=model, version=version or "")
         self._metadata = tuple((name.lower(), value) for name, value in metadata.items())
         self._compression = compression
-        self._channels = [self._channel() for _ in range(channels)]
+        self._channels = [open_channel(endpoint) for _ in range(channels)]
         calls = [channel.unary_unary(f"/{SERVICE}/ModelInfer") for channel in self._channels]
         self._next_call = itertools.cycle(calls).__next__
         self._tasks: set[asyncio.Task[None]] = set()
-
-    def _channel(self) -> Any:
-        if self._endpoint.is_secure:
-            credentials = grpc.ssl_channel_credentials()
-            return grpc.aio.secure_channel(self._endpoint.authority, credentials, _OPTIONS)
-        return grpc.aio.insecure_channel(self._endpoint.authority, _OPTIONS)
 
     async def open(self) -> None:
         """See `Transport.open`."""

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-import grpc
 import grpc.aio
 import orjson
 
@@ -15,6 +14,7 @@ from ..outcome import Outcome
 from ..v2.messages import SERVICE, ModelMetadataRequest, ModelMetadataResponse
 from .endpoint import Endpoint
 from .exchange import Exchange, now_ns
+from .grpc_transport import open_channel
 from .rest import RestTransport, http_head, model_path
 
 _SECONDS = 10.0
@@ -54,10 +54,7 @@ async def _over_rest(endpoint: Endpoint, target: Target) -> dict[str, Any]:
 
 
 async def _over_grpc(endpoint: Endpoint, target: Target) -> dict[str, Any]:
-    if endpoint.is_secure:
-        channel = grpc.aio.secure_channel(endpoint.authority, grpc.ssl_channel_credentials())
-    else:
-        channel = grpc.aio.insecure_channel(endpoint.authority)
+    channel = open_channel(endpoint)
     call = channel.unary_unary(
         f"/{SERVICE}/ModelMetadata",
         request_serializer=ModelMetadataRequest.SerializeToString,
