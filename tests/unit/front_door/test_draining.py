@@ -6,6 +6,7 @@ import pytest
 
 from infergraph.front_door import draining
 from infergraph.front_door.draining import Drain
+from tests.unit.front_door.front import settle
 
 
 @pytest.fixture
@@ -18,8 +19,9 @@ async def test_it_waits_for_what_is_in_flight(drain: Drain) -> None:
     drain.enter()
     assert drain.begin()
     waiting = [asyncio.create_task(drain.wait_until_idle(60)) for _ in range(2)]
+    await settle()
     drain.leave()
-    await asyncio.sleep(0)
+    await settle()
     assert not any(each.done() for each in waiting)
 
     drain.leave()

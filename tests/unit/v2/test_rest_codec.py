@@ -662,6 +662,20 @@ def test_infinity_of_a_request_is_its_senders_fault() -> None:
         encode_request(Message([Tensor.of("x", np.array([np.inf]))]), {}, False)
 
 
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (b"xy", "2 bytes behind the JSON belong to no tensor's binary_data_size"),
+        (b"", "binary_data_size is 2, but 1 bytes are left behind the JSON"),
+    ],
+)
+def test_raw_contents_of_an_answer_that_do_not_fit(change: bytes, text: str) -> None:
+    _, body, size = answer(Message([sample("INT8", "y")]), Form.BINARY)
+
+    with pytest.raises(ValueError, match=text):
+        decode_response(body + change if change else body[:-1], size, "")
+
+
 def test_an_answer_may_have_any_size() -> None:
     values = [{"name": str(n), "datatype": "INT8", "shape": [1], "data": [1]} for n in range(500)]
     body = json.dumps({"outputs": values}).encode()
