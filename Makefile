@@ -2,12 +2,14 @@
 # MLServer's stock Hugging Face runtime needs into .venv-huggingface.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench evaluate checkpoint env huggingface-env clean
+.PHONY: help demo test quick lint bench evaluate checkpoint env huggingface-env clean
 
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 HF     := .venv-huggingface
+# Two processes; tests that share a server or a file stay together.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,8 +20,11 @@ help: ## Show this help
 demo: $(STAMP) ## Serve the audio-qa pipeline, ask it the sample question, show each step
 	@$(BIN)/infergraph demo audio-qa
 
-test: $(STAMP) ## Run all tests
-	@$(BIN)/python -m pytest
+test: $(STAMP) ## Run all tests (about 15 minutes on two cores)
+	@$(PYTEST)
+
+quick: $(STAMP) ## Run the unit tests that need no network's weights and no training (under 90 seconds)
+	@$(PYTEST) tests/unit --ignore tests/unit/tasks --ignore tests/unit/zoo -m "not slow"
 
 lint: $(STAMP) ## Check style, types and pipelines
 	@$(BIN)/ruff check .
