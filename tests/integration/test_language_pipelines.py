@@ -13,10 +13,9 @@ from zoo.articles import Article, articles
 from zoo.world import foreign_sentences
 
 from .conftest import FRONT_ENDS, SAMPLES, TRANSPORTS, Connect, Servers
-from .server import REPOSITORY, ServerProcess
+from .server import ServerProcess
 from .v2 import Answer
 
-MODELS = REPOSITORY / "model-settings"
 SEED = 5
 ARTICLES = 12
 REQUIRED = 0.8
