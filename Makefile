@@ -8,8 +8,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 HF     := .venv-huggingface
-# Two processes; tests that share a server or a file stay together.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+# tests/conftest.py says which tests stay in one of the processes.
+PYTEST := $(BIN)/python -m pytest -n 2
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

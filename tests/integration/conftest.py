@@ -44,14 +44,11 @@ Connect = Callable[[ServerProcess, str], Client]
 Servers = dict[str, ServerProcess]
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Marks a test of this folder; one process runs all those of the same servers."""
-    item.add_marker(pytest.mark.integration)
-    # The models take longer to start than the echoes.
-    for servers in ("models", "echoes"):
-        if servers in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group(servers))
-            break
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.integration)
 
 
 @dataclass(frozen=True)
