@@ -20,10 +20,10 @@ help: ## Show this help
 demo: $(STAMP) ## Serve the audio-qa pipeline, ask it the sample question, show each step
 	@$(BIN)/infergraph demo audio-qa
 
-test: $(STAMP) ## Run all tests (about 15 minutes on two cores)
+test: $(STAMP) ## Run all tests (under 15 minutes on two cores)
 	@$(PYTEST)
 
-quick: $(STAMP) ## Run the unit tests that need no network's weights and no training (under 90 seconds)
+quick: $(STAMP) ## Run the unit tests except those of tasks/ and zoo/ (under 90 seconds)
 	@$(PYTEST) tests/unit --ignore tests/unit/tasks --ignore tests/unit/zoo -m "not slow"
 
 lint: $(STAMP) ## Check style, types and pipelines
