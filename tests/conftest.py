@@ -20,6 +20,13 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["OMP_NUM_THREADS"] = "1"
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Names long bytes by their length: ids must be the same in all processes, and gzip's are not."""
+    if isinstance(val, bytes) and len(val) > 20:
+        return f"{argname} of {len(val)} bytes"
+    return None
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
     """Hands a file at a time to each of the processes that `-n` names, the fullest file first.
