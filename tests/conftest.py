@@ -21,7 +21,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
-    """Names long bytes by their length: ids must be the same in all processes, and gzip's are not."""
+    """Names long bytes by their length: ids must be the same in all processes; gzip's are not."""
     if isinstance(val, bytes) and len(val) > 20:
         return f"{argname} of {len(val)} bytes"
     return None
