@@ -2,13 +2,15 @@
 # MLServer's stock Hugging Face runtime needs into .venv-huggingface, and Triton into .venv-triton.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench evaluate storm checkpoint env huggingface-env triton-env clean
+.PHONY: help demo test quick lint bench evaluate storm checkpoint env huggingface-env triton-env clean
 
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 HF     := .venv-huggingface
 TRITON := .venv-triton
+# tests/conftest.py says which tests stay in one of the processes.
+PYTEST := $(BIN)/python -m pytest -n 2
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,8 +21,11 @@ help: ## Show this help
 demo: $(STAMP) ## Serve the audio-qa pipeline, ask it the sample question, show each step
 	@$(BIN)/infergraph demo audio-qa
 
-test: $(STAMP) ## Run all tests
-	@$(BIN)/python -m pytest
+test: $(STAMP) ## Run all tests (under 15 minutes on two cores)
+	@$(PYTEST)
+
+quick: $(STAMP) ## Run the unit tests except those of tasks/ and zoo/ (under 90 seconds)
+	@$(PYTEST) tests/unit --ignore tests/unit/tasks --ignore tests/unit/zoo -m "not slow"
 
 lint: $(STAMP) ## Check style, types and pipelines
 	@$(BIN)/ruff check .

@@ -22,11 +22,13 @@ from .repositories import (
     write_gated,
     write_pipeline,
     write_server,
+    write_shipped_routers,
     write_test_model,
 )
-from .server import REPOSITORY, ServerProcess, stop_all
+from .server import REPOSITORY, ServerProcess, SplitServer, stop_all
 from .v2 import Client, GrpcClient, RestClient
 
+MODELS = REPOSITORY / "model-settings"
 SAMPLES = REPOSITORY / "tests" / "samples"
 TRANSPORTS = ("in-process", "grpc", "rest")
 FRONT_ENDS = ("rest", "grpc")
@@ -35,7 +37,11 @@ HELD_QUEUE = 4
 SPENT_MS = 50
 """What the first step of `spend-time` takes."""
 
+SPLIT_PIPELINES = ("audio-qa", "sum-qa")
+"""Those that `everywhere` also serves with a process for each model."""
+
 Connect = Callable[[ServerProcess, str], Client]
+Servers = dict[str, ServerProcess]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -104,16 +110,31 @@ def echoes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Echoes]:
 @pytest.fixture(scope="session")
 def models() -> Iterator[ServerProcess]:
     """`mlserver start model-settings`: everything that the repository ships, in one server."""
-    with ServerProcess(REPOSITORY / "model-settings") as server:
+    with ServerProcess(MODELS) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def audio_qa(models: ServerProcess) -> Iterator[ServerProcess]:
-    """`mlserver start model-settings/audio-qa`, its stages in `models`, over gRPC."""
-    environment = {"INFERGRAPH_AUDIO_QA__ENDPOINTS": json.dumps({"*": models.grpc_url})}
-    with ServerProcess(REPOSITORY / "model-settings" / "audio-qa", environment) as server:
-        yield server
+def everywhere(
+    models: ServerProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Servers]:
+    """Servers of the repository's pipelines, by where their steps run.
+
+    `in-process` is `models`; steps of `grpc` and `rest` reach it in these ways. `split` serves
+    `SPLIT_PIPELINES` alone, each of their models in a process of its own.
+    """
+    names = sorted(file.stem for file in (REPOSITORY / "pipelines").glob("*.yaml"))
+    started: Servers = {}
+    for transport, endpoint in (("grpc", models.grpc_url), ("rest", models.url)):
+        root = write_shipped_routers(tmp_path_factory.mktemp(transport), names, endpoint)
+        started[transport] = ServerProcess(root).start()
+    started["split"] = SplitServer(MODELS, SPLIT_PIPELINES).start()
+    try:
+        for server in started.values():
+            server.wait_until_ready()
+        yield {"in-process": models, **started}
+    finally:
+        stop_all([*started.values()])
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ def write_server(root: Path, **settings: Any) -> Path:
     defaults = {
         "debug": False, "host": "127.0.0.1", "parallel_workers": 0, "gzip_enabled": False,
         "grpc_max_message_length": 268435456,
+        "model_repository_implementation": "infergraph.front_door.ModelRepository",
     }  # fmt: skip
     (root / "settings.json").write_text(json.dumps({**defaults, **settings}))
     return root

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -198,14 +199,36 @@ def command(name: str) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports that are free now."""
-    with contextlib.ExitStack() as held:
-        ports = []
-        for _ in range(count):
-            holder = held.enter_context(socket.socket())
-            holder.bind(("127.0.0.1", 0))
-            ports.append(holder.getsockname()[1])
+    """Different ports that are free now, and that nobody else who asks here is ever given.
+
+    They stay out of the range from which systems give ports to connections.
+    """
+    ports: list[int] = []
+    for port in random.sample(range(20_000, 30_000), 10_000):
+        if len(ports) == count:
+            break
+        with contextlib.suppress(OSError), socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))
+            _claims.append(_claim(port))
+            ports.append(port)
+    assert len(ports) == count, "no free ports"
     return ports
+
+
+def _claim(port: int) -> socket.socket:
+    # UDP's ports are others than TCP's: to hold one leaves the port itself free for a server that
+    # starts later, and keeps it from all who claim it in this way, of other processes too.
+    claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        claim.bind(("127.0.0.1", port))
+    except OSError:
+        claim.close()
+        raise
+    return claim
+
+
+_claims: list[socket.socket] = []
+"""They end with this process."""
 
 
 def get(url: str) -> str | None:

@@ -6,6 +6,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -75,20 +76,30 @@ BAD_IMAGES: dict[str, tuple[Callable[[], bytes], tuple[str, ...]]] = {
 }
 
 
+@cache
+def bad_image(name: str) -> bytes:
+    return BAD_IMAGES[name][0]()
+
+
+@cache
+def good_image() -> bytes:
+    return jpeg(picture())
+
+
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("name", BAD_IMAGES)
 async def test_a_bad_image_is_400_and_the_server_stays_healthy(
     models: ServerProcess, connect: Connect, name: str, model: str, front_end: str
 ) -> None:
-    make, fragments = BAD_IMAGES[name]
+    bad, fragments = bad_image(name), BAD_IMAGES[name][1]
     client = connect(models, front_end)
-    good = jpeg(picture())
+    good = good_image()
 
-    refused = await client.infer(model, {"image": [make()]})
+    refused = await client.infer(model, {"image": [bad]})
     assert_refused(refused, 400, "tensor 'image'", *fragments)
 
-    answer = await client.infer(model, {"image": [good, make()]})
+    answer = await client.infer(model, {"image": [good, bad]})
     if model == "cascade":
         # It runs per item: the good one is answered.
         assert answer["error_item"].tolist() == [[1]]

@@ -173,9 +173,12 @@ CONTRADICTORY_GRPC: Mapping[str, tuple[pb.ModelInferRequest, tuple[str, ...]]] =
     ),
     "too many elements": (
         grpc_request(raw_input_contents=[bytes(12), RAW_TEXT * 2]),
-        ("tensor 'text'", "[1, 1]", "2"),
+        ("tensor 'text'", "the shape holds 1 elements", "more"),
     ),
-    "too few contents": (grpc_request(raw_input_contents=[bytes(12)]), ("tensor 'text'",)),
+    "too few contents": (
+        grpc_request(raw_input_contents=[bytes(12)]),
+        ("2 tensors came with 1 raw contents",),
+    ),
     "too many contents": (
         grpc_request(raw_input_contents=[bytes(12), RAW_TEXT, b""]),
         ("2 tensors", "3"),

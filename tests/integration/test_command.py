@@ -26,13 +26,13 @@ PROGRAM = [sys.executable, "-m", "infergraph.cli"]
 
 
 @pytest.fixture
-def models(tmp_path: Path) -> Path:
+def workspace(tmp_path: Path) -> Path:
     return write_workspace(tmp_path)
 
 
-def demo(models: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def demo(workspace: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*PROGRAM, "demo", *arguments, "--models-dir", str(models)],
+        [*PROGRAM, "demo", *arguments, "--models-dir", str(workspace)],
         capture_output=True,
         text=True,
         timeout=LOAD_SECONDS + STOP_SECONDS,
@@ -41,10 +41,10 @@ def demo(models: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def serving(models: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+def serving(workspace: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """A running `infergraph serve` on free ports, and its output up to being ready."""
     ports = ("--http-port", "0", "--grpc-port", "0", "--metrics-port", "0")
-    command = [*PROGRAM, "serve", *arguments, *ports, "--models-dir", str(models)]
+    command = [*PROGRAM, "serve", *arguments, *ports, "--models-dir", str(workspace)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         lines: list[str] = []
@@ -70,9 +70,9 @@ def serving(models: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[st
     ],
 )
 def test_demo_shows_what_each_step_said(
-    models: Path, arguments: tuple[str, ...], transport: str
+    workspace: Path, arguments: tuple[str, ...], transport: str
 ) -> None:
-    done = demo(models, "chain", *arguments)
+    done = demo(workspace, "chain", *arguments)
     assert (done.returncode, done.stderr) == (0, "")
     words = [line.split() for line in done.stdout.splitlines()]
     start = words.index(["step", "transport", "start", "queue", "compute", "total"])
@@ -86,10 +86,10 @@ def test_demo_shows_what_each_step_said(
     assert words[-2:] == [["text", '"hello"'], ["heard", '"hello"']]
 
 
-def test_demo_asks_a_server_that_runs_already(models: Path) -> None:
-    with ServerProcess(models, {"MLSERVER_HOST": "127.0.0.1", **_ONE_PROCESS}) as server:
+def test_demo_asks_a_server_that_runs_already(workspace: Path) -> None:
+    with ServerProcess(workspace, {"MLSERVER_HOST": "127.0.0.1", **_ONE_PROCESS}) as server:
         for url in (server.grpc_url, server.url):
-            done = demo(models, "chain", "--url", url)
+            done = demo(workspace, "chain", "--url", url)
             assert (done.returncode, done.stderr) == (0, "")
             assert "Serving" not in done.stdout
             assert done.stdout.count('"hello"') == 5
@@ -98,8 +98,8 @@ def test_demo_asks_a_server_that_runs_already(models: Path) -> None:
 _ONE_PROCESS = {"MLSERVER_PARALLEL_WORKERS": "0"}
 
 
-def test_a_model_that_does_not_load_is_an_error(models: Path) -> None:
-    done = demo(models, "chain", "--set", "hear.devise=cpu")
+def test_a_model_that_does_not_load_is_an_error(workspace: Path) -> None:
+    done = demo(workspace, "chain", "--set", "hear.devise=cpu")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert "model 'hear': unknown setting 'devise'" in line
@@ -107,10 +107,10 @@ def test_a_model_that_does_not_load_is_an_error(models: Path) -> None:
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_serve_prints_where_and_stops_on_a_signal(models: Path) -> None:
-    with serving(models, "chain") as (process, lines):
+def test_serve_prints_where_and_stops_on_a_signal(workspace: Path) -> None:
+    with serving(workspace, "chain") as (process, lines):
         url = next(line.split()[1] for line in lines if line.startswith("  REST"))
-        body = (models / "chain" / "request.json").read_bytes()
+        body = (workspace / "chain" / "request.json").read_bytes()
         request = urllib.request.Request(url, body, {"content-type": "application/json"})
         with urllib.request.urlopen(request, timeout=30) as response:
             outputs = json.load(response)["outputs"]
@@ -126,13 +126,13 @@ def test_serve_prints_where_and_stops_on_a_signal(models: Path) -> None:
     assert not _listens(port)
 
 
-def test_serve_refuses_a_taken_port(models: Path) -> None:
+def test_serve_refuses_a_taken_port(workspace: Path) -> None:
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = str(holder.getsockname()[1])
         done = subprocess.run(
-            [*PROGRAM, "serve", "chain", "--http-port", port, "--models-dir", str(models)],
+            [*PROGRAM, "serve", "chain", "--http-port", port, "--models-dir", str(workspace)],
             capture_output=True,
             text=True,
             timeout=LOAD_SECONDS,
@@ -142,10 +142,10 @@ def test_serve_refuses_a_taken_port(models: Path) -> None:
     assert f"port {port} on 127.0.0.1 is not free" in done.stderr
 
 
-def test_a_server_that_dies_ends_the_others(models: Path) -> None:
-    catalog = load_catalog(models)
-    plans = plan_servers(catalog, ["chain"], models, {}, split=True)
-    with Cluster(plans, ClusterOptions(models, choose_ports())) as cluster:
+def test_a_server_that_dies_ends_the_others(workspace: Path) -> None:
+    catalog = load_catalog(workspace)
+    plans = plan_servers(catalog, ["chain"], workspace, {}, split=True)
+    with Cluster(plans, ClusterOptions(workspace, choose_ports())) as cluster:
         assert [server.name for server in cluster.servers] == ["hear", "reply", "chain"]
         cluster.servers[0].kill()
         with pytest.raises(ConfigurationError, match="hear: its process ended with status -9"):
@@ -154,8 +154,8 @@ def test_a_server_that_dies_ends_the_others(models: Path) -> None:
         assert not _listens(server.ports.http)
 
 
-def test_servers_end_with_the_command_that_is_killed(models: Path) -> None:
-    with serving(models, "chain") as (process, lines):
+def test_servers_end_with_the_command_that_is_killed(workspace: Path) -> None:
+    with serving(workspace, "chain") as (process, lines):
         url = next(line.split()[1] for line in lines if line.startswith("  REST"))
         process.kill()
         process.wait()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,29 +12,14 @@ import pytest
 from zoo.articles import Article, articles
 from zoo.world import foreign_sentences
 
-from .conftest import FRONT_ENDS, SAMPLES, TRANSPORTS, Connect
-from .everywhere import Servers, served_everywhere
-from .server import REPOSITORY, ServerProcess, SplitServer
+from .conftest import FRONT_ENDS, SAMPLES, TRANSPORTS, Connect, Servers
+from .server import ServerProcess
 from .v2 import Answer
 
-MODELS = REPOSITORY / "model-settings"
-PIPELINES = ("audio-sent", "audio-translation", "nlp", "sum-qa")
 SEED = 5
 ARTICLES = 12
 REQUIRED = 0.8
 """Share of texts that must be wholly right; the checkpoints are not perfect, see their cards."""
-
-
-@pytest.fixture(scope="module")
-def everywhere(
-    models: ServerProcess, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Servers]:
-    """Servers of the pipelines, by the transport that their steps take."""
-    with (
-        served_everywhere(models, PIPELINES, tmp_path_factory) as servers,
-        SplitServer(MODELS, ["sum-qa"]) as split,
-    ):
-        yield {**servers, "split": split}
 
 
 def spoken(file: str) -> list[dict[str, Any]]:

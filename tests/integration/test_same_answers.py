@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
-from .conftest import FRONT_ENDS, TRANSPORTS, Connect, Echoes
+from .conftest import FRONT_ENDS, TRANSPORTS, Connect, Echoes, Servers
 from .echo_pipelines import PIPELINES, Case
-from .server import REPOSITORY, ServerProcess, SplitServer, stop_all
+from .server import ServerProcess, SplitServer
 from .v2 import Answer
 
 SPLIT = ("diamond", "cascade")
@@ -27,22 +26,6 @@ def split(echoes: Echoes) -> Iterator[ServerProcess]:
     """The stages of two pipelines, each in a process of its own."""
     with SplitServer(echoes.stages.folder, SPLIT) as server:
         yield server
-
-
-@pytest.fixture(scope="module")
-def everywhere(
-    models: ServerProcess, audio_qa: ServerProcess
-) -> Iterator[dict[str, ServerProcess]]:
-    """Servers of audio-qa, by the transport that its steps take."""
-    environment = {"INFERGRAPH_AUDIO_QA__ENDPOINTS": json.dumps({"*": models.url})}
-    over_rest = ServerProcess(REPOSITORY / "model-settings" / "audio-qa", environment).start()
-    split = SplitServer(REPOSITORY / "model-settings", ["audio-qa"]).start()
-    try:
-        over_rest.wait_until_ready()
-        split.wait_until_ready()
-        yield {"in-process": models, "grpc": audio_qa, "rest": over_rest, "split": split}
-    finally:
-        stop_all([over_rest, split])
 
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
@@ -72,7 +55,7 @@ async def test_an_echo_pipeline_answers_the_same_with_a_process_for_each_stage(
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
 @pytest.mark.parametrize("transport", [*TRANSPORTS, "split"])
 async def test_audio_qa_answers_the_samples(
-    everywhere: dict[str, ServerProcess],
+    everywhere: Servers,
     connect: Connect,
     samples: list[dict[str, Any]],
     transport: str,
@@ -88,7 +71,7 @@ async def test_audio_qa_answers_the_samples(
 
 @pytest.mark.parametrize("transport", ["grpc", "rest", "split"])
 async def test_audio_qa_says_exactly_the_same_everywhere(
-    everywhere: dict[str, ServerProcess],
+    everywhere: Servers,
     connect: Connect,
     samples: list[dict[str, Any]],
     transport: str,

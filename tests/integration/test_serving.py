@@ -9,11 +9,9 @@ from typing import Any
 import jiwer
 import pytest
 
-from .conftest import SAMPLES
-from .server import REPOSITORY, ServerProcess
+from .conftest import MODELS, SAMPLES
+from .server import ServerProcess
 from .triton import PROTOCOLS, Protocol, TritonClient, TritonError
-
-MODELS = REPOSITORY / "model-settings"
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +24,14 @@ def triton() -> Iterator[TritonClient]:
 def speech_to_text() -> Iterator[ServerProcess]:
     """`mlserver start model-settings/speech-to-text`."""
     with ServerProcess(MODELS / "speech-to-text") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def audio_qa(models: ServerProcess) -> Iterator[ServerProcess]:
+    """`mlserver start model-settings/audio-qa`, its stages in `models`, over gRPC."""
+    environment = {"INFERGRAPH_AUDIO_QA__ENDPOINTS": json.dumps({"*": models.grpc_url})}
+    with ServerProcess(MODELS / "audio-qa", environment) as server:
         yield server
 
 

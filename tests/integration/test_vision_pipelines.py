@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,21 +10,11 @@ import pytest
 from zoo.scenes import OBJECTS, Scene
 from zoo.world import foreign_sentences, parallel
 
-from .conftest import FRONT_ENDS, TRANSPORTS, Connect
-from .everywhere import Servers, served_everywhere
+from .conftest import FRONT_ENDS, TRANSPORTS, Connect, Servers
 from .server import ServerProcess
 from .streets import MOST, close_ups, encoded, frames, matched, street, streets
 from .v2 import Answer
 
-PIPELINES = (
-    "cascade",
-    "ensemble",
-    "nsfw",
-    "preprocess",
-    "social-media",
-    "video",
-    "video-monitoring",
-)
 REQUIRED = 0.8
 """Share of objects that must be wholly right; the checkpoints are not perfect, see their cards."""
 
@@ -33,15 +22,6 @@ every_way = pytest.mark.parametrize(
     ("transport", "front_end"),
     [(transport, front_end) for transport in TRANSPORTS for front_end in FRONT_ENDS],
 )
-
-
-@pytest.fixture(scope="module")
-def everywhere(
-    models: ServerProcess, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Servers]:
-    """Servers of the pipelines, by the transport that their steps take."""
-    with served_everywhere(models, PIPELINES, tmp_path_factory) as servers:
-        yield servers
 
 
 def rows(answer: Answer, name: str, item: int) -> Any:

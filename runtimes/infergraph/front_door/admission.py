@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from ..errors import InfergraphError, Overloaded, StageUnavailable, TooLarge
 from . import metrics
 from .settings import FrontDoorSettings
@@ -27,9 +24,8 @@ class Admission:
         metrics.requests_in_flight.set_function(lambda: self.in_flight)
         metrics.bytes_in_flight.set_function(lambda: self.bytes_held)
 
-    @contextmanager
-    def request(self) -> Iterator[Load]:
-        """Counts a request while it is answered.
+    def request(self) -> Load:
+        """Lets a request in; the load is to be entered, and counts it while it is answered.
 
         Raises:
             Overloaded: as many as may be are in flight.
@@ -42,13 +38,7 @@ class Admission:
                     "setting 'max_in_flight'); try again later"
                 ),
             )
-        self.in_flight += 1
-        load = Load(self, self._settings)
-        try:
-            yield load
-        finally:
-            self.in_flight -= 1
-            self.bytes_held -= load.held
+        return Load(self, self._settings)
 
     def model(self, name: str, in_flight: int) -> None:
         """Checks how many requests a model answers.
@@ -67,7 +57,7 @@ class Admission:
 
 
 class Load:
-    """The bytes that one request holds.
+    """One request that was let in, and the bytes that it holds; a context manager.
 
     Attributes:
         held: So many.
@@ -79,6 +69,14 @@ class Load:
         self._admission = admission
         self._settings = settings
         self.held = 0
+
+    def __enter__(self) -> Load:
+        self._admission.in_flight += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._admission.in_flight -= 1
+        self._admission.bytes_held -= self.held
 
     def check(self, size: int) -> None:
         """Checks a length that was announced, of which nothing is held yet.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from ..errors import InvalidInput, TooLarge, UnsupportedCoding
 
@@ -26,16 +26,16 @@ _LARGEST_RESULT = 1 << 18
 _MOST_MEMBERS = 10_000
 
 
-def coding_of(headers: Iterable[str]) -> str:
-    """The one coding that content-encoding headers name; empty for none.
+def coding_of(header: str) -> str:
+    """The one coding that a content-encoding names; empty for none.
 
     Raises:
         UnsupportedCoding: another one, or several.
     """
-    names = [
-        name for header in headers for each in header.split(",") if (name := each.strip().lower())
-    ]
-    names = [name for name in names if name != "identity"]
+    if not header:
+        return ""
+    names = [each.strip().lower() for each in header.split(",")]
+    names = [name for name in names if name not in ("", "identity")]
     if not names:
         return ""
     if len(names) == 1 and names[0] in (GZIP, "x-gzip"):

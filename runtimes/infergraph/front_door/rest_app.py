@@ -14,7 +14,6 @@ from mlserver.rest.endpoints import Endpoints
 from mlserver.types import MetadataModelResponse, RepositoryIndexRequest
 from pydantic import ValidationError
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -27,7 +26,7 @@ from ..errors import InfergraphError, MalformedRequest
 from . import metrics
 from .access import Area
 from .admission import Load
-from .bodies import Disconnected, check_announced, read_body
+from .bodies import Disconnected, check_announced, headers_of, read_body
 from .desk import Desk
 from .errors import as_ours, rest_error
 from .rest_inference import RestInference
@@ -162,7 +161,9 @@ class RestApp:
         return Response(status_code=200)
 
     async def _body(self, request: Request, load: Load) -> bytes:
-        body, _ = await read_body(request.receive, request.headers, load, self._desk.settings, None)
+        body, _ = await read_body(
+            request.receive, headers_of(request.scope["headers"]), load, self._desk.settings, None
+        )
         return body
 
 
@@ -190,7 +191,7 @@ class _Others:
             status = event.get("status", status)
             await send(event)
 
-        headers = Headers(scope=scope)
+        headers = headers_of(scope["headers"])
         try:
             self._desk.access.check(Area.INFERENCE, headers)
             with self._desk.admission.request() as load:

@@ -20,7 +20,7 @@ from ..v2.request import InferRequest
 from . import metrics
 from .access import Area
 from .admission import Load, stopping
-from .bodies import Disconnected, Receive, read_body
+from .bodies import Disconnected, Receive, headers_of, read_body
 from .coding import GZIP, LEAST_BYTES, accepts_gzip, gzip
 from .desk import ASIDE_BYTES, Desk, is_light
 from .disconnect import Watch
@@ -53,6 +53,7 @@ class _Call:
         "headers",
         "name",
         "path",
+        "raw_headers",
         "receive",
         "version",
     )
@@ -60,7 +61,8 @@ class _Call:
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.began = time.perf_counter()
         self.receive = receive
-        self.headers = Headers(raw=scope["headers"])
+        self.raw_headers = scope["headers"]
+        self.headers = headers_of(self.raw_headers)
         self.path: str = scope["path"]
         self.name: str = scope["path_params"]["model_name"]
         self.version: str | None = scope["path_params"].get("model_version")
@@ -69,7 +71,8 @@ class _Call:
         self.error = ""
 
     def plain_headers(self) -> dict[str, str]:
-        return dict(self.headers)
+        """As MLServer gives them to a model."""
+        return dict(Headers(raw=self.raw_headers))
 
 
 class RestInference:

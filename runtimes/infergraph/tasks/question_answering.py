@@ -157,6 +157,7 @@ class QuestionAnswering(Runtime):
             ids[row, :length] = window.ids
             type_ids[row, :length] = window.type_ids
             mask[row, :length] = 1
+        self.observe_padding(int(mask.sum()), mask.size)
         batch = {"input_ids": ids, "attention_mask": mask}
         if self.takes_type_ids:
             batch["token_type_ids"] = type_ids

@@ -171,6 +171,8 @@ class SpeechToText(Runtime):
             inputs, lengths = self.features.batch(
                 [chunks[index] for index in indices], self.placement.device, self.placement.dtype
             )
+            if lengths is not None:
+                self.observe_padding(int(lengths.sum()), len(lengths) * int(lengths.max()))
             for index, text in zip(indices, self.recognizer(inputs, lengths), strict=True):
                 texts[index] = text.strip()
         in_order = iter(texts)

@@ -117,6 +117,9 @@ class TextClassification(Runtime):
             batch = self.encoder.batch(
                 [items[index]["ids"] for index in indices], self.placement.device
             )
+            self.observe_padding(
+                sum(lengths[index] for index in indices), batch["input_ids"].numel()
+            )
             logits = self.network(**batch).logits.float()
             scores = logits.sigmoid() if self.independent else logits.softmax(dim=-1)
             best, chosen = scores.max(dim=-1)

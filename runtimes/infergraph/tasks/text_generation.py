@@ -227,6 +227,9 @@ class TextGeneration(Runtime):
             min_fill=0.5 if self.generate.padded else 1,
         ):
             batch = self.encoder.batch([sources[index] for index in indices], self.placement.device)
+            self.observe_padding(
+                sum(len(sources[index]) for index in indices), batch["input_ids"].numel()
+            )
             for index, text in zip(indices, self.generate(batch, search), strict=True):
                 texts[index] = text
         return texts

@@ -33,7 +33,7 @@ def models_of_tests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Stages and routers; the pipeline and one of its two models have a sample request."""
     root = write_server(tmp_path_factory.mktemp("models"))
     files = tmp_path_factory.mktemp("files")
@@ -47,7 +47,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def alive(models: Path) -> list[str]:
+def alive(workspace: Path) -> list[str]:
     """Servers that run with this model folder."""
     found = []
     for entry in Path("/proc").iterdir():
@@ -56,16 +56,16 @@ def alive(models: Path) -> list[str]:
                 words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
             except OSError:
                 continue
-            if str(models) in words and "serve" in words:
+            if str(workspace) in words and "serve" in words:
                 found.append(entry.name)
     return found
 
 
 @pytest.mark.slow
-def test_an_evaluation(models: Path, tmp_path: Path) -> None:
+def test_an_evaluation(workspace: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     status = main(
-        ["evaluate", PIPELINE, "--models-dir", str(models), "--output", str(folder), *FLAGS]
+        ["evaluate", PIPELINE, "--models-dir", str(workspace), "--output", str(folder), *FLAGS]
     )
     document: dict[str, Any] = json.loads((folder / "evaluation.json").read_text())
     assert document["problems"] == []
@@ -103,14 +103,14 @@ def test_an_evaluation(models: Path, tmp_path: Path) -> None:
         assert part in page
     assert "<script src" not in page
     assert "Ready: " in (folder / "server.log").read_text()
-    assert alive(models) == []
+    assert alive(workspace) == []
 
 
 def test_an_unknown_pipeline(
-    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "out"
-    command = ["evaluate", "nope", "--models-dir", str(models), "--output", str(folder)]
+    command = ["evaluate", "nope", "--models-dir", str(workspace), "--output", str(folder)]
     assert main(command) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("infergraph-load evaluate: there is no pipeline 'nope'; accepted: ")
@@ -119,19 +119,19 @@ def test_an_unknown_pipeline(
 
 
 def test_a_setting_that_does_not_exist(
-    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["evaluate", PIPELINE, "--models-dir", str(models), "--set", "heavy.colour=red"]
+    command = ["evaluate", PIPELINE, "--models-dir", str(workspace), "--set", "heavy.colour=red"]
     assert main([*command, "--output", str(tmp_path / "out"), *FLAGS]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "colour" in line
-    assert alive(models) == []
+    assert alive(workspace) == []
 
 
-def test_ctrl_c_ends_the_server_too(models: Path, tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_server_too(workspace: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     command = [sys.executable, "-m", "infergraph_clients.load", "evaluate", PIPELINE]
-    command += ["--models-dir", str(models), "--output", str(folder), *FLAGS, "--seconds", "60"]
+    command += ["--models-dir", str(workspace), "--output", str(folder), *FLAGS, "--seconds", "60"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     log = folder / "server.log"
 
@@ -144,4 +144,4 @@ def test_ctrl_c_ends_the_server_too(models: Path, tmp_path: Path) -> None:
     _, said = process.communicate(timeout=120)
     assert (process.returncode, said) == (130, b"")
     assert json.loads((folder / "evaluation.json").read_text())["interrupted"] is True
-    assert alive(models) == []
+    assert alive(workspace) == []

@@ -169,7 +169,7 @@ def test_who_takes_gzip(header: str, accepted: bool) -> None:
     ],
 )
 def test_what_a_coding_is_called(headers: list[str], name: str) -> None:
-    assert coding_of(headers) == name
+    assert coding_of(", ".join(headers)) == name
 
 
 @pytest.mark.parametrize(
@@ -177,6 +177,6 @@ def test_what_a_coding_is_called(headers: list[str], name: str) -> None:
 )
 def test_codings_that_cannot_be_undone(headers: list[str]) -> None:
     with pytest.raises(UnsupportedCoding) as caught:
-        coding_of(headers)
+        coding_of(", ".join(headers))
     assert "accepted: gzip, deflate or identity, one of them" in str(caught.value)
     assert len(str(caught.value)) < 300

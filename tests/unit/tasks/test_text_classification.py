@@ -51,6 +51,24 @@ async def test_labels_and_scores_are_the_networks_own(
     assert [each["score"][0] for each in alone] == pytest.approx(together["score"], abs=1e-4)
 
 
+async def test_the_share_of_padding_is_told(
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = await serve("sentiment", checkpoint("bert"), max_batch_size=2)
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(
+        runtime, "observe_padding", lambda real, padded: told.append((real, padded))
+    )
+    short, long = " ".join(WORDS[:3]), " ".join(WORDS[:4])
+    lengths = [len(runtime.encoder(text, "text")) for text in (short, long)]
+
+    await ask(runtime, text=[short, long])
+    await ask(runtime, text=[short])
+
+    assert lengths[0] < lengths[1]
+    assert told == [(sum(lengths), 2 * lengths[1]), (lengths[0], lengths[0])]
+
+
 async def test_labels_that_do_not_exclude_each_other(
     tmp_path: Path, serve: Serve, ask: Ask
 ) -> None:
