@@ -13,9 +13,11 @@ from ..errors import (
     InvalidInput,
     Overloaded,
     StageFailure,
+    TooLarge,
     from_status,
 )
 from ..request import ERROR_HEADER
+from . import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +43,9 @@ def as_ours(error: Exception, where: str) -> InfergraphError:
         where: What failed, for example a model.
     """
     if isinstance(error, InfergraphError):
+        if isinstance(error, TooLarge) and error.cause:
+            # Of the limits of the codecs, which know no metrics.
+            metrics.refusals.labels(error.cause).inc()
         return error
     if isinstance(error, MLServerError):
         text = str(error)

@@ -69,7 +69,8 @@ class Call:
             raise TooLarge(
                 f"the message has {self.parsed_bytes} bytes beside raw contents; accepted: at most "
                 f"{typed_limit} (server setting 'max_typed_bytes'): send large tensors as "
-                "raw_input_contents"
+                "raw_input_contents",
+                cause="typed_bytes",
             )
         self.header = _parse(ModelInferRequest, parts)
         # Those of small messages, and those behind a field that the scan does not know.

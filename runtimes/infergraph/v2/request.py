@@ -96,7 +96,8 @@ class Limits:
         if len(outline) > self.tensors or outputs > self.tensors:
             raise TooLarge(
                 f"the request has {max(len(outline), outputs)} tensors; accepted: at most "
-                f"{self.tensors} (server setting 'max_tensors')"
+                f"{self.tensors} (server setting 'max_tensors')",
+                cause="tensors",
             )
         elements = strings = 0
         for name, datatype, shape in outline:
@@ -123,12 +124,14 @@ class Limits:
         if elements > self.elements:
             raise TooLarge(
                 f"the request's tensors hold {elements} elements; accepted: at most "
-                f"{self.elements} (server setting 'max_elements')"
+                f"{self.elements} (server setting 'max_elements')",
+                cause="elements",
             )
         if strings > self.strings:
             raise TooLarge(
                 f"the request's BYTES tensors hold {strings} elements; accepted: at most "
-                f"{self.strings} (server setting 'max_strings')"
+                f"{self.strings} (server setting 'max_strings')",
+                cause="strings",
             )
 
 

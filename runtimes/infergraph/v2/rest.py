@@ -282,7 +282,8 @@ def _list(document: Mapping[str, Any], field: str, most: int, required: bool = F
     if len(value) > most:
         raise TooLarge(
             f"{field} has {len(value)} tensors; accepted: at most {most} (server setting "
-            "'max_tensors')"
+            "'max_tensors')",
+            cause="tensors",
         )
     return list(value)
 

@@ -84,6 +84,8 @@ async def test_bounds_of_tensors_hold_over_both_fronts(
     front = await serve(**{setting: fits + slack})
     await front.load(Echo)
     await front.load(Mirror)
+    cause = setting.removeprefix("max_")
+    before = refusals(cause)
 
     answer = await front.post(model, body)
     async with front.grpc() as client:
@@ -91,7 +93,9 @@ async def test_bounds_of_tensors_hold_over_both_fronts(
 
     if slack == 0:
         assert (answer.status, code) == (200, grpc.StatusCode.OK)
+        assert refusals(cause) == before
         return
+    assert refusals(cause) == before + 2
     assert (answer.status, code) == (413, grpc.StatusCode.INVALID_ARGUMENT)
     text = f"accepted: at most {fits - 1} (server setting '{setting}')"
     assert text in answer.error
