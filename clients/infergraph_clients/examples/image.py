@@ -1,10 +1,9 @@
-"""An image to any model with an input `image`: REST carries the bytes of its file as base64.
+"""An image to any model with an input `image`: its file goes as it is, as one BYTES element.
 
 python -m infergraph_clients.examples.image MODEL picture.jpg
 """
 
 import argparse
-import base64
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +17,18 @@ def main() -> None:
     parser.add_argument("--url", default="127.0.0.1:8080")
     args = parser.parse_args()
 
-    # JSON cannot hold the file as it is: it goes as base64, and says so.
-    encoded = base64.b64encode(args.image.read_bytes())
     image = triton.InferInput("image", [1, 1], "BYTES")
-    image.set_data_from_numpy(np.array([[encoded]], dtype=object), binary_data=False)
-    image._parameters["content_type"] = "base64"  # tritonclient has no public way to set it
+    image.set_data_from_numpy(np.array([[args.image.read_bytes()]], dtype=object))
 
     with triton.InferenceServerClient(args.url) as client:
         result = client.infer(args.model, [image])
 
     for output in result.get_response()["outputs"]:
-        print(output["name"], *output["data"])
+        values = result.as_numpy(output["name"]).ravel().tolist()
+        texts = [
+            each.decode(errors="replace") if isinstance(each, bytes) else each for each in values
+        ]
+        print(output["name"], *texts)
 
 
 if __name__ == "__main__":

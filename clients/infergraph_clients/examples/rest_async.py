@@ -10,15 +10,12 @@ import asyncio
 import numpy as np
 import tritonclient.http.aio as triton
 
-# aiohttp would call the body application/octet-stream.
-HEADERS = {"content-type": "application/json"}
-
 
 async def label(client: triton.InferenceServerClient, text: str) -> str:
     tensor = triton.InferInput("text", [1, 1], "BYTES")
-    tensor.set_data_from_numpy(np.array([[text]], dtype=object), binary_data=False)
-    result = await client.infer("sentiment", [tensor], headers=dict(HEADERS))
-    return str(result.as_numpy("label")[0, 0])
+    tensor.set_data_from_numpy(np.array([[text]], dtype=object))
+    result = await client.infer("sentiment", [tensor])
+    return str(result.as_numpy("label")[0, 0].decode())
 
 
 async def main() -> None:

@@ -17,14 +17,13 @@ def main() -> None:
     args = parser.parse_args()
 
     text = triton.InferInput("text", [1, 1], "BYTES")
-    # MLServer takes tensors as JSON; Triton takes them in binary as well.
-    text.set_data_from_numpy(np.array([[args.text]], dtype=object), binary_data=False)
+    text.set_data_from_numpy(np.array([[args.text]], dtype=object))
 
     with triton.InferenceServerClient(args.url) as client:
         result = client.infer("sentiment", [text])
 
     label, score = result.as_numpy("label")[0, 0], result.as_numpy("score")[0, 0]
-    print(f"{label} {score:.3f}")
+    print(f"{label.decode()} {score:.3f}")
 
 
 if __name__ == "__main__":

@@ -187,7 +187,8 @@ class GrpcServicer:
                 parts, trailers = await self._infer(call, body, headers, accompanying)
                 if trailers:
                     context.set_trailing_metadata(tuple(trailers.items()))
-                await _compress_if_asked(headers, context)
+                if "accept-encoding" in headers:
+                    await _compress_if_asked(headers, context)
                 return b"".join(parts)
         except asyncio.CancelledError:
             code = grpc.StatusCode.CANCELLED

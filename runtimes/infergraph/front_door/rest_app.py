@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 import orjson
@@ -20,7 +20,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..errors import InfergraphError, MalformedRequest
 from . import metrics
@@ -75,14 +75,18 @@ class RestApp:
         ]
         # Inference comes first, since its routes are asked for most.
         routes.sort(key=lambda route: not isinstance(route.endpoint, RestInference))
-        self.app = Starlette(
+        starlette = Starlette(
             debug=False,
             routes=routes,
             middleware=_middleware(desk),
             exception_handlers={HTTPException: self._refuse, Exception: answer_exception},
         )
-        self.app.router.default = _Others(desk, others)
-        self.app.router.redirect_slashes = False
+        starlette.router.default = _Others(desk, others)
+        starlette.router.redirect_slashes = False
+        self.app: ASGIApp = starlette
+        if desk.server.cors_settings is None and not desk.server.root_path:
+            inference = [each for each in routes if isinstance(each.endpoint, RestInference)]
+            self.app = _Shortcut({each.path: each.endpoint for each in inference}, starlette)
 
     def _route(self, path: str, answer: Endpoint, area: Area | None, method: str = "GET") -> Route:
         async def endpoint(request: Request) -> Response:
@@ -165,6 +169,31 @@ class RestApp:
             request.receive, headers_of(request.scope["headers"]), load, self._desk.settings, None
         )
         return body
+
+
+class _Shortcut:
+    """Finds the endpoints of inference by their paths; Starlette takes a fifth of their time to.
+
+    Args:
+        endpoints: By the paths of their routes.
+        rest: Answers everything else.
+    """
+
+    def __init__(self, endpoints: Mapping[str, ASGIApp], rest: ASGIApp) -> None:
+        self._endpoints = endpoints
+        self._rest = rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "POST":
+            parts = scope["path"].split("/")
+            if len(parts) == 5 and parts[3]:
+                _, v2, models, name, call = parts
+                endpoint = self._endpoints.get(f"/{v2}/{models}/{{model_name}}/{call}")
+                if endpoint is not None:
+                    scope["path_params"] = {"model_name": name}
+                    await endpoint(scope, receive, send)
+                    return
+        await self._rest(scope, receive, send)
 
 
 class _Others:

@@ -19,7 +19,7 @@ from ..v2 import Message, rest
 from ..v2.request import InferRequest
 from . import metrics
 from .access import Area
-from .admission import Load, stopping
+from .admission import stopping
 from .bodies import Disconnected, Receive, headers_of, read_body
 from .coding import GZIP, LEAST_BYTES, accepts_gzip, gzip
 from .desk import ASIDE_BYTES, Desk, is_light
@@ -138,7 +138,7 @@ class RestInference:
                 try:
                     if self._streams:
                         return await self._stream(call, model, body, json_size, send)
-                    return await self._infer(call, model, body, json_size, load, send)
+                    return await self._infer(call, model, body, json_size, send)
                 except asyncio.CancelledError:
                     if watch.disconnected:
                         raise Disconnected from None
@@ -150,7 +150,6 @@ class RestInference:
         model: MLModel,
         body: bytes,
         json_size: int | None,
-        load: Load,
         send: Send,
     ) -> tuple[int, str]:
         desk = self._desk

@@ -67,7 +67,7 @@ def test_a_model(echo: ServerProcess, tmp_path: Path, protocol: str) -> None:
     document = json.loads((tmp_path / "profile.json").read_text())
     # The server says the same of a model over either protocol.
     assert document["parameters"]["max_batch_size"] > 0
-    assert {row["device"] for row in found} == {document["parameters"]["device"]} == {"cpu"}
+    assert {row["variant"] for row in found} == {document["parameters"]["variant"]} == {"embedded"}
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from infergraph.tasks.speech_to_text import SpeechToText
 from infergraph.v2 import Message, Tensor
 from tests import checkpoints
 from tests.sounds import chirps, encoded, sine
+from tests.unit.runtime.workbench import settle
 
 from .conftest import Ask, Serve
 
@@ -328,8 +329,9 @@ async def test_files_and_samples_of_any_length_run_in_one_batch(
         for each in inputs
     ]
     await asyncio.sleep(0)
-    while runtime._batcher._admitted:  # noqa: ASYNC110 - the batcher has no event for it
+    while runtime._engine._preparation._running:  # noqa: ASYNC110 - there is no event for it
         await asyncio.sleep(0)
+    await settle()
     release.set()
     answers = await asyncio.gather(*asked)
     blocker.result()
