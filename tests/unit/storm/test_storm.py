@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -105,15 +107,17 @@ async def test_what_is_no_http_is_told(answer: Answer) -> None:
 
 async def test_a_connection_that_was_kept_too_long_costs_no_answer() -> None:
     asked: list[int] = []
+    handlers: list[asyncio.Task[Any] | None] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Says that it keeps the connection, and ends it at the second request."""
-        for count in range(2):
-            await reader.readuntil(b"\r\n\r\n")
-            asked.append(count)
-            if count == 0:
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-        writer.close()
+        handlers.append(asyncio.current_task())
+        with contextlib.closing(writer), contextlib.suppress(asyncio.IncompleteReadError):
+            for count in range(2):
+                await reader.readuntil(b"\r\n\r\n")
+                asked.append(count)
+                if count == 0:
+                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
     server = await asyncio.start_server(handle, "127.0.0.1", 0)
     connections = Connections(server.sockets[0].getsockname()[1])
@@ -124,5 +128,6 @@ async def test_a_connection_that_was_kept_too_long_costs_no_answer() -> None:
         assert reply.body == b"ok"
     assert asked == [0, 1, 0]
     connections.close()
+    await asyncio.gather(*filter(None, handlers))
     server.close()
     await server.wait_closed()
