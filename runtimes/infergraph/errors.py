@@ -4,7 +4,7 @@
 
     InfergraphError       HTTP  gRPC
       InvalidInput        400   INVALID_ARGUMENT   well-formed, but not what the model accepts
-        Rejected          400   INVALID_ARGUMENT   judged, and refused, by a model that does so
+        Rejected          400   INVALID_ARGUMENT   judged and refused, or nothing in it
       Unauthenticated     401   UNAUTHENTICATED    no key, or one that is not known
       Forbidden           403   PERMISSION_DENIED  a key that does not open this
       UnknownModel        404   NOT_FOUND          no model, pipeline or version of that name
@@ -61,10 +61,11 @@ class InvalidInput(InfergraphError):
 
 
 class Rejected(InvalidInput):
-    """A model whose task is to judge what a caller sent refused it.
+    """A model whose task is to judge what a caller sent refused it; or there is nothing in it.
 
-    A pipeline answers it to its caller even where the step was sent what another step made; any
-    other refusal of what a step made is the pipeline's own failure.
+    A pipeline answers it to its caller even where the step was sent what another step made, such as
+    the empty transcript of silent audio; any other refusal of what a step made is the pipeline's
+    own failure.
     """
 
 

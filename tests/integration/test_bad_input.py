@@ -282,6 +282,26 @@ async def test_bad_audio_is_400(
 
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
+async def test_a_question_of_silence_is_400(
+    models: ServerProcess, connect: Connect, samples: list[dict[str, Any]], front_end: str
+) -> None:
+    """Audio without speech has an empty text, and an empty question has no answer."""
+    client = connect(models, front_end)
+    good, silence = samples[0], wav(np.zeros(48_000))
+    heard = await client.infer("speech-to-text", {"audio": [silence, good["audio"]]})
+    assert heard.texts("text") == ["", good["transcript"]]
+    asked = {"audio": [good["audio"], silence], "context": [good["context"]] * 2}
+    answer = await client.infer("audio-qa", asked)
+    assert_refused(
+        answer,
+        400,
+        "step 'question-answering'",
+        "item 1: tensor 'question': empty text",
+        "step 'speech-to-text' made tensor 'question'",
+    )
+
+
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
 async def test_text_that_is_not_utf8_is_400(
     models: ServerProcess, connect: Connect, front_end: str
 ) -> None:

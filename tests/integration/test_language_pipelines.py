@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.sounds import encoded
 from zoo.articles import Article, articles
 from zoo.world import foreign_sentences
 
@@ -67,6 +68,29 @@ async def test_audio_translation(
 
     assert answer.texts("transcript") == column(sentences, "transcript")
     assert answer.texts("translation") == column(sentences, "de")
+
+
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize(
+    ("pipeline", "step"), [("audio-sent", "sentiment"), ("audio-translation", "translation-en-de")]
+)
+async def test_silence_is_refused_as_the_callers(
+    everywhere: Servers,
+    connect: Connect,
+    pipeline: str,
+    step: str,
+    transport: str,
+    front_end: str,
+) -> None:
+    client = connect(everywhere[transport], front_end)
+
+    answer = await client.infer(pipeline, {"audio": [encoded(np.zeros(48_000))]})
+
+    assert answer.status == 400, answer.body
+    assert f"step '{step}'" in answer.error
+    assert "tensor 'text': empty text; accepted: at least one word" in answer.error
+    assert "step 'speech-to-text' made tensor 'text'" in answer.error
 
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)

@@ -124,7 +124,11 @@ def _with_spec(given: Sequence[Given], spec: TensorSpec) -> Tensor:
 
 def _encoded(given: Sequence[Given]) -> list[bytes]:
     values = [each.value for each in given if not isinstance(each.value, np.ndarray)]
-    return [value.encode() if isinstance(value, str) else value for value in values]
+    # An argument that is no text is sent as the bytes that it is.
+    return [
+        value.encode(errors="surrogateescape") if isinstance(value, str) else value
+        for value in values
+    ]
 
 
 def _known(given: Given) -> npt.NDArray[Any]:

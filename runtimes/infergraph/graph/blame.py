@@ -10,7 +10,8 @@ the refusal names; all that the step was sent when it names none. A tensor is th
 
 A parameter that the refusal names is the caller's unless it came with another step's answer.
 
-A model whose task is to judge says so by `Rejected`: it is the caller's fault, whatever was judged.
+`Rejected` is about what the caller sent, whichever step made the tensor: a model whose task is to
+judge refused it, or there was nothing in it, as no speech in silent audio.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def blame(
 ) -> InfergraphError:
     """A StageFailure that names both steps for a refusal that is the pipeline's fault.
 
-    Any other error is returned as it is.
+    A Rejected that names a tensor which a step made names that step too. Any other error is
+    returned as it is.
 
     Args:
         plan: The plan that is executed.
@@ -48,8 +50,9 @@ def blame(
         error: Its error.
     """
     sent = values.get(PIPELINE_INPUTS)
-    if error.status_code not in _REFUSALS or isinstance(error, Rejected) or sent is None:
+    if error.status_code not in _REFUSALS or sent is None:
         return error
+    rejected = isinstance(error, Rejected)
     # The text is all that a refusal is, once it has come over a hop.
     text = str(error)
     named = [tensor for tensor in request.tensors if _names(text, tensor)]
@@ -57,10 +60,11 @@ def blame(
     # Parameters of `<step>.<parameter>` are in neither message; the caller sent them.
     if parameter and (parameter[1] in sent.parameters or parameter[1] not in request.parameters):
         return error
-    for tensor in named or request.tensors:
+    for tensor in named or (() if rejected else request.tensors):
         maker = None if _is_callers(tensor, sent) else _maker(plan, values, step, tensor)
         if maker is not None:
-            return StageFailure(f"{text}; step '{maker}' made tensor '{tensor.name}'")
+            kind = Rejected if rejected else StageFailure
+            return kind(f"{text}; step '{maker}' made tensor '{tensor.name}'")
     return error
 
 

@@ -29,6 +29,7 @@ from .minibatches import minibatches
 from .pretrained import load_config, load_feature_extractor
 from .recognizers import load_recognizer
 from .speech_features import SpeechFeatures
+from .voice_activity import without_silence
 
 _DEFAULT_CHUNK_SECONDS = 15.0
 
@@ -41,6 +42,8 @@ class SpeechToTextOptions(RuntimeOptions):
         max_request_audio_seconds: Most seconds of all audio of a request.
         chunk_seconds: Longer audio is cut, at pauses, into chunks of at most this length. None is
             15 s, for Whisper 30 s, which is also the most that it takes.
+        silence_dbfs: Up to this level, in dB below full scale, sound is silence, which is left out
+            of each chunk before it is transcribed: see `voice_activity`.
         language: The language spoken, or for Speech2Text to be written; None lets Whisper detect
             it. Sequence-to-sequence networks only, like the settings below.
         task: Whether Whisper transcribes, or translates to English.
@@ -51,6 +54,7 @@ class SpeechToTextOptions(RuntimeOptions):
     max_audio_seconds: PositiveFloat = 600.0
     max_request_audio_seconds: PositiveFloat = 3600.0
     chunk_seconds: float | None = Field(default=None, ge=1)
+    silence_dbfs: float = Field(default=-55.0, le=0)
     language: str | None = None
     task: Literal["transcribe", "translate"] | None = None
     num_beams: PositiveInt | None = None
@@ -62,7 +66,7 @@ class SpeechToText(Runtime):
 
     The text of an item does not depend on what else is in its batch. Audio longer than a chunk is
     transcribed chunk by chunk, all chunks of a batch together, and the texts are joined with a
-    space. Audio without speech gives an empty text.
+    space. Silence is left out; audio without speech gives an empty text.
     """
 
     settings_class = SpeechToTextOptions
@@ -105,7 +109,7 @@ class SpeechToText(Runtime):
         return partial(self.prepare, request=limit)
 
     def prepare(self, item: Item, request: RequestLimit | None = None) -> Item:
-        """Decodes the audio, cuts it and computes the features of each chunk.
+        """Decodes the audio, cuts it and computes the features of each chunk that is not silent.
 
         Args:
             item: Has `audio`, or `samples` and maybe `sampling_rate`.
@@ -117,11 +121,14 @@ class SpeechToText(Runtime):
             Overloaded: there is not enough memory to decode it now.
         """
         samples = self._samples(item, request)
-        chunks = cut_at_pauses(samples, self.features.sample_rate, self.chunk_seconds)
+        sample_rate = self.features.sample_rate
+        chunks = cut_at_pauses(samples, sample_rate, self.chunk_seconds)
         features = []
         for chunk in chunks:
             check_wanted()
-            features.append(self.features(chunk))
+            heard = without_silence(chunk, sample_rate, self.options.silence_dbfs)
+            if len(heard):
+                features.append(self.features(heard))
         return {"chunks": features}
 
     def _samples(self, item: Item, request: RequestLimit | None) -> Samples:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..errors import InvalidInput
+from ..errors import InvalidInput, Rejected
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
@@ -18,8 +18,10 @@ def check_text(text: str, tensor: str, max_characters: int) -> None:
         max_characters: Most characters accepted.
 
     Raises:
-        InvalidInput: the text is blank, longer than that, or holds a control character other than
-            tab, newline and carriage return.
+        Rejected: the text is blank. Where another step made it, nothing was in what the caller
+            sent: no speech in the audio, for example.
+        InvalidInput: the text is longer than that, or holds a control character other than tab,
+            newline and carriage return.
     """
     if len(text) > max_characters:
         raise InvalidInput(
@@ -27,7 +29,7 @@ def check_text(text: str, tensor: str, max_characters: int) -> None:
             f"(setting 'max_{tensor}_characters')"
         )
     if not text or text.isspace():
-        raise InvalidInput(f"tensor '{tensor}': empty text; accepted: at least one word")
+        raise Rejected(f"tensor '{tensor}': empty text; accepted: at least one word")
     found = _CONTROL.search(text)
     if found is not None:
         raise InvalidInput(

@@ -220,6 +220,21 @@ async def test_a_model_that_judges_refuses_whatever_it_was_sent() -> None:
     assert error.status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("tensor", "told_of"),
+    [("question", "; step 'first' made tensor 'question'"), ("context", "")],
+    ids=["of a step", "of the caller"],
+)
+async def test_nothing_in_a_tensor_is_told_with_the_step_that_made_it(
+    tensor: str, told_of: str
+) -> None:
+    refusal = Rejected(f"step 'second': tensor '{tensor}': empty text")
+    error = await told(JOINED, Refusing(refusal))
+    assert type(error) is Rejected
+    assert error.status_code == 400
+    assert str(error) == f"{refusal}{told_of}"
+
+
 async def test_each_item_is_judged_by_what_the_caller_sent_of_it() -> None:
     """The second item's step answers with the first item's text, which the caller did not send."""
 

@@ -132,6 +132,11 @@ def test_a_name_given_several_times_is_a_batch(specs: tuple[TensorSpec, ...]) ->
     assert tensor.data.ravel().tolist() == [b"one", "zwölf".encode()]
 
 
+def test_an_argument_that_is_no_text_is_sent_as_its_bytes() -> None:
+    # As Python hands on the byte 0xFF of a command line.
+    assert build_one("text=a\udcff").data.ravel().tolist() == [b"a\xff"]
+
+
 def test_tensors_are_in_the_order_of_their_first_argument() -> None:
     tensors = build("numbers=[1,2,3]", "text=a", "numbers=[4,5,6]", "text=b")
     assert [(tensor.name, tensor.shape) for tensor in tensors] == [

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 import transformers as hf
 
@@ -21,7 +24,7 @@ from tests import checkpoints
 from tests.sounds import chirps, encoded, sine
 from tests.unit.runtime.workbench import settle
 
-from .conftest import Ask, Serve
+from .conftest import MODEL_SETTINGS, Ask, Serve
 
 CTC = [
     "wav2vec2-group",
@@ -31,6 +34,9 @@ CTC = [
     "wav2vec2-bert",
     "wav2vec2-bert-adapter",
 ]
+SAMPLES = Path(__file__).parents[2] / "samples"
+EMBEDDED = str(MODEL_SETTINGS / "speech-to-text" / "embedded")
+QUESTIONS = json.loads((SAMPLES / "samples.json").read_text())
 SEQUENCE = ["speech2text", "whisper-en", "whisper-multilingual"]
 
 # WavLM's own code mixes mask types.
@@ -187,6 +193,69 @@ async def test_long_audio_is_cut_at_its_pauses_and_joined(
     assert short == [49]
     assert max(recorder.batches) <= 3
     assert sum(recorder.batches) == 4
+
+
+async def test_chunks_without_speech_are_not_transcribed(
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask
+) -> None:
+    runtime = await serve("speech-to-text", checkpoint("wav2vec2-bert"), chunk_seconds=2)
+    assert isinstance(runtime, SpeechToText)
+    recorder = runtime.recognizer = Recorder()
+    sound = np.concatenate([sine(1.5), np.zeros(20 * 16_000, np.float32), sine(1.5)])
+
+    answer = await ask(runtime, audio=[encoded(sound), encoded(np.zeros(32_000)), encoded(sine(1))])
+
+    # Frames of 20 ms: what is said, and what is kept after it and before it.
+    frames = sum(map(int, answer["text"][0].split()))
+    assert frames * 0.02 == pytest.approx(1.5 + 0.5 + 0.2 + 1.5, abs=0.3)
+    assert answer["text"][1:] == ["", "49"]
+    assert sum(recorder.batches) <= 5
+
+
+def spoken(stem: str) -> np.ndarray:
+    samples, rate = soundfile.read(SAMPLES / f"{stem}.wav", dtype="float32")
+    assert rate == 16_000
+    return samples
+
+
+def faint_noise(seconds: float) -> np.ndarray:
+    """White noise of -60 dB relative to a root mean square of 1."""
+    return np.random.default_rng(3).standard_normal(round(seconds * 16_000)) * 1e-3
+
+
+async def test_the_embedded_checkpoint_hears_nothing_where_nobody_speaks(
+    serve: Serve, ask: Ask
+) -> None:
+    runtime = await serve("speech-to-text", EMBEDDED)
+    sounds = [np.zeros(48_000), faint_noise(3), faint_noise(40), np.ones(1)]
+
+    assert (await ask(runtime, audio=[encoded(each) for each in sounds]))["text"] == [""] * 4
+    assert (await ask(runtime, samples=np.zeros((1, 16_000), np.float32)))["text"] == [""]
+
+
+async def test_the_embedded_checkpoint_hears_what_is_said_between_silence(
+    serve: Serve, ask: Ask
+) -> None:
+    runtime = await serve("speech-to-text", EMBEDDED)
+    said = {each["audio"].split(".")[0]: each["transcript"] for each in QUESTIONS}
+    questions = {stem: spoken(stem) for stem in ("question-1", "question-2", "question-3")}
+    quiet = [encoded(0.05 * sound, subtype="FLOAT") for sound in questions.values()]
+    around = [
+        encoded(np.concatenate([faint_noise(4), sound, faint_noise(20)]))
+        for sound in questions.values()
+    ]
+
+    assert (await ask(runtime, audio=quiet))["text"] == [said[stem] for stem in questions]
+    assert (await ask(runtime, audio=around))["text"] == [said[stem] for stem in questions]
+
+
+async def test_silence_is_what_the_setting_says(serve: Serve, ask: Ask) -> None:
+    question = encoded(spoken("question-1"))
+    deaf = await serve("speech-to-text", EMBEDDED, silence_dbfs=0)
+    alert = await serve("speech-to-text", EMBEDDED, silence_dbfs=-200)
+
+    assert (await ask(deaf, audio=[question]))["text"] == [""]
+    assert (await ask(alert, audio=[encoded(faint_noise(3))]))["text"] != [""]
 
 
 async def test_chunks_are_transcribed_as_if_alone(

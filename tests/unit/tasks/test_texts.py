@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from infergraph.errors import InvalidInput
+from infergraph.errors import InvalidInput, Rejected
 from infergraph.tasks.texts import check_text, excerpt
 
 
@@ -42,6 +42,16 @@ def test_what_is_no_acceptable_text(text: str, message: str) -> None:
         check_text(text, "context", 100)
 
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"), [("", Rejected), (" \n", Rejected), ("x" * 101, InvalidInput)]
+)
+def test_an_empty_text_is_the_callers_whoever_made_it(text: str, kind: type[InvalidInput]) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        check_text(text, "context", 100)
+
+    assert type(caught.value) is kind
 
 
 @pytest.mark.parametrize(
