@@ -1,9 +1,10 @@
 """Leaves silence out of audio: given nothing to hear, speech networks make words up.
 
 A frame of 20 ms is loud if the level of its samples, without their mean, is above a limit. Three
-loud frames in a row are speech: a click is over sooner. Silence is what is neither speech, nor up
-to 0.2 s before it, nor up to 0.5 s after it: words begin and end with weak sounds, and a pause is
-still heard as one.
+loud frames in a row are speech: a click is over sooner. What is before the first speech, after the
+last, or between speech for more than 1.5 s, is silence, but for the 0.2 s before speech and the
+0.5 s after it: words begin and end with weak sounds, and a pause is still heard as one. Shorter
+pauses, as between sentences, stay as they are.
 
 This tells speech from silence and faint noise, not from other sounds: what is loud is kept.
 """
@@ -18,6 +19,7 @@ Samples = npt.NDArray[np.float32]
 _FRAME_SECONDS = 0.02
 _LEAST_FRAMES = 3
 _FRAMES_BEFORE, _FRAMES_AFTER = 10, 25
+_LONGEST_PAUSE_FRAMES = 75
 
 
 def without_silence(samples: Samples, sample_rate: int, silence_dbfs: float) -> Samples:
@@ -36,10 +38,9 @@ def without_silence(samples: Samples, sample_rate: int, silence_dbfs: float) -> 
     starts, ends = _speech(_loud(samples, size, silence_dbfs))
     if not len(starts):
         return samples[:0]
-    starts, ends = starts - _FRAMES_BEFORE, ends + _FRAMES_AFTER
-    apart = starts[1:] > ends[:-1]
-    starts = np.maximum(starts[np.concatenate(([True], apart))], 0) * size
-    ends = ends[np.concatenate((apart, [True]))] * size
+    apart = starts[1:] - ends[:-1] > _LONGEST_PAUSE_FRAMES
+    starts = np.maximum(starts[np.concatenate(([True], apart))] - _FRAMES_BEFORE, 0) * size
+    ends = (ends[np.concatenate((apart, [True]))] + _FRAMES_AFTER) * size
     parts = [samples[start:end] for start, end in zip(starts, ends, strict=True)]
     if len(parts) > 1:
         return np.concatenate(parts)

@@ -82,8 +82,9 @@ def test_long_silence_is_left_out_but_for_what_is_next_to_speech(quiet) -> None:
     )
 
 
-def test_a_pause_between_words_is_left() -> None:
-    sound = np.concatenate([silence(0.2), sine(1), silence(0.68), sine(1), silence(0.5)])
+@pytest.mark.parametrize("seconds", [0.02, 0.7, 1.5])
+def test_a_pause_between_sentences_is_left(seconds: float) -> None:
+    sound = np.concatenate([silence(0.2), sine(1), silence(seconds), sine(1), silence(0.5)])
 
     assert without_silence(sound, RATE, LIMIT) is sound
 
