@@ -7,12 +7,13 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from . import batching, hops, huggingface, load, tensors, trace, video
+from . import batching, hops, huggingface, liveness, load, tensors, trace, video
 
 BENCHMARKS = {
     "hops": hops.run,
     "tensors": tensors.run,
     "trace": trace.run,
+    "liveness": liveness.run,
     "batching": batching.run,
     "huggingface": huggingface.run,
     "load": load.run,
