@@ -12,7 +12,7 @@ SERVER = {
     "gzip_enabled": False,
     "debug": False,
     "host": "127.0.0.1",
-    "grpc_max_message_length": 268435456,
+    "grpc_max_message_length": 67108864,
     "model_repository_implementation": "infergraph.front_door.ModelRepository",
 }
 STOCK = {"model_repository_implementation": "mlserver.repository.SchemalessModelRepository"}

@@ -36,7 +36,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "debug": False,
     "parallel_workers": 0,
     "gzip_enabled": False,
-    "grpc_max_message_length": 256 * 1024 * 1024,
+    "grpc_max_message_length": 64 * 1024 * 1024,
 }
 
 

@@ -189,7 +189,9 @@ class GrpcServicer:
                     context.set_trailing_metadata(tuple(trailers.items()))
                 if "accept-encoding" in headers:
                     await _compress_if_asked(headers, context)
-                return b"".join(parts)
+                # Of large parts it is done without the interpreter lock.
+                content: bytes = await aside_if(load.held > _SCANNED_BYTES, b"".join, parts)
+                return content
         except asyncio.CancelledError:
             code = grpc.StatusCode.CANCELLED
             raise
