@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
-import aiohttp
 import orjson
 
 from ..declaration import ModelDeclaration
@@ -19,29 +18,13 @@ from ..v2 import Message
 from ..v2.rest import EXTENSION, LENGTH_HEADER, Body, decode_response, encode_request
 from . import failures, hop
 from .endpoint import Endpoint
+from .http_client import CannotConnect, ConnectionBroke, HttpClient
 
 _CONNECT_SECONDS = 10.0
 _METADATA_SECONDS = 3.0
 _DRAIN_SECONDS = 30.0
-# Uvicorn closes a connection that was idle for 5 seconds; one that is reused later would be lost.
-_IDLE_SECONDS = 4.0
 # MLServer compresses answers at level 9, which takes longer than any network saves.
 _ENCODING = {"Accept-Encoding": "identity"}
-
-
-class _Parts(aiohttp.payload.Payload):
-    """A body in parts, which are written without being joined."""
-
-    def __init__(self, parts: Sequence[Body], content_type: str) -> None:
-        super().__init__(parts, content_type=content_type)
-        self._size = sum(map(len, parts))
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        return b"".join(self._value).decode(encoding, errors)
-
-    async def write(self, writer: aiohttp.abc.AbstractStreamWriter) -> None:
-        for part in self._value:
-            await writer.write(part)
 
 
 class RestTransport:
@@ -52,11 +35,8 @@ class RestTransport:
     def __init__(self, endpoint: Endpoint, key: str = "") -> None:
         self.endpoint = str(endpoint)
         self._own_headers = {**_ENCODING, KEY_HEADER: key} if key else _ENCODING
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE_SECONDS),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=False,
-        )
+        self._client = HttpClient(endpoint, _CONNECT_SECONDS)
+        self._path = endpoint.path
         self._extensions: frozenset[str] | None = None
         self._calls = 0
         self._idle = asyncio.Event()
@@ -68,17 +48,17 @@ class RestTransport:
         parts, json_size = encode_request(message, parameters, binary)
         remaining = hop.seconds_left(context, self.endpoint)
         headers = {**hop.headers(model, context, remaining), **self._own_headers}
-        kind = "application/json"
+        headers["Content-Type"] = "application/json"
         if json_size is not None:
             headers[LENGTH_HEADER] = str(json_size)
-            kind = "application/octet-stream"
+            headers["Content-Type"] = "application/octet-stream"
         answer, length = await self._call(
             "POST",
             f"{_path(model)}/infer",
             remaining,
             context.deadline,
             headers,
-            _Parts(parts, kind),
+            parts,
         )
         try:
             decoded, given = decode_response(answer, length, message.id)
@@ -125,46 +105,31 @@ class RestTransport:
         seconds: float | None,
         deadline: Deadline | None,
         headers: dict[str, str],
-        body: _Parts | None = None,
+        parts: Sequence[Body] = (),
     ) -> tuple[bytes, int | None]:
-        timeout = aiohttp.ClientTimeout(
-            total=seconds, sock_connect=_CONNECT_SECONDS, ceil_threshold=float("inf")
-        )
         self._calls += 1
         try:
-            async with self._session.request(
-                method,
-                self.endpoint + path,
-                data=body,
-                headers=headers,
-                timeout=timeout,
-                allow_redirects=False,
-            ) as response:
-                content = await response.read()
-        except aiohttp.ServerTimeoutError:
-            raise StageUnavailable(
-                f"{self.endpoint} cannot be reached: no connection in {_CONNECT_SECONDS:g} s"
-            ) from None
+            response = await self._client.request(
+                method, self._path + path, headers, parts, seconds
+            )
         except asyncio.TimeoutError:
             if deadline is not None:
                 raise deadline.exceeded(self.endpoint) from None
             raise StageUnavailable(f"{self.endpoint} does not answer in {seconds:g} s") from None
-        except aiohttp.ClientConnectorError as error:
-            raise StageUnavailable(f"{self.endpoint} cannot be reached: {error.strerror}") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise StageUnavailable(
-                f"{self.endpoint}: the connection broke ({type(error).__name__})"
-            ) from error
+        except CannotConnect as error:
+            raise StageUnavailable(f"{self.endpoint} cannot be reached: {error}") from None
+        except ConnectionBroke as error:
+            raise StageUnavailable(f"{self.endpoint}: the connection broke ({error})") from None
         finally:
             self._calls -= 1
             if not self._calls:
                 self._idle.set()
         if response.status != 200:
             raise failures.from_http(
-                response.status, response.headers, content, self.endpoint, deadline
+                response.status, response.headers, response.body, self.endpoint, deadline
             )
         length = response.headers.get(LENGTH_HEADER, "")
-        return content, int(length) if length.isdecimal() else None
+        return response.body, int(length) if length.isdecimal() else None
 
     async def close(self) -> None:
         """Closes the connections, once their calls are done or half a minute has passed."""
@@ -172,7 +137,7 @@ class RestTransport:
             self._idle.clear()
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._idle.wait(), _DRAIN_SECONDS)
-        await self._session.close()
+        self._client.close()
 
 
 def _path(model: str) -> str:
