@@ -31,7 +31,7 @@ _WANTED = (
     ("single / stock single, p50", _SINGLE, _STOCK, "p50", "<= 0.8"),
     ("in-process chain / stock single, p50", _IN_PROCESS, _STOCK, "p50", "<= 1.1"),
     ("gRPC hops / Triton's BLS chain, throughput", _GRPC_HOPS, _BLS, "throughput", ">= 1.5"),
-    ("gRPC hops / REST hops, throughput", _GRPC_HOPS, _REST_HOPS, "throughput", ">= 1"),
+    ("REST hops / Triton's BLS chain, throughput", _REST_HOPS, _BLS, "throughput", ">= 1.5"),
 )
 """What is said below a table: two rows of it, what of them, and the ratio that is wanted."""
 
@@ -115,10 +115,7 @@ async def _measure_large(routers: ServerProcess, rounds: int) -> None:
     ]
     title = f"Hops of larger tensors: gRPC front end, chain of two, FP32 [1, {_LARGE}]"
     print(table(title, ["path", "p50 ms", "p99 ms", f"req/s at {_CONCURRENCY}"], rows))
-    print(
-        "gRPC hops / REST hops, throughput: "
-        f"{grpc_hops.throughput / rest_hops.throughput:.2f} (wanted >= 2.5)"
-    )
+    print(f"gRPC hops / REST hops, throughput: {grpc_hops.throughput / rest_hops.throughput:.2f}")
     for target in targets:
         await target.driver.close()
 
@@ -148,9 +145,10 @@ def _report(front: str, targets: Sequence[Target]) -> None:
                 by_label[first], by_label[second]
             )
             print(f"{text}: {ratio:.2f} (wanted {wanted})")
-    if _GRPC_HOPS in by_label:
-        hop = (by_label[_GRPC_HOPS].p50 - by_label[_IN_PROCESS].p50) / 2
-        print(f"a gRPC hop adds {hop:.2f} ms (wanted <= 0.8)")
+    for kind, label in (("gRPC", _GRPC_HOPS), ("REST", _REST_HOPS)):
+        if label in by_label:
+            hop = (by_label[label].p50 - by_label[_IN_PROCESS].p50) / 2
+            print(f"a {kind} hop adds {hop:.2f} ms (wanted <= 0.8)")
 
 
 def _throughput_ratio(numerator: Target, denominator: Target) -> float:
