@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import io
 import json
@@ -12,6 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from PIL import Image
+
+from infergraph.v2.request import Limits
+from infergraph.v2.rest import LENGTH_HEADER, decode_request
 
 ROWS = 4
 METADATA = {
@@ -78,15 +80,16 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, METADATA if "/models/" in self.path else {"name": "stub", "version": ""})
 
     def do_POST(self) -> None:
-        request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        body = self.rfile.read(int(self.headers["content-length"]))
+        length = self.headers.get(LENGTH_HEADER)
+        request = decode_request(body, None if length is None else int(length), Limits())
         with self.server.lock:
             number, self.server.asked = self.server.asked, self.server.asked + 1
         if self.server.fails(number):
             self._send(500, {"error": "out of memory"})
             return
-        (image,) = request["inputs"]
-        assert image["parameters"] == {"content_type": "base64"}
-        with Image.open(io.BytesIO(base64.b64decode(image["data"][0]))) as picture:
+        (image,) = request.message.tensors
+        with Image.open(io.BytesIO(image.data[0, 0])) as picture:
             self._send(200, {"model_name": "video", "outputs": outputs(*picture.size)})
 
     def log_message(self, format: str, *args: object) -> None: ...
