@@ -67,7 +67,9 @@ class Endpoint:
 
 def _problem(parts: SplitResult, port: int | None) -> str | None:
     if parts.scheme not in _SCHEMES:
-        return f"unknown scheme '{parts.scheme}'" if parts.scheme else "it has no scheme"
+        # Python 3.10 takes the host of host:port for a scheme where it begins with a digit.
+        named = parts.scheme[:1].isalpha()
+        return f"unknown scheme '{parts.scheme}'" if named else "it has no scheme"
     if not parts.hostname:
         return "it has no host"
     if parts.query or parts.fragment:
