@@ -60,6 +60,8 @@ _BY_NAME: dict[str, type[InfergraphError]] = {
 # MLServer answers with 400 for a model that it is still loading.
 _NOT_READY = "is not ready yet"
 _LOCALLY_EXPIRED = "Deadline Exceeded"
+_EARLY_SECONDS = 0.002
+"""uvloop's timers count whole milliseconds: a server's may end a little before the caller's."""
 _BY_STATUS: dict[int, type[InfergraphError]] = {
     401: StageFailure,
     403: StageFailure,
@@ -119,7 +121,9 @@ def shortened(text: str) -> str:
 
 
 def _deadline_error(text: str, endpoint: str, deadline: Deadline | None) -> InfergraphError:
-    if deadline is not None and (text == _LOCALLY_EXPIRED or deadline.remaining() <= 0):
+    if deadline is not None and (
+        text == _LOCALLY_EXPIRED or deadline.remaining() <= _EARLY_SECONDS
+    ):
         return deadline.exceeded(endpoint)
     return DeadlineExceeded(text or f"{endpoint}: its deadline passed")
 
