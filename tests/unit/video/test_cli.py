@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -75,6 +76,8 @@ class VideoServer:
             self.requests.append(request)
             if number == self.interrupts_at:
                 os.kill(os.getpid(), signal.SIGINT)
+                # The signal is handled some steps of the loop later: nothing is answered before.
+                await asyncio.Event().wait()
             if number in self.errors:
                 raise self.errors[number]
             tensors = [
@@ -277,7 +280,7 @@ def test_ctrl_c_leaves_files_of_what_was_done(
     done = len(lines())
     assert [line["index"] for line in lines()] == list(range(done))
     assert len(read_video(Path("out.mp4"))[1]) == done
-    assert 3 <= done <= 4
+    assert done == 3
     assert f"video at in.mp4: {done} frames in " in capsys.readouterr().err
 
 
