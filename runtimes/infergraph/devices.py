@@ -113,9 +113,19 @@ def available_devices() -> list[str]:
     return devices
 
 
-def release_memory() -> None:
-    """Gives freed memory back: collects garbage and empties the device's cache."""
+def release_memory(frozen_before: int = 0) -> None:
+    """Gives the memory of freed weights back: collects garbage and empties the device's cache.
+
+    Args:
+        frozen_before: `gc.get_freeze_count()` when the weights had been loaded. If more is frozen
+            by now they may be, and all that is frozen is looked at, which takes longer.
+    """
+    frozen = gc.get_freeze_count()
+    if frozen > frozen_before:
+        gc.unfreeze()
     gc.collect()
+    if frozen > frozen_before:
+        gc.freeze()
     # Where nothing has imported torch, nothing of it is held.
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():

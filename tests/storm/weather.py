@@ -38,7 +38,7 @@ class Bounds:
     growth_mb: float = 64.0
     metrics_lines: int = 200
     steady_seconds: float | None = 1.0
-    hang_seconds: float = 10.0
+    hang_seconds: float = 1.0
 
 
 @dataclass

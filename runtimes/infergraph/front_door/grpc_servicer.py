@@ -18,9 +18,13 @@ from ..v2 import Message
 from ..v2 import grpc as codec
 from ..v2.request import InferRequest
 from ..v2.schema import (
+    HOP_RESPONSE,
+    HOP_SERVICE,
     METHODS,
     REPOSITORY_SERVICE,
     SERVICE,
+    HopRequest,
+    HopResponse,
     ModelStreamInferResponse,
 )
 from . import metrics
@@ -33,8 +37,8 @@ from .stock import StockModel, aside_if
 
 _ENCODING = "grpc-internal-encoding-request"
 """gRPC's own word to itself, with which a server chooses the compression of an answer."""
-_INFER_RESPONSE_TAG = b"\x12"
-"""Of the field `infer_response` in ModelStreamInferResponse."""
+_INFER_RESPONSE = 2
+"""The field of ModelStreamInferResponse that holds an answer."""
 
 
 class GrpcServicer:
@@ -47,9 +51,11 @@ class GrpcServicer:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._wraps_streams = desk.settings.grpc_stream == "triton"
+        self._idle: set[asyncio.Task[Any]] = set()
+        self._is_stopping = False
 
     def handlers(self) -> list[grpc.GenericRpcHandler]:
-        """The handlers of both names that the service has."""
+        """The handlers of both names that the service has, and of the one of hops."""
         calls: dict[str, Any] = {
             "ModelInfer": grpc.unary_unary_rpc_method_handler(self._model_infer),
             "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(self._model_stream_infer),
@@ -77,8 +83,10 @@ class GrpcServicer:
         for name, answer in answers.items():
             calls[name] = self._unary(name, answer, areas[name])
         repository = {name: call for name, call in calls.items() if name.startswith("Repository")}
+        kept = grpc.stream_stream_rpc_method_handler(self._kept_call)
         return [
             grpc.method_handlers_generic_handler(SERVICE, calls),
+            grpc.method_handlers_generic_handler(HOP_SERVICE, {"Infer": kept}),
             grpc.method_handlers_generic_handler(REPOSITORY_SERVICE, repository),
         ]
 
@@ -174,10 +182,61 @@ class GrpcServicer:
         return METHODS["RepositoryModelUnload"].response()
 
     async def _model_infer(self, body: bytes, context: Any) -> bytes:
+        headers = _headers(context)
+        try:
+            content, trailers = await self._answer(body, headers)
+        except InfergraphError as failure:
+            await _abort(context, failure)
+            raise AssertionError from None  # abort has raised
+        if trailers:
+            context.set_trailing_metadata(tuple(trailers.items()))
+        if "accept-encoding" in headers:
+            await _compress_if_asked(headers, context)
+        return content
+
+    async def _kept_call(self, frames: AsyncIterator[bytes], context: Any) -> None:
+        """Answers the requests of a hop's call in turn, until its caller or the server ends it."""
+        task = asyncio.current_task()
+        assert task is not None
+        while not self._is_stopping:
+            self._idle.add(task)
+            try:
+                frame = await context.read()
+            except asyncio.CancelledError:
+                if self._is_stopping:
+                    return
+                raise
+            finally:
+                self._idle.discard(task)
+            if frame is grpc.aio.EOF:
+                return
+            await context.write(await self._hop(frame))
+
+    async def _hop(self, frame: bytes) -> bytes:
+        try:
+            request = codec.parse(HopRequest, frame)
+            content, _ = await self._answer(request.request, dict(request.headers))
+            return codec.embedded(HOP_RESPONSE, [content])
+        except InfergraphError as error:
+            response = HopResponse(
+                code=grpc_code(error).value[0],
+                details=grpc_details(error),
+                error=type(error).__name__,
+            )
+            failed: bytes = response.SerializeToString()
+            return failed
+
+    def end_idle_calls(self) -> None:
+        """Ends the calls of hops that wait for a request, and others once they have answered."""
+        self._is_stopping = True
+        for task in self._idle:
+            task.cancel()
+
+    async def _answer(self, body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+        """A serialised ModelInferResponse and trailing metadata; raises an InfergraphError."""
         began = time.perf_counter()
         code, error, model, request_id = grpc.StatusCode.OK, "", "", ""
         try:
-            headers = _headers(context)
             caller = self._desk.access.check(Area.INFERENCE, headers)
             with self._desk.admission.request() as load:
                 load.hold_message(len(body))
@@ -185,21 +244,16 @@ class GrpcServicer:
                 model, request_id = call.header.model_name, call.header.id
                 accompanying = _context(headers, caller)
                 parts, trailers = await self._infer(call, body, headers, accompanying)
-                if trailers:
-                    context.set_trailing_metadata(tuple(trailers.items()))
-                if "accept-encoding" in headers:
-                    await _compress_if_asked(headers, context)
                 # Of large parts it is done without the interpreter lock.
                 content: bytes = await aside_if(load.held > _SCANNED_BYTES, b"".join, parts)
-                return content
+                return content, trailers
         except asyncio.CancelledError:
             code = grpc.StatusCode.CANCELLED
             raise
         except Exception as raised:
             failure = as_ours(raised, f"model '{model[:200]}'")
             code, error = grpc_code(failure), str(failure)
-            await _abort(context, failure)
-            raise AssertionError from None  # abort has raised
+            raise failure from None
         finally:
             self._note("ModelInfer", "UNARY", code, began, model, request_id, error)
 
@@ -302,10 +356,7 @@ class GrpcServicer:
                 yield self._wrapped([content])
 
     def _wrapped(self, parts: Sequence[bytes | memoryview]) -> bytes:
-        if not self._wraps_streams:
-            return b"".join(parts)
-        size = sum(each.nbytes if isinstance(each, memoryview) else len(each) for each in parts)
-        return b"".join([_INFER_RESPONSE_TAG, codec.varint(size), *parts])
+        return codec.embedded(_INFER_RESPONSE, parts) if self._wraps_streams else b"".join(parts)
 
 
 _SCANNED_BYTES = 1 << 20

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from mlserver import MLModel, ModelSettings
@@ -83,6 +83,9 @@ class Registry(MultiModelRegistry):
 
     Changes of one name happen one after the other, in the order in which they were asked for; those
     of different names at once. A change that has been asked for is made though its caller leaves.
+
+    Attributes:
+        on_settled: Called when changes have been made and no other one is under way.
     """
 
     def __init__(
@@ -111,6 +114,7 @@ class Registry(MultiModelRegistry):
         self._models: dict[str, ModelVersions] = {}  # type: ignore[assignment]
         self._failures = _Failures()
         self._changes: set[asyncio.Task[Any]] = set()
+        self.on_settled: Callable[[], None] | None = None
 
     def find(self, name: str, version: str | None = None) -> Serving:
         """The instance to answer a request with: of the version, or of the newest that is ready.
@@ -321,8 +325,13 @@ class Registry(MultiModelRegistry):
         """Runs a change in a task of its own: stopped halfway, it would leave half of a model."""
         task = asyncio.create_task(change)
         self._changes.add(task)
-        task.add_done_callback(self._changes.discard)
+        task.add_done_callback(self._changed)
         return await asyncio.shield(task)
+
+    def _changed(self, task: asyncio.Task[Any]) -> None:
+        self._changes.discard(task)
+        if not self._changes and self.on_settled is not None:
+            self.on_settled()
 
     def _note_failure(self, name: str, version: str | None, error: Exception) -> None:
         expected = isinstance(error, InfergraphError)

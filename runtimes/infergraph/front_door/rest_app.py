@@ -23,6 +23,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..errors import InfergraphError, MalformedRequest
+from ..v2.schema import KEPT_CALLS_EXTENSION
 from . import metrics
 from .access import Area
 from .admission import Load
@@ -281,7 +282,10 @@ async def model_metadata(desk: Desk, name: str, version: str | None) -> Metadata
 
 def extensions(desk: Desk) -> list[str]:
     """The extensions of V2 that the server knows, in Triton's words, and those of its settings."""
-    known = ["binary_tensor_data", "classification", "model_repository", "parameters"]
+    known = [
+        *("binary_tensor_data", "classification", "model_repository", "parameters"),
+        KEPT_CALLS_EXTENSION,
+    ]
     return list(dict.fromkeys([*known, *desk.server.extensions]))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import gc
 import json
 import logging
 import time
@@ -126,12 +127,15 @@ class Runtime(Hooks, Servable):
         self._output_specs = declared_specs(self.outputs, options.optional_outputs)
         self._calls = _OpenCalls()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"infergraph-{self.name}")
-        self._kept = frozenset({*self.__dict__, "_kept", "_engine", "_unavailable"})
+        self._kept = frozenset(
+            {*self.__dict__, "_kept", "_engine", "_unavailable", "_frozen_before"}
+        )
         try:
             await self._in_thread(self._set_up)
         except BaseException:
             self._thread.shutdown(wait=False)
             raise
+        self._frozen_before = gc.get_freeze_count()
         self._engine = Engine(
             self,
             self._thread,
@@ -316,7 +320,9 @@ class Runtime(Hooks, Servable):
     def _release(self) -> None:
         for name in set(self.__dict__) - self._kept:
             del self.__dict__[name]
-        release_memory()
+        # Models without weights hold little, and a collection stops the event loop.
+        if self.placed:
+            release_memory(self._frozen_before)
 
     async def _in_thread(self, function: Callable[[], Value]) -> Value:
         context = contextvars.copy_context()

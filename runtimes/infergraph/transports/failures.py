@@ -75,9 +75,17 @@ def from_rpc(
     error: grpc.aio.AioRpcError, endpoint: str, deadline: Deadline | None
 ) -> InfergraphError:
     """The error of a failed gRPC call."""
-    code, text = error.code(), shortened(error.details() or "")
     trailers = dict(tuple(each) for each in error.trailing_metadata() or ())
-    kind = _BY_NAME.get(trailers.get(ERROR_HEADER, "")) or _BY_CODE.get(code)
+    name = trailers.get(ERROR_HEADER, "")
+    return from_grpc(error.code(), error.details() or "", name, endpoint, deadline)
+
+
+def from_grpc(
+    code: grpc.StatusCode, details: str, name: str, endpoint: str, deadline: Deadline | None
+) -> InfergraphError:
+    """The error of a gRPC status, its text, and the class that a server of ours named."""
+    text = shortened(details)
+    kind = _BY_NAME.get(name) or _BY_CODE.get(code)
     if kind is InvalidInput and _NOT_READY in text:
         return StageUnavailable(f"{endpoint} is unavailable: {text}")
     if kind is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import asyncio
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import grpc
@@ -13,12 +14,14 @@ from ..request import KEY_HEADER, RequestContext
 from ..tensors import TensorSpec
 from ..v2 import Message
 from ..v2.grpc import decode_response, encode_request, parameter_values
-from ..v2.schema import METHODS, SERVICE
+from ..v2.schema import KEPT_CALLS_EXTENSION, METHODS, SERVICE
 from . import failures, hop
 from .endpoint import Endpoint
+from .kept_calls import KeptCallFailed, KeptCalls
 
-_METADATA_SECONDS = 3.0
 _DRAIN_SECONDS = 30.0
+_KEPT_BYTES = 1 << 16
+"""Larger requests take a call of their own, which copies them once less."""
 
 CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_send_message_length", -1),
@@ -53,7 +56,8 @@ class GrpcTransport:
         self._infer: Callable[..., Any] = self._channel.unary_unary(f"/{SERVICE}/ModelInfer")
         self._model_metadata = self._method("ModelMetadata")
         self._server_metadata = self._method("ServerMetadata")
-        self._extensions: frozenset[str] | None = None
+        self._kept = KeptCalls(self._channel)
+        self._extensions = hop.Extensions(self._announced, self.endpoint)
 
     def _method(self, name: str) -> Callable[..., Any]:
         method = METHODS[name]
@@ -67,14 +71,29 @@ class GrpcTransport:
     async def infer(self, model: str, message: Message, context: RequestContext) -> Message:
         """See `Transport.infer`."""
         parameters = hop.request_parameters(message, context.trace)
-        exact = not _needs_exact(parameters) or await self._takes_exact_parameters()
+        extensions = await self._extensions.get(context)
+        exact = hop.PARAMETERS_EXTENSION in extensions
         request = encode_request(model, "", message, parameters, exact)
         remaining = hop.seconds_left(context, self.endpoint)
-        metadata = tuple(hop.headers(model, context, remaining, self._key).items())
+        headers = hop.headers(model, context, remaining, self._key)
+        keeps = KEPT_CALLS_EXTENSION in extensions and len(request) <= _KEPT_BYTES
+        answer: bytes | None = None
         try:
-            answer = await self._infer(request, timeout=remaining, metadata=metadata)
+            if keeps:
+                answer = await self._kept.infer(request, headers, remaining)
+            if answer is None:
+                answer = await self._infer(
+                    request, timeout=remaining, metadata=tuple(headers.items())
+                )
         except grpc.aio.AioRpcError as error:
             raise failures.from_rpc(error, self.endpoint, context.deadline) from error
+        except KeptCallFailed as error:
+            raise failures.from_grpc(
+                error.code, error.details, error.name, self.endpoint, context.deadline
+            ) from None
+        except asyncio.TimeoutError:
+            assert context.deadline is not None
+            raise context.deadline.exceeded(self.endpoint) from None
         try:
             decoded, given = decode_response(answer, message.id)
         except ValueError as error:
@@ -82,25 +101,21 @@ class GrpcTransport:
         decoded.parameters, decoded.trace = hop.answer_parameters(given)
         return decoded
 
-    async def _takes_exact_parameters(self) -> bool:
-        """Whether the server knows fractions and large integers as parameters; not MLServer."""
-        if self._extensions is None:
-            method = METHODS["ServerMetadata"]
-            try:
-                metadata = await self._server_metadata(
-                    method.request(), timeout=_METADATA_SECONDS, metadata=self._key_metadata
-                )
-            except grpc.aio.AioRpcError:
-                return False
-            self._extensions = frozenset(metadata.extensions)
-        return hop.PARAMETERS_EXTENSION in self._extensions
+    async def _announced(self, seconds: float) -> Iterable[str]:
+        try:
+            metadata = await self._server_metadata(
+                METHODS["ServerMetadata"].request(), timeout=seconds, metadata=self._key_metadata
+            )
+        except grpc.aio.AioRpcError as error:
+            raise failures.from_rpc(error, self.endpoint, None) from error
+        return list(metadata.extensions)
 
     async def declaration(self, model: str) -> ModelDeclaration:
         """See `Transport.declaration`; waits 3 seconds at most."""
         try:
             metadata = await self._model_metadata(
                 METHODS["ModelMetadata"].request(name=model),
-                timeout=_METADATA_SECONDS,
+                timeout=hop.METADATA_SECONDS,
                 metadata=((hop.SELDON_MODEL_HEADER, model), *self._key_metadata),
             )
         except grpc.aio.AioRpcError as error:
@@ -114,14 +129,8 @@ class GrpcTransport:
 
     async def close(self) -> None:
         """Closes the channel, once its calls are done or half a minute has passed."""
+        self._kept.close()
         await self._channel.close(_DRAIN_SECONDS)
-
-
-def _needs_exact(parameters: Mapping[str, Any]) -> bool:
-    return any(
-        isinstance(value, float) or (type(value) is int and value >= 2**63)
-        for value in parameters.values()
-    )
 
 
 def _specs(tensors: Iterable[Any], optional: frozenset[str]) -> tuple[TensorSpec, ...]:

@@ -1,13 +1,14 @@
-"""What every hop to another server carries beside its tensors: headers, parameters, time left."""
+"""What every hop to another server carries beside its tensors, and what the server announces."""
 
 from __future__ import annotations
 
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
+from ..errors import DeadlineExceeded, InfergraphError, Overloaded, StageUnavailable
 from ..request import KEY_HEADER, TIMEOUT_HEADER, TRACE_PARAMETER, RequestContext
 from ..v2 import Message
 
@@ -16,6 +17,8 @@ logger = logging.getLogger(__name__)
 SELDON_MODEL_HEADER = "seldon-model"
 PARAMETERS_EXTENSION = "parameters"
 """What a server's metadata lists when it knows parameters of all kinds."""
+METADATA_SECONDS = 3.0
+"""How long another server may take to tell of itself or of a model."""
 
 _LONGEST_SECONDS = 1e9
 """Some 30 years. gRPC counts nanoseconds in 64 bits, and takes what is beyond for no time."""
@@ -23,6 +26,38 @@ _LONGEST_SECONDS = 1e9
 _HEADER_NAME = re.compile(r"[a-z0-9_.-]+\Z")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*\Z")
 _NOT_PARAMETERS = frozenset({"headers", "content_type"})
+
+
+class Extensions:
+    """What another server announces, asked once, when it is first called.
+
+    Args:
+        ask: Asks it, within so many seconds; raises an InfergraphError.
+        where: The server's URL.
+    """
+
+    def __init__(self, ask: Callable[[float], Awaitable[Iterable[str]]], where: str) -> None:
+        self._ask = ask
+        self._where = where
+        self._known: frozenset[str] | None = None
+
+    async def get(self, context: RequestContext) -> frozenset[str]:
+        """What it announces; nothing as long as it cannot be asked, which its call will tell.
+
+        Raises:
+            DeadlineExceeded: nothing is left of the deadline.
+        """
+        if self._known is None:
+            remaining = seconds_left(context, self._where)
+            try:
+                asked = await self._ask(min(METADATA_SECONDS, remaining or METADATA_SECONDS))
+            except (StageUnavailable, Overloaded, DeadlineExceeded):
+                return frozenset()
+            except InfergraphError:
+                # A gateway, or a server that does not tell: it would not the next time either.
+                asked = ()
+            self._known = frozenset(asked)
+        return self._known
 
 
 def seconds_left(context: RequestContext, where: str) -> float | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 
 from ..declaration import ModelDeclaration
-from ..errors import InfergraphError, StageFailure, StageUnavailable
+from ..errors import StageFailure, StageUnavailable
 from ..request import KEY_HEADER, Deadline, RequestContext
 from ..tensors import TensorSpec
 from ..v2 import Message
@@ -21,7 +21,6 @@ from .endpoint import Endpoint
 from .http_client import CannotConnect, ConnectionBroke, HttpClient
 
 _CONNECT_SECONDS = 10.0
-_METADATA_SECONDS = 3.0
 _DRAIN_SECONDS = 30.0
 # MLServer compresses answers at level 9, which takes longer than any network saves.
 _ENCODING = {"Accept-Encoding": "identity"}
@@ -37,13 +36,13 @@ class RestTransport:
         self._own_headers = {**_ENCODING, KEY_HEADER: key} if key else _ENCODING
         self._client = HttpClient(endpoint, _CONNECT_SECONDS)
         self._path = endpoint.path
-        self._extensions: frozenset[str] | None = None
+        self._extensions = hop.Extensions(self._announced, self.endpoint)
         self._calls = 0
         self._idle = asyncio.Event()
 
     async def infer(self, model: str, message: Message, context: RequestContext) -> Message:
         """See `Transport.infer`."""
-        binary = await self._takes_binary(context)
+        binary = EXTENSION in await self._extensions.get(context)
         parameters = hop.request_parameters(message, context.trace)
         parts, json_size = encode_request(message, parameters, binary)
         remaining = hop.seconds_left(context, self.endpoint)
@@ -67,24 +66,17 @@ class RestTransport:
         decoded.parameters, decoded.trace = hop.answer_parameters(given)
         return decoded
 
-    async def _takes_binary(self, context: RequestContext) -> bool:
-        """Whether the server announces raw contents; asked once, when first called."""
-        if self._extensions is None:
-            remaining = hop.seconds_left(context, self.endpoint)
-            seconds = min(_METADATA_SECONDS, remaining or _METADATA_SECONDS)
-            try:
-                body, _ = await self._call("GET", "/v2", seconds, None, dict(self._own_headers))
-                extensions = orjson.loads(body).get("extensions") or ()
-                self._extensions = frozenset(map(str, extensions))
-            except (InfergraphError, orjson.JSONDecodeError, AttributeError, TypeError):
-                # The call itself will tell what is wrong with the server.
-                return False
-        return EXTENSION in self._extensions
+    async def _announced(self, seconds: float) -> Iterable[str]:
+        body, _ = await self._call("GET", "/v2", seconds, None, dict(self._own_headers))
+        try:
+            return map(str, orjson.loads(body).get("extensions") or ())
+        except (orjson.JSONDecodeError, AttributeError, TypeError):
+            raise StageFailure(f"{self.endpoint}: its metadata is not V2") from None
 
     async def declaration(self, model: str) -> ModelDeclaration:
         """See `Transport.declaration`; waits 3 seconds at most."""
         headers = {hop.SELDON_MODEL_HEADER: model, **self._own_headers}
-        body, _ = await self._call("GET", _path(model), _METADATA_SECONDS, None, headers)
+        body, _ = await self._call("GET", _path(model), hop.METADATA_SECONDS, None, headers)
         try:
             metadata = orjson.loads(body)
             parameters = metadata.get("parameters") or {}

@@ -212,6 +212,12 @@ def decode_response(body: bytes, request_id: str) -> tuple[Message, dict[str, Pa
     return Message(tensors, request_id), parameter_values(answer.parameters)
 
 
+def embedded(field: int, parts: Sequence[bytes | memoryview]) -> bytes:
+    """A serialised message as a field of another one, which it ends."""
+    size = sum(each.nbytes if isinstance(each, memoryview) else len(each) for each in parts)
+    return b"".join([bytes([field << 3 | _LENGTH_DELIMITED]), varint(size), *parts])
+
+
 def parameter_values(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Plain values of protobuf parameters; one that holds none is left out."""
     if not parameters:

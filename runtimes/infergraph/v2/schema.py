@@ -28,6 +28,14 @@ _TENSOR = {
 }
 RAW_INPUT_CONTENTS, RAW_OUTPUT_CONTENTS = 7, 6
 """Numbers of the fields that hold raw contents."""
+HOP_SERVICE = "infergraph.Hops"
+"""Our own service, of one bidirectional call, `Infer`. Each HopRequest, a ModelInferRequest and its
+metadata, is answered by one HopResponse before the next is read. In Python a call of gRPC costs
+several times as much as a message of a call that is kept open."""
+KEPT_CALLS_EXTENSION = "infergraph_kept_calls"
+"""What the metadata of a server lists that has it."""
+HOP_REQUEST, HOP_RESPONSE = 2, 1
+"""Numbers of the fields that hold a ModelInferRequest or ModelInferResponse."""
 
 # Message -> field -> (number, type); a type that begins with a capital is a message of this file.
 _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
@@ -124,6 +132,13 @@ _MESSAGES: dict[str, dict[str, tuple[int, str]]] = {
         "parameters": (3, "map ModelRepositoryParameter"),
     },
     "RepositoryModelUnloadResponse": {},
+    "HopRequest": {"headers": (1, "map string"), "request": (HOP_REQUEST, "bytes")},
+    "HopResponse": {
+        "response": (HOP_RESPONSE, "bytes"),
+        "code": (2, "int32"),
+        "details": (3, "string"),
+        "error": (4, "string"),
+    },
 }
 _ONE_OF = {"InferParameter": "parameter_choice", "ModelRepositoryParameter": "parameter_choice"}
 
@@ -152,11 +167,12 @@ def _build() -> dict[str, Any]:
                 else FieldDescriptorProto.LABEL_OPTIONAL
             )
             if label == "map":
-                entry = message.nested_type.add(name="ParametersEntry")
+                # As protobuf names the entries of a map.
+                entry = message.nested_type.add(name=f"{field_name.title()}Entry")
                 entry.options.map_entry = True
                 _set_type(entry.field.add(name="key", number=1, label=1), "string")
                 _set_type(entry.field.add(name="value", number=2, label=1), plain)
-                plain = f"{name}.ParametersEntry"
+                plain = f"{name}.{entry.name}"
             elif name in _ONE_OF:
                 field.oneof_index = 0
             _set_type(field, plain)
@@ -182,6 +198,8 @@ ModelInferRequest = _classes["ModelInferRequest"]
 ModelInferResponse = _classes["ModelInferResponse"]
 ModelStreamInferResponse = _classes["ModelStreamInferResponse"]
 ModelIndex = _classes["ModelIndex"]
+HopRequest = _classes["HopRequest"]
+HopResponse = _classes["HopResponse"]
 TensorMetadata = _classes["TensorMetadata"]
 
 METHODS: dict[str, Method] = {

@@ -492,6 +492,7 @@ async def test_live_ready_and_metadata_of_the_server(serve: Serve) -> None:
         "classification",
         "model_repository",
         "parameters",
+        "infergraph_kept_calls",
     ]
 
 

@@ -68,6 +68,7 @@ async def test_the_servers_metadata_announces_its_extensions(serve: Serve) -> No
             "classification",
             "model_repository",
             "parameters",
+            "infergraph_kept_calls",
             "of our own",
         ],
     }

@@ -384,11 +384,3 @@ async def test_fractions_go_as_numbers_to_servers_that_know_them(
     assert parameter.WhichOneof("parameter_choice") == kind
     assert getattr(parameter, kind) == value
     assert grpc_peer.asked_for_extensions == 1
-
-
-async def test_a_server_is_not_asked_about_parameters_that_all_know(
-    grpc_peer: GrpcPeer, over_grpc: Transport
-) -> None:
-    message = Message(MESSAGE.tensors, "7", {"beams": 4, "text": "a", "flag": True})
-    await over_grpc.infer("m", message, RequestContext())
-    assert grpc_peer.asked_for_extensions == 0
