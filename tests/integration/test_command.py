@@ -66,7 +66,7 @@ def serving(workspace: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen
     [
         ((), "in-process"),
         (("--no-in-process",), "grpc"),
-        (("--split", "--set", "reply.service_time_ms=20"), "grpc"),
+        (("--split", "--set", "reply.service_time_ms=20"), "rest"),
     ],
 )
 def test_demo_shows_what_each_step_said(

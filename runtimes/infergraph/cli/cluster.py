@@ -120,7 +120,8 @@ class Cluster:
         server.start()
 
     def _endpoints(self, plan: ServerPlan) -> dict[str, str]:
-        started = {server.name: server.grpc_url for server in self.servers}
+        # Hops over REST cost half of those over gRPC, see docs/benchmarks.md.
+        started = {server.name: server.http_url for server in self.servers}
         return {
             endpoints_variable(pipeline): json.dumps(
                 {

@@ -132,5 +132,5 @@ def _addresses(cluster: Cluster) -> list[str]:
         lines.append(f"  REST     {entry.http_url}/v2/models/{servable.name}/infer")
     lines.append(f"  gRPC     {entry.grpc_url.removeprefix('grpc://')}")
     lines.append(f"  metrics  {entry.metrics_url}")
-    lines += [f"  {server.name}: {server.grpc_url}" for server in cluster.servers[:-1]]
+    lines += [f"  {server.name}: {server.http_url}" for server in cluster.servers[:-1]]
     return lines

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import socket
 import ssl
@@ -32,6 +31,7 @@ from .desk import Desk
 from .draining import Drain
 from .errors import as_ours
 from .grpc_servicer import GrpcServicer
+from .process import keep_freed_memory, spare_the_collector
 from .protocol import Protocol
 from .registry import Registry
 from .repository_handlers import RepositoryHandlers
@@ -199,8 +199,6 @@ class MetricsServer(StockMetricsServer):
 
 
 _DESK = "_infergraph_desk"
-_YOUNG_OBJECTS = 10_000
-"""A request makes fewer objects, so that most of them are gone before anything looks at them."""
 
 
 def _make_desk(settings: Settings, data_plane: DataPlane, handlers: Any) -> Desk:
@@ -214,21 +212,11 @@ def _make_desk(settings: Settings, data_plane: DataPlane, handlers: Any) -> Desk
                 f"are {type(handlers).__name__}; accepted: those of the front door"
             )
         front = read_settings(settings)
+        keep_freed_memory()
         desk = Desk(settings, front, registry, handlers, data_plane)
-        registry.on_settled = partial(_spare_the_collector, registry)
+        registry.on_settled = partial(spare_the_collector, registry)
         setattr(data_plane, _DESK, desk)
     return desk
-
-
-def _spare_the_collector(registry: Registry) -> None:
-    """Takes what the server began with out of the garbage collector's rounds, once.
-
-    A full round stops the loop for 0.15 s and more, and every request of many items brings one.
-    """
-    registry.on_settled = None
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_YOUNG_OBJECTS)
 
 
 def _address(settings: Settings, port: int) -> str:

@@ -32,7 +32,7 @@ class RouterSettings(ModelOptions):
     in_process: bool = True
     timeout_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     max_in_flight: PositiveInt = 1024
-    max_items: PositiveInt = 4096
+    max_items: PositiveInt = 2048
     drain_ms: float = Field(default=30_000, ge=0, allow_inf_nan=False)
 
     @field_validator("endpoints")

@@ -1,0 +1,66 @@
+"""What a server sets for its process, each in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+_FAULTS = """
+import resource
+from infergraph.front_door.process import keep_freed_memory
+
+keep_freed_memory()
+
+def use():
+    # What a request holds: some buffers at once, all written to.
+    buffers = [bytearray(600_000) for _ in range(4)]
+
+use()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(100):
+    use()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+_COLLECTOR = """
+import gc
+from infergraph.front_door.process import spare_the_collector
+
+class Registry:
+    on_settled = None
+
+class Model:
+    def __init__(self):
+        self.itself = self
+
+registry, model = Registry(), Model()
+registry.on_settled = print
+spare_the_collector(registry)
+assert registry.on_settled is None
+print(len([each for each in gc.get_objects() if each is model]), gc.get_freeze_count() > 1000)
+"""
+
+
+def run(code: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": ":".join(sys.path), "PATH": "/usr/bin:/bin", **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc")
+def test_buffers_of_a_request_serve_the_next_one() -> None:
+    kept = int(run(_FAULTS))
+    left_alone = int(run(_FAULTS, MALLOC_TRIM_THRESHOLD_="131072"))
+
+    assert kept < 600
+    assert left_alone > 100 * 4 * 100
+
+
+def test_what_a_server_began_with_is_kept_out_of_the_collectors_rounds() -> None:
+    assert run(_COLLECTOR) == "0 True"
