@@ -9,6 +9,8 @@ from typing import Any
 
 from mlserver.grpc import dataplane_pb2 as pb
 
+from infergraph.v2.schema import HopRequest
+
 from . import media, oddities
 from .repository import SPARE
 from .shots import GrpcShot
@@ -191,6 +193,29 @@ def _stream(rng: random.Random, id: str) -> GrpcShot:
     return GrpcShot("stream", "ModelStreamInfer", tuple(messages), leaves=leaves)
 
 
+def _kept_call(rng: random.Random, id: str) -> GrpcShot:
+    """A hop's call that stays open: a good frame at first, then odd ones; at times it is left."""
+    model, tensors, answered = good(rng)
+    frames = [_frame(rng, infer_request(model, id, tensors, False).SerializeToString(), {})]
+    for _ in range(rng.choice((0, 0, 1, 2, 5))):
+        model, tensors, _ = good(rng)
+        oddities.spoil(rng, tensors)
+        request = infer_request(model, id, tensors, False).SerializeToString()
+        odd = oddities.changed(rng, request) if rng.random() < 0.3 else request
+        headers = {"infergraph-timeout-ms": rng.choice(_TIMES)} if rng.random() < 0.2 else {}
+        frame = _frame(rng, odd, headers)
+        frames.append(oddities.changed(rng, frame) if rng.random() < 0.2 else frame)
+    leaves: Any = rng.choice(("", "", "", "at once", "after one"))
+    return GrpcShot("kept call", "Infer", tuple(frames), id=id, answered=answered, leaves=leaves)
+
+
+def _frame(rng: random.Random, request: bytes, headers: dict[str, str]) -> bytes:
+    odd = {_sendable(oddities.name(rng)): "x" * rng.choice((0, 9, 3000))}
+    given = headers if rng.random() < 0.7 else {**odd, **headers}
+    content: bytes = HopRequest(headers=given, request=request).SerializeToString()
+    return content
+
+
 def _metadata(rng: random.Random, id: str) -> GrpcShot:
     model, tensors, _ = good(rng)
     message = infer_request(model, id, tensors, typed=False)
@@ -231,6 +256,7 @@ _FAMILIES: Sequence[tuple[Callable[[random.Random, str], GrpcShot], int]] = (
     (_repository, 3),
     (_spare, 1),
     (_stream, 6),
+    (_kept_call, 6),
     (_metadata, 6),
     (_left, 4),
 )

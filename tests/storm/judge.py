@@ -14,6 +14,8 @@ import grpc
 from google.protobuf.message import DecodeError
 from mlserver.grpc import dataplane_pb2 as pb
 
+from infergraph.v2.schema import HopResponse
+
 from .connection import Reply
 from .shots import GrpcShot, RestShot
 from .tensors import FORMATS, TYPED_FIELDS, Answered
@@ -31,6 +33,9 @@ _REFUSING_CODES = frozenset(
         grpc.StatusCode.DEADLINE_EXCEEDED,
     }
 )
+
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class Fault(NamedTuple):
@@ -81,6 +86,8 @@ def judge_grpc(
         if shot.answered is not None and code is not grpc.StatusCode.UNAVAILABLE:
             return Fault("a good request is refused", f"{code.name}: {details[:100]}")
         return _shows_inside(details)
+    if shot.is_kept:
+        return _judge_kept(shot, answers)
     if shot.method != "ModelInfer":
         return None
     try:
@@ -89,6 +96,28 @@ def judge_grpc(
     except (DecodeError, ValueError, struct.error) as error:
         return Fault("an answer that is not V2", f"{type(error).__name__}: {error}"[:100])
     return _judge_answer(shot.id, answer.id, shot.answered, outputs)
+
+
+def _judge_kept(shot: GrpcShot, answers: Sequence[bytes]) -> Fault | None:
+    """What is wrong with the answers of a call that stays open: one to each message, in order."""
+    if len(answers) != len(shot.messages):
+        return Fault("answers are missing", f"{len(answers)} of {len(shot.messages)}")
+    for number, content in enumerate(answers):
+        response = HopResponse.FromString(content)
+        code = _CODES.get(response.code)
+        answered = shot.answered if not number else None
+        alone = GrpcShot(shot.kind, "ModelInfer", (b"",), id=shot.id, answered=answered)
+        if code is grpc.StatusCode.OK and not number:
+            fault = judge_grpc(alone, code, "", [response.response])
+        elif code is None:
+            fault = Fault("no gRPC status", str(response.code))
+        elif code is not grpc.StatusCode.OK:
+            fault = judge_grpc(alone, code, response.details, [])
+        else:
+            fault = None
+        if fault is not None:
+            return fault
+    return None
 
 
 def _judge_refusal(shot: RestShot, reply: Reply) -> Fault | None:

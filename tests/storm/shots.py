@@ -42,11 +42,11 @@ class GrpcShot:
 
     Attributes:
         kind: What is odd about it, for the report.
-        method: The name in the service.
+        method: The name in the service; "Infer" is that of the calls that hops keep open.
         messages: One, or those of a stream.
         metadata: Headers.
         id: The id that it carries; an answer may carry no other one.
-        answered: What its answer must be, if it is a good request.
+        answered: What its answer must be, or the first of several, if it is a good request.
         timeout: The call's own deadline, in seconds; None has none.
         leaves: It is given up at once: before any answer, or after the first of a stream.
     """
@@ -62,7 +62,11 @@ class GrpcShot:
 
     @property
     def streams(self) -> bool:
-        return self.method == "ModelStreamInfer"
+        return self.method == "ModelStreamInfer" or self.is_kept
+
+    @property
+    def is_kept(self) -> bool:
+        return self.method == "Infer"
 
 
 Shot = RestShot | GrpcShot

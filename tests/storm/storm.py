@@ -18,6 +18,7 @@ from .judge import Fault, judge_grpc, judge_rest
 from .shots import GrpcShot, RestShot, Shot
 
 _SERVICE = "inference.GRPCInferenceService"
+_HOPS = "infergraph.Hops"
 _CALLERS = 24
 """Requests at the same time."""
 _GRPC_SHARE = 0.4
@@ -170,12 +171,11 @@ class _Calls:
         self._channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=_OPTIONS)
         self._made: dict[str, object] = {}
 
-    def __call__(self, method: str) -> object:
+    def __call__(self, shot: GrpcShot) -> object:
+        method = shot.method
         if method not in self._made:
-            path = f"/{_SERVICE}/{method}"
-            streams = method == "ModelStreamInfer"
-            make = self._channel.stream_stream if streams else self._channel.unary_unary
-            self._made[method] = make(path)
+            make = self._channel.stream_stream if shot.streams else self._channel.unary_unary
+            self._made[method] = make(f"/{_HOPS if shot.is_kept else _SERVICE}/{method}")
         return self._made[method]
 
     async def close(self) -> None:
@@ -193,7 +193,7 @@ async def _send_rest(rest: Connections, shot: RestShot, outcome: Outcome) -> Fau
 
 async def _send_grpc(calls: _Calls, shot: GrpcShot, outcome: Outcome) -> Fault | None:
     answers: list[bytes] = []
-    made: object = calls(shot.method)
+    made: object = calls(shot)
     options = {"metadata": shot.metadata, "timeout": shot.timeout}
     call = (
         made(iter(shot.messages), **options)  # type: ignore[operator]
