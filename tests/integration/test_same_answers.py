@@ -49,7 +49,7 @@ async def test_an_echo_pipeline_answers_the_same_with_a_process_for_each_stage(
     for case in PIPELINES[name].cases:
         answer = await client.infer(name, case.request, parameters={"trace": True})
         assert _plain(answer) == list(case.outputs)
-        assert {step["transport"] for step in _steps(answer)} == {"grpc"}
+        assert {step["transport"] for step in _steps(answer)} == {"rest"}
 
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)

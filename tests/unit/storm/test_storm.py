@@ -29,7 +29,7 @@ def test_a_seed_and_an_index_make_one_request(monkeypatch: pytest.MonkeyPatch) -
 
 def test_requests_are_of_every_kind() -> None:
     shots = [shot_of(0, index) for index in range(6_000)]
-    assert len({kind_of(shot) for shot in shots}) == 36
+    assert len({kind_of(shot) for shot in shots}) == 37
     assert any(isinstance(shot, GrpcShot) and shot.streams for shot in shots)
     assert any(isinstance(shot, RestShot) and shot.leaves_after for shot in shots)
 
