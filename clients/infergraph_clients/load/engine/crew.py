@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import signal
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -79,7 +79,7 @@ class _Crew:
         self._reports: dict[int, Connection] = {}
         self._processes: dict[int, BaseProcess] = {}
         context = multiprocessing.get_context("spawn")
-        with _interrupts_ignored():
+        with _interrupts_held():
             for plan in plans:
                 orders_in, orders_out = context.Pipe(duplex=False)
                 reports_in, reports_out = context.Pipe(duplex=False)
@@ -160,14 +160,13 @@ class _Crew:
                 continue  # it died, which `_hear` will find
 
 
-class _interrupts_ignored:
-    """Inside, processes are started that ignore Ctrl-C from their first moment on."""
+class _interrupts_held:
+    """Inside, processes are started that Ctrl-C does not reach; this one hears it at the end."""
 
     def __enter__(self) -> None:
-        self._before: Any = None
-        if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Its first start would let Ctrl-C through again.
+        resource_tracker.ensure_running()
+        self._before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 
     def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._before)

@@ -40,6 +40,7 @@ def main(plan: WorkerPlan, orders: Connection, reports: Connection) -> None:
     """
     # Ctrl-C reaches all processes of a terminal; the parent says how to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _raise_file_limit()
     loop = new_event_loop()
