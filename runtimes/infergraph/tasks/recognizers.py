@@ -35,6 +35,11 @@ _NO_SPEECH_TOKENS = ("<|nospeech|>", "<|nocaptions|>")
 # A loop is the same tokens over and over, so often that nobody speaks like that.
 _LOOP_ROUNDS, _LOOP_TOKENS, _LONGEST_ROUND = 4, 16, 32
 _FEWEST_TOKENS = 16
+_SEQUENCE_SETTINGS = (
+    *("language", "task", "num_beams", "max_new_tokens"),
+    *("compression_ratio_threshold", "max_tokens_per_second"),
+)
+_NEVER = 1e-30
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +59,20 @@ class Transcript:
 
 @dataclass(frozen=True, slots=True)
 class Doubts:
-    """When what a sequence-to-sequence network writes is taken for made up.
+    """When what a network writes is taken for made up, and dropped.
 
     Attributes:
-        no_speech_threshold: Whisper's probability that nobody speaks, above which a text is
-            dropped,
-        logprob_threshold: unless its mean log-probability is above this.
-        compression_ratio_threshold: How far zlib may shrink a text; a text of repetitions, which
-            shrinks more, is dropped.
-        max_tokens_per_second: Most tokens generated for a second of sound, but at least 16 in all.
+        min_score: CTC: the smallest geometric mean of the tokens' probabilities. Of a sound that is
+            no speech, and yet no steady noise, it makes letters few of which are likely.
+        no_speech_threshold: Whisper: the largest probability that nobody speaks,
+        logprob_threshold: unless the text's mean log-probability is above this.
+        compression_ratio_threshold: Sequence-to-sequence: how far zlib may shrink a text; one of
+            repetitions shrinks more.
+        max_tokens_per_second: Sequence-to-sequence: most tokens generated for a second of sound,
+            but at least 16 in all.
     """
 
+    min_score: float = 0.5
     no_speech_threshold: float = 0.6
     logprob_threshold: float = -1.0
     compression_ratio_threshold: float = 2.4
@@ -108,14 +116,14 @@ def load_recognizer(
     """
     wanted = {name: value for name, value in decoding.items() if value is not None}
     if config.model_type in MODEL_FOR_CTC_MAPPING_NAMES:
-        for name, value in wanted.items():
-            raise ConfigurationError(
-                f"setting '{name}' = {value!r}: {config.model_type} is a CTC model, which takes no "
-                "such setting; sequence-to-sequence models (Whisper, Speech2Text) do"
-            )
+        _check_taken(wanted, f"{config.model_type} is a CTC model", ("min_score",))
         network = load_network(AutoModelForCTC, checkpoint, placement)
-        return CtcRecognizer(network, load_tokenizer(checkpoint))
+        return CtcRecognizer(network, load_tokenizer(checkpoint), Doubts(**wanted))
     if config.model_type in MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES:
+        taken = _SEQUENCE_SETTINGS
+        if config.model_type == "whisper":
+            taken = (*taken, "no_speech_threshold", "logprob_threshold")
+        _check_taken(wanted, f"{config.model_type} is no CTC model", taken)
         network = load_network(AutoModelForSpeechSeq2Seq, checkpoint, placement)
         return SequenceRecognizer(network, load_tokenizer(checkpoint), wanted)
     raise ConfigurationError(
@@ -126,12 +134,16 @@ def load_recognizer(
 
 
 class CtcRecognizer:
-    """Takes the likeliest token of each frame, drops repetitions, then blanks."""
+    """Takes the likeliest token of each frame, drops repetitions, then blanks.
 
-    def __init__(self, network: Any, tokenizer: Any) -> None:
+    A text of unlikely tokens is dropped, see `Doubts`.
+    """
+
+    def __init__(self, network: Any, tokenizer: Any, doubts: Doubts) -> None:
         self._network = network
         self._tokenizer = tokenizer
         self._blank: int = tokenizer.pad_token_id
+        self._least = math.log(max(doubts.min_score, _NEVER))
 
     def __call__(
         self,
@@ -156,7 +168,7 @@ class CtcRecognizer:
             [kept for kept, _ in collapsed], skip_special_tokens=True, group_tokens=False
         )
         return [
-            Transcript(text.strip(), likely, max(1, len(kept)))
+            Transcript(text.strip() if likely >= self._least else "", likely, max(1, len(kept)))
             for text, (kept, likely) in zip(texts, collapsed, strict=True)
         ]
 
@@ -172,13 +184,6 @@ class SequenceRecognizer:
         self._network = getattr(network, "_orig_mod", network)
         self._tokenizer = tokenizer
         doubts = {name: decoding[name] for name in Doubts.__slots__ if name in decoding}
-        if network.config.model_type != "whisper":
-            for name in ("no_speech_threshold", "logprob_threshold"):
-                if name in doubts:
-                    raise ConfigurationError(
-                        f"setting '{name}' = {doubts[name]:g}: only Whisper tells whether anybody "
-                        f"speaks; {network.config.model_type} takes no such setting"
-                    )
         self._doubts = Doubts(**doubts)
         self._arguments = _generation_arguments(network, tokenizer, decoding)
         end: int | list[int] = network.generation_config.eos_token_id
@@ -327,6 +332,15 @@ def _row(encoded: Any, index: int) -> Any:
 def _compression_ratio(text: str) -> float:
     data = text.encode()
     return len(data) / len(zlib.compress(data)) if data else 0.0
+
+
+def _check_taken(wanted: Mapping[str, Any], kind: str, taken: Sequence[str]) -> None:
+    for name, value in wanted.items():
+        if name not in taken:
+            raise ConfigurationError(
+                f"setting '{name}' = {value!r}: {kind}, and takes no such setting; accepted: "
+                f"{', '.join(taken)}"
+            )
 
 
 def _generation_arguments(

@@ -54,8 +54,8 @@ class SpeechToTextOptions(RuntimeOptions):
         task: Whether Whisper transcribes, or translates to English.
         num_beams: Width of the beam search; None is the checkpoint's own.
         max_new_tokens: Most tokens generated for one chunk; None is the checkpoint's own limit.
-        no_speech_threshold, logprob_threshold, compression_ratio_threshold, max_tokens_per_second:
-            When a text is taken for made up, see `Doubts`, whose values are those of None.
+        min_score, no_speech_threshold, logprob_threshold, compression_ratio_threshold,
+        max_tokens_per_second: When a text is taken for made up, see `Doubts`; None is its value.
     """
 
     max_audio_seconds: PositiveFloat = 600.0
@@ -67,6 +67,7 @@ class SpeechToTextOptions(RuntimeOptions):
     task: Literal["transcribe", "translate"] | None = None
     num_beams: PositiveInt | None = None
     max_new_tokens: PositiveInt | None = None
+    min_score: float | None = Field(default=None, ge=0, le=1)
     no_speech_threshold: float | None = Field(default=None, ge=0, le=1)
     logprob_threshold: float | None = Field(default=None, le=0)
     compression_ratio_threshold: PositiveFloat | None = None
