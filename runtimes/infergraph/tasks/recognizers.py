@@ -120,7 +120,7 @@ def load_recognizer(
         network = load_network(AutoModelForCTC, checkpoint, placement)
         return CtcRecognizer(network, load_tokenizer(checkpoint), Doubts(**wanted))
     if config.model_type in MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES:
-        taken = _SEQUENCE_SETTINGS
+        taken: tuple[str, ...] = _SEQUENCE_SETTINGS
         if config.model_type == "whisper":
             taken = (*taken, "no_speech_threshold", "logprob_threshold")
         _check_taken(wanted, f"{config.model_type} is no CTC model", taken)

@@ -663,7 +663,7 @@ async def test_a_text_that_repeats_itself_for_ever_ends(
 
     assert unbounded.count("in") >= 16
     assert unbounded.startswith(text)
-    assert text.count("in") <= 2
+    assert text.count("in") == 1
 
 
 async def test_short_audio_has_few_tokens(
