@@ -27,6 +27,14 @@ def chirps(seconds: float, seed: int, *, rate: int = 16_000) -> Samples:
     return sound.astype(np.float32)
 
 
+def warble(seconds: float, *, rate: int = 16_000) -> Samples:
+    """A tone that jumps between two pitches, seven times a second: as restless as speech."""
+    high = np.arange(round(seconds * rate)) * 7 // rate % 2
+    return np.where(
+        high, sine(seconds, rate=rate, hertz=2200.0), sine(seconds, rate=rate, hertz=300.0)
+    )
+
+
 def encoded(
     samples: npt.NDArray[np.floating],
     *,

@@ -20,8 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
-from transformers import BertConfig, BertForQuestionAnswering, BertTokenizer
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+from transformers import (
+    BertConfig,
+    BertForQuestionAnswering,
+    BertTokenizer,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 
 from zoo.question_answering_data import augment, disguise
 from zoo.world import QuestionExample, questions
@@ -59,6 +65,26 @@ def train_tokenizer(texts: Iterable[str], size: int) -> BertTokenizer:
     tokenizer.train_from_iterator([*texts, *spelled], trainer)
     return BertTokenizer(
         vocab=tokenizer.get_vocab(), do_lower_case=True, model_max_length=MAX_LENGTH
+    )
+
+
+def without_question_marks(tokenizer: BertTokenizer) -> PreTrainedTokenizerFast:
+    """The same tokenizer, to which a question mark at the end of a text is nothing.
+
+    So a question means the same however it is written: by hand, or by a speech recogniser that
+    knows punctuation or one that does not. A tokenizer of the class ``BertTokenizer`` would forget
+    it when it is loaded.
+    """
+    backend = tokenizer.backend_tokenizer
+    backend.normalizer = normalizers.Sequence(
+        [backend.normalizer, normalizers.Replace(Regex(r"\s*\?\s*\z"), "")]
+    )
+    names = ("unk_token", "cls_token", "sep_token", "pad_token", "mask_token")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        model_max_length=MAX_LENGTH,
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+        **{name: getattr(tokenizer, name) for name in names},
     )
 
 
@@ -121,7 +147,7 @@ class Batch:
     last: torch.Tensor
 
 
-def encode(tokenizer: BertTokenizer, examples: Sequence[QuestionExample]) -> Batch:
+def encode(tokenizer: PreTrainedTokenizerBase, examples: Sequence[QuestionExample]) -> Batch:
     """Tokenise, padded to the longest; an answer that was truncated away points at [CLS]."""
     encoded = tokenizer(
         [example.question for example in examples],
@@ -143,7 +169,7 @@ def encode(tokenizer: BertTokenizer, examples: Sequence[QuestionExample]) -> Bat
     return Batch(dict(encoded), answers[:, 0], answers[:, 1])
 
 
-def batches(tokenizer: BertTokenizer, args: argparse.Namespace) -> Iterator[Batch]:
+def batches(tokenizer: PreTrainedTokenizerBase, args: argparse.Namespace) -> Iterator[Batch]:
     """``args.steps`` batches; contexts grow from a few sentences to whole ones.
 
     Examples of like length share a batch, of at most ``args.batch_tokens`` tokens.
@@ -232,9 +258,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     rng = random.Random(args.seed)
     # Disguised, so that the names of training are split as unseen ones will be.
     corpus = [disguise(example, rng) for example in questions(args.seed, 4000, "train")]
-    tokenizer = train_tokenizer(
-        [text for example in corpus for text in (example.context, example.question)],
-        args.vocabulary,
+    tokenizer = without_question_marks(
+        train_tokenizer(
+            [text for example in corpus for text in (example.context, example.question)],
+            args.vocabulary,
+        )
     )
     model = new_model(len(tokenizer), args)
     logger.info("%d parameters, %d pieces", model.num_parameters(), len(tokenizer))

@@ -69,6 +69,7 @@ def whisper(folder: Path, *, multilingual: bool = False) -> str:
         *languages,
         "<|translate|>",
         "<|transcribe|>",
+        "<|nospeech|>",
         "<|notimestamps|>",
     ]
     vocabulary = {token: index for index, token in enumerate(sorted({*TEXT, "Ġ"} - {" "}))}

@@ -136,7 +136,7 @@ def test_only_the_requested_outputs_come(
         (
             "speech-to-text",
             {"audio": "BYTES", "samples": "FP32", "sampling_rate": "INT64"},
-            {"text": "BYTES"},
+            {"text": "BYTES", "score": "FP32"},
         ),
         (
             "audio-qa",

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from transformers import AutoModelForCTC, AutoModelForSpeechSeq2Seq
+from transformers import (
+    AutoModelForCTC,
+    AutoModelForSpeechSeq2Seq,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CTC_MAPPING_NAMES,
     MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES,
@@ -21,17 +30,70 @@ from .pretrained import load_network, load_tokenizer
 
 # Whisper puts up to four tokens of its own before the text: start, language, task, no timestamps.
 _PROMPT_TOKENS = 4
+# What OpenAI called the same token in its two vocabularies.
+_NO_SPEECH_TOKENS = ("<|nospeech|>", "<|nocaptions|>")
+# A loop is the same tokens over and over, so often that nobody speaks like that.
+_LOOP_ROUNDS, _LOOP_TOKENS, _LONGEST_ROUND = 4, 16, 32
+_FEWEST_TOKENS = 16
+_SEQUENCE_SETTINGS = (
+    *("language", "task", "num_beams", "max_new_tokens"),
+    *("compression_ratio_threshold", "max_tokens_per_second"),
+)
+_NEVER = 1e-30
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What a recogniser heard in a clip.
+
+    Attributes:
+        text: What was said; empty if nothing was, or what came is no transcript.
+        log_probability: The mean of the tokens' natural logarithms of probability.
+        tokens: How many tokens that is the mean of, at least 1.
+    """
+
+    text: str
+    log_probability: float
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Doubts:
+    """When what a network writes is taken for made up, and dropped.
+
+    Attributes:
+        min_score: CTC: the smallest geometric mean of the tokens' probabilities. Of a sound that is
+            no speech, and yet no steady noise, it makes letters few of which are likely.
+        no_speech_threshold: Whisper: the largest probability that nobody speaks,
+        logprob_threshold: unless the text's mean log-probability is above this.
+        compression_ratio_threshold: Sequence-to-sequence: how far zlib may shrink a text; one of
+            repetitions shrinks more.
+        max_tokens_per_second: Sequence-to-sequence: most tokens generated for a second of sound,
+            but at least 16 in all.
+    """
+
+    min_score: float = 0.5
+    no_speech_threshold: float = 0.6
+    logprob_threshold: float = -1.0
+    compression_ratio_threshold: float = 2.4
+    max_tokens_per_second: float = 25.0
 
 
 class Recognizer(Protocol):
     """Transcribes a batch of clips."""
 
-    def __call__(self, inputs: dict[str, torch.Tensor], lengths: torch.Tensor | None) -> list[str]:
-        """One text per clip.
+    def __call__(
+        self,
+        inputs: dict[str, torch.Tensor],
+        lengths: torch.Tensor | None,
+        seconds: Sequence[float],
+    ) -> list[Transcript]:
+        """One transcript per clip.
 
         Args:
             inputs: The network's inputs, on its device.
             lengths: The length of each clip, if they were padded.
+            seconds: How long each clip sounds.
         """
         ...
 
@@ -45,8 +107,8 @@ def load_recognizer(
         checkpoint: A folder's path or a hub id.
         config: The checkpoint's configuration.
         placement: Device and dtype.
-        decoding: The settings `language`, `task`, `num_beams` and `max_new_tokens`; None where
-            the checkpoint's own value is wanted.
+        decoding: The settings `language`, `task`, `num_beams`, `max_new_tokens` and those of
+            `Doubts`; None where the checkpoint's own value, or the usual one, is wanted.
 
     Raises:
         ConfigurationError: the architecture is not a recogniser, does not take one of the
@@ -54,14 +116,14 @@ def load_recognizer(
     """
     wanted = {name: value for name, value in decoding.items() if value is not None}
     if config.model_type in MODEL_FOR_CTC_MAPPING_NAMES:
-        for name, value in wanted.items():
-            raise ConfigurationError(
-                f"setting '{name}' = {value!r}: {config.model_type} is a CTC model, which takes no "
-                "such setting; sequence-to-sequence models (Whisper, Speech2Text) do"
-            )
+        _check_taken(wanted, f"{config.model_type} is a CTC model", ("min_score",))
         network = load_network(AutoModelForCTC, checkpoint, placement)
-        return CtcRecognizer(network, load_tokenizer(checkpoint))
+        return CtcRecognizer(network, load_tokenizer(checkpoint), Doubts(**wanted))
     if config.model_type in MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES:
+        taken: tuple[str, ...] = _SEQUENCE_SETTINGS
+        if config.model_type == "whisper":
+            taken = (*taken, "no_speech_threshold", "logprob_threshold")
+        _check_taken(wanted, f"{config.model_type} is no CTC model", taken)
         network = load_network(AutoModelForSpeechSeq2Seq, checkpoint, placement)
         return SequenceRecognizer(network, load_tokenizer(checkpoint), wanted)
     raise ConfigurationError(
@@ -72,58 +134,213 @@ def load_recognizer(
 
 
 class CtcRecognizer:
-    """Takes the likeliest token of each frame, drops repetitions, then blanks."""
+    """Takes the likeliest token of each frame, drops repetitions, then blanks.
 
-    def __init__(self, network: Any, tokenizer: Any) -> None:
+    A text of unlikely tokens is dropped, see `Doubts`.
+    """
+
+    def __init__(self, network: Any, tokenizer: Any, doubts: Doubts) -> None:
         self._network = network
         self._tokenizer = tokenizer
         self._blank: int = tokenizer.pad_token_id
+        self._least = math.log(max(doubts.min_score, _NEVER))
 
-    def __call__(self, inputs: dict[str, torch.Tensor], lengths: torch.Tensor | None) -> list[str]:
-        tokens = self._network(**inputs).logits.argmax(dim=-1).cpu().numpy()
+    def __call__(
+        self,
+        inputs: dict[str, torch.Tensor],
+        lengths: torch.Tensor | None,
+        seconds: Sequence[float],
+    ) -> list[Transcript]:
+        logits = self._network(**inputs).logits.float()
+        best, tokens = logits.max(dim=-1)
+        best = (best - logits.logsumexp(dim=-1)).cpu().numpy()
         if lengths is None:
-            frames = np.full(len(tokens), tokens.shape[1])
+            frames = [tokens.shape[1]] * len(tokens)
         else:
-            frames = self._network._get_feat_extract_output_lengths(lengths).long().numpy()
+            frames = self._network._get_feat_extract_output_lengths(lengths).tolist()
+        collapsed = [
+            collapse(row[:count], likely[:count], self._blank)
+            for row, likely, count in zip(tokens.cpu().numpy(), best, frames, strict=True)
+        ]
         # Wav2Vec2's tokenizer, told to skip special tokens, drops blanks before it joins
         # repetitions, and loses double letters: it gets collapsed tokens and must join none.
-        texts: list[str] = self._tokenizer.batch_decode(
-            collapse(tokens, frames, self._blank), skip_special_tokens=True, group_tokens=False
+        texts = self._tokenizer.batch_decode(
+            [kept for kept, _ in collapsed], skip_special_tokens=True, group_tokens=False
         )
-        return texts
+        return [
+            Transcript(text.strip() if likely >= self._least else "", likely, max(1, len(kept)))
+            for text, (kept, likely) in zip(texts, collapsed, strict=True)
+        ]
 
 
 class SequenceRecognizer:
-    """Generates the text token by token from the encoded speech."""
+    """Generates the text token by token from the encoded speech.
+
+    A text ends where it repeats itself for ever, and is dropped if it is doubtful, see `Doubts`.
+    """
 
     def __init__(self, network: Any, tokenizer: Any, decoding: Mapping[str, Any]) -> None:
-        self._network = network
+        # `generate` of a compiled network is the original's.
+        self._network = getattr(network, "_orig_mod", network)
         self._tokenizer = tokenizer
+        doubts = {name: decoding[name] for name in Doubts.__slots__ if name in decoding}
+        self._doubts = Doubts(**doubts)
         self._arguments = _generation_arguments(network, tokenizer, decoding)
+        end: int | list[int] = network.generation_config.eos_token_id
+        self._ends = end if isinstance(end, list) else [end]
+        self._after = {*self._ends, network.generation_config.pad_token_id}
+        known = tokenizer.get_vocab()
+        self._no_speech = next((known[name] for name in _NO_SPEECH_TOKENS if name in known), None)
 
-    def __call__(self, inputs: dict[str, torch.Tensor], lengths: torch.Tensor | None) -> list[str]:
-        tokens = self._network.generate(**inputs, **self._arguments)
-        texts: list[str] = self._tokenizer.batch_decode(tokens, skip_special_tokens=True)
-        return texts
+    def __call__(
+        self,
+        inputs: dict[str, torch.Tensor],
+        lengths: torch.Tensor | None,
+        seconds: Sequence[float],
+    ) -> list[Transcript]:
+        encoded = self._network.get_encoder()(**inputs)
+        mask = {name: inputs[name] for name in ("attention_mask",) if name in inputs}
+        most = self._doubts.max_tokens_per_second
+        bounds = Bounds([max(_FEWEST_TOKENS, math.ceil(most * each)) for each in seconds])
+        generated = self._network.generate(
+            encoder_outputs=encoded,
+            stopping_criteria=StoppingCriteriaList([bounds]),
+            **mask,
+            **self._arguments,
+        )
+        return [
+            self._transcript(
+                _row(encoded, index),
+                {name: value[index : index + 1] for name, value in mask.items()},
+                bounds.prompt[index],
+                self._text_tokens(tokens, bounds.prompt[index]),
+            )
+            for index, tokens in enumerate(generated.tolist())
+        ]
+
+    def _text_tokens(self, tokens: list[int], prompt: list[int]) -> list[int]:
+        # Whisper leaves the prompt out of what it gives.
+        if tokens[: len(prompt)] == prompt:
+            tokens = tokens[len(prompt) :]
+        said = itertools.takewhile(lambda token: token not in self._after, tokens)
+        return without_loop(list(said))
+
+    def _transcript(
+        self, encoded: Any, mask: dict[str, torch.Tensor], prompt: list[int], tokens: list[int]
+    ) -> Transcript:
+        """The transcript of a clip's tokens, judged by what the network thinks of all of them."""
+        device = self._network.device
+        logits = self._network(
+            encoder_outputs=encoded,
+            decoder_input_ids=torch.tensor([prompt + tokens], device=device),
+            use_cache=False,
+            **mask,
+        ).logits[0]
+        following = torch.tensor([*tokens, self._ends[0]], device=device)
+        likely = logits[len(prompt) - 1 :].float().log_softmax(dim=-1)
+        log_probability = float(likely.gather(1, following[:, None]).mean())
+        text = self._tokenizer.decode(tokens, skip_special_tokens=True).strip()
+        if self._no_speech is not None and log_probability <= self._doubts.logprob_threshold:
+            no_speech = float(logits[0].float().softmax(dim=-1)[self._no_speech])
+            if no_speech > self._doubts.no_speech_threshold:
+                text = ""
+        if _compression_ratio(text) > self._doubts.compression_ratio_threshold:
+            text = ""
+        return Transcript(text, log_probability, len(following))
+
+
+class Bounds(StoppingCriteria):
+    """Ends a row that has its most tokens, or repeats itself for ever.
+
+    Args:
+        most: Of each row.
+
+    Attributes:
+        prompt: What each row begins with, which does not count.
+    """
+
+    def __init__(self, most: Sequence[int]) -> None:
+        self._most = np.array(most)
+        self.prompt: list[list[int]] = []
+
+    def __call__(self, input_ids: Any, scores: Any, **more: Any) -> torch.Tensor:
+        """BOOL [rows]: which are at their end.
+
+        Args:
+            input_ids: INT64 [rows, tokens]; a beam search has several rows for each of a batch.
+            scores: Not used.
+            more: Not used.
+        """
+        tokens = input_ids.cpu().numpy()
+        beams = len(tokens) // len(self._most)
+        if not self.prompt:
+            self.prompt = tokens[::beams, :-1].tolist()
+        tokens = tokens[:, len(self.prompt[0]) :]
+        done = tokens.shape[1] >= np.repeat(self._most, beams)
+        for period, span in _loops(tokens.shape[1]):
+            tail = tokens[:, -span:]
+            done |= (tail[:, period:] == tail[:, :-period]).all(axis=1)
+        return torch.from_numpy(done).to(input_ids.device)
+
+
+def without_loop(tokens: list[int]) -> list[int]:
+    """The tokens up to the first round of the loop that they end with; all, if there is none."""
+    for period, span in _loops(len(tokens)):
+        start = len(tokens) - span
+        if tokens[start + period :] == tokens[start:-period]:
+            while start and tokens[start - 1] == tokens[start - 1 + period]:
+                start -= 1
+            return tokens[: start + period]
+    return tokens
+
+
+def _loops(count: int) -> list[tuple[int, int]]:
+    """The lengths of a round and of the loop's last tokens that tell it, among so many tokens."""
+    spans = ((each, max(_LOOP_TOKENS, _LOOP_ROUNDS * each)) for each in range(1, _LONGEST_ROUND))
+    return [(period, span) for period, span in spans if span <= count]
 
 
 def collapse(
-    tokens: npt.NDArray[np.int64], frames: npt.NDArray[np.int64], blank: int
-) -> list[list[int]]:
-    """CTC's collapse: repetitions become one token, blanks none.
+    tokens: npt.NDArray[np.int64], likely: npt.NDArray[np.float32], blank: int
+) -> tuple[list[int], float]:
+    """CTC's collapse of a clip: repetitions become one token, blanks none.
 
     Args:
-        tokens: INT64 [clips, frames], the token of each frame.
-        frames: INT64 [clips], how many frames of each clip count.
+        tokens: INT64 [frames], the token of each frame.
+        likely: FP32 [frames], its log-probability.
         blank: The blank token.
 
     Returns:
-        The tokens of each clip.
+        The tokens; and the mean of their log-probabilities, of each in the frame where it is
+        likeliest. Without a token, the mean of the blanks'.
     """
-    kept = tokens != blank
-    kept[:, 1:] &= tokens[:, 1:] != tokens[:, :-1]
-    kept &= np.arange(tokens.shape[1]) < frames[:, None]
-    return [row[keep].tolist() for row, keep in zip(tokens, kept, strict=True)]
+    if not len(tokens):
+        return [], 0.0
+    starts = np.flatnonzero(np.diff(tokens, prepend=-1))
+    said = tokens[starts] != blank
+    if not said.any():
+        return [], float(likely.mean())
+    peaks = np.maximum.reduceat(likely, starts)
+    return tokens[starts][said].tolist(), float(peaks[said].mean())
+
+
+def _row(encoded: Any, index: int) -> Any:
+    """What the encoder made of one clip of a batch."""
+    return type(encoded)(last_hidden_state=encoded.last_hidden_state[index : index + 1])
+
+
+def _compression_ratio(text: str) -> float:
+    data = text.encode()
+    return len(data) / len(zlib.compress(data)) if data else 0.0
+
+
+def _check_taken(wanted: Mapping[str, Any], kind: str, taken: Sequence[str]) -> None:
+    for name, value in wanted.items():
+        if name not in taken:
+            raise ConfigurationError(
+                f"setting '{name}' = {value!r}: {kind}, and takes no such setting; accepted: "
+                f"{', '.join(taken)}"
+            )
 
 
 def _generation_arguments(
@@ -153,10 +370,13 @@ def _generation_arguments(
 
 
 def _whisper_prompt(generation: Any, language: str | None, task: str | None) -> dict[str, Any]:
+    tokens: dict[str, int] = getattr(generation, "lang_to_id", None) or {}
+    if tokens and task is None:
+        # Left to itself it writes one word over and over.
+        task = "transcribe"
     prompt = {
         name: value for name, value in (("language", language), ("task", task)) if value is not None
     }
-    tokens: dict[str, int] = getattr(generation, "lang_to_id", None) or {}
     if prompt and (not tokens or getattr(generation, "is_multilingual", None) is False):
         name, value = next(iter(prompt.items()))
         raise ConfigurationError(

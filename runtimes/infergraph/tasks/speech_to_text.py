@@ -1,4 +1,4 @@
-"""Speech to text: an item's input is one of two, its output `text` BYTES [-1, 1].
+"""Speech to text: an item's input is one of two, its outputs `text` BYTES and `score` FP32 [-1, 1].
 
 - `audio` BYTES [-1, 1]: encoded audio;
 - `samples` FP32 [-1, -1]: raw mono samples, nominally from -1 to 1, at the checkpoint's sampling
@@ -10,7 +10,9 @@ Speech2Text) run through the same code; the checkpoint's configuration decides w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any, ClassVar, Literal
@@ -27,11 +29,12 @@ from ..tensors.request_limit import RequestLimit
 from .chunks import cut_at_pauses
 from .minibatches import minibatches
 from .pretrained import load_config, load_feature_extractor
-from .recognizers import load_recognizer
-from .speech_features import SpeechFeatures
+from .recognizers import Doubts, Transcript, load_recognizer
+from .speech_features import Features, SpeechFeatures
 from .voice_activity import without_silence
 
 _DEFAULT_CHUNK_SECONDS = 15.0
+_DECODING = ("language", "task", "num_beams", "max_new_tokens")
 
 
 class SpeechToTextOptions(RuntimeOptions):
@@ -42,23 +45,41 @@ class SpeechToTextOptions(RuntimeOptions):
         max_request_audio_seconds: Most seconds of all audio of a request.
         chunk_seconds: Longer audio is cut, at pauses, into chunks of at most this length. None is
             15 s, for Whisper 30 s, which is also the most that it takes.
-        silence_dbfs: Up to this level, in dB below full scale, sound is silence, which is left out
-            of each chunk before it is transcribed: see `voice_activity`.
+        silence_dbfs: Up to this level, in dB relative to a root mean square of 1, sound is silence,
+            which is left out of each chunk before it is transcribed: see `voice_activity`.
+        speech_rise_db: How far speech rises above its surroundings; what does not is steady noise,
+            and left out like silence. 0 takes all that is loud for speech.
         language: The language spoken, or for Speech2Text to be written; None lets Whisper detect
             it. Sequence-to-sequence networks only, like the settings below.
         task: Whether Whisper transcribes, or translates to English.
         num_beams: Width of the beam search; None is the checkpoint's own.
         max_new_tokens: Most tokens generated for one chunk; None is the checkpoint's own limit.
+        min_score, no_speech_threshold, logprob_threshold, compression_ratio_threshold,
+        max_tokens_per_second: When a text is taken for made up, see `Doubts`; None is its value.
     """
 
     max_audio_seconds: PositiveFloat = 600.0
     max_request_audio_seconds: PositiveFloat = 3600.0
     chunk_seconds: float | None = Field(default=None, ge=1)
     silence_dbfs: float = Field(default=-55.0, le=0)
+    speech_rise_db: float = Field(default=12.0, ge=0)
     language: str | None = None
     task: Literal["transcribe", "translate"] | None = None
     num_beams: PositiveInt | None = None
     max_new_tokens: PositiveInt | None = None
+    min_score: float | None = Field(default=None, ge=0, le=1)
+    no_speech_threshold: float | None = Field(default=None, ge=0, le=1)
+    logprob_threshold: float | None = Field(default=None, le=0)
+    compression_ratio_threshold: PositiveFloat | None = None
+    max_tokens_per_second: PositiveFloat | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of an item's audio: its features, and how many seconds of it are heard."""
+
+    features: Features
+    seconds: float
 
 
 class SpeechToText(Runtime):
@@ -66,7 +87,10 @@ class SpeechToText(Runtime):
 
     The text of an item does not depend on what else is in its batch. Audio longer than a chunk is
     transcribed chunk by chunk, all chunks of a batch together, and the texts are joined with a
-    space. Silence is left out; audio without speech gives an empty text.
+    space. Silence and steady noise are left out; audio without speech gives an empty text.
+
+    The score, from 0 to 1, is the geometric mean of the probabilities of the text's tokens, or of
+    those of which a text was made that then was dropped. It is 1 where nothing was to be heard.
     """
 
     settings_class = SpeechToTextOptions
@@ -86,12 +110,7 @@ class SpeechToText(Runtime):
             self.checkpoint,
             config,
             self.placement,
-            {
-                "language": options.language,
-                "task": options.task,
-                "num_beams": options.num_beams,
-                "max_new_tokens": options.max_new_tokens,
-            },
+            {name: getattr(options, name) for name in (*_DECODING, *Doubts.__slots__)},
         )
         self.features = SpeechFeatures(load_feature_extractor(self.checkpoint), config)
         self.chunk_seconds = self._chunk_seconds(self.features.max_seconds)
@@ -109,7 +128,7 @@ class SpeechToText(Runtime):
         return partial(self.prepare, request=limit)
 
     def prepare(self, item: Item, request: RequestLimit | None = None) -> Item:
-        """Decodes the audio, cuts it and computes the features of each chunk that is not silent.
+        """Decodes the audio, cuts it and computes the features of each chunk with speech in it.
 
         Args:
             item: Has `audio`, or `samples` and maybe `sampling_rate`.
@@ -122,14 +141,16 @@ class SpeechToText(Runtime):
         """
         samples = self._samples(item, request)
         sample_rate = self.features.sample_rate
-        chunks = cut_at_pauses(samples, sample_rate, self.chunk_seconds)
-        features = []
-        for chunk in chunks:
+        options = self.options
+        chunks = []
+        for piece in cut_at_pauses(samples, sample_rate, self.chunk_seconds):
             check_wanted()
-            heard = without_silence(chunk, sample_rate, self.options.silence_dbfs)
+            heard = without_silence(
+                piece, sample_rate, options.silence_dbfs, options.speech_rise_db
+            )
             if len(heard):
-                features.append(self.features(heard))
-        return {"chunks": features}
+                chunks.append(Chunk(self.features(heard), len(heard) / sample_rate))
+        return {"chunks": chunks}
 
     def _samples(self, item: Item, request: RequestLimit | None) -> Samples:
         sample_rate, longest = self.features.sample_rate, self.options.max_audio_seconds
@@ -163,30 +184,28 @@ class SpeechToText(Runtime):
 
     def length(self, item: Item) -> int:
         """Feature frames of the item, of all its chunks."""
-        return sum(len(chunk) for chunk in item["chunks"])
+        return sum(len(chunk.features) for chunk in item["chunks"])
 
     @torch.inference_mode()
     def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
-        """One `text` per item; runs the chunks of all items in batches of similar length."""
-        chunks = [chunk for item in items for chunk in item["chunks"]]
-        texts = [""] * len(chunks)
+        """One `text` and `score` per item; runs the chunks of all in batches of similar length."""
+        chunks: list[Chunk] = [chunk for item in items for chunk in item["chunks"]]
+        transcripts: dict[int, Transcript] = {}
         for indices in minibatches(
-            [len(chunk) for chunk in chunks],
+            [len(chunk.features) for chunk in chunks],
             self.options.max_batch_size,
             min_fill=0.5 if self.features.padded else 1,
         ):
+            batch = [chunks[index] for index in indices]
             inputs, lengths = self.features.batch(
-                [chunks[index] for index in indices], self.placement.device, self.placement.dtype
+                [chunk.features for chunk in batch], self.placement.device, self.placement.dtype
             )
             if lengths is not None:
                 self.observe_padding(int(lengths.sum()), len(lengths) * int(lengths.max()))
-            for index, text in zip(indices, self.recognizer(inputs, lengths), strict=True):
-                texts[index] = text.strip()
-        in_order = iter(texts)
-        return [
-            {"text": " ".join(filter(None, islice(in_order, len(item["chunks"]))))}
-            for item in items
-        ]
+            heard = self.recognizer(inputs, lengths, [chunk.seconds for chunk in batch])
+            transcripts.update(zip(indices, heard, strict=True))
+        in_order = (transcripts[index] for index in range(len(chunks)))
+        return [_joined(list(islice(in_order, len(item["chunks"])))) for item in items]
 
     def _chunk_seconds(self, limit: float | None) -> float:
         wanted = self.options.chunk_seconds
@@ -198,3 +217,12 @@ class SpeechToText(Runtime):
                 "at once"
             )
         return wanted
+
+
+def _joined(transcripts: Sequence[Transcript]) -> Outputs:
+    tokens = sum(each.tokens for each in transcripts)
+    total = sum(each.log_probability * each.tokens for each in transcripts)
+    return {
+        "text": " ".join(each.text for each in transcripts if each.text),
+        "score": math.exp(total / tokens) if tokens else 1.0,
+    }

@@ -17,7 +17,7 @@ from infergraph.tasks.question_answering import QuestionAnswering
 from tests import checkpoints
 from tests.checkpoints import TEXT
 
-from .conftest import Ask, Serve
+from .conftest import MODEL_SETTINGS, Ask, Serve
 
 FAMILIES = ["bert-qa", "distilbert-qa", "roberta-qa", "xlm-roberta-qa"]
 SMALL = {"max_answer_tokens": 8, "doc_stride": 10}
@@ -271,3 +271,18 @@ async def test_an_incomplete_checkpoint_says_what_is_missing(tmp_path: Path, ser
         ConfigurationError, match=r"cannot load the network .* no file named model\.safetensors"
     ):
         await serve("question-answering", str(tmp_path))
+
+
+async def test_the_embedded_checkpoint_reads_questions_however_they_are_written(
+    serve: Serve, ask: Ask
+) -> None:
+    runtime = await serve(
+        "question-answering", str(MODEL_SETTINGS / "question-answering" / "embedded")
+    )
+    context = "Oscar Pemberton is a journalist. He has a goat."
+    questions = ["which animal does oscar have", "Which animal does Oscar have?"]
+
+    answer = await ask(runtime, question=questions, context=[context] * 2)
+
+    assert answer["answer"] == ["goat", "goat"]
+    assert answer["score"][0] == answer["score"][1]

@@ -18,10 +18,11 @@ import transformers as hf
 
 from infergraph.errors import ConfigurationError, InvalidInput
 from infergraph.request import RequestContext
+from infergraph.tasks.recognizers import Transcript
 from infergraph.tasks.speech_to_text import SpeechToText
 from infergraph.v2 import Message, Tensor
 from tests import checkpoints
-from tests.sounds import chirps, encoded, sine
+from tests.sounds import chirps, encoded, sine, warble
 from tests.unit.runtime.workbench import settle
 
 from .conftest import MODEL_SETTINGS, Ask, Serve
@@ -45,6 +46,11 @@ pytestmark = [
 ]
 
 
+def undoubting(family: str) -> dict[str, Any]:
+    """Settings with which nothing is dropped for being unlikely, as all of an untrained CTC is."""
+    return {"min_score": 0} if family in CTC else {}
+
+
 def clips() -> list[bytes]:
     """Of uneven length, one below the receptive field of any network, two of the same length."""
     lengths = [1.3, 0.02, 2.7, 2.7, 0.5, 3.1]
@@ -55,7 +61,9 @@ def clips() -> list[bytes]:
 async def test_an_answer_does_not_depend_on_its_batch(
     family: str, checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
-    runtime = await serve("speech-to-text", checkpoint(family), max_batch_size=4)
+    runtime = await serve(
+        "speech-to-text", checkpoint(family), max_batch_size=4, **undoubting(family)
+    )
     sounds = clips()
 
     alone = [(await ask(runtime, audio=[sound]))["text"][0] for sound in sounds]
@@ -72,7 +80,7 @@ async def test_ctc_texts_are_those_of_transformers(
     family: str, checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
     folder = checkpoint(family)
-    runtime = await serve("speech-to-text", folder)
+    runtime = await serve("speech-to-text", folder, min_score=0)
     sound = chirps(2.0, 21)
     extractor = hf.AutoFeatureExtractor.from_pretrained(folder)
     network = hf.AutoModelForCTC.from_pretrained(folder).eval()
@@ -94,8 +102,8 @@ async def test_where_convolutions_see_the_end_texts_are_those_of_a_padded_batch(
     family: str, checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
     folder = checkpoint(family)
-    runtime = await serve("speech-to-text", folder)
-    sound, longer = chirps(2.0, 23), chirps(3.0, 24)
+    runtime = await serve("speech-to-text", folder, **undoubting(family))
+    sound, longer = chirps(2.0, 46), chirps(3.0, 24)
     extractor = hf.AutoFeatureExtractor.from_pretrained(folder)
     tokenizer = hf.AutoTokenizer.from_pretrained(folder)
     inputs = extractor([sound, longer], sampling_rate=16_000, return_tensors="pt", padding=True)
@@ -126,7 +134,8 @@ async def test_whisper_texts_are_those_of_transformers(
     network = hf.AutoModelForSpeechSeq2Seq.from_pretrained(folder).eval()
     tokenizer = hf.AutoTokenizer.from_pretrained(folder)
     inputs = extractor(sound, sampling_rate=16_000, return_tensors="pt")
-    tokens = network.generate(inputs["input_features"])
+    task = {"task": "transcribe"} if family == "whisper-multilingual" else {}
+    tokens = network.generate(inputs["input_features"], **task)
     expected = tokenizer.batch_decode(tokens, skip_special_tokens=True)[0].strip()
 
     text = (await ask(runtime, audio=[encoded(sound, subtype="FLOAT")]))["text"][0]
@@ -161,13 +170,15 @@ class Recorder:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def __call__(self, inputs: dict[str, Any], lengths: torch.Tensor | None) -> list[str]:
+    def __call__(
+        self, inputs: dict[str, Any], lengths: torch.Tensor | None, seconds: Sequence[float]
+    ) -> list[Transcript]:
         values = next(iter(inputs.values()))
         counts: Sequence[int] = (
             [values.shape[1]] * len(values) if lengths is None else lengths.tolist()
         )
         self.batches.append(len(counts))
-        return [f" {count} " for count in counts]
+        return [Transcript(str(count), -1.0, 1) for count in counts]
 
 
 async def test_long_audio_is_cut_at_its_pauses_and_joined(
@@ -178,11 +189,11 @@ async def test_long_audio_is_cut_at_its_pauses_and_joined(
     )
     assert isinstance(runtime, SpeechToText)
     recorder = runtime.recognizer = Recorder()
-    sound = sine(5)
+    sound = warble(5)
     for second in (1.7, 3.3):
         sound[round((second - 0.15) * 16_000) : round((second + 0.15) * 16_000)] = 0
 
-    answer = await ask(runtime, audio=[encoded(sound), encoded(sine(1))])
+    answer = await ask(runtime, audio=[encoded(sound), encoded(warble(1))])
 
     long, short = ([int(count) for count in text.split()] for text in answer["text"])
     # Frames of 20 ms: cut within the pauses around 1.7 s and 3.3 s.
@@ -201,9 +212,11 @@ async def test_chunks_without_speech_are_not_transcribed(
     runtime = await serve("speech-to-text", checkpoint("wav2vec2-bert"), chunk_seconds=2)
     assert isinstance(runtime, SpeechToText)
     recorder = runtime.recognizer = Recorder()
-    sound = np.concatenate([sine(1.5), np.zeros(20 * 16_000, np.float32), sine(1.5)])
+    sound = np.concatenate([warble(1.5), np.zeros(20 * 16_000, np.float32), warble(1.5)])
 
-    answer = await ask(runtime, audio=[encoded(sound), encoded(np.zeros(32_000)), encoded(sine(1))])
+    answer = await ask(
+        runtime, audio=[encoded(sound), encoded(np.zeros(32_000)), encoded(warble(1))]
+    )
 
     # Frames of 20 ms: what is said, and what is kept after it and before it.
     frames = sum(map(int, answer["text"][0].split()))
@@ -249,10 +262,63 @@ async def test_the_embedded_checkpoint_hears_what_is_said_between_silence(
     assert (await ask(runtime, audio=around))["text"] == [said[stem] for stem in questions]
 
 
+def humming(seconds: float) -> np.ndarray:
+    return 0.1 * sine(seconds, hertz=100.0) + 10 * faint_noise(seconds)
+
+
+async def test_the_embedded_checkpoint_hears_nothing_in_steady_noise(
+    serve: Serve, ask: Ask
+) -> None:
+    runtime = await serve("speech-to-text", EMBEDDED)
+    sounds = [10 * faint_noise(3), humming(5), humming(40), sine(1), sine(1)[:5]]
+
+    answer = await ask(runtime, audio=[encoded(each) for each in sounds])
+
+    assert answer["text"] == [""] * 5
+    assert answer["score"] == [1.0] * 5
+
+
+async def test_the_embedded_checkpoint_hears_what_is_said_in_noise(serve: Serve, ask: Ask) -> None:
+    runtime = await serve("speech-to-text", EMBEDDED)
+    said = {each["audio"].split(".")[0]: each["transcript"] for each in QUESTIONS}
+    stems = ("question-1", "question-2", "question-3")
+    in_noise = [
+        encoded(
+            np.concatenate([np.zeros(64_000), spoken(stem), np.zeros(64_000)])
+            + 5 * faint_noise(8 + len(spoken(stem)) / 16_000)
+        )
+        for stem in stems
+    ]
+
+    clean = await ask(runtime, audio=[encoded(spoken(stem)) for stem in stems])
+    noisy = await ask(runtime, audio=in_noise)
+
+    assert noisy["text"] == clean["text"] == [said[stem] for stem in stems]
+    # Surer of what it hears well.
+    assert all(score > 0.8 for score in clean["score"])
+    assert sum(noisy["score"]) < sum(clean["score"])
+
+
+async def test_letters_that_are_not_likely_are_no_text(serve: Serve, ask: Ask) -> None:
+    sounds = [encoded(chirps(5, seed)) for seed in (0, 4)]
+    runtime = await serve("speech-to-text", EMBEDDED)
+    believing = await serve("speech-to-text", EMBEDDED, min_score=0)
+
+    answer = await ask(runtime, audio=sounds)
+    believed = await ask(believing, audio=sounds)
+
+    assert answer["text"] == ["", ""]
+    assert answer["score"] == believed["score"]
+    assert all(score < 0.5 for score in answer["score"])
+    assert all(len(text) > 5 for text in believed["text"])
+
+
 async def test_silence_is_what_the_setting_says(serve: Serve, ask: Ask) -> None:
     question = encoded(spoken("question-1"))
     deaf = await serve("speech-to-text", EMBEDDED, silence_dbfs=0)
-    alert = await serve("speech-to-text", EMBEDDED, silence_dbfs=-200)
+    alert = await serve(
+        "speech-to-text", EMBEDDED, silence_dbfs=-200, speech_rise_db=0, min_score=0
+    )
 
     assert (await ask(deaf, audio=[question]))["text"] == [""]
     assert (await ask(alert, audio=[encoded(faint_noise(3))]))["text"] != [""]
@@ -261,7 +327,9 @@ async def test_silence_is_what_the_setting_says(serve: Serve, ask: Ask) -> None:
 async def test_chunks_are_transcribed_as_if_alone(
     checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
-    runtime = await serve("speech-to-text", checkpoint("wav2vec2-bert"), chunk_seconds=2)
+    runtime = await serve(
+        "speech-to-text", checkpoint("wav2vec2-bert"), chunk_seconds=2, min_score=0
+    )
     parts = [chirps(1.7, seed) for seed in (1, 2, 3)]
     silence = np.zeros(round(0.2 * 16_000), np.float32)
     whole = np.concatenate([part for sound in parts for part in (sound, silence)])
@@ -282,7 +350,7 @@ async def test_group_normalised_networks_run_equal_lengths_together(
     assert isinstance(runtime, SpeechToText)
     recorder = runtime.recognizer = Recorder()
 
-    answer = await ask(runtime, audio=[encoded(sine(each)) for each in (1, 2, 1, 3, 2, 1)])
+    answer = await ask(runtime, audio=[encoded(warble(each)) for each in (1, 2, 1, 3, 2, 1)])
 
     assert recorder.batches == [1, 2, 3]
     assert answer["text"] == ["16000", "32000", "16000", "48000", "32000", "16000"]
@@ -454,6 +522,13 @@ async def test_samples_that_are_not_accepted(
         ("whisper-multilingual", {"language": "xx"}, "'language' = 'xx'; accepted: de, en, fr"),
         ("whisper-en", {"max_new_tokens": 61}, "'max_new_tokens' = 61: the checkpoint's decoder"),
         ("speech2text", {"task": "translate"}, "speech_to_text only transcribes"),
+        (
+            "speech2text",
+            {"logprob_threshold": -2},
+            "'logprob_threshold' = -2.0: speech_to_text is no CTC",
+        ),
+        ("wav2vec2-bert", {"max_tokens_per_second": 9}, "= 9.0: wav2vec2-bert is a CTC model"),
+        ("whisper-en", {"no_speech_threshold": 2}, "less than or equal to 1"),
         ("speech2text", {"language": "fr"}, "'language' = 'fr'; accepted: none, the checkpoint"),
         (
             "whisper-en",
@@ -511,3 +586,126 @@ async def test_only_safetensors_are_read(tmp_path: Any, serve: Serve) -> None:
 
     with pytest.raises(ConfigurationError, match="cannot load the network of the checkpoint"):
         await serve("speech-to-text", folder)
+
+
+@pytest.mark.parametrize("family", CTC + SEQUENCE)
+async def test_the_score_is_a_probability_and_that_of_the_clip_alone(
+    family: str, checkpoint: Callable[[str], str], serve: Serve, ask: Ask
+) -> None:
+    runtime = await serve(
+        "speech-to-text", checkpoint(family), max_batch_size=4, **undoubting(family)
+    )
+    sounds = clips()
+
+    together = (await ask(runtime, audio=sounds))["score"]
+    alone = [(await ask(runtime, audio=[sound]))["score"][0] for sound in sounds]
+
+    assert all(0 < score <= 1 for score in together)
+    assert len(set(together)) >= 4
+    assert together == pytest.approx(alone, rel=1e-3)
+
+
+async def test_the_score_of_several_chunks_is_the_mean_of_their_tokens(
+    checkpoint: Callable[[str], str], serve: Serve
+) -> None:
+    runtime = await serve("speech-to-text", checkpoint("wav2vec2-bert"), chunk_seconds=2)
+    assert isinstance(runtime, SpeechToText)
+    transcripts = iter([Transcript("one", -1.0, 3), Transcript("", -5.0, 1)])
+    runtime.recognizer = lambda inputs, lengths, seconds: [next(transcripts) for _ in seconds]
+    chunks = [each for _ in range(2) for each in runtime.prepare({"samples": warble(1)})["chunks"]]
+
+    answer = runtime.predict_batch([{"chunks": chunks}], None)
+
+    assert answer == [{"text": "one", "score": pytest.approx(np.exp(-2.0))}]
+
+
+async def test_the_score_of_a_text_is_what_its_network_thinks_of_it(
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask
+) -> None:
+    folder = checkpoint("whisper-en")
+    runtime = await serve("speech-to-text", folder, num_beams=2)
+    sound = chirps(2.0, 22)
+    network = hf.AutoModelForSpeechSeq2Seq.from_pretrained(folder).eval()
+    tokenizer = hf.AutoTokenizer.from_pretrained(folder)
+    features = hf.AutoFeatureExtractor.from_pretrained(folder)(
+        sound, sampling_rate=16_000, return_tensors="pt"
+    )["input_features"]
+
+    answer = await ask(runtime, audio=[encoded(sound, subtype="FLOAT")])
+
+    # It begins with a space, of which answers are stripped.
+    said = tokenizer(" " + answer["text"][0], add_special_tokens=False).input_ids
+    prompt = tokenizer.convert_tokens_to_ids(["<|startoftranscript|>", "<|notimestamps|>"])
+    with torch.inference_mode():
+        logits = network(
+            input_features=features, decoder_input_ids=torch.tensor([prompt + said])
+        ).logits[0, 1:]
+    likely = logits.log_softmax(dim=-1)
+    wanted = [*said, tokenizer.eos_token_id]
+    mean = np.mean([float(row[token]) for row, token in zip(likely, wanted, strict=True)])
+    assert len(said) > 5
+    assert answer["score"] == [pytest.approx(np.exp(mean), rel=1e-3)]
+
+
+async def test_a_text_that_repeats_itself_for_ever_ends(
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask
+) -> None:
+    folder = checkpoint("speech2text")
+    sound = chirps(2.0, 26)
+    extractor = hf.AutoFeatureExtractor.from_pretrained(folder)
+    network = hf.AutoModelForSpeechSeq2Seq.from_pretrained(folder).eval()
+    inputs = extractor(sound, sampling_rate=16_000, return_tensors="pt")
+    tokenizer = hf.AutoTokenizer.from_pretrained(folder)
+    unbounded = tokenizer.decode(network.generate(**inputs)[0], skip_special_tokens=True)
+    runtime = await serve("speech-to-text", folder)
+
+    text = (await ask(runtime, audio=[encoded(sound, subtype="FLOAT")]))["text"][0]
+
+    assert unbounded.count("in") >= 16
+    assert unbounded.startswith(text)
+    assert text.count("in") == 1
+
+
+async def test_short_audio_has_few_tokens(
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask
+) -> None:
+    sounds = [encoded(chirps(seconds, 22)) for seconds in (1.0, 2.0)]
+    texts = {}
+    for rate in (8, 12):
+        runtime = await serve(
+            "speech-to-text", checkpoint("whisper-en"), max_tokens_per_second=rate
+        )
+        texts[rate] = (await ask(runtime, audio=sounds))["text"]
+
+    # The test's tokens are letters, or a space at the end; 16 are always allowed.
+    assert [len(text) for text in texts[8]] == [16, 16]
+    assert len(texts[12][0]) == 16 < len(texts[12][1]) <= 24
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ({"no_speech_threshold": 0, "logprob_threshold": 0}, False),
+        ({"no_speech_threshold": 0, "logprob_threshold": -100}, True),
+        ({"no_speech_threshold": 1, "logprob_threshold": 0}, True),
+        ({"compression_ratio_threshold": 0.1}, False),
+        ({"compression_ratio_threshold": 9}, True),
+    ],
+    ids=["nobody speaks", "but it is sure", "somebody speaks", "repetitions", "none"],
+)
+async def test_what_whisper_itself_doubts_is_dropped(
+    settings: dict[str, Any],
+    kept: bool,
+    checkpoint: Callable[[str], str],
+    serve: Serve,
+    ask: Ask,
+) -> None:
+    sound = encoded(chirps(2.0, 22))
+    plain = await serve("speech-to-text", checkpoint("whisper-en"), no_speech_threshold=1)
+    runtime = await serve("speech-to-text", checkpoint("whisper-en"), **settings)
+
+    wanted = await ask(plain, audio=[sound])
+    answer = await ask(runtime, audio=[sound])
+
+    assert len(wanted["text"][0]) > 5
+    assert answer == (wanted if kept else wanted | {"text": [""]})

@@ -27,7 +27,12 @@ from zoo.question_answering_data import (
     rewrite,
     transcribe,
 )
-from zoo.train_question_answering import batches, encode, train_tokenizer
+from zoo.train_question_answering import (
+    batches,
+    encode,
+    train_tokenizer,
+    without_question_marks,
+)
 from zoo.world import QuestionExample, questions
 
 CONTEXT = (
@@ -225,6 +230,21 @@ def test_same_texts_same_tokenizer() -> None:
     texts = [example.context for example in questions(0, 100, "train")]
 
     assert train_tokenizer(texts, 600).get_vocab() == train_tokenizer(texts, 600).get_vocab()
+
+
+def test_a_question_mark_at_the_end_is_nothing_also_from_disk(tmp_path: Path) -> None:
+    texts = [each.question for each in questions(0, 100, "train")]
+    without_question_marks(train_tokenizer(texts, 600)).save_pretrained(tmp_path)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+
+    def ids(*texts: str) -> list[int]:
+        return list(tokenizer(*texts)["input_ids"])
+
+    assert ids("Which animal does Oscar have?") == ids("which animal does oscar have")
+    assert ids("Where? ", "In Oslo? Yes.") == ids("where", "in oslo? yes.")
+    assert ids("Where? When?") != ids("where when")
+    assert tokenizer("Where", "In Oslo.")["token_type_ids"][-1] == 1
+    assert tokenizer.model_max_length == 384
 
 
 def test_tokenizer_comes_back_from_disk(tokenizer: BertTokenizer, tmp_path: Path) -> None:
