@@ -34,16 +34,21 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils.tqdm import tqdm
 
 from .errors import ConfigurationError
-from .weights import BIN, SAFETENSORS, find_weights, is_index, parts_of, weights_in
+from .weights import (
+    BIN,
+    PROGRESS,
+    SAFETENSORS,
+    find_weights,
+    is_index,
+    parts_of,
+    weights_in,
+)
 
 logger = logging.getLogger(__name__)
 Value = TypeVar("Value")
 
 ANSWER_S = 15.0
 """The longest that a server may take to answer, from the first attempt to reach it."""
-
-PROGRESS = "fetched so far of"
-"""Words of the log lines that tell of a download's progress."""
 
 _LOGGED_EVERY_S = 10.0
 _SOCKET_S = 10.0
@@ -149,9 +154,11 @@ def snapshot(id: str, revision: str | None = None, *, weights: bool = True) -> P
     )
 
 
-def cached_snapshot(id: str, revision: str | None = None, *, weights: bool = True) -> Path | None:
+def cached_snapshot(
+    id: str, revision: str | None = None, *, weights: bool = True, cache: Path | None = None
+) -> Path | None:
     """The folder of a checkpoint in the cache; None where it lacks it or a part of its weights."""
-    config = try_to_load_from_cache(id, _CONFIG, revision=revision or _MAIN)
+    config = try_to_load_from_cache(id, _CONFIG, cache_dir=cache, revision=revision or _MAIN)
     if not isinstance(config, str):
         return None
     folder = Path(config).parent
@@ -163,12 +170,20 @@ def cached_snapshot(id: str, revision: str | None = None, *, weights: bool = Tru
     return folder
 
 
-def fetch_snapshot(id: str, revision: str | None = None, *, weights: bool = True) -> Path:
+def fetch_snapshot(
+    id: str, revision: str | None = None, *, weights: bool = True, cache: Path | None = None
+) -> Path:
     """The folder of a checkpoint, of which the hub was asked, and all fetched that the cache lacks.
 
     Only configurations, vocabularies and weights are fetched: safetensors, or `.bin` where there
     are none. Weights come last, and a branch is moved when all is there, so that a download that
     was interrupted is never taken for a checkpoint. Raises as `snapshot`.
+
+    Args:
+        id: `owner/name`.
+        revision: A branch, a tag or a commit; None is `main`.
+        weights: Whether its weights are needed, too.
+        cache: The folder of the cache; HF_HOME's unless given.
     """
     host = urlsplit(constants.ENDPOINT).netloc or constants.ENDPOINT
     name = id if revision is None else f"{id}@{revision}"
@@ -189,6 +204,7 @@ def fetch_snapshot(id: str, revision: str | None = None, *, weights: bool = True
                 id,
                 file,
                 revision=commit,
+                cache_dir=cache,
                 endpoint=constants.ENDPOINT,
                 etag_timeout=_SOCKET_S,
                 tqdm_class=progress.bar(),
@@ -202,7 +218,9 @@ def fetch_snapshot(id: str, revision: str | None = None, *, weights: bool = True
         missing = [
             file
             for file in files
-            if not isinstance(try_to_load_from_cache(id, file, revision=commit), str)
+            if not isinstance(
+                try_to_load_from_cache(id, file, cache_dir=cache, revision=commit), str
+            )
         ]
         if missing:
             total = sum(sizes[file] for file in missing)
@@ -212,11 +230,36 @@ def fetch_snapshot(id: str, revision: str | None = None, *, weights: bool = True
         raise
     except Exception as error:
         raise ConfigurationError(f"checkpoint '{name}': {_reason(error, id, host)}") from None
-    folder = Path(str(try_to_load_from_cache(id, files[0], revision=commit))).parent
+    found = try_to_load_from_cache(id, files[-1], cache_dir=cache, revision=commit)
+    folder = Path(str(found)).parent
     if weights:
         weights_in(folder)
     if revision != commit:
         _move_branch(folder.parent.parent / "refs" / (revision or _MAIN), commit)
+    return folder
+
+
+def verified_snapshot(id: str, revision: str | None = None, *, cache: Path | None = None) -> Path:
+    """As `fetch_snapshot`; all files are checked, and those that are damaged are fetched again.
+
+    With HF_HUB_OFFLINE what is in the cache is only checked.
+
+    Raises:
+        ConfigurationError: as `snapshot`; or a file is damaged, offline or a second time.
+    """
+    offline = constants.HF_HUB_OFFLINE
+    folder = cached_snapshot(id, revision, cache=cache) if offline else None
+    folder = folder or fetch_snapshot(id, revision, cache=cache)
+    damaged = damaged_files(folder)
+    if damaged and not offline:
+        logger.warning("%s: damaged, and fetched again: %s", folder, ", ".join(damaged))
+        for name in damaged:
+            (folder / name).resolve().unlink()
+            (folder / name).unlink()
+        folder = fetch_snapshot(id, folder.name, cache=cache)
+        damaged = damaged_files(folder)
+    if damaged:
+        raise ConfigurationError(f"checkpoint '{id}': damaged in {folder}: {', '.join(damaged)}")
     return folder
 
 

@@ -12,6 +12,7 @@ the "preprocessing" that it was trained with. Architectures are the names of
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 from collections import OrderedDict
@@ -129,8 +130,9 @@ def published_weights(checkpoint: str) -> Any:
     name, _, wanted = checkpoint.removeprefix(TORCHVISION).partition("@")
     if name not in list_models():
         raise ConfigurationError(
-            f"checkpoint '{checkpoint}': torchvision has no network '{name}'; accepted: "
-            f"{', '.join(list_models())}"
+            f"checkpoint '{checkpoint}': torchvision has no network '{name}'; accepted: those of "
+            "torchvision.models.list_models(), such as "
+            f"{', '.join(difflib.get_close_matches(name, list_models()) or ['resnet50'])}"
         )
     known: Any = get_model_weights(name)
     if wanted and wanted not in known.__members__:
@@ -141,8 +143,12 @@ def published_weights(checkpoint: str) -> Any:
     return known[wanted] if wanted else known.DEFAULT
 
 
-def fetch_published(checkpoint: str) -> Path:
-    """The file of an id `torchvision/<name>`, fetched unless it is in TORCH_HOME, and checked.
+def fetch_published(checkpoint: str, home: Path | None = None) -> Path:
+    """The file of an id `torchvision/<name>`, fetched unless it is there, and checked.
+
+    Args:
+        checkpoint: The id.
+        home: The folder in whose `hub/checkpoints` it is; TORCH_HOME unless given.
 
     Raises:
         ConfigurationError: there is no such checkpoint, its file is damaged or cannot be had.
@@ -150,7 +156,8 @@ def fetch_published(checkpoint: str) -> Path:
     from ..hub import fetch_file
 
     url: str = published_weights(checkpoint).url
-    file = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    hub = Path(torch.hub.get_dir()) if home is None else home / "hub"
+    file = hub / "checkpoints" / url.rpartition("/")[2]
     digest = re.search(r"-([0-9a-f]{8,})\.", file.name)
     try:
         fetch_file(url, file, digest[1] if digest else "")
