@@ -10,7 +10,7 @@ from typing import Any
 import timm
 import torch
 import transformers
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from transformers.utils import logging as transformers_logging
 
 from ..errors import ConfigurationError
@@ -70,18 +70,30 @@ def _convert_bin(source: Path, target: Path) -> None:
         state = {name: values.contiguous() for name, values in network.state_dict().items()}
         save_file(state, target / SAFETENSORS, metadata={"format": "pt"})
         return
-    with loading("network", source):
-        network = _architecture(source).from_pretrained(
-            source,
-            use_safetensors=False,
+    network = _read(source, use_safetensors=False)
+    _to_stored_dtype(network, source / weights)
+    for parameter in network.parameters():
+        # Two that share memory without being tied would be taken for one.
+        parameter.data = parameter.data.clone()
+    network.save_pretrained(target)
+    written = _read(target, use_safetensors=True).state_dict()
+    for name, values in network.state_dict().items():
+        if not torch.equal(written[name], values.to(written[name].dtype)):
+            raise ConfigurationError(f"'{source}': '{name}' could not be written as it is")
+
+
+def _read(folder: Path, *, use_safetensors: bool) -> Any:
+    """A network of transformers, in FP32."""
+    architecture = _architecture(folder)
+    with loading("network", folder):
+        return architecture.from_pretrained(
+            folder,
+            use_safetensors=use_safetensors,
             weights_only=True,
             trust_remote_code=False,
             local_files_only=True,
             dtype=torch.float32,
         )
-    _to_stored_dtype(network, source / weights)
-    network.save_pretrained(target)
-    _check(network, target)
 
 
 def _architecture(source: Path) -> Any:
@@ -103,12 +115,3 @@ def _to_stored_dtype(network: Any, weights: Path) -> None:
     found = {each.dtype for each in stored.values() if each.is_floating_point()}
     if len(found) == 1:
         network.to(found.pop())
-
-
-def _check(network: Any, target: Path) -> None:
-    """Reads what was written, and compares it; tied weights are written once."""
-    state = network.state_dict()
-    for file in target.glob("*.safetensors"):
-        for name, values in load_file(file).items():
-            if not torch.equal(values, state[name]):
-                raise ConfigurationError(f"{file}: {name} is not what was written")

@@ -89,7 +89,7 @@ def stored(arrays: dict[str, Array], form: str) -> dict[str, Array]:
         if values.dtype != np.float32:
             found[name] = values
         elif form == "int8" and values.ndim == 2 and "position" not in name:
-            scale = 127 / np.abs(values).max(axis=1)
+            scale = 127 / np.abs(values).max(axis=1).clip(1e-9)
             found[name] = np.round(values * scale[:, None]).astype(np.int8)
             found[f"{name}_scale"] = scale.astype(np.float32)
         else:
