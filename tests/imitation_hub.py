@@ -53,6 +53,8 @@ class ImitationHub:
         if parts[:2] == ["api", "models"]:
             id, revision = "/".join(parts[2:4]), "/".join(parts[5:]) or "main"
             return self._described(id, revision)
+        if len(parts) < 5:
+            return 404, {}, b""
         id, revision, name = "/".join(parts[:2]), parts[3], "/".join(parts[4:])
         files = self.repositories.get(id, {}).get(revision, {})
         if name in self.failing:

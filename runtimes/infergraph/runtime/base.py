@@ -114,7 +114,7 @@ class Runtime(Hooks, Servable):
         except BaseException as error:
             self._metrics.load_failed()
             if isinstance(error, ConfigurationError) and not str(error).startswith(self._where):
-                raise error.prefixed(self._where) from error
+                raise error.prefixed(self._where) from error.__cause__
             raise
         self._spans = spans_of("model", self.name, self._server)
         self._metrics.loaded(time.perf_counter() - started)
