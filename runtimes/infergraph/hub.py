@@ -52,6 +52,7 @@ ANSWER_S = 15.0
 
 _LOGGED_EVERY_S = 10.0
 _SOCKET_S = 10.0
+_STALLED_S = 60.0
 _MAIN = "main"
 _CONFIG = "config.json"
 
@@ -99,13 +100,15 @@ class Progress:
             return 0.0 if self._open else time.monotonic() - self._heard
 
     def log(self) -> None:
-        """Logs the bytes that came, if the last time was a while ago and more have come since."""
+        """Logs how much has come, if the last time was a while ago, and a file is still coming."""
         now = time.monotonic()
-        if now - self._logged < _LOGGED_EVERY_S or self._bytes == self._logged_bytes:
+        # Libraries count in large pieces; where nothing at all comes, they fail.
+        still = self._open or self._bytes != self._logged_bytes
+        if now - self._logged < _LOGGED_EVERY_S or not still:
             return
         self._logged, self._logged_bytes = now, self._bytes
         of = f" of {_megabytes(self.total)}" if self.total else ""
-        logger.info("%s%s %s %s", _megabytes(self._bytes), of, PROGRESS, self.what)
+        logger.info("%s %s%s of %s", PROGRESS, _megabytes(self._bytes), of, self.what)
 
     def bar(self) -> type[Any]:
         """A class of progress bars for `huggingface_hub` that draw nothing and tell this object."""
@@ -185,7 +188,7 @@ def fetch_snapshot(
         weights: Whether its weights are needed, too.
         cache: The folder of the cache; HF_HOME's unless given.
     """
-    host = urlsplit(constants.ENDPOINT).netloc or constants.ENDPOINT
+    host = _host(constants.ENDPOINT)
     name = id if revision is None else f"{id}@{revision}"
     if constants.HF_HUB_OFFLINE:
         raise ConfigurationError(
@@ -224,7 +227,8 @@ def fetch_snapshot(
         ]
         if missing:
             total = sum(sizes[file] for file in missing)
-            logger.info("fetching %s: %d files, %s", what, len(missing), _megabytes(total))
+            size = _megabytes(total)
+            logger.info("%s %s, %d files, %s", PROGRESS, what, len(missing), size)
             watched(fetch, Progress(what, total))
     except ConfigurationError:
         raise
@@ -296,8 +300,7 @@ def fetch_file(url: str, path: Path, sha256: str) -> None:
                 f"with {sha256}; remove it, and it is fetched again"
             )
         return
-    host = urlsplit(url).netloc
-    what = f"'{path.name}' from {host}"
+    what = f"'{path.name}' from {_host(url)}"
     if constants.HF_HUB_OFFLINE:
         raise ConfigurationError(
             f"{path} is not there, and HF_HUB_OFFLINE forbids to fetch it; `infergraph fetch` gets "
@@ -307,7 +310,7 @@ def fetch_file(url: str, path: Path, sha256: str) -> None:
 
     def fetch(progress: Progress) -> str:
         hashed = hashlib.sha256()
-        with urllib.request.urlopen(url, timeout=_SOCKET_S) as source, part.open("wb") as target:
+        with urllib.request.urlopen(url, timeout=_STALLED_S) as source, part.open("wb") as target:
             progress.total = int(source.headers.get("Content-Length") or 0)
             progress.opened()
             try:
@@ -321,7 +324,7 @@ def fetch_file(url: str, path: Path, sha256: str) -> None:
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        logger.info("fetching %s", what)
+        logger.info("%s %s", PROGRESS, what)
         found = watched(fetch, Progress(what))
         if not found.startswith(sha256):
             raise ConfigurationError(
@@ -384,8 +387,8 @@ def _reason(error: Exception, id: str, host: str) -> str:
         error = error.__cause__
     if isinstance(error, GatedRepoError):
         return (
-            f"{host} gives it only to those who accepted its terms: do so at "
-            f"{constants.ENDPOINT}/{id}, and set HF_TOKEN"
+            f"{host} gives it only to those who accepted its terms: do so at {host}/{id}, and set "
+            "HF_TOKEN"
         )
     if isinstance(error, RevisionNotFoundError):
         return f"{host} has '{id}', but not this revision"
@@ -394,6 +397,11 @@ def _reason(error: Exception, id: str, host: str) -> str:
     if isinstance(error, HfHubHTTPError) and error.response is not None:
         return f"{host} answers with status {error.response.status_code}"
     return f"cannot fetch it from {host}: {_in_words(error)}"
+
+
+def _host(url: str) -> str:
+    """The host and port of a URL, without the credentials that may stand before them."""
+    return urlsplit(url).netloc.rpartition("@")[2] or url
 
 
 def _in_words(error: Exception) -> str:

@@ -16,8 +16,8 @@ from .errors import ConfigurationError
 
 SAFETENSORS, BIN = "model.safetensors", "pytorch_model.bin"
 _INDEX = ".index.json"
-PROGRESS = "fetched so far of"
-"""Words of the log lines that tell how far a download of weights is."""
+PROGRESS = "fetching weights:"
+"""Words of the log lines that tell that a download begins, and how far it is."""
 
 # In this order: an index names the files of weights that are in parts.
 WEIGHTS = (SAFETENSORS, SAFETENSORS + _INDEX, BIN, BIN + _INDEX)

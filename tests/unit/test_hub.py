@@ -283,4 +283,18 @@ def test_no_time_limits_a_file_that_is_coming_and_its_progress_is_logged(
     progress.opened()
     with caplog.at_level(logging.INFO, logger=hubs.__name__):
         assert watched(call, progress) == "come"
-    assert caplog.messages == ["1.5 MB of 3.0 MB fetched so far of 'it' from hub"]
+    assert caplog.messages == ["fetching weights: 1.5 MB of 3.0 MB of 'it' from hub"]
+
+
+def test_credentials_of_a_mirror_are_not_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with serving(ImitationHub()) as address:
+        pass
+    use_hub(monkeypatch, address.replace("http://", "http://user:secret@"), tmp_path)
+
+    with pytest.raises(ConfigurationError) as caught:
+        snapshot("owner/one")
+
+    assert address.removeprefix("http://") in one_line(caught)
+    assert "secret" not in str(caught.value)

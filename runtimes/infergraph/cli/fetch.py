@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import sys
 from collections.abc import Iterator
@@ -65,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _sources(model: str, folder: Path, wanted: list[str]) -> dict[str, str]:
     """What to fetch: variant, or the setting that names it -> a folder's path, or an id."""
+    from pydantic import ValidationError
+
     from ..catalog import MODEL_SETTINGS, read_settings
     from ..checkpoints import local_folder, variant_source
     from ..settings import RuntimeOptions, environment_overrides
@@ -74,12 +75,13 @@ def _sources(model: str, folder: Path, wanted: list[str]) -> dict[str, str]:
         **extra,
         **{name: value for name, (_, value) in environment_overrides(model).items()},
     }
-    variants = settings.get("variants", {})
-    if isinstance(variants, str):
-        variants = json.loads(variants)
     sources = {}
     for variant in wanted or [settings.get("variant", "embedded")]:
-        options = RuntimeOptions(variant=variant, variants=variants)
+        try:
+            options = RuntimeOptions(variant=variant, variants=settings.get("variants", {}))
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"]
+            raise ConfigurationError(f"model '{model}': setting 'variants': {problem}") from None
         sources[variant] = variant_source(options, folder, model)
     for name in _FURTHER:
         if source := settings.get(name):

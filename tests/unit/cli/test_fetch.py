@@ -172,3 +172,14 @@ def test_mistakes_are_named(
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_variants_as_seldon_hands_them_on(
+    models: Path, hub: ImitationHub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    choose(models, variants='{"base": "owner/base"}', variant="base")
+    hub.add("owner/base", FILES)
+    assert main(["fetch", "hear"]) == 0
+    choose(models, variants="{base}")
+    assert main(["fetch", "hear"]) == 2
+    assert "setting 'variants': " in capsys.readouterr().err

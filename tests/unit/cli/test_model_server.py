@@ -94,7 +94,7 @@ def test_the_wait_for_models_goes_on_while_weights_are_coming(
         base_settings=tmp_path / "settings.json",
         environment={},
     )
-    said = f"2026-01-01 10:00:00,000 [infergraph.hub] INFO - {line if progresses else 'fetching'}"
+    said = f"2026-01-01 10:00:00,000 [infergraph.hub] INFO - {line if progresses else 'loading'}"
 
     def is_ready(name: str) -> bool:
         clock[0] += 400
