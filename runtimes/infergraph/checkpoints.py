@@ -1,36 +1,99 @@
-"""Variants: which checkpoint a model loads."""
+"""Variants: which checkpoint a model loads, and the folder that holds it."""
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import ConfigurationError
 from .settings import RuntimeOptions
 
+TORCHVISION = "torchvision/"
+"""What the ids of torchvision's own checkpoints begin with."""
 
-def resolve_checkpoint(options: RuntimeOptions, folder: Path, model: str) -> str:
-    """The checkpoint of the chosen variant: an absolute folder path, or a hub id.
+_ID = re.compile(r"([\w.-]+/)?[\w.-]+(@[\w./-]+)?")
 
-    A value that exists in the model's folder is local; one that begins with `.` or `/` must exist;
-    anything else is an id on a model hub.
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint on this machine.
+
+    Attributes:
+        path: An absolute folder path; of torchvision's own checkpoints their id, `torchvision/...`.
+        name: What people call it: `owner/name@commit`, or the folder's path.
+    """
+
+    path: str
+    name: str
+
+
+def resolve_checkpoint(
+    options: RuntimeOptions, folder: Path, model: str, *, weights: bool = True
+) -> Checkpoint:
+    """The checkpoint of the chosen variant; one of a hub is fetched unless it is in the cache.
+
+    Args:
+        options: The settings: `variant` is a key of `variants`, or itself what these hold.
+        folder: The model's folder, against which paths are resolved.
+        model: The model's name.
+        weights: Whether its weights are needed, too.
 
     Raises:
-        ConfigurationError: the variant is not one of `variants`, or its folder is missing.
+        ConfigurationError: the variant is unknown, its folder is missing, or it cannot be had.
     """
-    if options.variant not in options.variants:
-        accepted = ", ".join(sorted(options.variants)) or "none: 'variants' is empty"
+    return locate(variant_source(options, folder, model), folder, weights=weights)
+
+
+def variant_source(options: RuntimeOptions, folder: Path, model: str) -> str:
+    """What the chosen variant stands for: an absolute folder path, or an id. Raises as above."""
+    wanted = options.variant
+    source = options.variants.get(wanted, wanted)
+    local = local_folder(source, folder)
+    if local is not None:
+        return local
+    if wanted in options.variants:
+        if not source.startswith((".", "/")):
+            return source
         raise ConfigurationError(
-            f"model '{model}': setting 'variant' = '{options.variant}' is unknown; "
-            f"accepted: {accepted}"
-        )
-    checkpoint = options.variants[options.variant]
-    local = (folder / checkpoint).resolve()
-    if local.exists():
-        return str(local)
-    if checkpoint.startswith((".", "/")):
-        raise ConfigurationError(
-            f"model '{model}': variant '{options.variant}': no checkpoint at '{checkpoint}' in the "
-            f"model's folder; train it with `make checkpoint MODEL={model}`, or choose one of: "
+            f"model '{model}': variant '{wanted}': no checkpoint at '{source}' in the model's "
+            f"folder; train it with `make checkpoint MODEL={model}`, or choose one of: "
             f"{', '.join(sorted(options.variants))}"
         )
-    return checkpoint
+    if "/" in wanted and _ID.fullmatch(wanted) and not wanted.startswith("."):
+        return wanted
+    accepted = ", ".join(sorted(options.variants)) or "no name, as 'variants' is empty"
+    raise ConfigurationError(
+        f"model '{model}': setting 'variant' = '{wanted}' is unknown; accepted: {accepted}; or a "
+        "folder, absolute or in the model's folder, or an id such as owner/name@revision"
+    )
+
+
+def local_folder(source: str, folder: Path) -> str | None:
+    """The absolute path of a folder that exists; paths are relative to the model's folder."""
+    local = (folder / source).resolve()
+    return str(local) if local.exists() else None
+
+
+def locate(source: str, folder: Path, *, weights: bool = True) -> Checkpoint:
+    """The checkpoint that a setting names: a folder, `owner/name`, or `owner/name@revision`.
+
+    Raises:
+        ConfigurationError: it cannot be had, see `hub.snapshot`.
+    """
+    local = local_folder(source, folder)
+    if local is not None:
+        return Checkpoint(local, local)
+    if source.startswith(TORCHVISION):
+        return Checkpoint(source, source)
+    if source.startswith((".", "/")) or not _ID.fullmatch(source):
+        raise ConfigurationError(
+            f"checkpoint '{source}': there is no such folder; accepted: a folder, absolute or in "
+            "the model's folder, or an id such as owner/name@revision"
+        )
+    # Models with local checkpoints, most of them, do without what this imports.
+    from .hub import snapshot
+
+    id, _, revision = source.partition("@")
+    path = snapshot(id, revision or None, weights=weights)
+    return Checkpoint(str(path), f"{id}@{path.name}")

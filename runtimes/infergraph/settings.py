@@ -66,8 +66,9 @@ class RuntimeOptions(ModelOptions):
     """Settings of every model runtime; a task adds its own.
 
     Attributes:
-        variant: The checkpoint to serve, a key of `variants`.
-        variants: Checkpoints by name: a path in the model's folder, or a hub id.
+        variant: The checkpoint to serve: a key of `variants`, or itself a folder or an id.
+        variants: Checkpoints by name: a path in the model's folder, or an id such as
+            `owner/name@revision`.
         device: auto, cpu, cuda, cuda:N or mps. Only auto falls back to the CPU.
         dtype: auto (fp32 on a CPU, bf16 or fp16 on a GPU), fp32, bf16 or fp16.
         memory_fraction: Largest share of the GPU's memory that this process may take, above 0 to 1.

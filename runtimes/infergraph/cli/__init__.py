@@ -10,7 +10,7 @@ from infergraph_clients.terminal import escape_what_cannot_be_encoded
 
 from .. import __version__
 from ..errors import InfergraphError
-from . import demo, draw, lint, overview, serve
+from . import convert, demo, draw, fetch, lint, overview, serve
 
 COMMANDS = {
     "list": overview,
@@ -18,6 +18,8 @@ COMMANDS = {
     "graph": draw,
     "serve": serve,
     "demo": demo,
+    "fetch": fetch,
+    "convert": convert,
 }
 USAGE_ERROR = 2
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import re
 import shutil
@@ -25,6 +26,7 @@ from typing import Any
 from ..catalog import read_settings
 from ..declaration import ModelDeclaration
 from ..errors import ConfigurationError, StageUnavailable
+from ..weights import PROGRESS
 
 LOOPBACK = "127.0.0.1"
 _REACHABLE = {"0.0.0.0": LOOPBACK, "": LOOPBACK, "::": "::1"}
@@ -92,6 +94,7 @@ class ModelServer:
         self._environment = environment
         self._on_line = on_line
         self._log: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._progress = -math.inf
         self._process: subprocess.Popen[str] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -148,20 +151,20 @@ class ModelServer:
         self._reader.start()
 
     def wait_until_ready(self, timeout_s: float) -> None:
-        """Waits until every servable has loaded.
+        """Waits until every servable has loaded, at most that long without progress of a download.
 
         Raises:
             ConfigurationError: one failed to load; the text is its error.
             StageUnavailable: the time is over.
         """
         waiting = [servable.name for servable in self.servables]
-        deadline = time.monotonic() + timeout_s
+        started = time.monotonic()
         while True:
             waiting = [name for name in waiting if not self._is_ready(name)]
             if not waiting:
                 return
             self.check()
-            if time.monotonic() > deadline:
+            if time.monotonic() > max(started, self._progress) + timeout_s:
                 raise StageUnavailable(
                     f"{self.name}: not ready after {timeout_s:g} s: {', '.join(waiting)}"
                 )
@@ -231,6 +234,8 @@ class ModelServer:
             for line in process.stdout:
                 line = line.rstrip("\n")
                 self._log.append(line)
+                if PROGRESS in line:
+                    self._progress = time.monotonic()
                 if self._on_line is not None:
                     self._on_line(line)
 

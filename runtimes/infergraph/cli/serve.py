@@ -61,7 +61,8 @@ def add_serving_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=600.0,
         metavar="SECONDS",
-        help="longest wait for models to load (default: %(default)g)",
+        help="longest wait for models to load, from the last progress of a download on "
+        "(default: %(default)g)",
     )
 
 

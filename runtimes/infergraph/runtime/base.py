@@ -87,12 +87,15 @@ class Runtime(Hooks, Servable):
     Attributes after loading:
         options: The parsed settings.
         placement: Device and dtype; not there unless `placed`.
-        checkpoint: A local folder's path, or a hub id; empty when the model has no variants.
+        checkpoint: A local folder's path, or an id of torchvision's; empty when the model has no
+            variants.
+        checkpoint_name: What people call it: `owner/name@commit`, or the folder's path.
     """
 
     options: RuntimeOptions
     placement: Placement
     checkpoint: str
+    checkpoint_name: str
 
     _spans: Spans | None = None
     _unavailable: StageUnavailable | None = StageUnavailable("it is not loaded")
@@ -111,7 +114,7 @@ class Runtime(Hooks, Servable):
         except BaseException as error:
             self._metrics.load_failed()
             if isinstance(error, ConfigurationError) and not str(error).startswith(self._where):
-                raise error.prefixed(self._where) from error
+                raise error.prefixed(self._where) from error.__cause__
             raise
         self._spans = spans_of("model", self.name, self._server)
         self._metrics.loaded(time.perf_counter() - started)
@@ -151,9 +154,12 @@ class Runtime(Hooks, Servable):
             self.placement = resolve_placement(self.options, self.name)
         else:
             check_unplaced(self.options, self.name)
-        self.checkpoint = ""
-        if self.options.variants:
-            self.checkpoint = resolve_checkpoint(self.options, self.folder, self.name)
+        self.checkpoint = self.checkpoint_name = ""
+        if self.options.variants or "variant" in self.options.model_fields_set:
+            found = resolve_checkpoint(
+                self.options, self.folder, self.name, weights=self.needs_weights
+            )
+            self.checkpoint, self.checkpoint_name = found.path, found.name
         self.setup()
         if self._takes_whole_tensors and not self.takes_arrays:
             raise ConfigurationError(
@@ -164,7 +170,7 @@ class Runtime(Hooks, Servable):
             "model '%s': variant '%s' (%s)%s",
             self.name,
             self.options.variant,
-            self.checkpoint or "no checkpoint",
+            self.checkpoint_name or "no checkpoint",
             f" on {self.placement}" if self.placed else "",
         )
 

@@ -7,6 +7,7 @@ import numpy as np
 from ..devices import Placement
 from ..errors import ConfigurationError, InvalidInput
 from .detections import Detector
+from .image_library import timm_config
 from .torchvision_detector import load_torchvision
 from .transformers_detector import TransformersDetector
 
@@ -17,7 +18,7 @@ def load_detector(
     """The detector of a checkpoint.
 
     Args:
-        checkpoint: A folder's path, an id `torchvision/<name>`, or a Hugging Face id.
+        checkpoint: A folder's path, or an id `torchvision/<name>`.
         placement: Device and dtype.
         threshold: Objects with a higher score are found.
         max_batch_size: Most images of one network call.
@@ -26,7 +27,7 @@ def load_detector(
         ConfigurationError: the checkpoint is no detector, incomplete, or cannot be had.
     """
     found: Detector | None = load_torchvision(checkpoint, placement, threshold, max_batch_size)
-    if found is None and checkpoint.startswith("timm/"):
+    if found is None and timm_config(checkpoint) is not None:
         raise ConfigurationError(
             f"checkpoint '{checkpoint}': timm's networks classify whole images; accepted: "
             "detectors of transformers, or torchvision/<name>"

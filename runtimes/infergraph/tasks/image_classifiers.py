@@ -10,17 +10,17 @@ import numpy as np
 import timm
 import torch
 from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
-from torchvision.models import get_model, get_model_weights
 from transformers import AutoModelForImageClassification
 
 from ..devices import Placement
 from ..errors import ConfigurationError
-from .image_library import library_of, loading, timm_config
-from .image_transform import ImageTransform, load_transform, of_timm, torchvision_name
+from ..weights import loading, weights_in
+from .image_library import library_of
+from .image_transform import ImageTransform, load_transform, of_timm
 from .pretrained import load_network as load_transformers_network
 from .stoppable import stoppable
 from .torchvision_checkpoint import load_network as load_torchvision_network
-from .torchvision_checkpoint import read_config
+from .torchvision_checkpoint import load_published, read_config
 
 Network = Callable[[torch.Tensor], torch.Tensor]
 """Pixels [n, 3, h, w] on the placement's device in its dtype -> logits [n, labels]."""
@@ -46,11 +46,11 @@ class ImageClassifier:
 def load_classifier(checkpoint: str, placement: Placement) -> ImageClassifier:
     """The classifier of a checkpoint of any of the three libraries.
 
-    Of folders and of hubs safetensors are read; torchvision publishes none, and its files are read
-    as tensors only, like those of a timm checkpoint without safetensors: no code of theirs is run.
+    torchvision publishes no safetensors: its files are read as tensors only, as is `.bin` of a
+    folder without safetensors, and no code of theirs is run.
 
     Args:
-        checkpoint: An absolute folder path or a hub id, see `library_of`.
+        checkpoint: A folder's path, or an id `torchvision/...`.
         placement: The device and dtype.
 
     Raises:
@@ -68,8 +68,7 @@ def _of_torchvision(checkpoint: str, placement: Placement) -> ImageClassifier:
         network, config = load_torchvision_network(checkpoint)
         labels = list(config["labels"])
     else:
-        with loading("network", checkpoint):
-            network, labels = _published(torchvision_name(checkpoint))
+        network, labels = load_published(checkpoint)
     return ImageClassifier(
         stoppable(placement.place(network, of_images=True)),
         labels,
@@ -78,18 +77,10 @@ def _of_torchvision(checkpoint: str, placement: Placement) -> ImageClassifier:
     )
 
 
-def _published(name: str) -> tuple[torch.nn.Module, list[str]]:
-    weights: Any = get_model_weights(name).DEFAULT
-    # torchvision's own reading may run code in the file. Once it has been read as tensors only,
-    # and what it hashes to has been checked, there is none.
-    weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
-    return get_model(name, weights=weights, progress=False), list(weights.meta["categories"])
-
-
 def _of_timm(checkpoint: str, placement: Placement) -> ImageClassifier:
-    where = "hf-hub" if timm_config(checkpoint) is None else "local-dir"
+    weights_in(checkpoint)
     with loading("network", checkpoint):
-        network: Any = timm.create_model(f"{where}:{checkpoint}", pretrained=True)
+        network: Any = timm.create_model(f"local-dir:{checkpoint}", pretrained=True)
     labels = _timm_labels(network.pretrained_cfg, network.num_classes)
     transform = of_timm(network.pretrained_cfg)
     network = stoppable(placement.place(network, of_images=True))

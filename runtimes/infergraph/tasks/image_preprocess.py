@@ -19,6 +19,8 @@ class ImagePreprocess(ImageRuntime):
     """Decodes, resizes and normalises; all of it in the pool's threads, since no image waits for
     another."""
 
+    needs_weights = False
+
     def setup(self) -> None:
         """Reads the checkpoint's preprocessing; its weights are not needed.
 

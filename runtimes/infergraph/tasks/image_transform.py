@@ -15,15 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from timm.data.config import resolve_data_config
-from timm.models import load_model_config_from_hf
-from torchvision.models import get_model_weights
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from ..errors import ConfigurationError
-from .image_library import library_of, loading, timm_config
+from ..weights import loading
+from .image_library import library_of, timm_config
 from .pretrained import load_image_processor
-from .torchvision_checkpoint import read_config
+from .torchvision_checkpoint import published_weights, read_config
 
 # A longer strip, resized by its short side, would need any amount of memory.
 _LONGEST = 20
@@ -166,7 +165,7 @@ def load_transform(checkpoint: str) -> ImageTransform:
     """The transform of a checkpoint of any of the three libraries; loads no weights.
 
     Args:
-        checkpoint: An absolute folder path or a hub id, see `library_of`.
+        checkpoint: A folder's path, or an id `torchvision/...`.
 
     Raises:
         ConfigurationError: there is no such checkpoint, or it does not say how images are prepared.
@@ -176,21 +175,16 @@ def load_transform(checkpoint: str) -> ImageTransform:
         config = read_config(checkpoint)
         if config is None:
             with loading("preprocessing", checkpoint):
-                return of_torchvision(get_model_weights(torchvision_name(checkpoint)).DEFAULT)
+                return of_torchvision(published_weights(checkpoint))
         if not config.get("preprocessing"):
             raise ConfigurationError(f"config.json of '{checkpoint}' has no 'preprocessing'")
         with loading("preprocessing", checkpoint):
             return of_config(config["preprocessing"])
     if library == "timm":
         with loading("preprocessing", checkpoint):
-            config = timm_config(checkpoint)
-            return of_timm(config["pretrained_cfg"] if config else _hub_config(checkpoint))
+            config = timm_config(checkpoint) or {}
+            return of_timm(config["pretrained_cfg"])
     return ProcessorTransform(load_image_processor(checkpoint))
-
-
-def torchvision_name(checkpoint: str) -> str:
-    """The network's name in an id `torchvision/<name>`."""
-    return checkpoint.partition("/")[2]
 
 
 def of_config(config: Mapping[str, Any]) -> PresetTransform:
@@ -287,8 +281,3 @@ def _keep_ratio(size: Size, *, outside: bool) -> Resize:
         return max(1, round(height / ratio)), max(1, round(width / ratio))
 
     return resize
-
-
-def _hub_config(checkpoint: str) -> dict[str, Any]:
-    config: dict[str, Any] = load_model_config_from_hf(checkpoint)[0]
-    return config

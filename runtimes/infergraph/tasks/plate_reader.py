@@ -49,7 +49,7 @@ class PlateReader:
         """Loads the image processor, the tokenizer and the network.
 
         Args:
-            checkpoint: A folder's path or a hub id.
+            checkpoint: A folder's path.
             placement: Device and dtype.
             max_new_tokens: Most tokens of one text.
             max_batch_size: Most pictures of one network call.

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 from pydantic import Field, PositiveInt
 
+from ..checkpoints import locate
 from ..errors import ConfigurationError, InvalidInput
 from ..runtime import Item, Outputs
 from ..tensors import TensorSpec
@@ -98,8 +99,12 @@ class PlateReading(BoxRuntime):
         check_declared(given, self._output_specs)
         self.locator: Detector | None = None
         if options.locator is not None:
+            try:
+                found = locate(options.locator, self.folder)
+            except ConfigurationError as error:
+                raise error.prefixed("setting 'locator'") from None
             self.locator = load_detector(
-                self._locator_checkpoint(options.locator),
+                found.path,
                 self.placement,
                 threshold=options.locator_threshold,
                 max_batch_size=options.max_crops,
@@ -175,17 +180,6 @@ class PlateReading(BoxRuntime):
                         region = _region(plates[0], box, window.image_size, self.options.margin)
                 regions[-1].append(region)
         return regions
-
-    def _locator_checkpoint(self, locator: str) -> str:
-        local = (self.folder / locator).resolve()
-        if local.exists():
-            return str(local)
-        if locator.startswith((".", "/")):
-            raise ConfigurationError(
-                f"setting 'locator' = '{locator}': there is no such folder in the model's folder; "
-                f"train it with `make checkpoint MODEL={self.name}`, or name a detector's id"
-            )
-        return locator
 
 
 def _boxes(item: Item, height: int, width: int) -> tuple[Boxes, int]:

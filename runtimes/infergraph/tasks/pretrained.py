@@ -1,23 +1,23 @@
-"""Loads the parts of a Hugging Face checkpoint, from a folder or from the hub."""
+"""Loads the parts of a transformers checkpoint in a folder.
+
+Nothing here calls a network: ids of a hub were resolved to folders before, see `checkpoints`.
+"""
 
 from __future__ import annotations
 
-import threading
+import logging
 from typing import Any
 
-from safetensors import SafetensorError
+import torch
 from transformers import AutoConfig, AutoFeatureExtractor, AutoImageProcessor, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from ..devices import Placement
 from ..errors import ConfigurationError
+from ..weights import SAFETENSORS, loading, weights_in
 from .stoppable import stoppable
 
-_UNLOADABLE = (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError)
-
-# transformers changes itself while it builds a network (no weights are tied, for one): of two that
-# are loaded in two threads, one would be left in pieces.
-_LOADING = threading.Lock()
+logger = logging.getLogger(__name__)
 
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
@@ -52,32 +52,43 @@ def load_network(
 ) -> Any:
     """The checkpoint's network, placed, in evaluation mode and stoppable.
 
-    Only safetensors are read, and no code of the checkpoint's is run.
+    Without safetensors, `.bin` files are read as tensors only (`weights_only`), which is logged. No
+    code of the checkpoint's is run.
 
     Args:
         auto_class: The transformers `AutoModelFor...` class of the task.
-        checkpoint: A folder's path or a hub id.
+        checkpoint: A folder's path.
         placement: The device and dtype.
         unused: Beginnings of the names of weights that the task does not need: a checkpoint may
             lack them.
         of_images: Whether it convolves images, see `Placement.place`.
 
     Raises:
-        ConfigurationError: there is no such checkpoint, it has no safetensors or a damaged one,
-            its architecture is not one of the task's, or it was not trained for the task.
+        ConfigurationError: there is no such checkpoint, its weights are missing or damaged, its
+            architecture is not one of the task's, or it was not trained for the task.
     """
-    network, loading = _load(
+    weights = weights_in(checkpoint)
+    if not weights.startswith(SAFETENSORS):
+        logger.info(
+            "the checkpoint '%s' has no safetensors: %s is read as tensors only (weights_only)",
+            checkpoint,
+            weights,
+        )
+    # While it builds a network in another dtype than fp32, transformers makes that the default of
+    # the whole process, also of models that are loaded or compute at the same time.
+    network, found = _load(
         auto_class,
         checkpoint,
         "network",
-        use_safetensors=True,
-        dtype=placement.dtype,
+        use_safetensors=weights.startswith(SAFETENSORS),
+        weights_only=True,
+        dtype=torch.float32,
         output_loading_info=True,
     )
     # transformers would fill them at random, and only log it.
     body = f"{network.base_model_prefix}."
     untrained = sorted(
-        name for name in loading["missing_keys"] if not name.startswith((body, *unused))
+        name for name in found["missing_keys"] if not name.startswith((body, *unused))
     )
     if untrained:
         raise ConfigurationError(
@@ -88,11 +99,7 @@ def load_network(
 
 
 def _load(auto_class: Any, checkpoint: str, part: str, **arguments: Any) -> Any:
-    try:
-        with _LOADING:
-            return auto_class.from_pretrained(checkpoint, trust_remote_code=False, **arguments)
-    except _UNLOADABLE as error:
-        reason = " ".join(str(error).split())
-        raise ConfigurationError(
-            f"cannot load the {part} of the checkpoint '{checkpoint}': {reason}"
-        ) from error
+    with loading(part, checkpoint):
+        return auto_class.from_pretrained(
+            checkpoint, trust_remote_code=False, local_files_only=True, **arguments
+        )

@@ -95,7 +95,7 @@ class QuestionAnswering(Runtime):
             "token_type_ids" in tokenizer.model_input_names and "token_type_ids" in accepted
         )
         self.null_allowed = (
-            not _ALWAYS_ANSWERED.search(self.checkpoint.rsplit("/", 1)[-1])
+            not _ALWAYS_ANSWERED.search(self.checkpoint_name.rpartition("/")[2])
             if options.no_answer == "auto"
             else options.no_answer
         )

@@ -104,7 +104,7 @@ def load_recognizer(
     """The recogniser of a checkpoint.
 
     Args:
-        checkpoint: A folder's path or a hub id.
+        checkpoint: A folder's path.
         config: The checkpoint's configuration.
         placement: Device and dtype.
         decoding: The settings `language`, `task`, `num_beams`, `max_new_tokens` and those of

@@ -12,7 +12,9 @@ the "preprocessing" that it was trained with. Architectures are the names of
 
 from __future__ import annotations
 
+import difflib
 import json
+import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,16 +22,23 @@ from typing import Any
 
 import timm
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
-from torchvision.models import AlexNet, detection, get_model, list_models
+from torchvision.models import (
+    AlexNet,
+    detection,
+    get_model,
+    get_model_weights,
+    list_models,
+)
 from torchvision.models.detection import FCOS
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.fcos import FCOSHead
 from torchvision.ops import FeaturePyramidNetwork
 
+from ..checkpoints import TORCHVISION
 from ..errors import ConfigurationError
+from ..weights import loading
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 LIBRARY = "torchvision"
@@ -96,7 +105,7 @@ def load_network(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
         raise ConfigurationError(
             f'the checkpoint \'{folder}\' has no {CONFIG} with "library": "{LIBRARY}"'
         )
-    try:
+    with loading("network", folder):
         network = build_network(config)
         state = load_file(Path(folder) / WEIGHTS)
         network.load_state_dict(
@@ -105,11 +114,73 @@ def load_network(folder: str | Path) -> tuple[nn.Module, dict[str, Any]]:
                 for name, value in state.items()
             }
         )
-    except (ConfigurationError, OSError, RuntimeError, SafetensorError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigurationError(f"cannot load the checkpoint '{folder}': {reason}") from None
     network.eval()
     return network, config
+
+
+def published_weights(checkpoint: str) -> Any:
+    """What torchvision knows of an id `torchvision/<name>`: a member of its `WeightsEnum`.
+
+    `torchvision/<name>@<weights>` names others than those that are the default, for example
+    `torchvision/resnet50@IMAGENET1K_V1`.
+
+    Raises:
+        ConfigurationError: there is no such network, or it has no such weights.
+    """
+    name, _, wanted = checkpoint.removeprefix(TORCHVISION).partition("@")
+    if name not in list_models():
+        raise ConfigurationError(
+            f"checkpoint '{checkpoint}': torchvision has no network '{name}'; accepted: those of "
+            "torchvision.models.list_models(), such as "
+            f"{', '.join(difflib.get_close_matches(name, list_models()) or ['resnet50'])}"
+        )
+    known: Any = get_model_weights(name)
+    if wanted and wanted not in known.__members__:
+        raise ConfigurationError(
+            f"checkpoint '{checkpoint}': torchvision has no such weights; accepted: "
+            f"{', '.join(known.__members__)}"
+        )
+    return known[wanted] if wanted else known.DEFAULT
+
+
+def fetch_published(checkpoint: str, home: Path | None = None) -> Path:
+    """The file of an id `torchvision/<name>`, fetched unless it is there, and checked.
+
+    Args:
+        checkpoint: The id.
+        home: The folder in whose `hub/checkpoints` it is; TORCH_HOME unless given.
+
+    Raises:
+        ConfigurationError: there is no such checkpoint, its file is damaged or cannot be had.
+    """
+    from ..hub import fetch_file
+
+    url: str = published_weights(checkpoint).url
+    hub = Path(torch.hub.get_dir()) if home is None else home / "hub"
+    file = hub / "checkpoints" / url.rpartition("/")[2]
+    digest = re.search(r"-([0-9a-f]{8,})\.", file.name)
+    try:
+        fetch_file(url, file, digest[1] if digest else "")
+    except ConfigurationError as error:
+        raise error.prefixed(f"checkpoint '{checkpoint}'") from None
+    return file
+
+
+def load_published(checkpoint: str) -> tuple[nn.Module, list[str]]:
+    """The network of an id `torchvision/<name>`, in FP32 on the CPU, and the names of its outputs.
+
+    Raises:
+        ConfigurationError: as `fetch_published`.
+    """
+    weights = published_weights(checkpoint)
+    fetch_published(checkpoint)
+    with loading("network", checkpoint):
+        # torchvision's own reading may run code in the file: not once it was read as tensors only.
+        # Built without its weights, some networks differ (the epsilon of their batch norms).
+        weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        name = checkpoint.removeprefix(TORCHVISION).partition("@")[0]
+        network: nn.Module = get_model(name, weights=weights, progress=False)
+    return network, list(weights.meta["categories"])
 
 
 def save(folder: str | Path, network: nn.Module, config: Mapping[str, Any]) -> None:

@@ -4,26 +4,22 @@ from __future__ import annotations
 
 import functools
 import math
-import pickle
 import sys
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torchvision.models import detection, get_model, get_model_weights, list_models
+from torchvision.models import detection, list_models
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import resize_boxes
 
+from ..checkpoints import TORCHVISION
 from ..devices import Placement
 from ..errors import ConfigurationError
 from .detections import Detector, DetectorInput
 from .stoppable import stoppable
-from .torchvision_checkpoint import load_network, read_config
-
-PREFIX = "torchvision/"
-
-_UNLOADABLE = (OSError, ValueError, KeyError, RuntimeError, pickle.UnpicklingError)
+from .torchvision_checkpoint import load_network, load_published, read_config
 
 
 class TorchvisionDetector(Detector):
@@ -165,9 +161,6 @@ def load_torchvision(
 ) -> TorchvisionDetector | None:
     """The detector of an id `torchvision/<name>` or of a folder of torchvision's, else None.
 
-    torchvision publishes no safetensors. Its files are read as plain tensors (weights_only) before
-    anything else is done with them, and their checksum is part of their name.
-
     Raises:
         ConfigurationError: no detector of that name, or its weights cannot be had or read.
     """
@@ -175,8 +168,15 @@ def load_torchvision(
     if config is not None:
         network, config = load_network(checkpoint)
         labels = dict(enumerate(config["labels"]))
-    elif checkpoint.startswith(PREFIX):
-        network, labels = _published(checkpoint)
+    elif checkpoint.startswith(TORCHVISION):
+        name = checkpoint.removeprefix(TORCHVISION).partition("@")[0]
+        if name not in detector_names():
+            raise ConfigurationError(
+                f"checkpoint '{checkpoint}': torchvision has no detector '{name}'; accepted: "
+                f"{', '.join(detector_names())}"
+            )
+        network, names = load_published(checkpoint)
+        labels = dict(enumerate(names))
     else:
         return None
     return TorchvisionDetector(network, labels, placement, threshold, max_batch_size)
@@ -186,24 +186,3 @@ def detector_names() -> list[str]:
     """The names of torchvision's detectors."""
     names: list[str] = list_models(module=detection)
     return names
-
-
-def _published(checkpoint: str) -> tuple[Any, dict[int, str]]:
-    name = checkpoint.removeprefix(PREFIX)
-    if name not in detector_names():
-        raise ConfigurationError(
-            f"checkpoint '{checkpoint}': torchvision has no detector '{name}'; accepted: "
-            f"{', '.join(detector_names())}"
-        )
-    weights: Any = get_model_weights(name).DEFAULT
-    try:
-        # Downloads them. The builder reads the file again, no longer in a way that is safe with
-        # any file; built without it, some networks differ (the epsilon of their batch norms).
-        weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
-        network = get_model(name, weights=weights, progress=False)
-    except _UNLOADABLE as error:
-        reason = " ".join(str(error).split())
-        raise ConfigurationError(
-            f"cannot load the weights of the checkpoint '{checkpoint}': {reason}"
-        ) from error
-    return network, dict(enumerate(weights.meta["categories"]))

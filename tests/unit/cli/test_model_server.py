@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import io
 import socket
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from infergraph.cli import model_server
 from infergraph.cli.model_server import ModelServer, choose_ports, load_error
-from infergraph.errors import ConfigurationError
+from infergraph.declaration import ModelDeclaration
+from infergraph.errors import ConfigurationError, StageUnavailable
+from infergraph.hub import Progress
 
 NOTICE = (
     "2026-01-01 10:00:00,000 [mlserver] ERROR - Some of the models failed to load during startup!"
@@ -63,3 +69,47 @@ def test_a_taken_port_is_named(tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match=f"port {port} on 127.0.0.1 is not free"):
             server.start()
         server.stop(1)
+
+
+@pytest.mark.parametrize("progresses", [True, False])
+def test_the_wait_for_models_goes_on_while_weights_are_coming(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    progresses: bool,
+) -> None:
+    progress = Progress("'owner/one' from hub", total=2_000_000)
+    progress.add(1_000_000)
+    progress._logged -= 3600
+    with caplog.at_level("INFO", logger="infergraph"):
+        progress.log()
+    (line,) = caplog.messages
+    clock = [0.0]
+    model = ModelDeclaration(name="slow", inputs=(), outputs=(), implementation="", folder=tmp_path)
+    server = ModelServer(
+        "server",
+        [model],
+        host="127.0.0.1",
+        ports=choose_ports(),
+        base_settings=tmp_path / "settings.json",
+        environment={},
+    )
+    said = f"2026-01-01 10:00:00,000 [infergraph.hub] INFO - {line if progresses else 'loading'}"
+
+    def is_ready(name: str) -> bool:
+        clock[0] += 400
+        child: Any = SimpleNamespace(stdout=io.StringIO(f"{said}\n"))
+        server._read(child)
+        return clock[0] > 3000
+
+    monkeypatch.setattr(server, "_is_ready", is_ready)
+    monkeypatch.setattr(server, "check", lambda: None)
+    clock_of = SimpleNamespace(monotonic=lambda: clock[0], sleep=lambda seconds: None)
+    monkeypatch.setattr(model_server, "time", clock_of)
+
+    if progresses:
+        server.wait_until_ready(600)
+        assert clock[0] > 3000
+    else:
+        with pytest.raises(StageUnavailable, match="server: not ready after 600 s: slow"):
+            server.wait_until_ready(600)

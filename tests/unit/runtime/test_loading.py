@@ -15,7 +15,7 @@ import pytest
 from mlserver.errors import MLServerError
 from prometheus_client import REGISTRY
 
-from infergraph import registry
+from infergraph import hub, registry
 from infergraph.errors import ConfigurationError
 from infergraph.runtime import Item, Outputs, Runtime
 from infergraph.settings import RuntimeOptions
@@ -121,22 +121,30 @@ async def test_a_setup_that_fails_leaves_no_thread_and_can_be_unloaded() -> None
 
 
 async def test_a_local_variant_is_found_in_the_models_folder(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked = []
+
+    def snapshot(id: str, revision: str | None, *, weights: bool) -> Path:
+        asked.append(weights)
+        return Path("/cache/abc")
+
+    monkeypatch.setattr(hub, "snapshot", snapshot)
     caplog.set_level(logging.INFO, "infergraph")
     (tmp_path / "embedded").mkdir()
     variants = {"embedded": "./embedded", "base": "facebook/wav2vec2-base-960h"}
 
     local = await load(Doubler, folder=tmp_path, variants=variants)
-    hub = await load(Doubler, folder=tmp_path, variants=variants, variant="base")
+    fetched = await load(Doubler, folder=tmp_path, variants=variants, variant="base")
     none = await load(Doubler)
 
     assert local.checkpoint == str((tmp_path / "embedded").resolve())
-    assert hub.checkpoint == "facebook/wav2vec2-base-960h"
+    assert fetched.checkpoint == "/cache/abc"
+    assert asked == [True]
     assert none.checkpoint == ""
     assert caplog.messages == [
         f"model 'model': variant 'embedded' ({local.checkpoint}) on cpu in fp32",
-        "model 'model': variant 'base' (facebook/wav2vec2-base-960h) on cpu in fp32",
+        "model 'model': variant 'base' (facebook/wav2vec2-base-960h@abc) on cpu in fp32",
         "model 'model': variant 'embedded' (no checkpoint) on cpu in fp32",
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,17 +12,19 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
 from torchvision.models import get_model
 from torchvision.models._api import WeightsEnum
 from transformers import AutoImageProcessor, AutoModelForObjectDetection
 
+from infergraph import hub
 from infergraph.devices import Placement
 from infergraph.errors import ConfigurationError, InvalidInput, StageFailure
 from infergraph.tasks import torchvision_checkpoint
 from infergraph.tasks.detections import Detections, Detector
 from infergraph.tasks.detectors import load_detector
 from tests import checkpoints
-from tests.checkpoints import detectors
+from tests.checkpoints import detectors, images
 from tests.checkpoints.detectors import OBJECTS
 from tests.pictures import Pixels, pattern
 
@@ -209,6 +212,7 @@ def test_objects_are_those_of_a_published_network(
         options.append(given)
         return weights
 
+    monkeypatch.setattr(hub, "fetch_file", lambda *_: None)
     monkeypatch.setattr(WeightsEnum, "get_state_dict", downloaded)
     prefix = "box_" if name.startswith("faster") else ""
     reference = get_model(
@@ -372,17 +376,37 @@ def test_weights_that_are_not_plain_tensors(monkeypatch: pytest.MonkeyPatch) -> 
     def downloaded(_: Any, **given: Any) -> Any:
         raise pickle.UnpicklingError("Weights only load failed")
 
+    monkeypatch.setattr(hub, "fetch_file", lambda *_: None)
     monkeypatch.setattr(WeightsEnum, "get_state_dict", downloaded)
     with pytest.raises(ConfigurationError, match="'torchvision/ssd300_vgg16': Weights only load"):
         load("torchvision/ssd300_vgg16")
 
 
-def test_weights_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreachable(_: Any, **given: Any) -> Any:
+def test_weights_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def unreachable(*_: Any, **__: Any) -> Any:
         raise URLError("no route to host")
 
-    monkeypatch.setattr(WeightsEnum, "get_state_dict", unreachable)
-    with pytest.raises(ConfigurationError, match=r"cannot load the weights .* no route to host"):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(urllib.request, "urlopen", unreachable)
+    with pytest.raises(ConfigurationError) as caught:
+        load("torchvision/fcos_resnet50_fpn")
+    assert str(caught.value) == (
+        "checkpoint 'torchvision/fcos_resnet50_fpn': cannot fetch "
+        "'fcos_resnet50_fpn_coco-99b0c9b7.pth' from download.pytorch.org: URLError: <urlopen error "
+        "no route to host>"
+    )
+
+
+def test_a_cached_file_of_torchvision_is_checked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    file = tmp_path / "checkpoints" / "fcos_resnet50_fpn_coco-99b0c9b7.pth"
+    file.parent.mkdir()
+    torch.save({}, file)
+
+    with pytest.raises(ConfigurationError, match=f"{file} is damaged: its SHA-256 .* 99b0c9b7"):
         load("torchvision/fcos_resnet50_fpn")
 
 
@@ -390,8 +414,10 @@ def test_weights_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     ("checkpoint", "text"),
     [
         ("torchvision/alexnet", "torchvision has no detector 'alexnet'; accepted: .*fcos_resnet50"),
-        ("timm/resnet50.a1_in1k", "timm's networks classify whole images"),
-        ("nobody/nothing", "cannot load the image processor of the checkpoint 'nobody/nothing'"),
+        (
+            "torchvision/fcos_resnet50_fpn@COCO_V2",
+            "torchvision has no such weights; accepted: COCO_V1",
+        ),
     ],
 )
 def test_ids_of_no_detector(checkpoint: str, text: str) -> None:
@@ -402,6 +428,8 @@ def test_ids_of_no_detector(checkpoint: str, text: str) -> None:
 def test_checkpoints_of_no_detector(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot load the image processor"):
         load(checkpoints.bert(tmp_path / "bert"))
+    with pytest.raises(ConfigurationError, match="timm's networks classify whole images"):
+        load(images.timm_resnet(tmp_path / "timm"))
     config = {"architecture": "alexnet", "labels": OBJECTS, "arguments": {"pool": 1, "hidden": 8}}
     torchvision_checkpoint.save(
         tmp_path / "alexnet", torchvision_checkpoint.build_network(config), config

@@ -11,16 +11,19 @@ import pytest
 import timm.models._hub
 import torch
 import torchvision.models._api
-from huggingface_hub.errors import EntryNotFoundError
+from safetensors.torch import load_file
 from timm.data.imagenet_info import ImageNetInfo
 from torchvision.models import get_model, get_model_weights
 from transformers import AutoModel, ViTImageProcessor
 
+from infergraph import hub
+from infergraph.checkpoints import locate
 from infergraph.devices import Placement
 from infergraph.errors import ConfigurationError
 from infergraph.tasks.image_classifiers import load_classifier
 from tests.checkpoints import images
 from tests.checkpoints.images import KINDS
+from tests.imitation_hub import ImitationHub, files_of, serving, use_hub
 from tests.pictures import pattern, pattern_file
 
 from .image_references import (
@@ -69,6 +72,7 @@ def test_published_weights_of_torchvision(name: str, monkeypatch: pytest.MonkeyP
         calls.append((url, options))
         return dict(state)
 
+    monkeypatch.setattr(hub, "fetch_file", lambda *_: None)
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", download)
     classifier = load_classifier(f"torchvision/{name}", PLACEMENT)
     weights: Any = get_model_weights(name).DEFAULT
@@ -86,22 +90,45 @@ def test_published_weights_of_torchvision(name: str, monkeypatch: pytest.MonkeyP
     )
 
 
-def test_a_checkpoint_of_timm_on_the_hub(
-    checkpoint: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+def test_the_weights_of_torchvision_may_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def download(url: str, **_: Any) -> dict[str, Any]:
+        read.append(url)
+        return dict(get_model("mobilenet_v2", weights=None).state_dict())
+
+    monkeypatch.setattr(hub, "fetch_file", lambda url, *_: read.append(url))
+    monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", download)
+    load_classifier("torchvision/mobilenet_v2@IMAGENET1K_V1", PLACEMENT)
+
+    weights: Any = get_model_weights("mobilenet_v2")
+    assert weights.DEFAULT is not weights.IMAGENET1K_V1
+    assert set(read) == {weights.IMAGENET1K_V1.url}
+
+
+@pytest.mark.parametrize("stored", ["model.safetensors", "pytorch_model.bin"])
+def test_a_checkpoint_of_timm_on_a_hub(
+    checkpoint: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    stored: str,
 ) -> None:
     folder = checkpoint("timm-resnet")
-
-    def download(repo_id: str, filename: str, **options: Any) -> str:
-        assert repo_id == "timm/small.of_tests"
-        path = Path(folder) / filename
-        if not path.exists():
-            raise EntryNotFoundError(filename)
-        return str(path)
-
-    monkeypatch.setattr(timm.models._hub, "hf_hub_download", download)
-    published = load_classifier("timm/small.of_tests", PLACEMENT)
+    files = files_of(folder)
+    if stored.endswith(".bin"):
+        torch.save(load_file(Path(folder) / "model.safetensors"), tmp_path / stored)
+        files = {**files, stored: (tmp_path / stored).read_bytes()}
+        del files["model.safetensors"]
+    imitation = ImitationHub()
+    imitation.add("timm/small.of_tests", files)
+    with serving(imitation) as address:
+        use_hub(monkeypatch, address, tmp_path / "cache")
+        found = locate("timm/small.of_tests", tmp_path)
+        imitation.asked.clear()
+        published = load_classifier(found.path, PLACEMENT)
     local = load_classifier(folder, PLACEMENT)
 
+    assert imitation.asked == []
     pixels = published.transform(PICTURES[0])
     assert torch.equal(pixels, local.transform(PICTURES[0]))
     with torch.inference_mode():

@@ -296,7 +296,7 @@ def _declared(**shapes: list[int]) -> list[dict[str, Any]]:
         ),
         ({"threshold": 1}, None, "setting 'threshold' = 1"),
         ({"max_detections": 0}, None, "setting 'max_detections' = 0"),
-        ({"variants": {"test": "timm/resnet18.a1_in1k"}}, None, "timm's networks classify whole"),
+        ({"variants": {"test": "torchvision/resnet18"}}, None, "torchvision has no detector"),
     ],
 )
 async def test_a_setting_that_does_not_fit_fails_at_load(

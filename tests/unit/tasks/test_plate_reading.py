@@ -334,7 +334,7 @@ async def test_boxes_come_with_their_number(
     [
         (
             {"locator": "./nowhere"},
-            "setting 'locator' = './nowhere': there is no such folder in the model's folder; train",
+            "setting 'locator': checkpoint './nowhere': there is no such folder; accepted: a",
         ),
         ({"locator": "torchvision/alexnet"}, "torchvision has no detector 'alexnet'"),
         (

@@ -1,0 +1,300 @@
+"""Fetching from an imitation of a hub, and what the cache holds afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+
+from infergraph import hub as hubs
+from infergraph.errors import ConfigurationError
+from infergraph.hub import Progress, damaged_files, fetch_file, fetch_snapshot, snapshot, watched
+from tests.imitation_hub import ImitationHub, serving, use_hub
+
+CONFIG = b'{"model_type": "bert"}'
+FILES = {
+    "config.json": CONFIG,
+    "tokenizer.json": b"{}",
+    "spiece.model": b"pieces",
+    "LICENSE": b"MIT",
+    "model.safetensors": b"weights",
+    "pytorch_model.bin": b"pickled",
+    "tf_model.h5": b"others",
+    "modeling_own.py": b"raise SystemExit",
+    "onnx/model.onnx": b"others",
+}
+WANTED = {"config.json", "tokenizer.json", "spiece.model", "LICENSE", "model.safetensors"}
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ImitationHub]:
+    found = ImitationHub()
+    with serving(found) as address:
+        use_hub(monkeypatch, address, tmp_path / "cache")
+        yield found
+
+
+def names(folder: Path) -> set[str]:
+    return {each.name for each in folder.iterdir()}
+
+
+def test_only_what_loaders_read_is_fetched_and_then_nothing_is_asked(hub: ImitationHub) -> None:
+    commit = hub.add("owner/one", FILES)
+
+    folder = snapshot("owner/one")
+
+    assert names(folder) == WANTED
+    assert folder.name == commit
+    assert (folder / "config.json").read_bytes() == CONFIG
+    hub.asked.clear()
+    assert snapshot("owner/one") == folder
+    assert hub.asked == []
+
+
+def test_without_safetensors_bin_is_fetched_and_nobody_is_asked_to_convert_it(
+    hub: ImitationHub,
+) -> None:
+    files = {name: content for name, content in FILES.items() if name != "model.safetensors"}
+    hub.add("owner/one", files)
+    # What the hub's bot proposes, and nobody has looked at.
+    hub.add("owner/one", {**files, "model.safetensors": b"proposed"}, "refs/pr/1")
+
+    assert names(snapshot("owner/one")) == (WANTED - {"model.safetensors"}) | {"pytorch_model.bin"}
+    assert not [each for each in hub.asked if "refs" in each or "discussions" in each]
+
+
+@pytest.mark.parametrize("stem", ["model.safetensors", "pytorch_model.bin"])
+def test_all_parts_of_weights_are_fetched(hub: ImitationHub, stem: str) -> None:
+    name, _, suffix = stem.partition(".")
+    parts = [f"{name}-0000{number}-of-00002.{suffix}" for number in (1, 2)]
+    index = b'{"weight_map": {"a": "%s", "b": "%s"}}' % tuple(each.encode() for each in parts)
+    files = {"config.json": CONFIG, f"{stem}.index.json": index, **dict.fromkeys(parts, b"part")}
+    hub.add("owner/one", files | {"flax_model.msgpack.index.json": b"{}"})
+
+    folder = snapshot("owner/one")
+
+    assert names(folder) == set(files)
+    (folder / parts[1]).unlink()
+    hub.asked.clear()
+    snapshot("owner/one")
+    assert [each for each in hub.asked if parts[1] in each]
+
+
+def test_where_only_the_configuration_is_needed_no_weights_are_fetched(hub: ImitationHub) -> None:
+    hub.add("owner/one", FILES)
+
+    assert names(snapshot("owner/one", weights=False)) == WANTED - {"model.safetensors"}
+    assert names(snapshot("owner/one")) == WANTED
+
+
+def test_a_revision_is_its_own(hub: ImitationHub) -> None:
+    hub.add("owner/one", FILES)
+    old = hub.add("owner/one", {**FILES, "config.json": b"{}"}, "v1")
+
+    for revision in ("v1", old):
+        assert (snapshot("owner/one", revision) / "config.json").read_bytes() == b"{}"
+    assert (snapshot("owner/one") / "config.json").read_bytes() == CONFIG
+    hub.asked.clear()
+    assert (snapshot("owner/one", "v1") / "config.json").read_bytes() == b"{}"
+    assert hub.asked == []
+
+
+def test_a_branch_stays_what_it_was_until_it_is_fetched_again(hub: ImitationHub) -> None:
+    first = hub.add("owner/one", FILES)
+    snapshot("owner/one")
+    second = hub.add("owner/one", {**FILES, "config.json": b"{}"})
+
+    assert snapshot("owner/one").name == first
+    assert fetch_snapshot("owner/one").name == second
+    assert snapshot("owner/one").name == second
+
+
+def test_a_download_that_was_interrupted_is_no_checkpoint(hub: ImitationHub) -> None:
+    first = hub.add("owner/one", FILES)
+    snapshot("owner/one")
+    second = hub.add("owner/one", {**FILES, "model.safetensors": b"newer"})
+    hub.failing.add("model.safetensors")
+
+    with pytest.raises(ConfigurationError, match=r"checkpoint 'owner/one': .* with status 403"):
+        fetch_snapshot("owner/one")
+
+    assert snapshot("owner/one").name == first
+    hub.failing.clear()
+    assert fetch_snapshot("owner/one").name == second
+
+
+def one_line(caught: pytest.ExceptionInfo[ConfigurationError]) -> str:
+    text = str(caught.value)
+    assert "\n" not in text
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    return text
+
+
+def host() -> str:
+    return constants.ENDPOINT.removeprefix("http://")
+
+
+def test_an_unreachable_hub_is_named_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with serving(ImitationHub()) as address:
+        pass
+    use_hub(monkeypatch, address, tmp_path)
+
+    with pytest.raises(ConfigurationError) as caught:
+        snapshot("owner/one", "v1")
+
+    assert one_line(caught).startswith(
+        f"checkpoint 'owner/one@v1': cannot fetch it from {host()}: ConnectError: "
+    )
+
+
+def test_a_hub_that_never_answers_is_named_in_one_line(
+    hub: ImitationHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hubs, "ANSWER_S", 0.1)
+    hub.silent = True
+
+    with pytest.raises(ConfigurationError) as caught:
+        snapshot("owner/one")
+
+    assert one_line(caught) == f"cannot fetch 'owner/one' from {host()}: nothing came within 0.1 s"
+    assert len(hub.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("id", "revision", "said"),
+    [
+        ("owner/none", None, "has no such repository, or shows it only to a token's owner"),
+        ("owner/one", "v9", "has 'owner/one', but not this revision"),
+        ("owner/keras", None, "it has no weights that are read here; accepted: model.safetensors"),
+    ],
+)
+def test_what_the_hub_lacks_is_said(
+    hub: ImitationHub, id: str, revision: str | None, said: str
+) -> None:
+    hub.add("owner/one", FILES)
+    hub.add("owner/keras", {"config.json": CONFIG, "tf_model.h5": b"others"})
+
+    with pytest.raises(ConfigurationError) as caught:
+        snapshot(id, revision)
+
+    assert id in one_line(caught)
+    assert host() in str(caught.value)
+    assert said in str(caught.value)
+
+
+def test_offline_nothing_is_asked_and_the_cache_is_used(
+    hub: ImitationHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.add("owner/one", FILES)
+    hub.add("owner/two", FILES)
+    folder = snapshot("owner/one")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    hub.asked.clear()
+
+    assert snapshot("owner/one") == folder
+    with pytest.raises(ConfigurationError, match=r"'owner/two': not in the cache .* HF_HUB"):
+        snapshot("owner/two")
+    assert hub.asked == []
+
+
+def test_damaged_files_of_the_cache_are_found(hub: ImitationHub) -> None:
+    hub.add("owner/one", FILES)
+    folder = snapshot("owner/one")
+    assert damaged_files(folder) == []
+
+    for name in ("config.json", "model.safetensors"):
+        file = (folder / name).resolve()
+        file.write_bytes(file.read_bytes()[::-1])
+
+    assert damaged_files(folder) == ["config.json", "model.safetensors"]
+
+
+def test_a_file_is_fetched_once_and_checked_each_time(hub: ImitationHub, tmp_path: Path) -> None:
+    hub.add("owner/one", FILES)
+    url = f"{constants.ENDPOINT}/owner/one/resolve/main/model.safetensors"
+    digest = hashlib.sha256(b"weights").hexdigest()[:8]
+    file = tmp_path / "home" / "weights.pth"
+
+    fetch_file(url, file, digest)
+    fetch_file(url, file, digest)
+
+    assert file.read_bytes() == b"weights"
+    assert len(hub.asked) == 1
+    file.write_bytes(b"weightz")
+    with pytest.raises(ConfigurationError, match=f"{file} is damaged: its SHA-256 begins with "):
+        fetch_file(url, file, digest)
+
+
+def test_a_file_that_comes_damaged_is_not_kept(hub: ImitationHub, tmp_path: Path) -> None:
+    hub.add("owner/one", FILES)
+    url = f"{constants.ENDPOINT}/owner/one/resolve/main/model.safetensors"
+
+    with pytest.raises(ConfigurationError, match="came damaged: its SHA-256 begins with 9a129038"):
+        fetch_file(url, tmp_path / "home" / "weights.pth", "00000000")
+
+    assert list((tmp_path / "home").iterdir()) == []
+
+
+def test_a_file_that_is_not_there_is_said_so(
+    hub: ImitationHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hub.add("owner/one", FILES)
+    url = f"{constants.ENDPOINT}/owner/one/resolve/main/none.pth"
+
+    with pytest.raises(ConfigurationError) as caught:
+        fetch_file(url, tmp_path / "none.pth", "")
+    assert one_line(caught) == f"cannot fetch 'none.pth' from {host()}: status 404"
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    hub.asked.clear()
+    with pytest.raises(ConfigurationError, match=r"none\.pth is not there, and HF_HUB_OFFLINE"):
+        fetch_file(url, tmp_path / "none.pth", "")
+    assert hub.asked == []
+
+
+def test_no_time_limits_a_file_that_is_coming_and_its_progress_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(hubs, "ANSWER_S", 0.0)
+    monkeypatch.setattr(hubs, "_LOGGED_EVERY_S", 0.0)
+    waited = threading.Event()
+    log = Progress.log
+
+    def logged(self: Progress) -> None:
+        log(self)
+        waited.set()
+
+    monkeypatch.setattr(Progress, "log", logged)
+
+    def call(progress: Progress) -> str:
+        progress.add(1_500_000)
+        assert waited.wait(60)
+        return "come"
+
+    progress = Progress("'it' from hub", total=3_000_000)
+    progress.opened()
+    with caplog.at_level(logging.INFO, logger=hubs.__name__):
+        assert watched(call, progress) == "come"
+    assert caplog.messages == ["fetching weights: 1.5 MB of 3.0 MB of 'it' from hub"]
+
+
+def test_credentials_of_a_mirror_are_not_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with serving(ImitationHub()) as address:
+        pass
+    use_hub(monkeypatch, address.replace("http://", "http://user:secret@"), tmp_path)
+
+    with pytest.raises(ConfigurationError) as caught:
+        snapshot("owner/one")
+
+    assert address.removeprefix("http://") in one_line(caught)
+    assert "secret" not in str(caught.value)
