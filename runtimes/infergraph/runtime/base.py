@@ -24,7 +24,6 @@ from ..checkpoints import resolve_checkpoint
 from ..devices import (
     Placement,
     check_unplaced,
-    dtype_name,
     lost_device,
     release_memory,
     resolve_placement,
@@ -143,6 +142,7 @@ class Runtime(Hooks, Servable):
             options=options,
             outputs=self._output_specs,
             metrics=self._metrics,
+            computing=self._computing,
             diagnose=self._diagnose,
         )
 
@@ -154,7 +154,8 @@ class Runtime(Hooks, Servable):
         self.checkpoint = ""
         if self.options.variants:
             self.checkpoint = resolve_checkpoint(self.options, self.folder, self.name)
-        self.setup()
+        with self._computing():
+            self.setup()
         if self._takes_whole_tensors and not self.takes_arrays:
             raise ConfigurationError(
                 "setting 'max_batch_size' = 0, for models without a batch axis: this one takes "
@@ -167,6 +168,10 @@ class Runtime(Hooks, Servable):
             self.checkpoint or "no checkpoint",
             f" on {self.placement}" if self.placed else "",
         )
+
+    def _computing(self) -> contextlib.AbstractContextManager[None]:
+        """Around what computes in the calling thread, which is the model's."""
+        return self.placement.computing() if self.placed else contextlib.nullcontext()
 
     @property
     def folder(self) -> Path:
@@ -287,7 +292,7 @@ class Runtime(Hooks, Servable):
             }
             if self.placed:
                 known["device"] = str(self.placement.device)
-                known["dtype"] = dtype_name(self.placement.dtype)
+                known["dtype"] = self.placement.format
             # As JSON text: MLServer drops lists over gRPC.
             for name in ("optional_inputs", "optional_outputs"):
                 if tensors := getattr(self.options, name):

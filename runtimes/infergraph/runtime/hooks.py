@@ -23,6 +23,8 @@ class Hooks:
             requests of other tensors, datatypes or shapes run together.
         placed: Whether it computes on a device, with torch. Where it is False, torch is not
             imported, there is no `placement`, and settings that ask for a device are refused.
+        finite: Whether NaN or infinity in an answer is a failure of the model. Only a task that
+            hands on what came sets it to False.
     """
 
     settings_class: ClassVar[type[RuntimeOptions]] = RuntimeOptions
@@ -30,6 +32,7 @@ class Hooks:
     parameters_class: ClassVar[type[RequestParameters] | None] = None
     prepares_alike: ClassVar[bool] = False
     placed: ClassVar[bool] = True
+    finite: ClassVar[bool] = True
 
     def setup(self) -> None:
         """Loads weights and what else the task needs, as attributes. Runs in the model's thread."""

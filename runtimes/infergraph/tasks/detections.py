@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 
 from ..errors import InvalidInput
+from ..finite import check_finite
 from .equal_batches import equal_batches
 
 Pixels = npt.NDArray[np.uint8]
@@ -94,13 +95,18 @@ class Detector(ABC):
         return DetectorInput(inputs, shape, height, width)
 
     def __call__(self, images: Sequence[DetectorInput]) -> list[Detections]:
-        """The objects of each image whose score is above the threshold, best first."""
+        """The objects of each image whose score is above the threshold, best first.
+
+        Raises:
+            StageFailure: a box or score of one of them is no number.
+        """
         found: list[Detections | None] = [None] * len(images)
         for indices in equal_batches([image.shape for image in images], self._max_batch_size):
             batch = [images[index] for index in indices]
             for index, image, (boxes, scores, classes) in zip(
                 indices, batch, self._detect(batch), strict=True
             ):
+                check_finite((boxes, scores))
                 found[index] = _tidy(
                     Detections(
                         boxes.float().cpu().numpy(),
@@ -128,8 +134,7 @@ class Detector(ABC):
 def _tidy(detections: Detections, image: DetectorInput) -> Detections:
     """Best first, and within the image: networks give boxes that reach out of it, or are empty."""
     limits = np.array([image.width, image.height] * 2, np.float32)
-    # Not clip: NaN would stay NaN as well, but warn.
-    boxes = np.minimum(np.maximum(detections.boxes, 0), limits)
+    boxes = np.clip(detections.boxes, 0, limits)
     order = np.argsort(-detections.scores, kind="stable")
     sound: npt.NDArray[np.bool_] = np.all(boxes[:, :2] < boxes[:, 2:], axis=1)
     kept = order[sound[order]]

@@ -10,6 +10,7 @@ import collections.abc
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -171,13 +172,16 @@ class TextGeneration(Runtime):
 
     @torch.inference_mode()
     def predict_batch(self, items: Sequence[Item], parameters: Search) -> list[Outputs]:
-        """One `text` per item; pieces of all items run together, equal ones once."""
-        sources: dict[bytes, Ids] = {ids.tobytes(): ids for item in items for ids in item["ids"]}
+        """One `text` per item; pieces of all items run together, equal ones once if they may."""
+        pieces: list[Ids] = [ids for item in items for ids in item["ids"]]
+        keys = [_key(ids, parameters, number) for number, ids in enumerate(pieces)]
+        sources = dict(zip(keys, pieces, strict=True))
         generated = dict(
             zip(sources, self._generated(list(sources.values()), parameters), strict=True)
         )
+        texts = iter([generated[key] for key in keys])
         return [
-            {"text": item["pieces"].joined([generated[ids.tobytes()] for ids in item["ids"]])}
+            {"text": item["pieces"].joined(list(islice(texts, len(item["ids"]))))}
             for item in items
         ]
 
@@ -195,8 +199,10 @@ class TextGeneration(Runtime):
         empty = True
         # What stands between pieces goes with the part after it.
         before = pieces.between[0]
-        for ids, after in zip(item["ids"], pieces.between[1:], strict=True):
-            with contextlib.closing(self._streamed(ids, parameters, generated)) as parts:
+        numbered = enumerate(zip(item["ids"], pieces.between[1:], strict=True))
+        for number, (ids, after) in numbered:
+            key = _key(ids, parameters, number)
+            with contextlib.closing(self._streamed(ids, key, parameters, generated)) as parts:
                 for part in parts:
                     yield {"text": before + part}
                     before, empty = "", False
@@ -205,10 +211,9 @@ class TextGeneration(Runtime):
             yield {"text": before}
 
     def _streamed(
-        self, ids: Ids, search: Search, generated: dict[bytes, str]
+        self, ids: Ids, key: bytes, search: Search, generated: dict[bytes, str]
     ) -> collections.abc.Generator[str, None, None]:
-        """The text of a piece in parts; one that was `generated` before is given at once."""
-        key = ids.tobytes()
+        """The text of a piece in parts; one whose `key` was `generated` before comes at once."""
         if key in generated:
             yield generated[key]
             return
@@ -233,6 +238,12 @@ class TextGeneration(Runtime):
             for index, text in zip(indices, self.generate(batch, search), strict=True):
                 texts[index] = text
         return texts
+
+
+def _key(ids: Ids, search: Search, number: int) -> bytes:
+    """Equal for pieces that have one text: of those drawn without a seed, each has its own."""
+    drawn = search.do_sample and search.seed is None
+    return ids.tobytes() + (number.to_bytes(8, "little") if drawn else b"")
 
 
 def _source_length(wanted: int | None, tokenizer: Any, positions: int | None) -> int:
