@@ -259,8 +259,8 @@ def _resolve_dtype(wanted: str, device: torch.device, model: str) -> torch.dtype
     if wanted == "int8":
         if device.type != "cpu":
             raise ConfigurationError(
-                f"model '{model}': setting 'dtype' = 'int8': {device} is not a CPU, for which alone "
-                "it is; accepted there: auto, fp32, bf16, fp16"
+                f"model '{model}': setting 'dtype' = 'int8': {device} is not a CPU, for which "
+                "alone it is; accepted there: auto, fp32, bf16, fp16"
             )
         return torch.float32
     if wanted == "bf16" and device.type == "cuda" and not _has_bf16(device):
@@ -288,8 +288,8 @@ def _warn_if_emulated(dtype: str, model: str) -> None:
     has = getattr(torch.cpu, "get_capabilities", dict)()
     if dtype in _NATIVE and has and not any(has.get(name) for name in _NATIVE[dtype]):
         logger.warning(
-            "model '%s': setting 'dtype' = '%s': this CPU only emulates it, which takes longer than "
-            "fp32; accepted and faster: fp32, int8",
+            "model '%s': setting 'dtype' = '%s': this CPU only emulates it, which takes longer "
+            "than fp32; accepted and faster: fp32, int8",
             model,
             dtype,
         )

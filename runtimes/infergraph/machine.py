@@ -45,7 +45,7 @@ def available_cores(cgroups: Path = _CGROUPS, own: Path = _OWN) -> int:
     for folder in cgroup_folders("cpu", cgroups, own):
         quota = _quota(folder)
         if quota is not None:
-            # What is left of a core would hold up, once in each period, all threads of an operation.
+            # For a part of a core all threads of an operation would wait, once in each period.
             cores = min(cores, int(quota))
     return max(1, cores)
 

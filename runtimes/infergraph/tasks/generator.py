@@ -202,9 +202,7 @@ def _seeds(batch: dict[str, torch.Tensor], seed: int | None) -> list[bytes]:
     ids, mask = batch["input_ids"].cpu(), batch["attention_mask"].cpu().bool()
     if seed is None:
         return [secrets.token_bytes(16) for _ in ids]
-    return [
-        f"{seed} {row[kept].tolist()}".encode() for row, kept in zip(ids, mask, strict=True)
-    ]
+    return [f"{seed} {row[kept].tolist()}".encode() for row, kept in zip(ids, mask, strict=True)]
 
 
 def sampling(batch: dict[str, torch.Tensor], search: Search) -> LogitsProcessorList:

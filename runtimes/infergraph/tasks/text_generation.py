@@ -181,8 +181,7 @@ class TextGeneration(Runtime):
         )
         texts = iter([generated[key] for key in keys])
         return [
-            {"text": item["pieces"].joined(list(islice(texts, len(item["ids"]))))}
-            for item in items
+            {"text": item["pieces"].joined(list(islice(texts, len(item["ids"]))))} for item in items
         ]
 
     def stream(self, item: Item, parameters: Search) -> Iterator[Outputs]:
