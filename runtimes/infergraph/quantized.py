@@ -51,8 +51,8 @@ class Int8Linear(nn.Module):
         """FP32 [..., in_features] -> FP32 [..., out_features]."""
         rows = values.reshape(-1, self.in_features)
         zero = self._levels + 1
-        steps = torch.linalg.vector_norm(rows, torch.inf, dim=-1, keepdim=True)
-        steps = steps.clamp_(min=_TINY).div_(self._levels)
+        # Not a norm, which takes twenty times as long.
+        steps = rows.abs().amax(dim=-1, keepdim=True).clamp_(min=_TINY).div_(self._levels)
         # Half a step more: what follows cuts off.
         middle = rows.new_tensor(zero + 0.5)
         rounded = torch.addcmul(middle, rows, steps.reciprocal()).to(torch.uint8)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -100,7 +100,8 @@ class PlateReading(BoxRuntime):
         if options.locator is not None:
             self.locator = load_detector(
                 self._locator_checkpoint(options.locator),
-                self.placement,
+                # Detectors are convolutions mostly, which int8 is not for.
+                replace(self.placement, quantized=False),
                 threshold=options.locator_threshold,
                 max_batch_size=options.max_crops,
             )
