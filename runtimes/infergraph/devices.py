@@ -285,7 +285,7 @@ def _warn_if_emulated(dtype: str, model: str) -> None:
     import torch
 
     # Releases of torch that cannot tell are given no warning.
-    has = getattr(torch.cpu, "get_capabilities", dict)()
+    has: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     if dtype in _NATIVE and has and not any(has.get(name) for name in _NATIVE[dtype]):
         logger.warning(
             "model '%s': setting 'dtype' = '%s': this CPU only emulates it, which takes longer "

@@ -77,7 +77,7 @@ def quantize(network: nn.Module) -> None:
         ConfigurationError: it would be no faster, since most of it is no linear layer; or this
             build of torch does not compute in int8.
     """
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         raise ConfigurationError(
             "setting 'dtype' = 'int8': torch was built without oneDNN here, which computes in it; "
             "accepted: auto, fp32, bf16, fp16"

@@ -208,9 +208,12 @@ def test_a_thread_computes_with_what_it_said_and_not_with_what_another_said() ->
         thread = threading.Thread(target=compute, args=(place(threads=count, device="cpu"),))
         thread.start()
         thread.join()
-    one = threading.Thread(
-        target=lambda: (devices.one_thread(), seen.append(torch.get_num_threads()))
-    )
+
+    def prepare() -> None:
+        devices.one_thread()
+        seen.append(torch.get_num_threads())
+
+    one = threading.Thread(target=prepare)
     one.start()
     one.join()
 

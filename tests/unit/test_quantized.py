@@ -79,7 +79,7 @@ def test_only_large_linear_layers_are_replaced() -> None:
     )
     placed = INT8.place(network)
 
-    assert [type(layer) for layer in placed] == [  # type: ignore[call-overload]
+    assert [type(layer) for layer in placed.children()] == [
         nn.Embedding,
         Int8Linear,
         nn.LayerNorm,
@@ -103,7 +103,7 @@ def test_a_layer_that_is_used_twice_stays_one() -> None:
         (nn.Sequential(nn.Conv2d(3, 8, 3), nn.Linear(8, 4)), "0 linear layers that can compute"),
         (
             nn.Sequential(nn.Conv2d(64, 64, 3), nn.Linear(64, 64), nn.Linear(64, 64)),
-            r"2 linear layers that can compute in it \(8192 weights\) beside 1 convolutions \(36864",
+            r"2 linear layers that can compute in it \(8192 weights\) beside 1 convolutions",
         ),
         (
             nn.Sequential(nn.Conv1d(3, 8, 3), nn.Conv1d(8, 8, 3), nn.Linear(64, 64)),

@@ -114,6 +114,7 @@ class Engine:
             max_batch_size=self._max_batch_size,
             max_queue_size=options.max_queue_size,
             max_queue_bytes=options.max_queue_bytes,
+            max_batch_work=None if self.takes_arrays else task.work_limit,
             observe=metrics,
             diagnose=diagnose,
         )

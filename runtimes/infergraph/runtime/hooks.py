@@ -68,8 +68,16 @@ class Hooks:
         return item
 
     def length(self, item: Item) -> int:
-        """A measure of an item's work; items of similar length run together."""
+        """A measure of an item's work: tokens, frames, pixels; items of similar length run together."""
         return 0
+
+    @property
+    def work_limit(self) -> float | None:
+        """The most that the lengths of a batch's items add up to; None is no limit.
+
+        An item that is longer by itself runs alone. Asked once, after `setup`.
+        """
+        return None
 
     def predict_batch(
         self, items: Sequence[Item], parameters: Any

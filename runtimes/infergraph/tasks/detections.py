@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -56,6 +57,12 @@ class DetectorInput:
     height: int
     width: int
 
+    @property
+    def pixels(self) -> int:
+        """Those that the network looks at: of the last two dimensions of the shape."""
+        shape: Any = self.shape
+        return math.prod(shape[-2:])
+
 
 class Detector(ABC):
     """A network with its preprocessing and postprocessing.
@@ -65,7 +72,11 @@ class Detector(ABC):
 
     Attributes:
         labels: The name of each class.
+        max_batch_pixels: Most pixels of the images of a network call, at the size in which they
+            reach it; None is no limit. A larger image is alone.
     """
+
+    max_batch_pixels: int | None = None
 
     def __init__(self, labels: Mapping[int, str], threshold: float, max_batch_size: int) -> None:
         self.labels = labels
@@ -101,7 +112,12 @@ class Detector(ABC):
             StageFailure: a box or score of one of them is no number.
         """
         found: list[Detections | None] = [None] * len(images)
-        for indices in equal_batches([image.shape for image in images], self._max_batch_size):
+        for indices in equal_batches(
+            [image.shape for image in images],
+            self._max_batch_size,
+            sizes=[image.pixels for image in images],
+            most=self.max_batch_pixels,
+        ):
             batch = [images[index] for index in indices]
             for index, image, (boxes, scores, classes) in zip(
                 indices, batch, self._detect(batch), strict=True

@@ -77,14 +77,23 @@ class Generator:
             the checkpoint would see the padding, only texts of equal length run together.
     """
 
-    def __init__(self, network: Any, tokenizer: Any, forced_bos_token_id: int | None) -> None:
+    def __init__(
+        self,
+        network: Any,
+        tokenizer: Any,
+        forced_bos_token_id: int | None,
+        observe_padding: Callable[[int, int], None] | None = None,
+    ) -> None:
         """Takes the network over.
 
         Args:
             network: An encoder-decoder network of transformers.
             tokenizer: Its tokenizer.
             forced_bos_token_id: The first token of every text (its language), if there is one.
+            observe_padding: Told of each batch how many tokens its texts have, and how many were
+                computed.
         """
+        self._observe_padding = observe_padding
         # `generate` of a compiled network is the original's.
         self._network = getattr(network, "_orig_mod", network)
         self._tokenizer = tokenizer
@@ -112,6 +121,12 @@ class Generator:
             search: How to decode; for all rows.
         """
         tokens = self._tokens(batch, search)
+        if self._observe_padding is not None:
+            # A batch runs until its longest text ends. The first token, with which all texts begin,
+            # may be the one that pads.
+            written = tokens[:, 1:]
+            real = int((written != self._base.pad_token_id).sum())
+            self._observe_padding(real, written.numel())
         texts: list[str] = self._tokenizer.batch_decode(tokens, skip_special_tokens=True)
         return [text.strip() for text in texts]
 

@@ -134,6 +134,11 @@ class PlateReading(BoxRuntime):
         """The number of boxes."""
         return len(item["boxes"])
 
+    @property
+    def work_limit(self) -> float:
+        """Boxes: as many as one network call takes."""
+        return self.options.max_crops
+
     @torch.inference_mode()
     def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
         """`text` and `score` of each row of each image's boxes."""

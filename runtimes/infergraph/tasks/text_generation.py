@@ -30,12 +30,15 @@ from .decoding import (
     resolve,
 )
 from .generator import Generator
-from .minibatches import minibatches
+from .minibatches import MAX_BATCH_TOKENS, minibatches
 from .pretrained import load_network, load_tokenizer
 from .text_encoder import Ids, TextEncoder
 from .texts import check_text
 
 _DEFAULT_SOURCE_LENGTH = 512
+# Source tokens that take as long as the steps of a generation, most of whose time does not depend
+# on how many texts it is for.
+_CALL = 512
 # Tokenizers without a limit of their own report a length of this order.
 _UNLIMITED = 1_000_000
 
@@ -48,6 +51,8 @@ class TextGenerationOptions(Decoding, DecodingLimits, RuntimeOptions):
             many as the checkpoint takes.
         truncation: Whether of a longer text the first part is read, instead of refusing it.
         max_text_characters: The longest text accepted, before it is tokenized.
+        max_batch_tokens: Most tokens of the texts that run together, times the beams of their
+            search; a longer text runs alone.
         prefix: Text put before each text or sentence; None is the one that the checkpoint's
             configuration names for the task (T5), if it does.
     """
@@ -55,6 +60,7 @@ class TextGenerationOptions(Decoding, DecodingLimits, RuntimeOptions):
     max_source_length: PositiveInt | None = None
     truncation: bool = False
     max_text_characters: PositiveInt = 20_000
+    max_batch_tokens: PositiveInt = MAX_BATCH_TOKENS
     prefix: str | None = None
 
 
@@ -139,7 +145,7 @@ class TextGeneration(Runtime):
             truncation=options.truncation,
             prefix=task.get("prefix", "") if options.prefix is None else options.prefix,
         )
-        self.generate = Generator(network, tokenizer, first_token)
+        self.generate = Generator(network, tokenizer, first_token, self.observe_padding)
 
     def accept(self, parameters: DecodingParameters) -> Search:
         """How to decode: the request's parameters, then the settings', then the checkpoint's own.
@@ -169,6 +175,11 @@ class TextGeneration(Runtime):
     def length(self, item: Item) -> int:
         """Tokens of the text, over all its pieces."""
         return sum(len(ids) for ids in item["ids"])
+
+    @property
+    def work_limit(self) -> float:
+        """Tokens."""
+        return self.options.max_batch_tokens
 
     @torch.inference_mode()
     def predict_batch(self, items: Sequence[Item], parameters: Search) -> list[Outputs]:
@@ -229,6 +240,8 @@ class TextGeneration(Runtime):
             [len(ids) for ids in sources],
             self.generate.max_rows or self.options.max_batch_size,
             min_fill=0.5 if self.generate.padded else 1,
+            call=_CALL,
+            most=self.options.max_batch_tokens / search.num_beams,
         ):
             batch = self.encoder.batch([sources[index] for index in indices], self.placement.device)
             self.observe_padding(

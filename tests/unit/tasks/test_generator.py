@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import GenerationConfig
 from transformers.generation.logits_process import LogitsProcessorList
+from transformers.generation.utils import GenerationMixin
 
 from infergraph.tasks.decoding import Search
 from infergraph.tasks.generator import Draw, sampling
@@ -26,7 +27,7 @@ GREEDY = Search(
     top_p=1.0,
     seed=None,
 )
-NO_IDS = torch.empty(1, 0, dtype=torch.int64)
+NO_IDS: Any = torch.empty(1, 0, dtype=torch.int64)
 
 
 def batch(*texts: list[int]) -> dict[str, torch.Tensor]:
@@ -57,8 +58,7 @@ def drawn(processors: LogitsProcessorList, logits: torch.Tensor, steps: int = 1)
 )
 def test_tokens_come_as_often_as_transformers_says(choices: dict[str, Any]) -> None:
     logits = torch.tensor([[2.0, 0.0, 1.0, -torch.inf, 1.5, -1.0, 0.5]])
-    network = _Network(GenerationConfig(do_sample=True, **{"top_k": 0, **choices}))
-    expected = network.warped(logits.clone()).softmax(dim=-1)[0].tolist()
+    expected = warped(logits.clone(), choices).softmax(dim=-1)[0].tolist()
     search = replace(GREEDY, do_sample=True, **choices)
 
     (tokens,) = drawn(sampling(batch([1]), replace(search, seed=1)), logits, steps=8000)
@@ -118,18 +118,10 @@ def test_the_ends_of_the_distribution(value: float) -> None:
     assert drawn(LogitsProcessorList([draw]), logits) == [[1 if value == 0 else 2]]
 
 
-class _Network:
-    """transformers' own choice of what it does to logits before it samples."""
-
-    def __init__(self, config: GenerationConfig) -> None:
-        self.config = config
-
-    def warped(self, logits: torch.Tensor) -> torch.Tensor:
-        from transformers.generation.utils import GenerationMixin
-
-        class Bare(GenerationMixin):
-            pass
-
-        processors = Bare()._get_logits_processor(self.config, input_ids_seq_length=0)
-        result: torch.Tensor = processors(NO_IDS, logits)
-        return result
+def warped(logits: torch.Tensor, choices: dict[str, Any]) -> torch.Tensor:
+    """Logits as transformers itself warps them before it samples."""
+    network: Any = GenerationMixin()
+    config: Any = GenerationConfig(do_sample=True, **{"top_k": 0, **choices})  # type: ignore[no-untyped-call]
+    processors = network._get_logits_processor(config, input_ids_seq_length=0)
+    result: torch.Tensor = processors(NO_IDS, logits)
+    return result

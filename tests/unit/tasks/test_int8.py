@@ -1,4 +1,4 @@
-"""The embedded checkpoints answer in int8 as they do in fp32, and where it is no use, it is refused."""
+"""The embedded checkpoints answer in int8 as in fp32; where it is of no use, it is refused."""
 
 from __future__ import annotations
 
