@@ -6,13 +6,16 @@ seconds.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigurationError
+from .machine import core_sharing
 from .settings import RuntimeOptions
 
 if TYPE_CHECKING:
@@ -22,6 +25,12 @@ logger = logging.getLogger(__name__)
 
 _DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 """The settings' names of number formats -> torch's."""
+
+_NATIVE = {
+    "bf16": ("avx512_bf16", "amx_bf16", "avx10_2", "bf16", "sve_bf16"),
+    "fp16": ("avx512_fp16", "amx_fp16", "avx10_1", "fp16_arith"),
+}
+"""What torch calls the instructions, one of which a CPU has that computes in a format itself."""
 
 _STICKY = (
     "an illegal memory access was encountered",
@@ -50,29 +59,69 @@ class Placement:
         device: The torch device.
         dtype: The floating-point format of weights and activations.
         compile: Whether networks are compiled.
+        quantized: Whether linear layers compute in int8.
+        threads: Of one operation on the CPU; None is a share of the cores, see `computing`.
     """
 
     device: torch.device
     dtype: torch.dtype
     compile: bool
+    quantized: bool = False
+    threads: int | None = None
+
+    @property
+    def format(self) -> str:
+        """The number format that networks compute in, as the settings name it."""
+        return "int8" if self.quantized else dtype_name(self.dtype)
 
     def place(self, network: torch.nn.Module, *, of_images: bool = False) -> torch.nn.Module:
-        """The network on this device in this dtype, in evaluation mode, compiled if so set.
+        """The network on this device in this format, in evaluation mode, compiled if so set.
+
+        It raises StageFailure where its answers are no numbers, see `finite`.
 
         Args:
             network: It is changed.
             of_images: Whether it convolves images. Their channels are then kept side by side, with
                 which convolutions take half the time on a CPU, and fewer on a GPU.
+
+        Raises:
+            ConfigurationError: it is to compute in int8, which would not make it faster.
         """
         import torch
 
+        from .finite import check_answers
+
         network = network.to(device=self.device, dtype=self.dtype).eval().requires_grad_(False)
+        if self.quantized:
+            from .quantized import quantize
+
+            quantize(network)
         if of_images:
             network = network.to(memory_format=torch.channels_last)
-        return torch.compile(network) if self.compile else network  # type: ignore[return-value]
+        placed: Any = torch.compile(network) if self.compile else network
+        # What generates calls the original's methods also where it is compiled.
+        for each in dict.fromkeys((network, placed)):
+            check_answers(each, self.format)
+        return placed  # type: ignore[no-any-return]
+
+    @contextlib.contextmanager
+    def computing(self) -> Iterator[None]:
+        """Gives the calling thread its threads for what it computes inside.
+
+        torch counts them for each thread that calls it, and a thread that never said takes the
+        number that any other set last: whatever computes says it each time. Without a number of
+        its own, a model on the CPU has the process's cores, or its share of them while others
+        compute too; what a model on another device computes beside it is little.
+        """
+        import torch
+
+        on_cpu = self.device.type == "cpu"
+        with core_sharing().share() if on_cpu else contextlib.nullcontext(1) as share:
+            torch.set_num_threads(self.threads or share)
+            yield
 
     def __str__(self) -> str:
-        return f"{self.device} in {dtype_name(self.dtype)}" + (", compiled" if self.compile else "")
+        return f"{self.device} in {self.format}" + (", compiled" if self.compile else "")
 
 
 def dtype_name(dtype: torch.dtype) -> str:
@@ -80,12 +129,10 @@ def dtype_name(dtype: torch.dtype) -> str:
 
 
 def resolve_placement(options: RuntimeOptions, model: str) -> Placement:
-    """Resolves a model's device and dtype, and applies its memory share and thread count.
-
-    Call it in the thread that will run the model: the thread count holds per thread.
+    """Resolves a model's device and number format, and applies its memory share.
 
     Raises:
-        ConfigurationError: the device is not on this machine, or does not support the dtype.
+        ConfigurationError: the device is not on this machine, or does not support the format.
     """
     import torch
 
@@ -98,9 +145,17 @@ def resolve_placement(options: RuntimeOptions, model: str) -> Placement:
                 f"CUDA device, but the model is placed on {device}"
             )
         torch.cuda.set_per_process_memory_fraction(options.memory_fraction, device)
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
-    return Placement(device, dtype, options.compile)
+    quantized = options.dtype == "int8"
+    if device.type == "cpu" and not quantized:
+        _warn_if_emulated(dtype_name(dtype), model)
+    return Placement(device, dtype, options.compile, quantized, options.threads)
+
+
+def one_thread() -> None:
+    """Lets torch use no other core for what the calling thread computes: one of many at once."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def available_devices() -> list[str]:
@@ -201,6 +256,13 @@ def _resolve_dtype(wanted: str, device: torch.device, model: str) -> torch.dtype
         if device.type != "cuda":
             return torch.float32
         return torch.bfloat16 if _has_bf16(device) else torch.float16
+    if wanted == "int8":
+        if device.type != "cpu":
+            raise ConfigurationError(
+                f"model '{model}': setting 'dtype' = 'int8': {device} is not a CPU, for which "
+                "alone it is; accepted there: auto, fp32, bf16, fp16"
+            )
+        return torch.float32
     if wanted == "bf16" and device.type == "cuda" and not _has_bf16(device):
         raise ConfigurationError(
             f"model '{model}': setting 'dtype' = 'bf16': {device} does not support it; "
@@ -216,3 +278,18 @@ def _has_bf16(device: torch.device) -> bool:
     # Not emulated: torch says yes by default where bf16 is converted for every operation.
     with torch.cuda.device(device):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+
+
+def _warn_if_emulated(dtype: str, model: str) -> None:
+    """Says in the log that a CPU converts to fp32 and back for every operation."""
+    import torch
+
+    # Releases of torch that cannot tell are given no warning.
+    has: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    if dtype in _NATIVE and has and not any(has.get(name) for name in _NATIVE[dtype]):
+        logger.warning(
+            "model '%s': setting 'dtype' = '%s': this CPU only emulates it, which takes longer "
+            "than fp32; accepted and faster: fp32, int8",
+            model,
+            dtype,
+        )

@@ -52,6 +52,14 @@ _padding_share = Histogram(
     ["model"],
     buckets=(0.0, *_SHARES),
 )
+_computed = Counter(
+    "infergraph_model_computed",
+    "Tokens, frames or the like that networks computed, padding included.",
+    ["model"],
+)
+_padding = Counter(
+    "infergraph_model_padding", "Those of infergraph_model_computed that were padding.", ["model"]
+)
 _in_flight = Gauge("infergraph_model_in_flight", "Requests that are being answered.", ["model"])
 _queued = Gauge("infergraph_model_queued", "Items that wait, or are being prepared.", ["model"])
 _model_failures = Counter(
@@ -125,7 +133,10 @@ class ModelMetrics:
 
     def observe_padding(self, real: int, padded: int) -> None:
         """Notes a network call of `padded` elements, of which `real` were not padding."""
-        _padding_share.labels(self._model).observe(1 - real / padded)
+        if padded:
+            _padding_share.labels(self._model).observe(1 - real / padded)
+            _computed.labels(self._model).inc(padded)
+            _padding.labels(self._model).inc(padded - real)
 
     def began(self) -> None:
         """Notes a request that is being answered, until `ended`."""

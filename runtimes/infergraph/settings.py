@@ -70,10 +70,12 @@ class RuntimeOptions(ModelOptions):
         variants: Checkpoints by name: a path in the model's folder, or an id such as
             `owner/name@revision`.
         device: auto, cpu, cuda, cuda:N or mps. Only auto falls back to the CPU.
-        dtype: auto (fp32 on a CPU, bf16 or fp16 on a GPU), fp32, bf16 or fp16.
+        dtype: auto (fp32 on a CPU, bf16 or fp16 on a GPU), fp32, bf16, fp16, or on a CPU int8:
+            linear layers then compute in 8 bits, the rest in fp32.
         memory_fraction: Largest share of the GPU's memory that this process may take, above 0 to 1.
         compile: Whether the network is compiled with torch.compile.
-        threads: Threads of one operation on the CPU; None leaves torch's choice.
+        threads: Threads of one operation on the CPU; None is the process's cores, divided by the
+            number of models that compute at the moment.
         max_batch_size: Most items that run together. 0, for tasks that compute on arrays, is a
             model without a batch axis: each request's tensors are taken whole, as they came.
         max_items: Most items of one request, of tasks that take items one by one; 400 beyond it.
@@ -88,7 +90,7 @@ class RuntimeOptions(ModelOptions):
     variant: str = "embedded"
     variants: dict[str, str] = {}
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda|cuda:\d+|mps)$")
-    dtype: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    dtype: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
     memory_fraction: float | None = Field(default=None, gt=0, le=1)
     compile: bool = False
     threads: PositiveInt | None = None

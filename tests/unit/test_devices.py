@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +18,7 @@ from infergraph.devices import (
     resolve_placement,
 )
 from infergraph.errors import ConfigurationError
+from infergraph.machine import Sharing
 from infergraph.settings import RuntimeOptions
 
 
@@ -142,15 +145,125 @@ def test_memory_fraction_needs_a_gpu(machine: FakeMachine) -> None:
     )
 
 
-def test_threads_are_set_only_when_asked_for(
-    machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    counts: list[int] = []
-    monkeypatch.setattr(torch, "set_num_threads", counts.append)
-    place()
-    place(threads=3)
+class Threads:
+    """Notes what torch is told of threads, of which there are eight."""
 
-    assert counts == [3]
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.told: list[int] = []
+        sharing = Sharing(8)
+        monkeypatch.setattr(torch, "set_num_threads", self.told.append)
+        monkeypatch.setattr(devices, "core_sharing", lambda: sharing)
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> Threads:
+    return Threads(monkeypatch)
+
+
+def test_a_model_alone_has_all_threads_and_each_of_several_its_share(
+    machine: FakeMachine, threads: Threads
+) -> None:
+    first, second = place(), place()
+
+    with first.computing():
+        with second.computing(), second.computing():
+            pass
+        with second.computing():
+            pass
+    with second.computing():
+        pass
+
+    assert threads.told == [8, 4, 2, 4, 8]
+
+
+def test_threads_of_its_own_are_a_models_alone(machine: FakeMachine, threads: Threads) -> None:
+    with place(threads=3).computing():
+        pass
+    with place().computing():
+        pass
+
+    assert threads.told == [3, 8]
+
+
+def test_a_model_on_a_gpu_leaves_the_cores_to_the_others(
+    machine: FakeMachine, threads: Threads
+) -> None:
+    machine.has(gpus=1)
+
+    with place(device="cuda").computing(), place(device="cpu").computing():
+        pass
+
+    assert threads.told == [1, 8]
+
+
+def test_a_thread_computes_with_what_it_said_and_not_with_what_another_said() -> None:
+    """torch's own number is that of the thread that said it last, for all that never did."""
+    seen = []
+
+    def compute(placement: Placement) -> None:
+        with placement.computing():
+            seen.append(torch.get_num_threads())
+
+    for count in (3, 2):
+        thread = threading.Thread(target=compute, args=(place(threads=count, device="cpu"),))
+        thread.start()
+        thread.join()
+
+    def prepare() -> None:
+        devices.one_thread()
+        seen.append(torch.get_num_threads())
+
+    one = threading.Thread(target=prepare)
+    one.start()
+    one.join()
+
+    assert seen == [3, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "has", "warned"),
+    [
+        ("bf16", {"avx2": True, "avx512_bf16": False}, True),
+        ("bf16", {"avx512_bf16": True}, False),
+        ("bf16", {"amx_bf16": True}, False),
+        ("bf16", {"bf16": True}, False),
+        ("fp16", {"avx512_bf16": True}, True),
+        ("fp16", {"avx512_fp16": True}, False),
+        ("bf16", {}, False),
+        ("fp32", {"avx2": True}, False),
+        ("auto", {"avx2": True}, False),
+        ("int8", {"avx2": True}, False),
+    ],
+)
+def test_a_format_that_the_cpu_emulates_is_told_once(
+    dtype: str,
+    has: dict[str, bool],
+    warned: bool,
+    machine: FakeMachine,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: has)
+    with caplog.at_level(logging.WARNING):
+        place(dtype=dtype)
+
+    assert [record.getMessage() for record in caplog.records] == [
+        f"model 'asr': setting 'dtype' = '{dtype}': this CPU only emulates it, which takes longer "
+        "than fp32; accepted and faster: fp32, int8"
+    ] * warned
+
+
+def test_int8_is_for_cpus(machine: FakeMachine) -> None:
+    machine.has(gpus=1, native_bf16=("cuda:0",))
+
+    assert str(place(device="cpu", dtype="int8")) == "cpu in int8"
+    assert place(device="cpu", dtype="int8").dtype is torch.float32
+    with pytest.raises(ConfigurationError) as caught:
+        place(dtype="int8")
+    assert str(caught.value) == (
+        "model 'asr': setting 'dtype' = 'int8': cuda:0 is not a CPU, for which alone it is; "
+        "accepted there: auto, fp32, bf16, fp16"
+    )
 
 
 def test_place_casts_freezes_and_leaves_training_mode() -> None:
@@ -164,13 +277,11 @@ def test_place_casts_freezes_and_leaves_training_mode() -> None:
 
 
 def test_place_compiles_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch, "compile", lambda network: ("compiled", network))
+    compiled = torch.nn.Identity()
+    monkeypatch.setattr(torch, "compile", lambda network: compiled)
     network = torch.nn.Identity()
 
-    assert Placement(torch.device("cpu"), torch.float32, True).place(network) == (
-        "compiled",
-        network,
-    )
+    assert Placement(torch.device("cpu"), torch.float32, True).place(network) is compiled
     assert Placement(torch.device("cpu"), torch.float32, False).place(network) is network
 
 

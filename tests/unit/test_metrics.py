@@ -57,7 +57,12 @@ def test_padding_is_a_share_of_what_was_computed() -> None:
     metrics.observe_padding(75, 100)
     metrics.observe_padding(100, 100)
 
+    metrics.observe_padding(0, 0)
+
     assert value("infergraph_model_padding_share_sum", model="metrics-padding") == 0.25
+    assert value("infergraph_model_padding_share_count", model="metrics-padding") == 2
+    assert value("infergraph_model_computed_total", model="metrics-padding") == 200
+    assert value("infergraph_model_padding_total", model="metrics-padding") == 25
     assert value("infergraph_model_padding_share_bucket", model="metrics-padding", le="0.0") == 1
 
 

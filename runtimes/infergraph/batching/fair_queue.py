@@ -26,10 +26,13 @@ class FairQueue(Generic[Item, Result]):
 
     Args:
         max_batch_size: Most items in a batch.
+        max_batch_work: The most that the lengths of a batch's entries add up to, if it holds more
+            than one; None is no limit.
     """
 
-    def __init__(self, max_batch_size: int) -> None:
+    def __init__(self, max_batch_size: int, max_batch_work: float | None = None) -> None:
         self._max_batch_size = max_batch_size
+        self._max_batch_work = float("inf") if max_batch_work is None else max_batch_work
         self._entries: list[Entry[Item, Result]] = []
         self._batches = 0
         self._came = 0
@@ -59,8 +62,8 @@ class FairQueue(Generic[Item, Result]):
     def take(self) -> list[Entry[Item, Result]]:
         """The next batch, shortest first: the entry whose turn it is and those that fit it best.
 
-        They have equal keys and similar lengths, and hold at most `max_batch_size` items. Empty
-        when nobody waits for anything.
+        They have equal keys and similar lengths, hold at most `max_batch_size` items, and are at
+        most `max_batch_work` together. Empty when nobody waits for anything.
         """
         entries = [entry for entry in self._entries if not entry.ticket.done]
         self._entries = entries
@@ -71,14 +74,18 @@ class FairQueue(Generic[Item, Result]):
         fitting = [
             entry for entry in entries[: _LOOKAHEAD * self._max_batch_size] if entry.key == head.key
         ]
-        if sum(entry.weight for entry in fitting) > self._max_batch_size:
+        if (
+            sum(entry.weight for entry in fitting) > self._max_batch_size
+            or sum(entry.length for entry in fitting) > self._max_batch_work
+        ):
             fitting.sort(key=lambda entry: (entry is not head, abs(entry.length - head.length)))
         batch = []
-        room = self._max_batch_size
+        room, work = self._max_batch_size, self._max_batch_work
         for entry in fitting:
-            if entry.weight <= room:
+            if entry is head or (entry.weight <= room and entry.length <= work):
                 batch.append(entry)
                 room -= entry.weight
+                work -= entry.length
         chosen = {id(entry) for entry in batch}
         self._entries = [entry for entry in entries if id(entry) not in chosen]
         batch.sort(key=lambda entry: entry.length)

@@ -63,6 +63,8 @@ class MicroBatcher(Generic[Item, Result]):
         executor: Has exactly one thread.
         name: Names the model in error texts.
         max_batch_size: Most items in a batch.
+        max_batch_work: The most that lengths of a batch's items add up to, if there are several;
+            None is no limit.
         max_queue_size: Most items that wait, those being admitted included.
         max_queue_bytes: Most bytes of the tensors of all requests.
         observe: Told of every batch, and of the items that wait.
@@ -79,6 +81,7 @@ class MicroBatcher(Generic[Item, Result]):
         max_batch_size: int,
         max_queue_size: int,
         max_queue_bytes: int,
+        max_batch_work: float | None = None,
         observe: BatchObserver | None = None,
         diagnose: Callable[[Exception], InfergraphError | None] = lambda error: None,
     ) -> None:
@@ -94,7 +97,7 @@ class MicroBatcher(Generic[Item, Result]):
             max_queue_bytes,
             None if observe is None else observe.observe_waiting,
         )
-        self._queue: FairQueue[Item, Result] = FairQueue(max_batch_size)
+        self._queue: FairQueue[Item, Result] = FairQueue(max_batch_size, max_batch_work)
         self._streams: set[Iterator[Any]] = set()
         self._busy = False
         self._scheduled = False

@@ -128,7 +128,7 @@ class Entry(Generic[Item, Result]):
     Attributes:
         item: The value to run.
         key: Only entries of equal keys run together.
-        length: Entries of similar length run together, to lessen padding.
+        length: A measure of its work; entries of similar length run together, to lessen padding.
         ticket: The request it belongs to.
         index: Its place in the request.
         weight: How many items it stands for.

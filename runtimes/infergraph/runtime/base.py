@@ -24,7 +24,6 @@ from ..checkpoints import resolve_checkpoint
 from ..devices import (
     Placement,
     check_unplaced,
-    dtype_name,
     lost_device,
     release_memory,
     resolve_placement,
@@ -146,6 +145,7 @@ class Runtime(Hooks, Servable):
             options=options,
             outputs=self._output_specs,
             metrics=self._metrics,
+            computing=self._computing,
             diagnose=self._diagnose,
         )
 
@@ -160,7 +160,8 @@ class Runtime(Hooks, Servable):
                 self.options, self.folder, self.name, weights=self.needs_weights
             )
             self.checkpoint, self.checkpoint_name = found.path, found.name
-        self.setup()
+        with self._computing():
+            self.setup()
         if self._takes_whole_tensors and not self.takes_arrays:
             raise ConfigurationError(
                 "setting 'max_batch_size' = 0, for models without a batch axis: this one takes "
@@ -173,6 +174,10 @@ class Runtime(Hooks, Servable):
             self.checkpoint_name or "no checkpoint",
             f" on {self.placement}" if self.placed else "",
         )
+
+    def _computing(self) -> contextlib.AbstractContextManager[None]:
+        """Around what computes in the calling thread, which is the model's."""
+        return self.placement.computing() if self.placed else contextlib.nullcontext()
 
     @property
     def folder(self) -> Path:
@@ -293,7 +298,7 @@ class Runtime(Hooks, Servable):
             }
             if self.placed:
                 known["device"] = str(self.placement.device)
-                known["dtype"] = dtype_name(self.placement.dtype)
+                known["dtype"] = self.placement.format
             # As JSON text: MLServer drops lists over gRPC.
             for name in ("optional_inputs", "optional_outputs"):
                 if tensors := getattr(self.options, name):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from ..batching import MicroBatcher, Place, Served
+from ..devices import one_thread
 from ..errors import InfergraphError, InvalidInput, StageFailure
 from ..metrics import ModelMetrics
 from ..request import Deadline
@@ -20,7 +21,7 @@ from ..tensors import TensorSpec
 from ..v2 import Message, Tensor
 from .hooks import Hooks
 from .items import Arrays, Item, Outputs, batch_key, merged_rows, rows_of, split
-from .outputs import divided_rows, join, join_arrays
+from .outputs import check_finite, divided_rows, join, join_arrays
 from .preparation import Preparation, preparation_pool
 
 _INLINE_ITEMS = 64
@@ -71,6 +72,7 @@ class Engine:
         options: The model's settings.
         outputs: Its declared outputs.
         metrics: Told of batches and queue times.
+        computing: Entered in the model's thread around what it computes.
         diagnose: See `MicroBatcher`.
 
     Attributes:
@@ -87,6 +89,7 @@ class Engine:
         options: RuntimeOptions,
         outputs: Sequence[TensorSpec],
         metrics: ModelMetrics,
+        computing: Callable[[], contextlib.AbstractContextManager[None]],
         diagnose: Callable[[Exception], InfergraphError | None],
     ) -> None:
         self.takes_arrays = task.takes_arrays
@@ -102,7 +105,8 @@ class Engine:
             Hooks.prepare,
             Hooks.preparing,
         )
-        self._preparation = Preparation(self._where)
+        self._computing = computing
+        self._preparation = Preparation(self._where, one_thread if task.placed else None)
         self._batcher: MicroBatcher[_Work, Any] = MicroBatcher(
             self._run,
             thread,
@@ -110,6 +114,7 @@ class Engine:
             max_batch_size=self._max_batch_size,
             max_queue_size=options.max_queue_size,
             max_queue_bytes=options.max_queue_bytes,
+            max_batch_work=None if self.takes_arrays else task.work_limit,
             observe=metrics,
             diagnose=diagnose,
         )
@@ -139,14 +144,29 @@ class Engine:
         place = self._batcher.admit(1, request.size, request.caller)
         try:
             (item,) = await self._prepared(items, request.deadline)
-            steps = task.stream(item, request.parameters)
+            steps = self._steps(task.stream(item, request.parameters))
         except BaseException:
             place.release()
             raise
         parts = self._batcher.stream(place, steps, deadline=request.deadline)
         async with contextlib.aclosing(parts):
             async for served in parts:
-                yield join(served.results, self._outputs, self._where), served
+                yield self._checked(join(served.results, self._outputs, self._where)), served
+
+    def _steps(self, parts: Iterator[Outputs]) -> Iterator[Outputs]:
+        """The steps of a stream, each one computed as a batch is; closes the parts at its end."""
+        try:
+            while True:
+                with self._computing():
+                    part = next(parts, None)
+                if part is None:
+                    return
+                yield part
+        finally:
+            with self._computing():
+                close = getattr(parts, "close", None)
+                if close is not None:
+                    close()
 
     async def close(self, reason: str) -> None:
         """Refuses what has not begun, and returns once no thread prepares an item.
@@ -169,11 +189,13 @@ class Engine:
 
     def _compute_inline(self, request: Request) -> Answer:
         started = time.perf_counter()
-        if self.takes_arrays:
-            results = self._run_arrays(self._divided(request, request.count))
-            tensors = join_arrays(results, self._outputs, self._where)
-        else:
-            tensors = join(self._inline_results(request), self._outputs, self._where)
+        with self._computing():
+            if self.takes_arrays:
+                results = self._run_arrays(self._divided(request, request.count))
+                tensors = join_arrays(results, self._outputs, self._where)
+            else:
+                tensors = join(self._inline_results(request), self._outputs, self._where)
+        self._checked(tensors)
         seconds = time.perf_counter() - started
         self._metrics.observe_batch(request.count, 0, seconds)
         return tensors, Served([], 0, round(seconds * 1e6), request.count)
@@ -235,9 +257,10 @@ class Engine:
         return [_Work(arrays, request.parameters, rows) for arrays, rows in blocks]
 
     def _run(self, works: Sequence[_Work]) -> Sequence[Any]:
-        if self.takes_arrays:
-            return self._run_arrays(works)
-        return self._task.predict_batch([work.value for work in works], works[0].parameters)
+        with self._computing():
+            if self.takes_arrays:
+                return self._run_arrays(works)
+            return self._task.predict_batch([work.value for work in works], works[0].parameters)
 
     def _run_arrays(self, works: Sequence[_Work]) -> list[Arrays]:
         arrays = merged_rows([work.value for work in works])
@@ -248,11 +271,20 @@ class Engine:
 
     async def _joined(self, results: Sequence[Any]) -> list[Tensor]:
         function = join_arrays if self.takes_arrays else join
-        put_together = partial(function, results, self._outputs, self._where)
+
+        def put_together() -> list[Tensor]:
+            return self._checked(function(results, self._outputs, self._where))
+
         if len(results) == 1 or _array_bytes(results) <= _INLINE_BYTES:
             return put_together()
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(preparation_pool(), put_together)
+
+    def _checked(self, tensors: list[Tensor]) -> list[Tensor]:
+        """The tensors of an answer; raises StageFailure if numbers that it computed are none."""
+        if self._task.finite:
+            check_finite(tensors, self._where)
+        return tensors
 
 
 def _array_bytes(results: Sequence[Outputs]) -> int:

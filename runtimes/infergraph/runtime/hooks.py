@@ -24,6 +24,8 @@ class Hooks:
         placed: Whether it computes on a device, with torch. Where it is False, torch is not
             imported, there is no `placement`, and settings that ask for a device are refused.
         needs_weights: Whether it reads the weights of its checkpoint, or only how it is configured.
+        finite: Whether NaN or infinity in an answer is a failure of the model. Only a task that
+            hands on what came sets it to False.
     """
 
     settings_class: ClassVar[type[RuntimeOptions]] = RuntimeOptions
@@ -32,6 +34,7 @@ class Hooks:
     prepares_alike: ClassVar[bool] = False
     placed: ClassVar[bool] = True
     needs_weights: ClassVar[bool] = True
+    finite: ClassVar[bool] = True
 
     def setup(self) -> None:
         """Loads weights and what else the task needs, as attributes. Runs in the model's thread."""
@@ -67,8 +70,16 @@ class Hooks:
         return item
 
     def length(self, item: Item) -> int:
-        """A measure of an item's work; items of similar length run together."""
+        """A measure of an item's work: tokens, frames, pixels; items of similar length run together."""
         return 0
+
+    @property
+    def work_limit(self) -> float | None:
+        """The most that the lengths of a batch's items add up to; None is no limit.
+
+        An item that is longer by itself runs alone. Asked once, after `setup`.
+        """
+        return None
 
     def predict_batch(
         self, items: Sequence[Item], parameters: Any

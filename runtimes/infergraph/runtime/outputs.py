@@ -98,6 +98,16 @@ def divided_rows(outputs: Mapping[str, Any], rows: Sequence[int], where: str) ->
     ]
 
 
+def check_finite(tensors: Sequence[Tensor], where: str) -> None:
+    """Raises StageFailure if an answer holds numbers that are none: NaN or infinite ones."""
+    for tensor in tensors:
+        if tensor.data.dtype.kind == "f" and not np.isfinite(tensor.data).all():
+            row = int(np.argwhere(~np.isfinite(tensor.data))[0, 0])
+            raise StageFailure(
+                f"{where}: the model gave output '{tensor.name}' with NaN or infinity in row {row}"
+            )
+
+
 def _check_names(
     outputs: Sequence[Mapping[str, Any]], declared: Sequence[TensorSpec], where: str
 ) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -12,10 +11,11 @@ from functools import partial
 from ..batching import BatchAbandoned, check_wanted
 from ..batching.stopping import computing
 from ..errors import InfergraphError, Overloaded, StageUnavailable
+from ..machine import available_cores
 from ..request import Deadline
 from .items import Item
 
-_THREADS = os.cpu_count() or 1
+_THREADS = available_cores()
 _AT_ONCE = min(_THREADS, 8)
 """How many items of one request are handed to the threads at a time: more would only make the
 items of other requests wait behind them."""
@@ -28,10 +28,16 @@ def preparation_pool() -> ThreadPoolExecutor:
 
 
 class Preparation:
-    """Prepares the items of one model's requests; `where` names the model in error texts."""
+    """Prepares the items of one model's requests.
 
-    def __init__(self, where: str) -> None:
+    Args:
+        where: Names the model in error texts.
+        begin: Called in a pool's thread before each item.
+    """
+
+    def __init__(self, where: str, begin: Callable[[], None] | None = None) -> None:
         self._where = where
+        self._begin_item = begin
         self._running: set[Future[Item]] = set()
         self._closed = False
 
@@ -71,6 +77,8 @@ class Preparation:
             try:
                 with computing(wanted):
                     check_wanted()
+                    if self._begin_item is not None:
+                        self._begin_item()
                     return prepare(item)
             except BatchAbandoned:
                 # Told only where the request has not ended by itself.

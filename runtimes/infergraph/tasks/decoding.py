@@ -31,7 +31,8 @@ class Decoding(BaseModel):
         temperature: Sampling: below 1 sharpens the distribution, above 1 flattens it.
         top_k: Sampling: only the k likeliest tokens; 0 is all.
         top_p: Sampling: only the likeliest tokens that together have this probability.
-        seed: Sampling: the same seed gives the same text, whatever else is in the batch.
+        seed: Sampling: the same seed gives the same text, whatever else is in the batch; None
+            gives another one each time.
     """
 
     max_new_tokens: int | None = None
@@ -91,7 +92,7 @@ class Search:
     temperature: float
     top_k: int
     top_p: float
-    seed: int
+    seed: int | None
 
 
 class DecodingLimits(BaseModel):
@@ -199,7 +200,7 @@ def checkpoint_search(generation: Any, task: Mapping[str, Any], accepted: Ranges
         temperature=own("temperature", 1.0),
         top_k=own("top_k", 50),
         top_p=own("top_p", 1.0),
-        seed=0,
+        seed=None,
     )
 
 

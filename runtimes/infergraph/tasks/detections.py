@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from ..errors import InvalidInput
+from ..finite import check_finite
 from .equal_batches import equal_batches
 
 Pixels = npt.NDArray[np.uint8]
@@ -55,6 +57,12 @@ class DetectorInput:
     height: int
     width: int
 
+    @property
+    def pixels(self) -> int:
+        """Those that the network looks at: of the last two dimensions of the shape."""
+        shape: Any = self.shape
+        return math.prod(shape[-2:])
+
 
 class Detector(ABC):
     """A network with its preprocessing and postprocessing.
@@ -64,7 +72,11 @@ class Detector(ABC):
 
     Attributes:
         labels: The name of each class.
+        max_batch_pixels: Most pixels of the images of a network call, at the size in which they
+            reach it; None is no limit. A larger image is alone.
     """
+
+    max_batch_pixels: int | None = None
 
     def __init__(self, labels: Mapping[int, str], threshold: float, max_batch_size: int) -> None:
         self.labels = labels
@@ -94,13 +106,23 @@ class Detector(ABC):
         return DetectorInput(inputs, shape, height, width)
 
     def __call__(self, images: Sequence[DetectorInput]) -> list[Detections]:
-        """The objects of each image whose score is above the threshold, best first."""
+        """The objects of each image whose score is above the threshold, best first.
+
+        Raises:
+            StageFailure: a box or score of one of them is no number.
+        """
         found: list[Detections | None] = [None] * len(images)
-        for indices in equal_batches([image.shape for image in images], self._max_batch_size):
+        for indices in equal_batches(
+            [image.shape for image in images],
+            self._max_batch_size,
+            sizes=[image.pixels for image in images],
+            most=self.max_batch_pixels,
+        ):
             batch = [images[index] for index in indices]
             for index, image, (boxes, scores, classes) in zip(
                 indices, batch, self._detect(batch), strict=True
             ):
+                check_finite((boxes, scores))
                 found[index] = _tidy(
                     Detections(
                         boxes.float().cpu().numpy(),
@@ -128,8 +150,7 @@ class Detector(ABC):
 def _tidy(detections: Detections, image: DetectorInput) -> Detections:
     """Best first, and within the image: networks give boxes that reach out of it, or are empty."""
     limits = np.array([image.width, image.height] * 2, np.float32)
-    # Not clip: NaN would stay NaN as well, but warn.
-    boxes = np.minimum(np.maximum(detections.boxes, 0), limits)
+    boxes = np.clip(detections.boxes, 0, limits)
     order = np.argsort(-detections.scores, kind="stable")
     sound: npt.NDArray[np.bool_] = np.all(boxes[:, :2] < boxes[:, 2:], axis=1)
     kept = order[sound[order]]

@@ -66,6 +66,7 @@ class Echo(Runtime):
 
     settings_class = EchoOptions
     placed = False
+    finite = False
     options: EchoOptions
 
     def setup(self) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import collections.abc
 import contextlib
 import copy
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Sequence
+from random import Random
 from typing import Any
 
 import torch
@@ -51,6 +53,8 @@ _SEARCHED = (
 )
 # Their positions, masks and normalisation were checked: an answer is the same in a padded batch.
 _PADDED = frozenset({"bart", "m2m_100", "marian", "mbart", "mt5", "pegasus", "t5"})
+# What torch adds probabilities up in, on devices that have no fp64.
+_EXACT = {"mps": torch.float32}
 # Mixtures of experts: all tokens of a batch compete for the places at an expert.
 _ALONE = frozenset({"nllb-moe", "switch_transformers"})
 
@@ -60,8 +64,8 @@ class Generator:
 
     Each row's text is the one that it would get alone. The encoder's padding is masked in every
     attention, and the search of a row reads nothing of the others: greedily, a finished row is only
-    padded; in the beam search a row's candidates are frozen once it is finished; sampled rows all
-    meet the same noise, step by step.
+    padded; in the beam search a row's candidates are frozen once it is finished; a sampled row has
+    noise of its own.
 
     What remains is rounding, for another batch shape sums up in another order. It changes a token
     only where two are equally likely to the last digits: about seven of them in fp32, but only two
@@ -73,14 +77,23 @@ class Generator:
             the checkpoint would see the padding, only texts of equal length run together.
     """
 
-    def __init__(self, network: Any, tokenizer: Any, forced_bos_token_id: int | None) -> None:
+    def __init__(
+        self,
+        network: Any,
+        tokenizer: Any,
+        forced_bos_token_id: int | None,
+        observe_padding: Callable[[int, int], None] | None = None,
+    ) -> None:
         """Takes the network over.
 
         Args:
             network: An encoder-decoder network of transformers.
             tokenizer: Its tokenizer.
             forced_bos_token_id: The first token of every text (its language), if there is one.
+            observe_padding: Told of each batch how many tokens its texts have, and how many were
+                computed.
         """
+        self._observe_padding = observe_padding
         # `generate` of a compiled network is the original's.
         self._network = getattr(network, "_orig_mod", network)
         self._tokenizer = tokenizer
@@ -108,6 +121,12 @@ class Generator:
             search: How to decode; for all rows.
         """
         tokens = self._tokens(batch, search)
+        if self._observe_padding is not None:
+            # A batch runs until its longest text ends. The first token, with which all texts begin,
+            # may be the one that pads.
+            written = tokens[:, 1:]
+            real = int((written != self._base.pad_token_id).sum())
+            self._observe_padding(real, written.numel())
         texts: list[str] = self._tokenizer.batch_decode(tokens, skip_special_tokens=True)
         return [text.strip() for text in texts]
 
@@ -133,13 +152,17 @@ class Generator:
             if whole:
                 yield whole
             return
-        # A new thread would take the number that was set last, by whichever model.
+        # A thread of its own generates, in which torch has the number of threads that it has here.
         threads = torch.get_num_threads()
 
         def generate(hand: Callable[[list[int]], None]) -> None:
+            def hand_over(tokens: list[int]) -> None:
+                hand(tokens)
+                torch.set_num_threads(threads)
+
             torch.set_num_threads(threads)
             with torch.inference_mode():
-                self._tokens(batch, search, streamer=TokenHandover(hand))
+                self._tokens(batch, search, streamer=TokenHandover(hand_over))
 
         text = GrowingText(self._tokenizer)
         with contextlib.closing(stepped(generate)) as steps:
@@ -147,6 +170,8 @@ class Generator:
                 check_wanted()
                 if part := text.add(tokens):
                     yield part
+                # While it stood still, other models may have begun or ended.
+                threads = torch.get_num_threads()
         if part := text.finish():
             yield part
 
@@ -156,28 +181,47 @@ class Generator:
         for name in _SEARCHED:
             setattr(config, name, getattr(search, name))
         tokens: torch.Tensor = self._network.generate(
-            **batch, generation_config=config, logits_processor=_sampling(search), **more
+            **batch, generation_config=config, logits_processor=sampling(batch, search), **more
         )
         return tokens
 
 
-class GumbelNoise(LogitsProcessor):
-    """Makes the likeliest token a sample: the argmax of logits plus Gumbel noise is one.
+class Draw(LogitsProcessor):
+    """Draws each row's token from the distribution of its logits, and leaves it as the likeliest.
 
-    The noise comes from a generator of its own, one row for each step, so that a sample depends
-    neither on its batch nor on what else the process draws.
+    Each row has a generator of its own, so that a text depends neither on its batch nor on what
+    else the process draws, and no two rows share their noise.
+
+    Args:
+        seeds: One for each row.
     """
 
-    def __init__(self, seed: int) -> None:
-        self._generator = torch.Generator().manual_seed(seed)
+    def __init__(self, seeds: Sequence[bytes]) -> None:
+        self._generators = [Random(seed) for seed in seeds]
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        drawn = torch.empty(scores.shape[-1], dtype=torch.float64)
-        drawn.exponential_(generator=self._generator).clamp_min_(1e-300)
-        return scores - drawn.log().to(scores.device, scores.dtype)
+        """Scores FP [rows, tokens] -> the same, 0 for the token drawn and -inf for the others."""
+        sums = scores.to(_EXACT.get(scores.device.type, torch.float64)).softmax(-1).cumsum(-1)
+        drawn = torch.tensor([each.random() for each in self._generators], dtype=torch.float64)
+        # The first token whose sum exceeds the number drawn. What has no probability adds nothing
+        # to the sum, and so is never the first; nor may rounding take the number to the last sum.
+        whole = sums[:, -1:]
+        limits = torch.nextafter(whole, torch.zeros_like(whole))
+        wanted = drawn.to(sums)[:, None] * whole
+        tokens = torch.searchsorted(sums, wanted.minimum(limits), right=True)
+        return torch.full_like(scores, -torch.inf).scatter_(1, tokens, 0.0)
 
 
-def _sampling(search: Search) -> LogitsProcessorList:
+def _seeds(batch: dict[str, torch.Tensor], seed: int | None) -> list[bytes]:
+    """A seed for each row: of the given one and the row's tokens, else one that nobody knows."""
+    ids, mask = batch["input_ids"].cpu(), batch["attention_mask"].cpu().bool()
+    if seed is None:
+        return [secrets.token_bytes(16) for _ in ids]
+    return [f"{seed} {row[kept].tolist()}".encode() for row, kept in zip(ids, mask, strict=True)]
+
+
+def sampling(batch: dict[str, torch.Tensor], search: Search) -> LogitsProcessorList:
+    """What draws tokens, in the order of transformers' own sampling."""
     processors = LogitsProcessorList()
     if not search.do_sample:
         return processors
@@ -187,5 +231,5 @@ def _sampling(search: Search) -> LogitsProcessorList:
         processors.append(TopKLogitsWarper(search.top_k))
     if search.top_p < 1:
         processors.append(TopPLogitsWarper(search.top_p))
-    processors.append(GumbelNoise(search.seed))
+    processors.append(Draw(_seeds(batch, search.seed)))
     return processors

@@ -106,6 +106,11 @@ class ImageClassification(BoxRuntime):
         """Images of the item: its boxes, or 1."""
         return len(item["pieces"])
 
+    @property
+    def work_limit(self) -> float:
+        """Images: of boxes, which may be many, as many as one network call takes."""
+        return max(self.options.max_crops, self.options.max_batch_size)
+
     @torch.inference_mode()
     def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
         """The outputs of each item."""

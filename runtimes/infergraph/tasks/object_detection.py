@@ -25,7 +25,7 @@ from pydantic import Field, PositiveInt
 from ..runtime import Item, Outputs
 from ..tensors import TensorSpec
 from .declared_outputs import check_declared, check_groups
-from .detections import Detections
+from .detections import Detections, DetectorInput
 from .detectors import load_detector
 from .image_runtime import ImageOptions, ImageRuntime
 
@@ -42,12 +42,15 @@ class ObjectDetectionOptions(ImageOptions):
             keeps its own. Names that the checkpoint does not have are for other variants.
         groups: Group -> labels (as in answers). A group's objects are the K best of its own, also
             where better objects of other groups leave no row for them in `boxes`.
+        max_batch_pixels: Most pixels of the images that run together, at the network's size; a
+            larger image runs alone.
     """
 
     threshold: float = Field(default=0.5, ge=0, lt=1)
     max_detections: PositiveInt = 16
     labels: dict[str, str] = Field(default_factory=dict)
     groups: dict[str, list[str]] = Field(default_factory=dict)
+    max_batch_pixels: PositiveInt = 2**23
 
 
 class ObjectDetection(ImageRuntime):
@@ -70,6 +73,7 @@ class ObjectDetection(ImageRuntime):
             threshold=options.threshold,
             max_batch_size=options.max_batch_size,
         )
+        self.detector.max_batch_pixels = options.max_batch_pixels
         self.labels = {
             number: options.labels.get(label, label)
             for number, label in self.detector.labels.items()
@@ -96,6 +100,16 @@ class ObjectDetection(ImageRuntime):
             Overloaded: there is not enough memory to decode it now.
         """
         return {"image": self.detector.prepare(self.image_of(item))}
+
+    def length(self, item: Item) -> int:
+        """Pixels that the network looks at."""
+        image: DetectorInput = item["image"]
+        return image.pixels
+
+    @property
+    def work_limit(self) -> float:
+        """Pixels."""
+        return self.options.max_batch_pixels
 
     @torch.inference_mode()
     def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:

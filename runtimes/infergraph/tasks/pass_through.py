@@ -12,6 +12,7 @@ class PassThrough(Runtime):
     """Answers with its inputs as they came: every input is an output of the same name."""
 
     placed = False
+    finite = False
 
     def setup(self) -> None:
         """Checks the declarations.

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -105,7 +105,8 @@ class PlateReading(BoxRuntime):
                 raise error.prefixed("setting 'locator'") from None
             self.locator = load_detector(
                 found.path,
-                self.placement,
+                # Detectors are convolutions mostly, which int8 is not for.
+                replace(self.placement, quantized=False),
                 threshold=options.locator_threshold,
                 max_batch_size=options.max_crops,
             )
@@ -137,6 +138,11 @@ class PlateReading(BoxRuntime):
     def length(self, item: Item) -> int:
         """The number of boxes."""
         return len(item["boxes"])
+
+    @property
+    def work_limit(self) -> float:
+        """Boxes: as many as one network call takes."""
+        return self.options.max_crops
 
     @torch.inference_mode()
     def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:

@@ -22,7 +22,7 @@ from ..errors import ConfigurationError
 from ..runtime import Item, Outputs, Runtime
 from ..settings import RuntimeOptions
 from .answer_spans import best_answer
-from .minibatches import minibatches
+from .minibatches import MAX_BATCH_TOKENS, call_cost, minibatches
 from .pretrained import load_network, load_tokenizer
 from .texts import check_text
 from .windows import Encoded, Window, WindowEncoder, window_limit
@@ -43,6 +43,8 @@ class QuestionAnsweringOptions(RuntimeOptions):
         no_answer_threshold: How much the logit of "no answer" must exceed the best answer's.
         max_question_characters: The longest question accepted, before it is tokenized.
         max_context_characters: The longest context accepted.
+        max_batch_tokens: Most tokens, over all windows, of the items that run together; an item of
+            more runs alone, as many of its windows at a time.
     """
 
     max_length: PositiveInt | None = None
@@ -52,6 +54,7 @@ class QuestionAnsweringOptions(RuntimeOptions):
     no_answer_threshold: float = 0.0
     max_question_characters: PositiveInt = 4_000
     max_context_characters: PositiveInt = 100_000
+    max_batch_tokens: PositiveInt = MAX_BATCH_TOKENS
 
     @field_validator("no_answer", mode="before")
     @classmethod
@@ -78,6 +81,7 @@ class QuestionAnswering(Runtime):
         self.network: Any = load_network(
             AutoModelForQuestionAnswering, self.checkpoint, self.placement
         )
+        self.call = call_cost(self.network)
         limit = window_limit(tokenizer, self.network)
         max_length = options.max_length or limit
         if max_length > limit:
@@ -114,6 +118,11 @@ class QuestionAnswering(Runtime):
         """Tokens of the item, over all its windows."""
         return sum(len(window.ids) for window in item["encoded"].windows)
 
+    @property
+    def work_limit(self) -> float:
+        """Tokens."""
+        return self.options.max_batch_tokens
+
     @torch.inference_mode()
     def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
         """One `answer` and `score` per item; runs the windows of all items together."""
@@ -122,7 +131,10 @@ class QuestionAnswering(Runtime):
         starts: list[npt.NDArray[np.float32]] = [np.empty(0, np.float32)] * len(windows)
         ends = list(starts)
         for indices in minibatches(
-            [len(window.ids) for window in windows], self.options.max_batch_size
+            [len(window.ids) for window in windows],
+            self.options.max_batch_size,
+            call=self.call,
+            most=self.options.max_batch_tokens,
         ):
             logits = self.network(**self._batch([windows[index] for index in indices]))
             start_rows = logits.start_logits.float().cpu().numpy()

@@ -17,6 +17,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from pydantic import Field, PositiveFloat, PositiveInt
 
@@ -43,6 +44,7 @@ class SpeechToTextOptions(RuntimeOptions):
     Attributes:
         max_audio_seconds: The longest audio accepted.
         max_request_audio_seconds: Most seconds of all audio of a request.
+        max_batch_audio_seconds: Most seconds of audio that run together; a longer one runs alone.
         chunk_seconds: Longer audio is cut, at pauses, into chunks of at most this length. None is
             15 s, for Whisper 30 s, which is also the most that it takes.
         silence_dbfs: Up to this level, in dB relative to a root mean square of 1, sound is silence,
@@ -60,6 +62,7 @@ class SpeechToTextOptions(RuntimeOptions):
 
     max_audio_seconds: PositiveFloat = 600.0
     max_request_audio_seconds: PositiveFloat = 3600.0
+    max_batch_audio_seconds: PositiveFloat = 480.0
     chunk_seconds: float | None = Field(default=None, ge=1)
     silence_dbfs: float = Field(default=-55.0, le=0)
     speech_rise_db: float = Field(default=12.0, ge=0)
@@ -114,6 +117,8 @@ class SpeechToText(Runtime):
         )
         self.features = SpeechFeatures(load_feature_extractor(self.checkpoint), config)
         self.chunk_seconds = self._chunk_seconds(self.features.max_seconds)
+        samples = np.linspace(0, 1, int(self.chunk_seconds * self.features.sample_rate))
+        self.chunk_frames = len(self.features(samples.astype(np.float32)))
 
     def preparing(self, items: Sequence[Item]) -> Callable[[Item], Item]:
         """Limits the seconds of all audio of the request."""
@@ -185,6 +190,11 @@ class SpeechToText(Runtime):
     def length(self, item: Item) -> int:
         """Feature frames of the item, of all its chunks."""
         return sum(len(chunk.features) for chunk in item["chunks"])
+
+    @property
+    def work_limit(self) -> float:
+        """Feature frames: as many as the longest chunk has for each of its seconds."""
+        return self.options.max_batch_audio_seconds / self.chunk_seconds * self.chunk_frames
 
     @torch.inference_mode()
     def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:

@@ -18,8 +18,9 @@ from ..errors import ConfigurationError
 from ..runtime import Item, Outputs, Runtime
 from ..settings import RuntimeOptions
 from ..tensors import TensorSpec
+from .class_scores import class_scores
 from .declared_outputs import check_declared, check_groups
-from .minibatches import minibatches
+from .minibatches import MAX_BATCH_TOKENS, call_cost, minibatches
 from .pretrained import load_network, load_tokenizer
 from .text_encoder import TextEncoder
 from .texts import check_text
@@ -35,6 +36,7 @@ class TextClassificationOptions(RuntimeOptions):
         max_length: Most tokens of a text; None is as many as the checkpoint takes.
         truncation: Whether of a longer text the first part is read, instead of refusing it.
         max_text_characters: The longest text accepted, before it is tokenized.
+        max_batch_tokens: Most tokens of the texts that run together; a longer text runs alone.
         labels: The checkpoint's name of a label -> the name in answers; a label that is not named
             keeps its own. Names that the checkpoint does not have are for other variants.
         groups: Group -> labels. `<group>_text` is then an optional output: the item's text, given
@@ -45,6 +47,7 @@ class TextClassificationOptions(RuntimeOptions):
     max_length: PositiveInt | None = None
     truncation: bool = False
     max_text_characters: PositiveInt = 20_000
+    max_batch_tokens: PositiveInt = MAX_BATCH_TOKENS
     labels: dict[str, str] = Field(default_factory=dict)
     groups: dict[str, list[str]] = Field(default_factory=dict)
     other_group: str | None = None
@@ -69,6 +72,7 @@ class TextClassification(Runtime):
         self.network: Any = load_network(
             AutoModelForSequenceClassification, self.checkpoint, self.placement
         )
+        self.call = call_cost(self.network)
         config = self.network.config
         if config.problem_type == "regression":
             raise ConfigurationError(
@@ -108,20 +112,29 @@ class TextClassification(Runtime):
         """Tokens of the text."""
         return len(item["ids"])
 
+    @property
+    def work_limit(self) -> float:
+        """Tokens."""
+        return self.options.max_batch_tokens
+
     @torch.inference_mode()
     def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
         """`label`, `score` and the texts of the label's groups, for each item."""
         answers: list[Outputs] = [{} for _ in items]
         lengths = [len(item["ids"]) for item in items]
-        for indices in minibatches(lengths, self.options.max_batch_size):
+        for indices in minibatches(
+            lengths,
+            self.options.max_batch_size,
+            call=self.call,
+            most=self.options.max_batch_tokens,
+        ):
             batch = self.encoder.batch(
                 [items[index]["ids"] for index in indices], self.placement.device
             )
             self.observe_padding(
                 sum(lengths[index] for index in indices), batch["input_ids"].numel()
             )
-            logits = self.network(**batch).logits.float()
-            scores = logits.sigmoid() if self.independent else logits.softmax(dim=-1)
+            scores = class_scores(self.network(**batch).logits, independent=self.independent)
             best, chosen = scores.max(dim=-1)
             for index, label, score in zip(indices, chosen.tolist(), best.tolist(), strict=True):
                 answers[index] = {"label": self.labels[label], "score": score}

@@ -10,6 +10,7 @@ import collections.abc
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -29,12 +30,15 @@ from .decoding import (
     resolve,
 )
 from .generator import Generator
-from .minibatches import minibatches
+from .minibatches import MAX_BATCH_TOKENS, minibatches
 from .pretrained import load_network, load_tokenizer
 from .text_encoder import Ids, TextEncoder
 from .texts import check_text
 
 _DEFAULT_SOURCE_LENGTH = 512
+# Source tokens that take as long as the steps of a generation, most of whose time does not depend
+# on how many texts it is for.
+_CALL = 512
 # Tokenizers without a limit of their own report a length of this order.
 _UNLIMITED = 1_000_000
 
@@ -47,6 +51,8 @@ class TextGenerationOptions(Decoding, DecodingLimits, RuntimeOptions):
             many as the checkpoint takes.
         truncation: Whether of a longer text the first part is read, instead of refusing it.
         max_text_characters: The longest text accepted, before it is tokenized.
+        max_batch_tokens: Most tokens of the texts that run together, times the beams of their
+            search; a longer text runs alone.
         prefix: Text put before each text or sentence; None is the one that the checkpoint's
             configuration names for the task (T5), if it does.
     """
@@ -54,6 +60,7 @@ class TextGenerationOptions(Decoding, DecodingLimits, RuntimeOptions):
     max_source_length: PositiveInt | None = None
     truncation: bool = False
     max_text_characters: PositiveInt = 20_000
+    max_batch_tokens: PositiveInt = MAX_BATCH_TOKENS
     prefix: str | None = None
 
 
@@ -138,7 +145,7 @@ class TextGeneration(Runtime):
             truncation=options.truncation,
             prefix=task.get("prefix", "") if options.prefix is None else options.prefix,
         )
-        self.generate = Generator(network, tokenizer, first_token)
+        self.generate = Generator(network, tokenizer, first_token, self.observe_padding)
 
     def accept(self, parameters: DecodingParameters) -> Search:
         """How to decode: the request's parameters, then the settings', then the checkpoint's own.
@@ -169,16 +176,23 @@ class TextGeneration(Runtime):
         """Tokens of the text, over all its pieces."""
         return sum(len(ids) for ids in item["ids"])
 
+    @property
+    def work_limit(self) -> float:
+        """Tokens."""
+        return self.options.max_batch_tokens
+
     @torch.inference_mode()
     def predict_batch(self, items: Sequence[Item], parameters: Search) -> list[Outputs]:
-        """One `text` per item; pieces of all items run together, equal ones once."""
-        sources: dict[bytes, Ids] = {ids.tobytes(): ids for item in items for ids in item["ids"]}
+        """One `text` per item; pieces of all items run together, equal ones once if they may."""
+        pieces: list[Ids] = [ids for item in items for ids in item["ids"]]
+        keys = [_key(ids, parameters, number) for number, ids in enumerate(pieces)]
+        sources = dict(zip(keys, pieces, strict=True))
         generated = dict(
             zip(sources, self._generated(list(sources.values()), parameters), strict=True)
         )
+        texts = iter([generated[key] for key in keys])
         return [
-            {"text": item["pieces"].joined([generated[ids.tobytes()] for ids in item["ids"]])}
-            for item in items
+            {"text": item["pieces"].joined(list(islice(texts, len(item["ids"]))))} for item in items
         ]
 
     def stream(self, item: Item, parameters: Search) -> Iterator[Outputs]:
@@ -195,8 +209,10 @@ class TextGeneration(Runtime):
         empty = True
         # What stands between pieces goes with the part after it.
         before = pieces.between[0]
-        for ids, after in zip(item["ids"], pieces.between[1:], strict=True):
-            with contextlib.closing(self._streamed(ids, parameters, generated)) as parts:
+        numbered = enumerate(zip(item["ids"], pieces.between[1:], strict=True))
+        for number, (ids, after) in numbered:
+            key = _key(ids, parameters, number)
+            with contextlib.closing(self._streamed(ids, key, parameters, generated)) as parts:
                 for part in parts:
                     yield {"text": before + part}
                     before, empty = "", False
@@ -205,10 +221,9 @@ class TextGeneration(Runtime):
             yield {"text": before}
 
     def _streamed(
-        self, ids: Ids, search: Search, generated: dict[bytes, str]
+        self, ids: Ids, key: bytes, search: Search, generated: dict[bytes, str]
     ) -> collections.abc.Generator[str, None, None]:
-        """The text of a piece in parts; one that was `generated` before is given at once."""
-        key = ids.tobytes()
+        """The text of a piece in parts; one whose `key` was `generated` before comes at once."""
         if key in generated:
             yield generated[key]
             return
@@ -225,6 +240,8 @@ class TextGeneration(Runtime):
             [len(ids) for ids in sources],
             self.generate.max_rows or self.options.max_batch_size,
             min_fill=0.5 if self.generate.padded else 1,
+            call=_CALL,
+            most=self.options.max_batch_tokens / search.num_beams,
         ):
             batch = self.encoder.batch([sources[index] for index in indices], self.placement.device)
             self.observe_padding(
@@ -233,6 +250,12 @@ class TextGeneration(Runtime):
             for index, text in zip(indices, self.generate(batch, search), strict=True):
                 texts[index] = text
         return texts
+
+
+def _key(ids: Ids, search: Search, number: int) -> bytes:
+    """Equal for pieces that have one text: of those drawn without a seed, each has its own."""
+    drawn = search.do_sample and search.seed is None
+    return ids.tobytes() + (number.to_bytes(8, "little") if drawn else b"")
 
 
 def _source_length(wanted: int | None, tokenizer: Any, positions: int | None) -> int:

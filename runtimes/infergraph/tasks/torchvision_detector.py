@@ -17,9 +17,13 @@ from torchvision.models.detection.transform import resize_boxes
 from ..checkpoints import TORCHVISION
 from ..devices import Placement
 from ..errors import ConfigurationError
+from ..finite import check_answers
 from .detections import Detector, DetectorInput
 from .stoppable import stoppable
 from .torchvision_checkpoint import load_network, load_published, read_config
+
+_SCORING = ("head", "rpn.head", "roi_heads.box_predictor")
+"""What scores in these networks, and places boxes."""
 
 
 class TorchvisionDetector(Detector):
@@ -63,6 +67,10 @@ class TorchvisionDetector(Detector):
         head.detections_per_img = sys.maxsize
         whole = replace(placement, dtype=torch.float32, compile=False)
         self._network = stoppable(whole.place(network, of_images=True))
+        # Before the network drops what has no score above the threshold: a NaN never has.
+        for name, part in network.named_modules():
+            if name in _SCORING:
+                check_answers(part, placement.format)
         backbone: Any = self._network.backbone
         if placement.compile:
             backbone = torch.compile(backbone)

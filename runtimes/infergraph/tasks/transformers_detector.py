@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from transformers import AutoModelForObjectDetection
 
-from ..devices import Placement, dtype_name
-from ..errors import ConfigurationError, StageFailure
+from ..devices import Placement
+from ..errors import ConfigurationError
 from .detections import Detector, DetectorInput
 from .pretrained import load_image_processor, load_network
 
@@ -71,12 +71,6 @@ class TransformersDetector(Detector):
         outputs = self._network(**inputs)
         outputs.logits = outputs.logits.float().cpu()
         outputs.pred_boxes = outputs.pred_boxes.float().cpu()
-        if outputs.logits.isnan().any() or outputs.pred_boxes.isnan().any():
-            # They would pass for images in which there is nothing.
-            raise StageFailure(
-                f"the detector computed values that are no numbers, in {dtype_name(dtype)}"
-                + ("" if dtype == torch.float32 else "; the setting 'dtype' = fp32 may help")
-            )
         arguments = dict(self._arguments)
         if self._takes_top_k:
             # By default a hundred, however many there are: one for each query, as elsewhere.

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InvalidInput, Overloaded
+from ..machine import cgroup_folders
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,6 @@ _KEPT_SHARE = 2
 _LEAST_DEFAULT = 256 << 20
 # How often a decoder that waits looks whether its request still needs it.
 _CHECK_SECONDS = 0.05
-_CGROUPS = Path("/sys/fs/cgroup")
 
 Check = Callable[[], None]
 """Raises when the request needs its answer no longer, or its deadline passed."""
@@ -176,7 +176,9 @@ def decode_memory() -> DecodeMemory:
     return DecodeMemory(default)
 
 
-def available_memory(cgroups: Path = _CGROUPS, own: Path = Path("/proc/self/cgroup")) -> int:
+def available_memory(
+    cgroups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
+) -> int:
     """Bytes that this process may use: the least of the machine's and of its cgroups' limits.
 
     Args:
@@ -184,17 +186,7 @@ def available_memory(cgroups: Path = _CGROUPS, own: Path = Path("/proc/self/cgro
         own: The file that says which of them the process is in.
     """
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    places = [cgroups, cgroups / "memory"]
-    try:
-        for line in own.read_text().splitlines():
-            _, controllers, path = line.split(":", 2)
-            if not controllers or "memory" in controllers.split(","):
-                root = cgroups / "memory" if controllers else cgroups
-                below = root / path.lstrip("/")
-                places += [below, *(each for each in below.parents if root in each.parents)]
-    except (OSError, ValueError):
-        pass
-    for place in places:
+    for place in cgroup_folders("memory", cgroups, own):
         for name in ("memory.max", "memory.limit_in_bytes"):
             try:
                 value = (place / name).read_text().strip()

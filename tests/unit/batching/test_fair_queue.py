@@ -121,6 +121,32 @@ async def test_entries_that_stand_for_several_items_fill_a_batch(queue: Queue) -
     assert batches(queue) == [["a", "c"], ["b"], ["d"]]
 
 
+async def test_a_batch_is_bounded_by_its_work_as_well() -> None:
+    queue: Queue = FairQueue(4, max_batch_work=100)
+    add(queue, "a", lengths=[60])
+    add(queue, "b", "c", lengths=[35, 50])
+    add(queue, "d", lengths=[40])
+
+    # The most alike of those that fit.
+    assert batches(queue) == [["d", "a"], ["b", "c"]]
+
+
+async def test_an_entry_of_more_work_than_a_batch_runs_alone() -> None:
+    queue: Queue = FairQueue(4, max_batch_work=100)
+    add(queue, "small", lengths=[10])
+    add(queue, "huge", lengths=[5000])
+    add(queue, "smaller", lengths=[5])
+
+    assert batches(queue) == [["smaller", "small"], ["huge"]]
+
+
+async def test_work_that_fits_is_not_divided() -> None:
+    queue: Queue = FairQueue(4, max_batch_work=100)
+    add(queue, *"abcd", lengths=[25, 1, 24, 50])
+
+    assert batches(queue) == [["b", "c", "a", "d"]]
+
+
 async def test_what_nobody_waits_for_is_not_taken(queue: Queue) -> None:
     add(queue, "cancelled").future.cancel()
     add(queue, "late", deadline=Deadline.after_ms(-1))
