@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from timm.data.config import resolve_data_config
 from timm.models import load_model_config_from_hf
@@ -21,6 +20,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from ..errors import ConfigurationError
+from ..tensors.image import Pixels, writable
 from .image_library import library_of, loading, timm_config
 from .pretrained import load_image_processor
 from .torchvision_checkpoint import read_config
@@ -28,7 +28,6 @@ from .torchvision_checkpoint import read_config
 # A longer strip, resized by its short side, would need any amount of memory.
 _LONGEST = 20
 
-Pixels = npt.NDArray[np.uint8]
 Size = tuple[int, int]
 """Height and width."""
 Resize = Callable[[int, int], Size]
@@ -104,7 +103,7 @@ class PresetTransform(ImageTransform):
         if self._keeps_proportions:
             image = trimmed(image)
         # As a view, whose channels lie next to each other: torch resizes that fastest.
-        pixels = torch.from_numpy(image).permute(2, 0, 1)
+        pixels = torch.from_numpy(writable(image)).permute(2, 0, 1)
         if self._resize is not None:
             size = self._resize(*pixels.shape[1:])
             if size != tuple(pixels.shape[1:]):
@@ -151,7 +150,7 @@ class ProcessorTransform(ImageTransform):
 
     def resized(self, image: Pixels) -> torch.Tensor:
         processed = self._processor(
-            images=[image if self._squashes else trimmed(image)],
+            images=[writable(image if self._squashes else trimmed(image))],
             return_tensors="pt",
             input_data_format="channels_last",
         )
