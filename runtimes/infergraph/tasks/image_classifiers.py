@@ -15,6 +15,7 @@ from transformers import AutoModelForImageClassification
 
 from ..devices import Placement
 from ..errors import ConfigurationError
+from .folded import folded
 from .image_library import library_of, loading, timm_config
 from .image_transform import ImageTransform, load_transform, of_timm, torchvision_name
 from .pretrained import load_network as load_transformers_network
@@ -70,12 +71,13 @@ def _of_torchvision(checkpoint: str, placement: Placement) -> ImageClassifier:
     else:
         with loading("network", checkpoint):
             network, labels = _published(torchvision_name(checkpoint))
-    return ImageClassifier(
-        stoppable(placement.place(network, of_images=True)),
-        labels,
-        len(labels) == 1,
-        load_transform(checkpoint),
-    )
+    transform = load_transform(checkpoint)
+    network = stoppable(placement.place(_folded(network, transform), of_images=True))
+    return ImageClassifier(network, labels, len(labels) == 1, transform)
+
+
+def _folded(network: torch.nn.Module, transform: ImageTransform) -> torch.nn.Module:
+    return folded(network, transform.size or (224, 224))
 
 
 def _published(name: str) -> tuple[torch.nn.Module, list[str]]:
@@ -92,7 +94,7 @@ def _of_timm(checkpoint: str, placement: Placement) -> ImageClassifier:
         network: Any = timm.create_model(f"{where}:{checkpoint}", pretrained=True)
     labels = _timm_labels(network.pretrained_cfg, network.num_classes)
     transform = of_timm(network.pretrained_cfg)
-    network = stoppable(placement.place(network, of_images=True))
+    network = stoppable(placement.place(_folded(network, transform), of_images=True))
     return ImageClassifier(network, labels, len(labels) == 1, transform)
 
 

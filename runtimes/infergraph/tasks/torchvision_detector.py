@@ -18,10 +18,14 @@ from torchvision.models.detection.transform import resize_boxes
 from ..devices import Placement
 from ..errors import ConfigurationError
 from .detections import Detector, DetectorInput
+from .folded import folded
 from .stoppable import stoppable
 from .torchvision_checkpoint import load_network, read_config
 
 PREFIX = "torchvision/"
+
+_FOLDED_SIZE = (128, 128)
+"""Of an image that any backbone can look at; it is not worth more."""
 
 _UNLOADABLE = (OSError, ValueError, KeyError, RuntimeError, pickle.UnpicklingError)
 
@@ -65,6 +69,7 @@ class TorchvisionDetector(Detector):
             )
         head.score_thresh = threshold
         head.detections_per_img = sys.maxsize
+        network.backbone = folded(network.backbone, _FOLDED_SIZE)
         whole = replace(placement, dtype=torch.float32, compile=False)
         self._network = stoppable(whole.place(network, of_images=True))
         backbone: Any = self._network.backbone
