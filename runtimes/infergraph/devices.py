@@ -103,6 +103,13 @@ def resolve_placement(options: RuntimeOptions, model: str) -> Placement:
     return Placement(device, dtype, options.compile)
 
 
+def moved(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Values of the CPU, on a device; to CUDA from pinned memory, while the caller goes on."""
+    if device.type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
+
+
 def available_devices() -> list[str]:
     """The devices that a model can be placed on here."""
     import torch

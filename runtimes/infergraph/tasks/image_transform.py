@@ -19,6 +19,7 @@ from torchvision.models import get_model_weights
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
+from ..devices import moved
 from ..errors import ConfigurationError
 from ..tensors.image import Pixels, writable
 from .image_library import library_of, loading, timm_config
@@ -116,7 +117,7 @@ class PresetTransform(ImageTransform):
         return pixels.contiguous()
 
     def normalized(self, images: Sequence[torch.Tensor], device: torch.device) -> torch.Tensor:
-        batch = torch.stack(list(images)).to(device).float()
+        batch = moved(torch.stack(list(images)), device).float()
         return batch.sub_(self._mean.to(device)).div_(self._std.to(device))
 
     def _filled_up(self, pixels: torch.Tensor, size: Size) -> torch.Tensor:
@@ -158,7 +159,7 @@ class ProcessorTransform(ImageTransform):
         return pixels
 
     def normalized(self, images: Sequence[torch.Tensor], device: torch.device) -> torch.Tensor:
-        return torch.stack(list(images)).to(device).float()
+        return moved(torch.stack(list(images)), device).float()
 
 
 def load_transform(checkpoint: str) -> ImageTransform:

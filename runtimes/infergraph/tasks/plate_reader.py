@@ -12,7 +12,7 @@ import torch
 from transformers import GenerationConfig, VisionEncoderDecoderModel
 
 from ..batching import check_wanted
-from ..devices import Placement
+from ..devices import Placement, moved
 from ..errors import ConfigurationError
 from ..tensors.image import Pixels
 from .equal_batches import equal_batches
@@ -102,7 +102,7 @@ class PlateReader:
         return values
 
     def _read(self, batch: torch.Tensor) -> list[Reading]:
-        values = batch.to(self._placement.device, self._placement.dtype)
+        values = moved(batch, self._placement.device).to(self._placement.dtype)
         answer = self._network.generate(
             pixel_values=values, generation_config=copy.deepcopy(self._generation)
         )

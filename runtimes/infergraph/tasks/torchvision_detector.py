@@ -15,7 +15,7 @@ from torchvision.models import detection, get_model, get_model_weights, list_mod
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.transform import resize_boxes
 
-from ..devices import Placement
+from ..devices import Placement, moved
 from ..errors import ConfigurationError
 from .detections import Detector, DetectorInput
 from .folded import folded
@@ -112,9 +112,9 @@ class TorchvisionDetector(Detector):
     ) -> Sequence[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         device = self._placement.device
         images = [
-            image.inputs["scaled"].to(device)
+            moved(image.inputs["scaled"], device)
             if "scaled" in image.inputs
-            else self._scaled(image.inputs["pixels"].to(device), image.shape)
+            else self._scaled(moved(image.inputs["pixels"], device), image.shape)
             for image in batch
         ]
         return [
