@@ -158,6 +158,13 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
+def moved(values: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """Values of the CPU, on a device; to CUDA from pinned memory, while the caller goes on."""
+    if device.type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
+
+
 def available_devices() -> list[str]:
     """The devices that a model can be placed on here."""
     import torch

@@ -15,6 +15,7 @@ from infergraph.devices import (
     available_devices,
     dtype_name,
     lost_device,
+    moved,
     resolve_placement,
 )
 from infergraph.errors import ConfigurationError
@@ -274,6 +275,28 @@ def test_place_casts_freezes_and_leaves_training_mode() -> None:
     assert {parameter.dtype for parameter in placed.parameters()} == {torch.bfloat16}
     assert not any(parameter.requires_grad for parameter in placed.parameters())
     assert not placed.training
+
+
+def test_values_go_to_a_gpu_from_pinned_memory() -> None:
+    class Values:
+        """What is done with it, since no GPU is needed for that."""
+
+        def __init__(self, *done: object) -> None:
+            self.done = done
+
+        def pin_memory(self) -> Values:
+            return Values(*self.done, "pinned")
+
+        def to(self, device: torch.device, non_blocking: bool = False) -> Values:
+            return Values(*self.done, str(device), non_blocking)
+
+    def done(device: str) -> object:
+        values: Any = Values()
+        moved_values: Any = moved(values, torch.device(device))
+        return moved_values.done
+
+    assert done("cuda:1") == ("pinned", "cuda:1", True)
+    assert done("cpu") == ("cpu", False)
 
 
 def test_place_compiles_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:

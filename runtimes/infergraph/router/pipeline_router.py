@@ -27,6 +27,7 @@ from ..request import Deadline, RequestContext
 from ..servable import Servable
 from ..settings import load_options
 from ..spans import Spans, spans_of
+from ..tensors.shared_media import sharing_media
 from ..tensors.validate import check_tensors, widened
 from ..v2 import Message, Parameter
 from . import pipeline_file, step_parameters
@@ -182,10 +183,11 @@ class PipelineRouter(Servable):
         )
         work = self._executor.execute(message, context, calls.infer)
         try:
-            if context.deadline is None:
-                answer = await work
-            else:
-                answer = await self._execute_within(context.deadline, work, calls)
+            with sharing_media():
+                if context.deadline is None:
+                    answer = await work
+                else:
+                    answer = await self._execute_within(context.deadline, work, calls)
         except InfergraphError:
             raise
         except Exception as error:

@@ -14,9 +14,8 @@ import torch
 
 from ..errors import InvalidInput
 from ..finite import check_finite
+from ..tensors.image import Pixels, writable
 from .equal_batches import equal_batches
-
-Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +92,8 @@ class Detector(ABC):
             InvalidInput: the image is so narrow that scaled to the network's size nothing is left.
         """
         height, width = image.shape[:2]
-        # A copy of memory that may not be written to: torch warns of it.
-        writable = image if image.flags.writeable else image.copy()
-        pixels = torch.from_numpy(writable).permute(2, 0, 1)
         try:
-            inputs, shape = self._prepare(pixels)
+            inputs, shape = self._prepare(torch.from_numpy(writable(image)).permute(2, 0, 1))
         except (ValueError, RuntimeError, ZeroDivisionError) as error:
             raise InvalidInput(
                 f"tensor 'image': an image of {width}x{height} pixels, of which nothing is left at "
@@ -119,18 +115,10 @@ class Detector(ABC):
             most=self.max_batch_pixels,
         ):
             batch = [images[index] for index in indices]
-            for index, image, (boxes, scores, classes) in zip(
-                indices, batch, self._detect(batch), strict=True
-            ):
-                check_finite((boxes, scores))
-                found[index] = _tidy(
-                    Detections(
-                        boxes.float().cpu().numpy(),
-                        scores.float().cpu().numpy(),
-                        classes.long().cpu().numpy(),
-                    ),
-                    image,
-                )
+            detected = self._detect(batch)
+            check_finite([each[:2] for each in detected])
+            for index, image, detections in zip(indices, batch, _on_host(detected), strict=True):
+                found[index] = _tidy(detections, image)
         return [each for each in found if each is not None]
 
     @abstractmethod
@@ -145,6 +133,17 @@ class Detector(ABC):
         self, batch: Sequence[DetectorInput]
     ) -> Sequence[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         """Boxes, scores and classes above the threshold, for each image of a batch."""
+
+
+def _on_host(found: Sequence[tuple[torch.Tensor, ...]]) -> list[Detections]:
+    """Boxes, scores and classes of each image; all of them come from the device at once."""
+    rows = [torch.column_stack([each.float() for each in columns]) for columns in found]
+    values = torch.cat(rows).cpu().numpy()
+    ends = np.cumsum([len(each) for each in rows])
+    return [
+        Detections(each[:, :4], each[:, 4], each[:, 5].astype(np.int64))
+        for each in np.split(values, ends[:-1])
+    ]
 
 
 def _tidy(detections: Detections, image: DetectorInput) -> Detections:

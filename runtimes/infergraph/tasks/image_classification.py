@@ -21,6 +21,7 @@ import numpy.typing as npt
 import torch
 from pydantic import Field, PositiveInt
 
+from ..devices import moved
 from ..errors import InvalidInput
 from ..runtime import Item, Outputs
 from .boxes import crop, item_boxes
@@ -138,7 +139,7 @@ class ImageClassification(BoxRuntime):
         for indices in equal_batches([tuple(piece.shape) for piece in pieces], most):
             together = [pieces[index] for index in indices]
             if ready:
-                pixels = torch.from_numpy(np.stack(together)).to(device)
+                pixels = moved(torch.from_numpy(np.stack(together)), device)
             else:
                 pixels = self.transform.normalized(together, device)
             logits = self.network(pixels.to(dtype))

@@ -15,6 +15,7 @@ from transformers import AutoModelForImageClassification
 from ..devices import Placement
 from ..errors import ConfigurationError
 from ..weights import loading, weights_in
+from .folded import folded
 from .image_library import library_of
 from .image_transform import ImageTransform, load_transform, of_timm
 from .pretrained import load_network as load_transformers_network
@@ -69,12 +70,13 @@ def _of_torchvision(checkpoint: str, placement: Placement) -> ImageClassifier:
         labels = list(config["labels"])
     else:
         network, labels = load_published(checkpoint)
-    return ImageClassifier(
-        stoppable(placement.place(network, of_images=True)),
-        labels,
-        len(labels) == 1,
-        load_transform(checkpoint),
-    )
+    transform = load_transform(checkpoint)
+    network = stoppable(placement.place(_folded(network, transform), of_images=True))
+    return ImageClassifier(network, labels, len(labels) == 1, transform)
+
+
+def _folded(network: torch.nn.Module, transform: ImageTransform) -> torch.nn.Module:
+    return folded(network, transform.size or (224, 224))
 
 
 def _of_timm(checkpoint: str, placement: Placement) -> ImageClassifier:
@@ -83,7 +85,7 @@ def _of_timm(checkpoint: str, placement: Placement) -> ImageClassifier:
         network: Any = timm.create_model(f"local-dir:{checkpoint}", pretrained=True)
     labels = _timm_labels(network.pretrained_cfg, network.num_classes)
     transform = of_timm(network.pretrained_cfg)
-    network = stoppable(placement.place(network, of_images=True))
+    network = stoppable(placement.place(_folded(network, transform), of_images=True))
     return ImageClassifier(network, labels, len(labels) == 1, transform)
 
 

@@ -6,6 +6,7 @@ whatever holds it as it was decoded counts in the process's budget of decoded me
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Callable, Sequence
 
 from pydantic import PositiveInt
@@ -71,9 +72,12 @@ class ImageRuntime(Runtime):
             largest = self.options.max_image_pixels
             return sum(each for each in map(claimed_pixels, files) if each <= largest)
 
+        # What the steps of a pipeline share is found in the request's own context.
+        context = contextvars.copy_context()
+
         def prepare(item: Item) -> Item:
             limit.take_once(claimed)
-            return self.prepare(item)
+            return context.copy().run(self.prepare, item)
 
         return prepare
 

@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from timm.data.config import resolve_data_config
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
+from ..devices import moved
 from ..errors import ConfigurationError
+from ..tensors.image import Pixels, writable
 from ..weights import loading
 from .image_library import library_of, timm_config
 from .pretrained import load_image_processor
@@ -27,7 +28,6 @@ from .torchvision_checkpoint import published_weights, read_config
 # A longer strip, resized by its short side, would need any amount of memory.
 _LONGEST = 20
 
-Pixels = npt.NDArray[np.uint8]
 Size = tuple[int, int]
 """Height and width."""
 Resize = Callable[[int, int], Size]
@@ -103,7 +103,7 @@ class PresetTransform(ImageTransform):
         if self._keeps_proportions:
             image = trimmed(image)
         # As a view, whose channels lie next to each other: torch resizes that fastest.
-        pixels = torch.from_numpy(image).permute(2, 0, 1)
+        pixels = torch.from_numpy(writable(image)).permute(2, 0, 1)
         if self._resize is not None:
             size = self._resize(*pixels.shape[1:])
             if size != tuple(pixels.shape[1:]):
@@ -116,7 +116,7 @@ class PresetTransform(ImageTransform):
         return pixels.contiguous()
 
     def normalized(self, images: Sequence[torch.Tensor], device: torch.device) -> torch.Tensor:
-        batch = torch.stack(list(images)).to(device).float()
+        batch = moved(torch.stack(list(images)), device).float()
         return batch.sub_(self._mean.to(device)).div_(self._std.to(device))
 
     def _filled_up(self, pixels: torch.Tensor, size: Size) -> torch.Tensor:
@@ -150,7 +150,7 @@ class ProcessorTransform(ImageTransform):
 
     def resized(self, image: Pixels) -> torch.Tensor:
         processed = self._processor(
-            images=[image if self._squashes else trimmed(image)],
+            images=[writable(image if self._squashes else trimmed(image))],
             return_tensors="pt",
             input_data_format="channels_last",
         )
@@ -158,7 +158,7 @@ class ProcessorTransform(ImageTransform):
         return pixels
 
     def normalized(self, images: Sequence[torch.Tensor], device: torch.device) -> torch.Tensor:
-        return torch.stack(list(images)).to(device).float()
+        return moved(torch.stack(list(images)), device).float()
 
 
 def load_transform(checkpoint: str) -> ImageTransform:

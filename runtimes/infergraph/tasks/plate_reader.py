@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from transformers import GenerationConfig, VisionEncoderDecoderModel
 
 from ..batching import check_wanted
-from ..devices import Placement
+from ..devices import Placement, moved
 from ..errors import ConfigurationError
+from ..tensors.image import Pixels
 from .equal_batches import equal_batches
 from .pretrained import load_config, load_image_processor, load_network, load_tokenizer
 
@@ -23,8 +23,6 @@ from .pretrained import load_config, load_image_processor, load_network, load_to
 _OWN = ("decoder_start_token_id", "bos_token_id", "eos_token_id", "pad_token_id")
 # Encoders are built with a pooler, which decoders do not look at and checkpoints lack.
 _UNUSED = ("encoder.pooler.",)
-
-Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +102,7 @@ class PlateReader:
         return values
 
     def _read(self, batch: torch.Tensor) -> list[Reading]:
-        values = batch.to(self._placement.device, self._placement.dtype)
+        values = moved(batch, self._placement.device).to(self._placement.dtype)
         answer = self._network.generate(
             pixel_values=values, generation_config=copy.deepcopy(self._generation)
         )

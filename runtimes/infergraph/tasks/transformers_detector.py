@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from transformers import AutoModelForObjectDetection
 
-from ..devices import Placement
+from ..devices import Placement, moved
 from ..errors import ConfigurationError
 from .detections import Detector, DetectorInput
 from .pretrained import load_image_processor, load_network
@@ -64,7 +64,7 @@ class TransformersDetector(Detector):
     ) -> Sequence[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         device, dtype = self._placement.device, self._placement.dtype
         inputs = {
-            name: torch.cat([image.inputs[name] for image in batch]).to(device)
+            name: moved(torch.cat([image.inputs[name] for image in batch]), device)
             for name in batch[0].inputs
         }
         inputs["pixel_values"] = inputs["pixel_values"].to(dtype)

@@ -30,12 +30,12 @@ logger = logging.getLogger(__name__)
 LIMIT_VARIABLE = "INFERGRAPH_DECODE_MEMORY_BYTES"
 MAX_WAIT_SECONDS = 10.0
 """How long a decoder waits for memory that others hold."""
+CHECK_SECONDS = 0.05
+"""How often one that waits looks whether its request still needs it."""
 
 _SHARE = 4
 _KEPT_SHARE = 2
 _LEAST_DEFAULT = 256 << 20
-# How often a decoder that waits looks whether its request still needs it.
-_CHECK_SECONDS = 0.05
 
 Check = Callable[[], None]
 """Raises when the request needs its answer no longer, or its deadline passed."""
@@ -47,6 +47,11 @@ class Reservation:
     def __init__(self, memory: DecodeMemory, count: int) -> None:
         self._memory = memory
         self._count = count
+
+    def split(self, count: int) -> Reservation:
+        """Takes `count` of its bytes away, as a reservation of their own."""
+        self._count -= count
+        return Reservation(self._memory, count)
 
     def shrink(self, count: int) -> None:
         """Keeps at most `count` bytes."""
@@ -71,13 +76,18 @@ class DecodeMemory:
 
     Args:
         size: Most bytes that decoders hold at a time; half as many may be kept besides.
+
+    Attributes:
+        lock: Re-entrant; held while something spare is dropped.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
         # Re-entrant, as Condition's own lock is: the garbage collector may free an array, and
         # with it a reservation, in a thread that is just here.
-        self._changed = threading.Condition()
+        self.lock = threading.RLock()
+        self._changed = threading.Condition(self.lock)
+        self._spare: dict[object, Callable[[], None]] = {}
         self._held = 0
         self._kept = 0
         self._waiting: deque[object] = deque()
@@ -114,13 +124,16 @@ class DecodeMemory:
             self._waiting.append(place)
             try:
                 while self._waiting[0] is not place or self._held + count > self.size:
+                    if self._waiting[0] is place and self._spare:
+                        self._spare.pop(next(iter(self._spare)))()
+                        continue
                     left = until - time.monotonic()
                     if left <= 0:
                         raise _overloaded(
                             f"{what}: decoding takes up to {count} bytes of memory, and others "
                             f"hold {self._held} of {self.size}"
                         )
-                    self._changed.wait(left if check is None else min(left, _CHECK_SECONDS))
+                    self._changed.wait(left if check is None else min(left, CHECK_SECONDS))
                     if check is not None:
                         check()
                 self._held += count
@@ -128,6 +141,23 @@ class DecodeMemory:
                 self._waiting.remove(place)
                 self._changed.notify_all()
         return Reservation(self, count)
+
+    def offer(self, owner: object, drop: Callable[[], None]) -> None:
+        """Says that something decoded is not in use; what has been so for longest is dropped first.
+
+        Args:
+            owner: Its name in `withdraw`; hashable.
+            drop: Frees it; called where its memory is needed, with the lock held.
+        """
+        with self._changed:
+            self._spare[owner] = drop
+            # Who waits for memory can have it.
+            self._changed.notify_all()
+
+    def withdraw(self, owner: object) -> None:
+        """Says that it is in use again, or no longer there; nothing happens if it is not spare."""
+        with self._changed:
+            self._spare.pop(owner, None)
 
     def keep(self, holder: Any, count: int, what: str) -> None:
         """Counts an object that waits in a queue, until it is freed.

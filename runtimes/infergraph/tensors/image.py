@@ -13,8 +13,9 @@ import numpy.typing as npt
 from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from ..errors import InvalidInput
-from .decode_memory import Check, decode_memory, out_of_memory_as_overload
+from .decode_memory import Check, Reservation, decode_memory, out_of_memory_as_overload
 from .image_headers import DamagedImage, ImageHeader, reader_of
+from .shared_media import shared_media
 
 ACCEPTED = "the bytes of a JPEG, PNG or WebP file"
 """What error texts call an acceptable image."""
@@ -66,12 +67,49 @@ def decode_image(
         check: Called while this waits for memory; what it raises ends the wait.
 
     Returns:
-        UINT8 [height, width, 3], contiguous and writable; at least one pixel.
+        UINT8 [height, width, 3], contiguous; at least one pixel. In the request of a pipeline it is
+        decoded once for all steps, and read-only (`shared_media`); else it is writable.
 
     Raises:
         InvalidInput: not an image of these formats, damaged or truncated, animated, or too large.
         Overloaded: there is not enough memory now.
     """
+    header = _accepted_header(data, max_pixels, tensor)
+    what = f"tensor '{tensor}': an image of {header.width}x{header.height} pixels"
+    media = shared_media()
+    if media is None:
+        decoded, reservation = _decoded_within(header, tensor, what, check)
+        reservation.follow(decoded)
+        return decoded
+    shared: Pixels = media.get(
+        data,
+        lambda: _decoded_within(header, tensor, what, check),
+        working=header.width * header.height * (KEPT_COST - 3),
+        what=what,
+        check=check,
+    )
+    return shared
+
+
+def writable(pixels: Pixels) -> Pixels:
+    """The same pixels, for libraries that ask for memory that they may write to, and do not write.
+
+    Others may be reading them. They are copied where whose memory it is does not permit it.
+    """
+    view: Pixels = pixels.view()
+    try:
+        view.flags.writeable = True
+    except ValueError:
+        view = pixels.copy()
+    return view
+
+
+def is_image(data: bytes) -> bool:
+    """Whether the first bytes are those of a JPEG, PNG or WebP file."""
+    return reader_of(data) is not None
+
+
+def _accepted_header(data: bytes, max_pixels: int, tensor: str) -> ImageHeader:
     read_header = reader_of(data)
     if read_header is None:
         raise InvalidInput(f"tensor '{tensor}': {_not_image(data)}; accepted: {ACCEPTED}")
@@ -82,8 +120,14 @@ def decode_image(
     except DamagedImage as error:
         raise _damaged(str(error), tensor) from None
     _check_header(header, max_pixels, tensor)
+    return header
+
+
+def _decoded_within(
+    header: ImageHeader, tensor: str, what: str, check: Check | None
+) -> tuple[Pixels, Reservation]:
+    """The pixels, and of the budget the KEPT_COST of each."""
     pixels = header.width * header.height
-    what = f"tensor '{tensor}': an image of {header.width}x{header.height} pixels"
     needed = pixels * max(header.cost, KEPT_COST)
     reservation = decode_memory().reserve(needed, what, check)
     try:
@@ -99,13 +143,7 @@ def decode_image(
         reservation.release()
         raise
     reservation.shrink(pixels * KEPT_COST)
-    reservation.follow(decoded)
-    return decoded
-
-
-def is_image(data: bytes) -> bool:
-    """Whether the first bytes are those of a JPEG, PNG or WebP file."""
-    return reader_of(data) is not None
+    return decoded, reservation
 
 
 def _check_header(header: ImageHeader, max_pixels: int, tensor: str) -> None:

@@ -24,6 +24,7 @@ from infergraph.errors import (
 )
 from infergraph.request import Deadline, RequestContext
 from infergraph.router import PipelineRouter
+from infergraph.tensors.shared_media import shared_media
 from infergraph.v2 import Message, Tensor
 from tests.unit.router.world import (
     CHAIN,
@@ -56,6 +57,27 @@ async def test_steps_run_in_process(chain: PipelineRouter) -> None:
     assert values(answer) == {"x": [-2, -4]}
     assert answer.id == "7"
     assert answer.trace is None
+
+
+async def test_steps_of_a_request_share_what_they_decode(loaded: Load, serve: Serve) -> None:
+    seen: list[Any] = []
+
+    async def looking(message: Message, context: RequestContext) -> Message:
+        seen.append(shared_media())
+        return Message([Tensor.of("x", message.tensors[0].data)])
+
+    for name in ("double", "negate"):
+        serve(name, looking)
+    chain = await loaded("chain", CHAIN)
+    outer = await loaded("outer", CHAIN.replace("chain", "outer").replace("double", "chain"))
+
+    await chain.infer(request(1), RequestContext())
+    await chain.infer(request(1), RequestContext(deadline=Deadline.after_ms(60_000)))
+    await outer.infer(request(1), RequestContext())
+
+    assert None not in seen
+    assert [seen.index(each) for each in seen] == [0, 0, 2, 2, 4, 4, 4]
+    assert shared_media() is None
 
 
 async def test_a_pipeline_may_be_a_step(chain: PipelineRouter, loaded: Load) -> None:

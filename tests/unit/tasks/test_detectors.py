@@ -370,6 +370,22 @@ def test_memory_that_may_not_be_written_to(checkpoint: Callable[[str], str]) -> 
     detect(detector, [image, image[:1, :1]])
 
 
+def test_a_compiled_detector_has_seen_an_image_when_it_is_loaded(
+    checkpoint: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[bool] = []
+
+    def compiled(backbone: torch.nn.Module) -> torch.nn.Module:
+        backbone.register_forward_hook(lambda *_: runs.append(torch.is_inference_mode_enabled()))
+        return backbone
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    for compile, seen in ((False, []), (True, [True])):
+        placement = Placement(torch.device("cpu"), torch.float32, compile)
+        load_detector(checkpoint("compact-fcos"), placement, threshold=0.5, max_batch_size=1)
+        assert runs == seen
+
+
 def test_weights_that_are_not_plain_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
     def downloaded(_: Any, **given: Any) -> Any:
         raise pickle.UnpicklingError("Weights only load failed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from infergraph.errors import InvalidInput, Overloaded
 from infergraph.tasks import image_runtime
 from infergraph.tensors import image
 from infergraph.tensors.decode_memory import DecodeMemory, decode_memory
+from infergraph.tensors.shared_media import sharing_media
 from tests.pictures import Pixels, pattern_file
 
 from .conftest import Ask, Serve
@@ -145,6 +147,37 @@ async def test_an_image_leaves_the_budget_with_its_request(
         await ask(runtime, image=FILES)
 
     assert memory.held == 0
+
+
+async def test_models_of_a_pipeline_decode_an_image_once(
+    checkpoint: Callable[[str], str],
+    serve: Serve,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    headers: list[Any] = []
+    decode = image._decoded
+
+    def noting(header: Any) -> Pixels:
+        headers.append(header)
+        return decode(header)
+
+    monkeypatch.setattr(image, "_decoded", noting)
+    runtimes = [await served(task, checkpoint, serve) for task in TASKS]
+    alone = [await ask(runtime, image=FILES) for runtime in runtimes]
+    assert len(headers) == len(TASKS) * len(FILES)
+    headers.clear()
+
+    with sharing_media():
+        # At once, as steps that do not need each other's answers.
+        together = await asyncio.gather(*(ask(runtime, image=FILES) for runtime in runtimes))
+
+    assert len(headers) == len(FILES)
+    for mine, shared in zip(alone, together, strict=True):
+        assert mine.keys() == shared.keys()
+        for name, values in mine.items():
+            assert np.array_equal(values, shared[name]), name
+    assert decode_memory().held == 0
 
 
 async def test_too_little_memory_is_told_as_overload(
