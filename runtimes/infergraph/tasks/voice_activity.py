@@ -123,7 +123,7 @@ def _mean(powers: Powers, loud: Booleans, count: int) -> Powers:
     """Of so many frames around each, those that are loud."""
     edge = ((count // 2, count // 2), (0, 0))
     both = np.pad(np.column_stack((np.where(loud[:, None], powers, 0), loud)), edge)
-    sums = sum(both[first : first + len(loud)] for first in range(count))
+    sums = np.sum([both[first : first + len(loud)] for first in range(count)], axis=0)
     mean: Powers = sums[:, :-1] / np.maximum(sums[:, -1:], 1)
     return mean
 
