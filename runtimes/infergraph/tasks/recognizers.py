@@ -36,10 +36,12 @@ _NO_SPEECH_TOKENS = ("<|nospeech|>", "<|nocaptions|>")
 _LOOP_ROUNDS, _LOOP_TOKENS, _LONGEST_ROUND = 4, 16, 32
 _FEWEST_TOKENS = 16
 _SEQUENCE_SETTINGS = (
+    "min_score",
     *("language", "task", "num_beams", "max_new_tokens"),
     *("compression_ratio_threshold", "max_tokens_per_second"),
 )
-_NEVER = 1e-30
+# Letters are each likely where speech is heard well; of words, one of several may do.
+_MIN_SCORE_OF_LETTERS, _MIN_SCORE_OF_WORDS = 0.5, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,8 @@ class Doubts:
     """When what a network writes is taken for made up, and dropped.
 
     Attributes:
-        min_score: CTC: the smallest geometric mean of the tokens' probabilities. Of a sound that is
-            no speech, and yet no steady noise, it makes letters few of which are likely.
+        min_score: The smallest geometric mean of the tokens' probabilities. Of a sound that is no
+            speech, and yet no steady noise, a network makes tokens few of which are likely.
         no_speech_threshold: Whisper: the largest probability that nobody speaks,
         logprob_threshold: unless the text's mean log-probability is above this.
         compression_ratio_threshold: Sequence-to-sequence: how far zlib may shrink a text; one of
@@ -72,7 +74,7 @@ class Doubts:
             but at least 16 in all.
     """
 
-    min_score: float = 0.5
+    min_score: float
     no_speech_threshold: float = 0.6
     logprob_threshold: float = -1.0
     compression_ratio_threshold: float = 2.4
@@ -118,7 +120,7 @@ def load_recognizer(
     if config.model_type in MODEL_FOR_CTC_MAPPING_NAMES:
         _check_taken(wanted, f"{config.model_type} is a CTC model", ("min_score",))
         network = load_network(AutoModelForCTC, checkpoint, placement)
-        return CtcRecognizer(network, load_tokenizer(checkpoint), Doubts(**wanted))
+        return CtcRecognizer(network, load_tokenizer(checkpoint), wanted)
     if config.model_type in MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES:
         taken: tuple[str, ...] = _SEQUENCE_SETTINGS
         if config.model_type == "whisper":
@@ -139,11 +141,11 @@ class CtcRecognizer:
     A text of unlikely tokens is dropped, see `Doubts`.
     """
 
-    def __init__(self, network: Any, tokenizer: Any, doubts: Doubts) -> None:
+    def __init__(self, network: Any, tokenizer: Any, decoding: Mapping[str, Any]) -> None:
         self._network = network
         self._tokenizer = tokenizer
         self._blank: int = tokenizer.pad_token_id
-        self._least = math.log(max(doubts.min_score, _NEVER))
+        self._min_score: float = decoding.get("min_score", _MIN_SCORE_OF_LETTERS)
 
     def __call__(
         self,
@@ -168,7 +170,11 @@ class CtcRecognizer:
             [kept for kept, _ in collapsed], skip_special_tokens=True, group_tokens=False
         )
         return [
-            Transcript(text.strip() if likely >= self._least else "", likely, max(1, len(kept)))
+            Transcript(
+                text.strip() if math.exp(likely) >= self._min_score else "",
+                likely,
+                max(1, len(kept)),
+            )
             for text, (kept, likely) in zip(texts, collapsed, strict=True)
         ]
 
@@ -184,7 +190,7 @@ class SequenceRecognizer:
         self._network = getattr(network, "_orig_mod", network)
         self._tokenizer = tokenizer
         doubts = {name: decoding[name] for name in Doubts.__slots__ if name in decoding}
-        self._doubts = Doubts(**doubts)
+        self._doubts = Doubts(**{"min_score": _MIN_SCORE_OF_WORDS} | doubts)
         self._arguments = _generation_arguments(network, tokenizer, decoding)
         end: int | list[int] = network.generation_config.eos_token_id
         self._ends = end if isinstance(end, list) else [end]
@@ -244,7 +250,10 @@ class SequenceRecognizer:
             no_speech = float(logits[0].float().softmax(dim=-1)[self._no_speech])
             if no_speech > self._doubts.no_speech_threshold:
                 text = ""
-        if _compression_ratio(text) > self._doubts.compression_ratio_threshold:
+        if (
+            math.exp(log_probability) < self._doubts.min_score
+            or _compression_ratio(text) > self._doubts.compression_ratio_threshold
+        ):
             text = ""
         return Transcript(text, log_probability, len(following))
 
