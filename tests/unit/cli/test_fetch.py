@@ -43,7 +43,7 @@ def choose(models: Path, **extra: Any) -> None:
 def test_fetch_gets_and_checks_variants(
     models: Path, hub: ImitationHub, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    choose(models, locator="owner/locator")
+    choose(models, locator={"base": "owner/locator"})
     commit = hub.add("owner/base", FILES)
     old = hub.add("owner/base", {**FILES, "config.json": b'{"old": true}'}, "v1")
     locator = hub.add("owner/locator", FILES)
@@ -57,7 +57,7 @@ def test_fetch_gets_and_checks_variants(
         for name, id, found in (
             ("base", "base", commit),
             ("old", "base", old),
-            ("locator", "locator", locator),
+            ("locator of base", "locator", locator),
         )
     ]
     hub.asked.clear()
