@@ -13,10 +13,12 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from huggingface_hub import HfApi, constants, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import (
     GatedRepoError,
@@ -42,6 +44,7 @@ from .weights import (
 logger = logging.getLogger(__name__)
 
 _SOCKET_S = 10.0
+_WAITS_S = 10.0
 _MAIN = "main"
 _CONFIG = "config.json"
 
@@ -131,18 +134,19 @@ def fetch_snapshot(
         commit = info.sha
         sizes = {each.rfilename: each.size or 0 for each in info.siblings or ()}
         files = _chosen(list(sizes), weights, what)
-        missing = [
-            file
-            for file in files
-            if not isinstance(
-                try_to_load_from_cache(id, file, cache_dir=cache, revision=commit), str
-            )
-        ]
-        if missing:
-            total = sum(sizes[file] for file in missing)
-            size = megabytes(total)
-            logger.info("%s %s, %d files, %s", PROGRESS, what, len(missing), size)
-            watched(fetch, Progress(what, total))
+        with _alone(Path(cache or constants.HF_HUB_CACHE), id, what):
+            missing = [
+                file
+                for file in files
+                if not isinstance(
+                    try_to_load_from_cache(id, file, cache_dir=cache, revision=commit), str
+                )
+            ]
+            if missing:
+                total = sum(sizes[file] for file in missing)
+                size = megabytes(total)
+                logger.info("%s %s, %d files, %s", PROGRESS, what, len(missing), size)
+                watched(fetch, Progress(what, total))
     except ConfigurationError:
         raise
     except Exception as error:
@@ -191,6 +195,27 @@ def damaged_files(folder: Path) -> list[str]:
         for file in sorted(folder.iterdir())
         if file.is_symlink() and not _is_whole(file, os.path.basename(os.readlink(file)))
     ]
+
+
+@contextmanager
+def _alone(cache: Path, id: str, what: str) -> Iterator[None]:
+    """One thread of one process fetches a repository; others wait, and then find it in the cache.
+
+    The library locks single files; that another one is waited for would not be seen from here.
+    """
+    folder = cache / ".locks" / f"models--{id.replace('/', '--')}"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "infergraph.lock")
+    while True:
+        try:
+            lock.acquire(timeout=_WAITS_S)
+            break
+        except Timeout:
+            logger.info("%s %s, by another model or process", PROGRESS, what)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _chosen(names: Sequence[str], weights: bool, what: str) -> list[str]:

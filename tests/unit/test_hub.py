@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
 
 from infergraph import download
+from infergraph import hub as hubs
 from infergraph.errors import ConfigurationError
 from infergraph.hub import damaged_files, fetch_snapshot, snapshot
 from tests.imitation_hub import ImitationHub, serving, use_hub
@@ -226,3 +230,31 @@ def test_credentials_of_a_mirror_are_not_told(
 
     assert address.removeprefix("http://") in one_line(caught)
     assert "secret" not in str(caught.value)
+
+
+def test_what_another_model_fetches_is_waited_for(
+    hub: ImitationHub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(hubs, "_WAITS_S", 0.05)
+    hub.add("owner/one", FILES)
+    hub.weights_may_go.clear()
+    waiting = threading.Event()
+
+    class Listening(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "by another model or process" in record.getMessage():
+                waiting.set()
+
+    handler = Listening()
+    hubs.logger.addHandler(handler)
+    try:
+        with caplog.at_level(logging.INFO, logger="infergraph"), ThreadPoolExecutor(2) as pool:
+            folders = [pool.submit(snapshot, "owner/one") for _ in range(2)]
+            assert waiting.wait(60)
+            hub.weights_may_go.set()
+            assert folders[0].result() == folders[1].result()
+    finally:
+        hubs.logger.removeHandler(handler)
+
+    sent = [each for each in hub.asked if each.startswith("GET") and "safetensors" in each]
+    assert len(sent) == 1
