@@ -28,6 +28,7 @@ ANSWER_S = 15.0
 
 _LOGGED_EVERY_S = 10.0
 _STALLED_S = 60.0
+_COUNTED_S = 600.0
 
 
 class Progress:
@@ -69,8 +70,9 @@ class Progress:
     def log(self) -> None:
         """Logs how much has come, if the last time was a while ago, and a file is still coming."""
         now = time.monotonic()
-        # Libraries count in large pieces; where nothing at all comes, they fail.
-        still = self._open or self._bytes != self._logged_bytes
+        # Libraries count in pieces of megabytes: of a slow file none may be counted for long.
+        slow = self._open and now - self._heard < _COUNTED_S
+        still = slow or self._bytes != self._logged_bytes
         if now - self._logged < _LOGGED_EVERY_S or not still:
             return
         self._logged, self._logged_bytes = now, self._bytes

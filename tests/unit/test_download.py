@@ -93,3 +93,18 @@ def test_no_time_limits_a_file_that_is_coming_and_its_progress_is_logged(
     with caplog.at_level(logging.INFO, logger=download.__name__):
         assert watched(call, progress) == "come"
     assert caplog.messages == ["fetching weights: 1.5 MB of 3.0 MB of 'it' from hub"]
+
+
+def test_a_file_of_which_nothing_comes_for_long_is_no_progress(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(download, "_LOGGED_EVERY_S", 0.0)
+    progress = Progress("'it' from hub")
+    progress.opened()
+    with caplog.at_level(logging.INFO, logger=download.__name__):
+        progress.log()
+        progress._heard -= 3600
+        progress.log()
+        progress.add(1)
+        progress.log()
+    assert caplog.messages == ["fetching weights: 0.0 MB of 'it' from hub"] * 2
