@@ -29,6 +29,7 @@ class ImitationHub:
         asked: The requests so far: method and path.
         failing: Files that are answered with status 403.
         silent: Set to accept requests and never answer them.
+        weights_may_go: Cleared, safetensors are not sent.
     """
 
     def __init__(self) -> None:
@@ -37,6 +38,8 @@ class ImitationHub:
         self.failing: set[str] = set()
         self.silent = False
         self.ended = threading.Event()
+        self.weights_may_go = threading.Event()
+        self.weights_may_go.set()
 
     def add(self, id: str, files: Files, *revisions: str) -> str:
         """Puts files into a repository, by default on `main`; returns the commit's hash."""
@@ -100,6 +103,8 @@ def serving(hub: ImitationHub) -> Iterator[str]:
                 hub.ended.wait()
                 self.close_connection = True
                 return
+            if self.command == "GET" and self.path.endswith("safetensors"):
+                hub.weights_may_go.wait()
             status, headers, content = hub.answer(self.path)
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(content))}.items():
@@ -121,6 +126,7 @@ def serving(hub: ImitationHub) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:
         hub.ended.set()
+        hub.weights_may_go.set()
         # Those that nobody waits for any more.
         for each in threading.enumerate():
             if each.name == "infergraph-fetch":

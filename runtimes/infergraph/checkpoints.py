@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +69,22 @@ def variant_source(options: RuntimeOptions, folder: Path, model: str) -> str:
         f"model '{model}': setting 'variant' = '{wanted}' is unknown; accepted: {accepted}; or a "
         "folder, absolute or in the model's folder, or an id such as owner/name@revision"
     )
+
+
+def source_for(sources: str | Mapping[str, str] | None, variant: str) -> str | None:
+    """What a setting names for a variant: itself, or if it is by variant, its entry, else `*`'s.
+
+    Raises:
+        ConfigurationError: it is a string that begins as a JSON object, and is none.
+    """
+    if isinstance(sources, str) and sources.lstrip().startswith("{"):
+        try:
+            sources = json.loads(sources)
+        except json.JSONDecodeError as error:
+            raise ConfigurationError(f"'{sources}' is not JSON ({error})") from None
+    if isinstance(sources, Mapping):
+        return sources.get(variant, sources.get("*"))
+    return sources
 
 
 def local_folder(source: str, folder: Path) -> str | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from infergraph import hub
-from infergraph.checkpoints import Checkpoint, locate, resolve_checkpoint
+from infergraph.checkpoints import Checkpoint, locate, resolve_checkpoint, source_for
 from infergraph.errors import ConfigurationError
 from infergraph.settings import RuntimeOptions
 
@@ -129,3 +129,14 @@ def test_without_variants_no_name_is_accepted(tmp_path: Path) -> None:
 def test_a_missing_folder_is_no_id(tmp_path: Path, source: str) -> None:
     with pytest.raises(ConfigurationError, match=f"checkpoint '{source}': there is no such folder"):
         locate(source, tmp_path)
+
+
+def test_a_further_checkpoint_may_be_named_by_variant() -> None:
+    assert source_for("./one", "base") == "./one"
+    assert source_for({"base": "./one", "*": "owner/two"}, "base") == "./one"
+    assert source_for({"base": "./one", "*": "owner/two"}, "large") == "owner/two"
+    assert source_for('{"base": "./one"}', "base") == "./one"
+    assert source_for({"base": "./one"}, "large") is None
+    assert source_for(None, "base") is None
+    with pytest.raises(ConfigurationError, match="is not JSON"):
+        source_for("{base}", "base")

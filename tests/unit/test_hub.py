@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
 
+from infergraph import download
 from infergraph import hub as hubs
 from infergraph.errors import ConfigurationError
-from infergraph.hub import Progress, damaged_files, fetch_file, fetch_snapshot, snapshot, watched
+from infergraph.hub import damaged_files, fetch_snapshot, snapshot
 from tests.imitation_hub import ImitationHub, serving, use_hub
 
 CONFIG = b'{"model_type": "bert"}'
@@ -158,7 +159,7 @@ def test_an_unreachable_hub_is_named_in_one_line(
 def test_a_hub_that_never_answers_is_named_in_one_line(
     hub: ImitationHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hubs, "ANSWER_S", 0.1)
+    monkeypatch.setattr(download, "ANSWER_S", 0.1)
     hub.silent = True
 
     with pytest.raises(ConfigurationError) as caught:
@@ -217,75 +218,6 @@ def test_damaged_files_of_the_cache_are_found(hub: ImitationHub) -> None:
     assert damaged_files(folder) == ["config.json", "model.safetensors"]
 
 
-def test_a_file_is_fetched_once_and_checked_each_time(hub: ImitationHub, tmp_path: Path) -> None:
-    hub.add("owner/one", FILES)
-    url = f"{constants.ENDPOINT}/owner/one/resolve/main/model.safetensors"
-    digest = hashlib.sha256(b"weights").hexdigest()[:8]
-    file = tmp_path / "home" / "weights.pth"
-
-    fetch_file(url, file, digest)
-    fetch_file(url, file, digest)
-
-    assert file.read_bytes() == b"weights"
-    assert len(hub.asked) == 1
-    file.write_bytes(b"weightz")
-    with pytest.raises(ConfigurationError, match=f"{file} is damaged: its SHA-256 begins with "):
-        fetch_file(url, file, digest)
-
-
-def test_a_file_that_comes_damaged_is_not_kept(hub: ImitationHub, tmp_path: Path) -> None:
-    hub.add("owner/one", FILES)
-    url = f"{constants.ENDPOINT}/owner/one/resolve/main/model.safetensors"
-
-    with pytest.raises(ConfigurationError, match="came damaged: its SHA-256 begins with 9a129038"):
-        fetch_file(url, tmp_path / "home" / "weights.pth", "00000000")
-
-    assert list((tmp_path / "home").iterdir()) == []
-
-
-def test_a_file_that_is_not_there_is_said_so(
-    hub: ImitationHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    hub.add("owner/one", FILES)
-    url = f"{constants.ENDPOINT}/owner/one/resolve/main/none.pth"
-
-    with pytest.raises(ConfigurationError) as caught:
-        fetch_file(url, tmp_path / "none.pth", "")
-    assert one_line(caught) == f"cannot fetch 'none.pth' from {host()}: status 404"
-
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    hub.asked.clear()
-    with pytest.raises(ConfigurationError, match=r"none\.pth is not there, and HF_HUB_OFFLINE"):
-        fetch_file(url, tmp_path / "none.pth", "")
-    assert hub.asked == []
-
-
-def test_no_time_limits_a_file_that_is_coming_and_its_progress_is_logged(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(hubs, "ANSWER_S", 0.0)
-    monkeypatch.setattr(hubs, "_LOGGED_EVERY_S", 0.0)
-    waited = threading.Event()
-    log = Progress.log
-
-    def logged(self: Progress) -> None:
-        log(self)
-        waited.set()
-
-    monkeypatch.setattr(Progress, "log", logged)
-
-    def call(progress: Progress) -> str:
-        progress.add(1_500_000)
-        assert waited.wait(60)
-        return "come"
-
-    progress = Progress("'it' from hub", total=3_000_000)
-    progress.opened()
-    with caplog.at_level(logging.INFO, logger=hubs.__name__):
-        assert watched(call, progress) == "come"
-    assert caplog.messages == ["fetching weights: 1.5 MB of 3.0 MB of 'it' from hub"]
-
-
 def test_credentials_of_a_mirror_are_not_told(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -298,3 +230,31 @@ def test_credentials_of_a_mirror_are_not_told(
 
     assert address.removeprefix("http://") in one_line(caught)
     assert "secret" not in str(caught.value)
+
+
+def test_what_another_model_fetches_is_waited_for(
+    hub: ImitationHub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(hubs, "_WAITS_S", 0.05)
+    hub.add("owner/one", FILES)
+    hub.weights_may_go.clear()
+    waiting = threading.Event()
+
+    class Listening(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "by another model or process" in record.getMessage():
+                waiting.set()
+
+    handler = Listening()
+    hubs.logger.addHandler(handler)
+    try:
+        with caplog.at_level(logging.INFO, logger="infergraph"), ThreadPoolExecutor(2) as pool:
+            folders = [pool.submit(snapshot, "owner/one") for _ in range(2)]
+            assert waiting.wait(60)
+            hub.weights_may_go.set()
+            assert folders[0].result() == folders[1].result()
+    finally:
+        hubs.logger.removeHandler(handler)
+
+    sent = [each for each in hub.asked if each.startswith("GET") and "safetensors" in each]
+    assert len(sent) == 1

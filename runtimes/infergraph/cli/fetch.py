@@ -67,7 +67,7 @@ def _sources(model: str, folder: Path, wanted: list[str]) -> dict[str, str]:
     from pydantic import ValidationError
 
     from ..catalog import MODEL_SETTINGS, read_settings
-    from ..checkpoints import local_folder, variant_source
+    from ..checkpoints import local_folder, source_for, variant_source
     from ..settings import RuntimeOptions, environment_overrides
 
     extra = (read_settings(folder / MODEL_SETTINGS).get("parameters") or {}).get("extra") or {}
@@ -83,9 +83,10 @@ def _sources(model: str, folder: Path, wanted: list[str]) -> dict[str, str]:
             problem = error.errors()[0]["msg"]
             raise ConfigurationError(f"model '{model}': setting 'variants': {problem}") from None
         sources[variant] = variant_source(options, folder, model)
-    for name in _FURTHER:
-        if source := settings.get(name):
-            sources[name] = local_folder(source, folder) or source
+    for variant in list(sources):
+        for name in _FURTHER:
+            if source := source_for(settings.get(name), variant):
+                sources[f"{name} of {variant}"] = local_folder(source, folder) or source
     return sources
 
 

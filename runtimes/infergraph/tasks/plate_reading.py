@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from pydantic import Field, PositiveInt
 
-from ..checkpoints import locate
+from ..checkpoints import locate, source_for
 from ..errors import ConfigurationError, InvalidInput
 from ..runtime import Item, Outputs
 from ..tensors import TensorSpec
@@ -38,7 +38,7 @@ class PlateReadingOptions(BoxOptions):
 
     Attributes:
         locator: What finds the plate in a vehicle's box: a folder in the model's folder, or the id
-            of any detector; None reads the whole box.
+            of any detector; or these by variant, `*` for any other. None reads the whole box.
         locator_threshold: A plate's score is above it.
         locator_labels: Which of the locator's labels are plates; empty is all.
         margin: How much more than the plate is read, on each side, as a share of that side's
@@ -48,7 +48,7 @@ class PlateReadingOptions(BoxOptions):
         max_crops: Most pieces of images in one network call, of all images that run together.
     """
 
-    locator: str | None = None
+    locator: str | dict[str, str] | None = None
     locator_threshold: float = Field(default=0.5, ge=0, lt=1)
     locator_labels: list[str] = Field(default_factory=list)
     margin: float = Field(default=0.0, ge=0, le=1)
@@ -99,11 +99,12 @@ class PlateReading(BoxRuntime):
         given = [TensorSpec("text", "BYTES", (-1, -1)), TensorSpec("score", "FP32", (-1, -1))]
         check_declared(given, self._output_specs)
         self.locator: Detector | None = None
-        if options.locator is not None:
-            try:
-                found = locate(options.locator, self.folder)
-            except ConfigurationError as error:
-                raise error.prefixed("setting 'locator'") from None
+        try:
+            locator = source_for(options.locator, options.variant)
+            found = None if locator is None else locate(locator, self.folder)
+        except ConfigurationError as error:
+            raise error.prefixed("setting 'locator'") from None
+        if found is not None:
             self.locator = load_detector(
                 found.path,
                 # Detectors are convolutions mostly, which int8 is not for.

@@ -153,7 +153,7 @@ def fetch_published(checkpoint: str, home: Path | None = None) -> Path:
     Raises:
         ConfigurationError: there is no such checkpoint, its file is damaged or cannot be had.
     """
-    from ..hub import fetch_file
+    from ..download import fetch_file
 
     url: str = published_weights(checkpoint).url
     hub = Path(torch.hub.get_dir()) if home is None else home / "hub"

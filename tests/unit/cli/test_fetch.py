@@ -13,7 +13,7 @@ import torch
 from huggingface_hub import constants
 from safetensors.numpy import save
 
-from infergraph import hub as hubs
+from infergraph import download
 from infergraph.checkpoints import locate
 from infergraph.cli import main
 from infergraph.tasks import torchvision_checkpoint
@@ -43,7 +43,7 @@ def choose(models: Path, **extra: Any) -> None:
 def test_fetch_gets_and_checks_variants(
     models: Path, hub: ImitationHub, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    choose(models, locator="owner/locator")
+    choose(models, locator={"base": "owner/locator"})
     commit = hub.add("owner/base", FILES)
     old = hub.add("owner/base", {**FILES, "config.json": b'{"old": true}'}, "v1")
     locator = hub.add("owner/locator", FILES)
@@ -57,7 +57,7 @@ def test_fetch_gets_and_checks_variants(
         for name, id, found in (
             ("base", "base", commit),
             ("old", "base", old),
-            ("locator", "locator", locator),
+            ("locator of base", "locator", locator),
         )
     ]
     hub.asked.clear()
@@ -122,7 +122,7 @@ def test_fetch_into_a_folder_that_serves_as_home(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"weights")
 
-    monkeypatch.setattr(hubs, "fetch_file", fetch_file)
+    monkeypatch.setattr(download, "fetch_file", fetch_file)
     home = tmp_path / "home"
     arguments = ["--variant", "base", "--variant", "torchvision/alexnet", "--to", str(home)]
 

@@ -11,8 +11,8 @@ import pytest
 from infergraph.cli import model_server
 from infergraph.cli.model_server import ModelServer, choose_ports, load_error
 from infergraph.declaration import ModelDeclaration
+from infergraph.download import Progress
 from infergraph.errors import ConfigurationError, StageUnavailable
-from infergraph.hub import Progress
 
 NOTICE = (
     "2026-01-01 10:00:00,000 [mlserver] ERROR - Some of the models failed to load during startup!"

@@ -17,7 +17,7 @@ from torchvision.models import get_model
 from torchvision.models._api import WeightsEnum
 from transformers import AutoImageProcessor, AutoModelForObjectDetection
 
-from infergraph import hub
+from infergraph import download
 from infergraph.devices import Placement
 from infergraph.errors import ConfigurationError, InvalidInput, StageFailure
 from infergraph.tasks import torchvision_checkpoint
@@ -212,7 +212,7 @@ def test_objects_are_those_of_a_published_network(
         options.append(given)
         return weights
 
-    monkeypatch.setattr(hub, "fetch_file", lambda *_: None)
+    monkeypatch.setattr(download, "fetch_file", lambda *_: None)
     monkeypatch.setattr(WeightsEnum, "get_state_dict", downloaded)
     prefix = "box_" if name.startswith("faster") else ""
     reference = get_model(
@@ -390,7 +390,7 @@ def test_weights_that_are_not_plain_tensors(monkeypatch: pytest.MonkeyPatch) -> 
     def downloaded(_: Any, **given: Any) -> Any:
         raise pickle.UnpicklingError("Weights only load failed")
 
-    monkeypatch.setattr(hub, "fetch_file", lambda *_: None)
+    monkeypatch.setattr(download, "fetch_file", lambda *_: None)
     monkeypatch.setattr(WeightsEnum, "get_state_dict", downloaded)
     with pytest.raises(ConfigurationError, match="'torchvision/ssd300_vgg16': Weights only load"):
         load("torchvision/ssd300_vgg16")

@@ -16,7 +16,7 @@ from timm.data.imagenet_info import ImageNetInfo
 from torchvision.models import get_model, get_model_weights
 from transformers import AutoModel, ViTImageProcessor
 
-from infergraph import hub
+from infergraph import download as downloads
 from infergraph.checkpoints import locate
 from infergraph.devices import Placement
 from infergraph.errors import ConfigurationError
@@ -72,7 +72,7 @@ def test_published_weights_of_torchvision(name: str, monkeypatch: pytest.MonkeyP
         calls.append((url, options))
         return dict(state)
 
-    monkeypatch.setattr(hub, "fetch_file", lambda *_: None)
+    monkeypatch.setattr(downloads, "fetch_file", lambda *_: None)
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", download)
     classifier = load_classifier(f"torchvision/{name}", PLACEMENT)
     weights: Any = get_model_weights(name).DEFAULT
@@ -97,7 +97,7 @@ def test_the_weights_of_torchvision_may_be_chosen(monkeypatch: pytest.MonkeyPatc
         read.append(url)
         return dict(get_model("mobilenet_v2", weights=None).state_dict())
 
-    monkeypatch.setattr(hub, "fetch_file", lambda url, *_: read.append(url))
+    monkeypatch.setattr(downloads, "fetch_file", lambda url, *_: read.append(url))
     monkeypatch.setattr(torchvision.models._api, "load_state_dict_from_url", download)
     load_classifier("torchvision/mobilenet_v2@IMAGENET1K_V1", PLACEMENT)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -104,6 +105,18 @@ async def test_the_best_plate_in_each_box_is_read(
 
     assert answer["text"][:4] == [*(reading.text for reading in expected), ""]
     assert answer["text"][5:] == [""] * 7
+
+
+@pytest.mark.parametrize("form", [dict, json.dumps])
+async def test_each_variant_may_have_a_locator_of_its_own(
+    form: Callable[[dict[str, str]], Any], checkpoint: Callable[[str], str], serve: Serve
+) -> None:
+    found = []
+    for locators in ({"test": checkpoint("plates"), "*": "./nowhere"}, {"other": "./nowhere"}):
+        runtime: Any = await serve("plate-reading", checkpoint("trocr"), locator=form(locators))
+        found.append(runtime.locator is not None)
+
+    assert found == [True, False]
 
 
 async def test_where_no_plate_is_found_nothing_is_read(
