@@ -68,7 +68,7 @@ class Hooks:
         return item
 
     def length(self, item: Item) -> int:
-        """A measure of an item's work: tokens, frames, pixels; items of similar length run together."""
+        """A measure of an item's work (tokens, pixels); items of similar length run together."""
         return 0
 
     @property

@@ -34,9 +34,7 @@ class Seen:
             return compute(items, parameters)
 
         def call(module: Any, inputs: Any, named: dict[str, Any]) -> None:
-            given = [
-                each for each in (*inputs, *named.values()) if isinstance(each, torch.Tensor)
-            ]
+            given = [each for each in (*inputs, *named.values()) if isinstance(each, torch.Tensor)]
             self.calls.append(given[0].shape)
 
         patch.setattr(runtime, "predict_batch", predict_batch)
