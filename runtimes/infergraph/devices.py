@@ -146,6 +146,11 @@ def resolve_placement(options: RuntimeOptions, model: str) -> Placement:
             )
         torch.cuda.set_per_process_memory_fraction(options.memory_fraction, device)
     quantized = options.dtype == "int8"
+    if quantized and options.compile:
+        raise ConfigurationError(
+            f"model '{model}': setting 'compile' = True: what computes in int8 (setting 'dtype') is "
+            "not compiled; accepted: false"
+        )
     if device.type == "cpu" and not quantized:
         _warn_if_emulated(dtype_name(dtype), model)
     return Placement(device, dtype, options.compile, quantized, options.threads)

@@ -267,6 +267,11 @@ def test_int8_is_for_cpus(machine: FakeMachine) -> None:
     )
 
 
+def test_what_computes_in_int8_is_not_compiled(machine: FakeMachine) -> None:
+    with pytest.raises(ConfigurationError, match="setting 'compile' = True: what computes in int8"):
+        place(dtype="int8", compile=True)
+
+
 def test_place_casts_freezes_and_leaves_training_mode() -> None:
     network = torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.Dropout(0.9))
 

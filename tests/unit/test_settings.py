@@ -193,7 +193,7 @@ def test_a_wrong_value_of_the_environment_names_the_variable(
     [
         ("device", "gpu", "setting 'device' = 'gpu': accepted: auto, cpu, cuda, cuda:N, mps"),
         ("device", "cuda:x", "accepted: auto, cpu, cuda, cuda:N, mps"),
-        ("dtype", "int8", "setting 'dtype' = 'int8': input should be 'auto', 'fp32', 'bf16' or"),
+        ("dtype", "int4", "setting 'dtype' = 'int4': input should be 'auto', 'fp32', 'bf16', "),
         ("memory_fraction", 0, "setting 'memory_fraction' = 0: input should be greater than 0"),
         ("memory_fraction", "1.5", "'1.5': input should be less than or equal to 1"),
         ("max_batch_size", -1, "setting 'max_batch_size' = -1: input should be greater than or"),
@@ -220,10 +220,10 @@ def test_a_wrong_value_says_what_is_accepted(field: str, value: Any, said: str) 
 
 
 def test_all_problems_come_at_once() -> None:
-    text = problem(RuntimeOptions, device="gpu", dtype="int8", batch=1)
+    text = problem(RuntimeOptions, device="gpu", dtype="int4", batch=1)
 
     assert "setting 'device' = 'gpu': " in text
-    assert "; setting 'dtype' = 'int8': " in text
+    assert "; setting 'dtype' = 'int4': " in text
     assert "; unknown setting 'batch'; " in text
 
 

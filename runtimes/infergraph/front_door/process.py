@@ -18,6 +18,9 @@ _KEPT_BLOCK = 16 << 20
 _KEPT_AT_THE_END = 64 << 20
 _VARIABLES = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
 
+_WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+_SPINS = "2000"
+
 
 def keep_freed_memory() -> None:
     """Has glibc keep freed blocks of up to 16 MiB for the next request, 64 MiB at an arena's end.
@@ -33,6 +36,17 @@ def keep_freed_memory() -> None:
         return
     mallopt(_M_MMAP_THRESHOLD, _KEPT_BLOCK)
     mallopt(_M_TRIM_THRESHOLD, _KEPT_AT_THE_END)
+
+
+def let_threads_sleep() -> None:
+    """Has OpenMP's threads, which torch computes with, spin for microseconds after their work.
+
+    They spin for a millisecond else, in case more comes, on cores that other models, decoders and
+    the event loop need: where those are busy a batch can take ten times as long. OpenMP reads it
+    once, when torch is imported. Does nothing where the environment says how they wait.
+    """
+    if not any(name in os.environ for name in _WAITING):
+        os.environ[_WAITING[0]] = _SPINS
 
 
 def spare_the_collector(registry: Registry) -> None:

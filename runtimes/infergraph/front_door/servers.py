@@ -31,7 +31,7 @@ from .desk import Desk
 from .draining import Drain
 from .errors import as_ours
 from .grpc_servicer import GrpcServicer
-from .process import keep_freed_memory, spare_the_collector
+from .process import keep_freed_memory, let_threads_sleep, spare_the_collector
 from .protocol import Protocol
 from .registry import Registry
 from .repository_handlers import RepositoryHandlers
@@ -213,6 +213,7 @@ def _make_desk(settings: Settings, data_plane: DataPlane, handlers: Any) -> Desk
             )
         front = read_settings(settings)
         keep_freed_memory()
+        let_threads_sleep()
         desk = Desk(settings, front, registry, handlers, data_plane)
         registry.on_settled = partial(spare_the_collector, registry)
         setattr(data_plane, _DESK, desk)

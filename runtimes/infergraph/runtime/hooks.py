@@ -70,7 +70,7 @@ class Hooks:
         return item
 
     def length(self, item: Item) -> int:
-        """An item's work in tokens, frames or pixels; items of similar length run together."""
+        """A measure of an item's work (tokens, pixels); items of similar length run together."""
         return 0
 
     @property

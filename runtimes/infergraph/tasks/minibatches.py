@@ -8,6 +8,7 @@ from typing import Any
 MAX_BATCH_TOKENS = 2**14
 """Most tokens of texts that run together, unless a setting says otherwise: 32 of 512."""
 
+_DEAREST = 1e12
 _CALL_SHARE = 1 / 8
 """What a network call costs at least, as a share of the longest piece: with it, some tenth of what
 is computed is padding where lengths are spread evenly."""
@@ -32,7 +33,7 @@ def minibatches(
         min_fill: The shortest piece of a batch is at least this share of its longest; 1 puts only
             pieces of equal length together.
         call: What a network call costs, in the unit of the lengths, if more than an eighth of the
-            longest piece; see `call_cost`.
+            longest piece; see `call_cost`. Infinity gives the fewest batches.
         most: The most that a batch is together, padding included, if it holds more than one piece.
 
     Returns:
@@ -40,7 +41,7 @@ def minibatches(
     """
     # Equal lengths keep their order, so that the same request is always divided alike.
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
-    call = max([call, *(_CALL_SHARE * lengths[index] for index in order[:1])])
+    call = min(max([call, *(_CALL_SHARE * lengths[index] for index in order[:1])]), _DEAREST)
     # The least that the first pieces cost, for any number of them, and where their last batch
     # begins.
     costs, begins = [0.0], [0]

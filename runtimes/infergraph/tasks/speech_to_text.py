@@ -30,7 +30,7 @@ from ..tensors.request_limit import RequestLimit
 from .chunks import cut_at_pauses
 from .minibatches import minibatches
 from .pretrained import load_config, load_feature_extractor
-from .recognizers import Doubts, Transcript, load_recognizer
+from .recognizers import Doubts, SequenceRecognizer, Transcript, load_recognizer
 from .speech_features import Features, SpeechFeatures
 from .voice_activity import without_silence
 
@@ -117,6 +117,8 @@ class SpeechToText(Runtime):
         )
         self.features = SpeechFeatures(load_feature_extractor(self.checkpoint), config)
         self.chunk_seconds = self._chunk_seconds(self.features.max_seconds)
+        # Of a generation's time most does not depend on how many texts it is for.
+        self.call = math.inf if isinstance(self.recognizer, SequenceRecognizer) else 0
         samples = np.linspace(0, 1, int(self.chunk_seconds * self.features.sample_rate))
         self.chunk_frames = len(self.features(samples.astype(np.float32)))
 
@@ -205,6 +207,7 @@ class SpeechToText(Runtime):
             [len(chunk.features) for chunk in chunks],
             self.options.max_batch_size,
             min_fill=0.5 if self.features.padded else 1,
+            call=self.call,
         ):
             batch = [chunks[index] for index in indices]
             inputs, lengths = self.features.batch(

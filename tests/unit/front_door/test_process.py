@@ -50,7 +50,8 @@ def run(code: str, **environment: str) -> str:
         text=True,
         check=True,
     )
-    return done.stdout.strip()
+    # OpenMP says what it was told there.
+    return (done.stdout + done.stderr).strip()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc")
@@ -64,3 +65,28 @@ def test_buffers_of_a_request_serve_the_next_one() -> None:
 
 def test_what_a_server_began_with_is_kept_out_of_the_collectors_rounds() -> None:
     assert run(_COLLECTOR) == "0 True"
+
+
+_OPENMP = """
+from infergraph.front_door.process import let_threads_sleep
+
+let_threads_sleep()
+import torch
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="torch computes with another OpenMP")
+@pytest.mark.parametrize(
+    ("environment", "spins"),
+    [
+        ({}, "2000"),
+        ({"OMP_WAIT_POLICY": "PASSIVE"}, "0"),
+        ({"GOMP_SPINCOUNT": "70"}, "70"),
+    ],
+)
+def test_threads_sleep_soon_unless_the_environment_says_otherwise(
+    environment: dict[str, str], spins: str
+) -> None:
+    told = run(_OPENMP, OMP_DISPLAY_ENV="VERBOSE", **environment)
+
+    assert f"GOMP_SPINCOUNT = '{spins}'" in told

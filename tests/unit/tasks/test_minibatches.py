@@ -25,6 +25,7 @@ def test_a_call_that_costs_much_is_saved_by_padding() -> None:
 
     assert minibatches(lengths, 8) == [[0, 1], [2, 3]]
     assert minibatches(lengths, 8, call=40) == [[0, 1, 2, 3]]
+    assert minibatches([9, 5, 4, 2, 1], 8, call=float("inf")) == [[0], [1, 2], [3, 4]]
 
 
 def test_a_batch_is_no_more_work_than_its_limit() -> None:
