@@ -29,13 +29,15 @@ class _Medium:
 
     Attributes:
         file: Its bytes, kept so that no other file gets their identity.
+        key: The identity of its bytes, and the form.
         done: Set when it is decoded, or could not be.
         array: None until it is decoded, and when it is no longer shared.
         users: How many look at the array.
     """
 
-    def __init__(self, file: bytes) -> None:
+    def __init__(self, file: bytes, key: tuple[int, int]) -> None:
         self.file = file
+        self.key = key
         self.done = threading.Event()
         self.array: Array | None = None
         self.users = 0
@@ -50,17 +52,25 @@ class SharedMedia:
 
     def __init__(self, memory: DecodeMemory) -> None:
         self._memory = memory
-        self._media: dict[int, _Medium] = {}
+        self._media: dict[tuple[int, int], _Medium] = {}
         self._closed = False
 
     def get(
-        self, file: bytes, decode: Decode, *, working: int, what: str, check: Check | None
+        self,
+        file: bytes,
+        decode: Decode,
+        *,
+        form: int,
+        working: int,
+        what: str,
+        check: Check | None,
     ) -> Array:
         """What a file is decoded to, read-only; only the first of several calls decodes it.
 
         Args:
             file: The bytes.
             decode: Decodes them.
+            form: What is decoded in another form is another array.
             working: The bytes that a step needs to work on the array, beside its own.
             what: Names the file, and its tensor, in error texts.
             check: Called while this waits; what it raises ends the wait.
@@ -70,11 +80,12 @@ class SharedMedia:
             InfergraphError: what `decode` raises.
         """
         with self._memory.lock:
-            medium = self._media.get(id(file))
+            key = (id(file), form)
+            medium = self._media.get(key)
             if is_first := medium is None:
-                medium = _Medium(file)
+                medium = _Medium(file, key)
                 if not self._closed:
-                    self._media[id(file)] = medium
+                    self._media[key] = medium
         if is_first:
             return self._decoded(medium, decode)
         while not medium.done.wait(CHECK_SECONDS):
@@ -105,7 +116,7 @@ class SharedMedia:
             array, reservation = decode()
             with self._memory.lock:
                 reservation.split(array.nbytes).follow(array)
-                if self._media.get(id(medium.file)) is medium:
+                if self._media.get(medium.key) is medium:
                     medium.array = array
                 return self._view(medium, array, reservation)
         finally:
@@ -133,8 +144,8 @@ class SharedMedia:
         with self._memory.lock:
             self._memory.withdraw(medium)
             medium.array = None
-            if self._media.get(id(medium.file)) is medium:
-                del self._media[id(medium.file)]
+            if self._media.get(medium.key) is medium:
+                del self._media[medium.key]
 
 
 _scope: ContextVar[SharedMedia | None] = ContextVar("infergraph_shared_media", default=None)

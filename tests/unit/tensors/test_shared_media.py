@@ -33,7 +33,7 @@ class Gone(BaseException):
 class Decoder:
     """Counts what is decoded, and can hold it up."""
 
-    def __init__(self, decode: Callable[[ImageHeader], Pixels]) -> None:
+    def __init__(self, decode: Callable[[ImageHeader, int], Pixels]) -> None:
         self._decode = decode
         self.count = 0
         self.began = threading.Event()
@@ -41,14 +41,14 @@ class Decoder:
         self.may_go_on.set()
         self.failing = False
 
-    def __call__(self, header: ImageHeader) -> Pixels:
+    def __call__(self, header: ImageHeader, scale: int) -> Pixels:
         self.count += 1
         self.began.set()
         self.may_go_on.wait()
         if self.failing:
             self.failing = False
             raise Gone
-        return self._decode(header)
+        return self._decode(header, scale)
 
 
 @pytest.fixture
@@ -136,6 +136,22 @@ def test_a_pipeline_within_a_pipeline_shares_with_it(decoder: Decoder) -> None:
             assert np.shares_memory(decoded(FILE), first)
         assert np.shares_memory(decoded(FILE), first)
     assert decoder.count == 1
+
+
+def test_a_step_that_is_content_with_less_gets_that(decoder: Decoder, memory: DecodeMemory) -> None:
+    file = pattern_file(WIDTH, HEIGHT, format="JPEG")
+    with sharing_media():
+        whole = decoded(file)
+        halves = [
+            decode_image(file, max_pixels=PIXELS, enough=lambda height, width: (16, 20))
+            for _ in range(2)
+        ]
+        assert whole.shape == (HEIGHT, WIDTH, 3)
+        assert [half.shape for half in halves] == [(HEIGHT // 2, WIDTH // 2, 3)] * 2
+        assert np.shares_memory(*halves)
+        del whole, halves
+        assert memory.held == PIXELS * 3 + PIXELS // 4 * 3
+    assert decoder.count == 2
 
 
 def test_the_limit_of_pixels_is_each_models_own(decoder: Decoder) -> None:
