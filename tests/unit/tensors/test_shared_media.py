@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import gc
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -248,6 +249,15 @@ def test_what_a_step_still_uses_is_counted_after_its_request(
     assert memory.held == 0
 
 
+def test_nothing_of_a_request_is_left(decoder: Decoder) -> None:
+    file = bytes(bytearray(FILE))
+    before = sys.getrefcount(file)
+    with sharing_media():
+        decoded(file)
+        assert sys.getrefcount(file) > before
+    assert sys.getrefcount(file) == before
+
+
 def test_what_no_step_uses_makes_room_for_others(decoder: Decoder, memory: DecodeMemory) -> None:
     with sharing_media():
         used, _ = decoded(FILE), decoded(OTHER)
@@ -266,6 +276,7 @@ def test_what_a_step_uses_is_not_dropped(
 ) -> None:
     monkeypatch.setattr("infergraph.tensors.decode_memory.MAX_WAIT_SECONDS", 0.0)
     with sharing_media():
+        decoded(FILE)
         used = decoded(FILE)
         with pytest.raises(Overloaded):
             memory.reserve(memory.size, "another request's")
