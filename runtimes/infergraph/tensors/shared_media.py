@@ -48,12 +48,15 @@ class SharedMedia:
 
     Args:
         memory: The budget of what is decoded.
+
+    Attributes:
+        closed: Whether the request is over; nothing more is shared then.
     """
 
     def __init__(self, memory: DecodeMemory) -> None:
         self._memory = memory
         self._media: dict[tuple[int, int], _Medium] = {}
-        self._closed = False
+        self.closed = False
 
     def get(
         self,
@@ -84,7 +87,7 @@ class SharedMedia:
             medium = self._media.get(key)
             if is_first := medium is None:
                 medium = _Medium(file, key)
-                if not self._closed:
+                if not self.closed:
                     self._media[key] = medium
         if is_first:
             return self._decoded(medium, decode)
@@ -101,13 +104,12 @@ class SharedMedia:
         # several wait, none of them waits for another one again.
         array, reservation = decode()
         reservation.follow(array)
-        array.flags.writeable = False
-        return array
+        return _read_only(array)
 
     def close(self) -> None:
         """Forgets all of it; what a step still uses is freed when it ends."""
         with self._memory.lock:
-            self._closed = True
+            self.closed = True
             for medium in list(self._media.values()):
                 self._forget(medium)
 
@@ -128,8 +130,7 @@ class SharedMedia:
         """The array for one step, with the memory to work on it; called with the lock held."""
         self._memory.withdraw(medium)
         medium.users += 1
-        view: Array = array.view()
-        view.flags.writeable = False
+        view = _read_only(array)
         weakref.finalize(view, self._returned, medium, reservation).atexit = False
         return view
 
@@ -148,13 +149,19 @@ class SharedMedia:
                 del self._media[medium.key]
 
 
+def _read_only(array: Array) -> Array:
+    view: Array = array.view()
+    view.flags.writeable = False
+    return view
+
+
 _scope: ContextVar[SharedMedia | None] = ContextVar("infergraph_shared_media", default=None)
 
 
 @contextlib.contextmanager
 def sharing_media() -> Iterator[None]:
     """The scope of a pipeline's request; inside of another scope it is the other one."""
-    if _scope.get() is not None:
+    if shared_media() is not None:
         yield
         return
     media = SharedMedia(decode_memory())
@@ -162,10 +169,12 @@ def sharing_media() -> Iterator[None]:
     try:
         yield
     finally:
-        _scope.reset(token)
         media.close()
+        _scope.reset(token)
 
 
 def shared_media() -> SharedMedia | None:
     """What the steps of this request share; None outside of a pipeline's request."""
-    return _scope.get()
+    media = _scope.get()
+    # What a request began may outlast it, in its context.
+    return None if media is None or media.closed else media

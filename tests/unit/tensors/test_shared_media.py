@@ -155,6 +155,18 @@ def test_a_step_that_is_content_with_less_gets_that(decoder: Decoder, memory: De
     assert decoder.count == 2
 
 
+def test_what_outlasts_a_request_shares_no_more(decoder: Decoder, pool: ThreadPoolExecutor) -> None:
+    def shares() -> bool:
+        with sharing_media():
+            return np.shares_memory(decoded(FILE), decoded(FILE))
+
+    with sharing_media():
+        context = contextvars.copy_context()
+
+    assert context.run(decoded, FILE).flags.writeable
+    assert context.run(shares)
+
+
 def test_the_limit_of_pixels_is_each_models_own(decoder: Decoder) -> None:
     with sharing_media():
         decoded(FILE)
