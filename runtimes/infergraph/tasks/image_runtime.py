@@ -17,6 +17,7 @@ from ..settings import RuntimeOptions
 from ..tensors.image import (
     MAX_IMAGE_PIXELS,
     MAX_REQUEST_PIXELS,
+    Enough,
     Pixels,
     decode_image,
 )
@@ -81,15 +82,18 @@ class ImageRuntime(Runtime):
 
         return prepare
 
-    def image_of(self, item: Item) -> Pixels:
-        """The image of an item, UINT8 [H, W, 3].
+    def image_of(self, item: Item, enough: Enough | None = None) -> Pixels:
+        """The image of an item, UINT8 [H, W, 3]; see `decode_image`.
 
         Raises:
             InvalidInput: `image` is no image, damaged, or too large.
             Overloaded: there is not enough memory to decode it now.
         """
         return decode_image(
-            item["image"], max_pixels=self.options.max_image_pixels, check=check_wanted
+            item["image"],
+            max_pixels=self.options.max_image_pixels,
+            check=check_wanted,
+            enough=enough,
         )
 
 

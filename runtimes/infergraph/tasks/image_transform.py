@@ -47,6 +47,10 @@ class ImageTransform(ABC):
     def resized(self, image: Pixels) -> torch.Tensor:
         """UINT8 [H, W, 3] -> [3, h, w] on the CPU, of a datatype that `normalized` takes."""
 
+    def enough(self, height: int, width: int) -> Size | None:
+        """The least size of an image from which `resized` makes nearly the same; None is all."""
+        return None
+
     @abstractmethod
     def normalized(self, images: Sequence[torch.Tensor], device: torch.device) -> torch.Tensor:
         """Results of `resized`, all of one shape -> FP32 [n, 3, h, w] on the device."""
@@ -115,6 +119,12 @@ class PresetTransform(ImageTransform):
         # Not a view of an image that may be much larger, and that would stay in memory.
         return pixels.contiguous()
 
+    def enough(self, height: int, width: int) -> Size | None:
+        is_strip = max(height, width) > _LONGEST * min(height, width)
+        if self._resize is None or not self._antialias or is_strip:
+            return None
+        return _with_reserve(self._resize(height, width))
+
     def normalized(self, images: Sequence[torch.Tensor], device: torch.device) -> torch.Tensor:
         batch = moved(torch.stack(list(images)), device).float()
         return batch.sub_(self._mean.to(device)).div_(self._std.to(device))
@@ -156,6 +166,9 @@ class ProcessorTransform(ImageTransform):
         )
         pixels: torch.Tensor = processed["pixel_values"][0]
         return pixels
+
+    def enough(self, height: int, width: int) -> Size | None:
+        return _with_reserve(self.size) if self._squashes and self.size else None
 
     def normalized(self, images: Sequence[torch.Tensor], device: torch.device) -> torch.Tensor:
         return moved(torch.stack(list(images)), device).float()
@@ -270,6 +283,11 @@ def trimmed(image: Pixels) -> Pixels:
     rows, columns = min(height, _LONGEST * width), min(width, _LONGEST * height)
     top, left = (height - rows) // 2, (width - columns) // 2
     return image[top : top + rows, left : left + columns]
+
+
+def _with_reserve(size: Size) -> Size:
+    """Twice the size, so that it is still averaged down to it."""
+    return 2 * size[0], 2 * size[1]
 
 
 def _keep_ratio(size: Size, *, outside: bool) -> Resize:

@@ -45,11 +45,21 @@ _UNDECODABLE = (
     Image.DecompressionBombError,
 )
 
+_JPEG_SCALES = (8, 4, 2)
+"""By how much smaller a JPEG's decoder can make its image in passing."""
+
 Pixels = npt.NDArray[np.uint8]
+Enough = Callable[[int, int], "tuple[int, int] | None"]
+"""From the height and width of an image to those that are as good to have; None is nothing less."""
 
 
 def decode_image(
-    data: bytes, *, max_pixels: int, tensor: str = "image", check: Check | None = None
+    data: bytes,
+    *,
+    max_pixels: int,
+    tensor: str = "image",
+    check: Check | None = None,
+    enough: Enough | None = None,
 ) -> Pixels:
     """Decodes an image to RGB, the way up that its EXIF orientation says.
 
@@ -65,6 +75,8 @@ def decode_image(
         max_pixels: Most pixels accepted, width times height.
         tensor: Names the input in error texts.
         check: Called while this waits for memory; what it raises ends the wait.
+        enough: A JPEG need not be decoded larger than this says. It takes half the time at a half,
+            quarter or eighth of its sides, and pixels are then means of others.
 
     Returns:
         UINT8 [height, width, 3], contiguous; at least one pixel. In the request of a pipeline it is
@@ -76,15 +88,17 @@ def decode_image(
     """
     header = _accepted_header(data, max_pixels, tensor)
     what = f"tensor '{tensor}': an image of {header.width}x{header.height} pixels"
+    scale = 1 if enough is None else _scale(header, enough)
     media = shared_media()
     if media is None:
-        decoded, reservation = _decoded_within(header, tensor, what, check)
+        decoded, reservation = _decoded_within(header, scale, tensor, what, check)
         reservation.follow(decoded)
         return decoded
     shared: Pixels = media.get(
         data,
-        lambda: _decoded_within(header, tensor, what, check),
-        working=header.width * header.height * (KEPT_COST - 3),
+        lambda: _decoded_within(header, scale, tensor, what, check),
+        form=scale,
+        working=header.width * header.height * (KEPT_COST - 3) // scale**2,
         what=what,
         check=check,
     )
@@ -123,16 +137,30 @@ def _accepted_header(data: bytes, max_pixels: int, tensor: str) -> ImageHeader:
     return header
 
 
+def _scale(header: ImageHeader, enough: Enough) -> int:
+    """By how much smaller an image may be decoded."""
+    sides = (header.height, header.width)
+    least = enough(*(sides if header.orientation < 5 else sides[::-1]))
+    if header.format != "JPEG" or least is None:
+        return 1
+    wanted = least if header.orientation < 5 else least[::-1]
+    fits = (
+        scale
+        for scale in _JPEG_SCALES
+        if all(side // scale >= most for side, most in zip(sides, wanted, strict=True))
+    )
+    return next(fits, 1)
+
+
 def _decoded_within(
-    header: ImageHeader, tensor: str, what: str, check: Check | None
+    header: ImageHeader, scale: int, tensor: str, what: str, check: Check | None
 ) -> tuple[Pixels, Reservation]:
     """The pixels, and of the budget the KEPT_COST of each."""
-    pixels = header.width * header.height
-    needed = pixels * max(header.cost, KEPT_COST)
+    needed = header.width * header.height * max(header.cost, KEPT_COST)
     reservation = decode_memory().reserve(needed, what, check)
     try:
         with out_of_memory_as_overload(needed, what):
-            decoded = _decoded(header)
+            decoded = _decoded(header, scale)
     except DamagedImage as error:
         reservation.release()
         raise _damaged(str(error), tensor) from None
@@ -142,7 +170,7 @@ def _decoded_within(
     except BaseException:
         reservation.release()
         raise
-    reservation.shrink(pixels * KEPT_COST)
+    reservation.shrink(decoded.nbytes // 3 * KEPT_COST)
     return decoded, reservation
 
 
@@ -171,11 +199,14 @@ _READERS: dict[str, Callable[[io.BytesIO], ImageFile.ImageFile]] = {
 """Not Image.open, which warns of large images on its own account."""
 
 
-def _decoded(header: ImageHeader) -> Pixels:
+def _decoded(header: ImageHeader, scale: int = 1) -> Pixels:
     """The pixels, upright; raises DamagedImage, or what the decoders raise."""
     size = (header.width, header.height)
     with _READERS[header.format](io.BytesIO(header.data)) as image:
         _check_size(image.size, size)
+        if scale > 1:
+            image.draft(None, (size[0] // scale, size[1] // scale))
+            size = (-(-size[0] // scale), -(-size[1] // scale))
         image.load()
         _check_size(image.size, size)
         return _upright_rgb(image, header.orientation)

@@ -29,13 +29,15 @@ class _Medium:
 
     Attributes:
         file: Its bytes, kept so that no other file gets their identity.
+        key: The identity of its bytes, and the form.
         done: Set when it is decoded, or could not be.
         array: None until it is decoded, and when it is no longer shared.
         users: How many look at the array.
     """
 
-    def __init__(self, file: bytes) -> None:
+    def __init__(self, file: bytes, key: tuple[int, int]) -> None:
         self.file = file
+        self.key = key
         self.done = threading.Event()
         self.array: Array | None = None
         self.users = 0
@@ -46,21 +48,32 @@ class SharedMedia:
 
     Args:
         memory: The budget of what is decoded.
+
+    Attributes:
+        closed: Whether the request is over; nothing more is shared then.
     """
 
     def __init__(self, memory: DecodeMemory) -> None:
         self._memory = memory
-        self._media: dict[int, _Medium] = {}
-        self._closed = False
+        self._media: dict[tuple[int, int], _Medium] = {}
+        self.closed = False
 
     def get(
-        self, file: bytes, decode: Decode, *, working: int, what: str, check: Check | None
+        self,
+        file: bytes,
+        decode: Decode,
+        *,
+        form: int,
+        working: int,
+        what: str,
+        check: Check | None,
     ) -> Array:
         """What a file is decoded to, read-only; only the first of several calls decodes it.
 
         Args:
             file: The bytes.
             decode: Decodes them.
+            form: What is decoded in another form is another array.
             working: The bytes that a step needs to work on the array, beside its own.
             what: Names the file, and its tensor, in error texts.
             check: Called while this waits; what it raises ends the wait.
@@ -70,11 +83,12 @@ class SharedMedia:
             InfergraphError: what `decode` raises.
         """
         with self._memory.lock:
-            medium = self._media.get(id(file))
+            key = (id(file), form)
+            medium = self._media.get(key)
             if is_first := medium is None:
-                medium = _Medium(file)
-                if not self._closed:
-                    self._media[id(file)] = medium
+                medium = _Medium(file, key)
+                if not self.closed:
+                    self._media[key] = medium
         if is_first:
             return self._decoded(medium, decode)
         while not medium.done.wait(CHECK_SECONDS):
@@ -90,13 +104,12 @@ class SharedMedia:
         # several wait, none of them waits for another one again.
         array, reservation = decode()
         reservation.follow(array)
-        array.flags.writeable = False
-        return array
+        return _read_only(array)
 
     def close(self) -> None:
         """Forgets all of it; what a step still uses is freed when it ends."""
         with self._memory.lock:
-            self._closed = True
+            self.closed = True
             for medium in list(self._media.values()):
                 self._forget(medium)
 
@@ -105,7 +118,7 @@ class SharedMedia:
             array, reservation = decode()
             with self._memory.lock:
                 reservation.split(array.nbytes).follow(array)
-                if self._media.get(id(medium.file)) is medium:
+                if self._media.get(medium.key) is medium:
                     medium.array = array
                 return self._view(medium, array, reservation)
         finally:
@@ -117,8 +130,7 @@ class SharedMedia:
         """The array for one step, with the memory to work on it; called with the lock held."""
         self._memory.withdraw(medium)
         medium.users += 1
-        view: Array = array.view()
-        view.flags.writeable = False
+        view = _read_only(array)
         weakref.finalize(view, self._returned, medium, reservation).atexit = False
         return view
 
@@ -133,8 +145,14 @@ class SharedMedia:
         with self._memory.lock:
             self._memory.withdraw(medium)
             medium.array = None
-            if self._media.get(id(medium.file)) is medium:
-                del self._media[id(medium.file)]
+            if self._media.get(medium.key) is medium:
+                del self._media[medium.key]
+
+
+def _read_only(array: Array) -> Array:
+    view: Array = array.view()
+    view.flags.writeable = False
+    return view
 
 
 _scope: ContextVar[SharedMedia | None] = ContextVar("infergraph_shared_media", default=None)
@@ -143,7 +161,7 @@ _scope: ContextVar[SharedMedia | None] = ContextVar("infergraph_shared_media", d
 @contextlib.contextmanager
 def sharing_media() -> Iterator[None]:
     """The scope of a pipeline's request; inside of another scope it is the other one."""
-    if _scope.get() is not None:
+    if shared_media() is not None:
         yield
         return
     media = SharedMedia(decode_memory())
@@ -151,10 +169,12 @@ def sharing_media() -> Iterator[None]:
     try:
         yield
     finally:
-        _scope.reset(token)
         media.close()
+        _scope.reset(token)
 
 
 def shared_media() -> SharedMedia | None:
     """What the steps of this request share; None outside of a pipeline's request."""
-    return _scope.get()
+    media = _scope.get()
+    # What a request began may outlast it, in its context.
+    return None if media is None or media.closed else media

@@ -20,6 +20,8 @@ from infergraph.runtime import Runtime
 from infergraph.tasks.boxes import crop
 from infergraph.tasks.image_classification import ImageClassification
 from infergraph.tasks.image_transform import load_transform
+from infergraph.tensors import image
+from infergraph.tensors.image_headers import ImageHeader
 from infergraph.v2 import Message, Tensor
 from tests.checkpoints import images
 from tests.checkpoints.images import KINDS
@@ -111,6 +113,38 @@ async def test_pixels_of_the_preprocessor_give_the_answers_of_the_image(
     expected = await ask(runtime, image=FILES)
     assert answer["label"] == expected["label"]
     np.testing.assert_allclose(answer["probabilities"], expected["probabilities"], atol=1e-5)
+
+
+async def test_large_jpegs_are_decoded_smaller_where_that_is_set(
+    checkpoint: Callable[[str], str],
+    serve: Serve,
+    ask: Ask,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scales: list[int] = []
+    decode = image._decoded
+
+    def noting(header: ImageHeader, scale: int) -> Pixels:
+        scales.append(scale)
+        return decode(header, scale)
+
+    monkeypatch.setattr(image, "_decoded", noting)
+    file = pattern_file(800, 640, format="JPEG", quality=95)
+    boxes = np.array([[[0, 0, 800, 640]]], np.float32)
+    inputs: dict[str, Any] = {"boxes": boxes, "num_detections": np.array([[1]], np.int64)}
+
+    answers = []
+    for jpeg_draft in (False, True):
+        runtime = await serve("resnet", checkpoint("timm-resnet"), jpeg_draft=jpeg_draft)
+        answers.append(await ask(runtime, image=[file]))
+        await ask(runtime, image=[file], **inputs)
+
+    assert scales[:2] == [1, 1]
+    assert scales[2] > 1
+    # Boxes are in pixels of the whole image.
+    assert scales[3] == 1
+    assert answers[0]["label"] == answers[1]["label"]
+    np.testing.assert_allclose(answers[0]["probabilities"], answers[1]["probabilities"], atol=0.02)
 
 
 async def test_labels_that_do_not_exclude_each_other(

@@ -158,9 +158,9 @@ async def test_models_of_a_pipeline_decode_an_image_once(
     headers: list[Any] = []
     decode = image._decoded
 
-    def noting(header: Any) -> Pixels:
+    def noting(header: Any, scale: int) -> Pixels:
         headers.append(header)
-        return decode(header)
+        return decode(header, scale)
 
     monkeypatch.setattr(image, "_decoded", noting)
     runtimes = [await served(task, checkpoint, serve) for task in TASKS]

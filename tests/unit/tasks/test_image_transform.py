@@ -153,6 +153,38 @@ def test_sizes_that_follow_from_the_image() -> None:
     assert no_crop(pattern(9, 6)).shape == (3, 6, 9)
 
 
+@pytest.mark.parametrize("family", ["timm-resnet", "torchvision-resnet", "vit"])
+def test_of_what_is_enough_nearly_the_same_is_made(
+    family: str, checkpoint: Callable[[str], str]
+) -> None:
+    transform = load_transform(checkpoint(family))
+    image = pattern(800, 640)
+
+    least = transform.enough(640, 800)
+
+    assert least is not None
+    assert transform.size is not None
+    assert min(least) >= 2 * min(transform.size)
+    scale = min(640 // least[0], 800 // least[1])
+    assert scale >= 2
+    smaller = np.asarray(Image.fromarray(image).reduce(scale))
+    pixels, expected = transform(smaller), transform(image)
+    assert (pixels - expected).abs().mean() < 0.02 * expected.std()
+
+
+def test_nothing_less_is_enough_where_pixels_are_not_averaged() -> None:
+    sizes = {"height": 32, "width": 32, "mean": [0.5] * 3, "std": [0.5] * 3}
+    for config in (
+        {**sizes, "resize_height": 32, "resize_width": 32, "antialias": False},
+        {**sizes, "crop": True},
+    ):
+        assert of_config(config).enough(640, 640) is None
+    strips = of_config({**sizes, "resize_shorter": 32, "crop": True})
+    assert strips.enough(640, 640) == (64, 64)
+    assert strips.enough(320, 640) == (64, 128)
+    assert strips.enough(100, 2001) is None
+
+
 def test_the_image_is_not_changed() -> None:
     image = pattern(20, 20)
     before = image.copy()

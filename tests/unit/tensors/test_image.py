@@ -114,6 +114,54 @@ def test_exif_that_cannot_be_read_is_ignored(exif: bytes) -> None:
     )
 
 
+@pytest.mark.parametrize("orientation", [1, 2, 3, 5, 6, 8])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}])
+def test_a_jpeg_is_decoded_no_larger_than_is_enough(
+    orientation: int, options: dict[str, Any]
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = pattern_file(160, 120, format="JPEG", quality=95, exif=exif, **options)
+    whole = decode(data)
+    height, width = whole.shape[:2]
+    asked: list[tuple[int, int]] = []
+
+    def scaled(least: tuple[int, int] | None) -> Pixels:
+        def enough(height: int, width: int) -> tuple[int, int] | None:
+            asked.append((height, width))
+            return least
+
+        return decode_image(data, max_pixels=PIXELS, enough=enough)
+
+    for scale in (8, 4, 2):
+        pixels = scaled((height // scale, width // scale))
+        assert pixels.shape == (-(-height // scale), -(-width // scale), 3)
+        again = np.asarray(Image.fromarray(whole).reduce(scale))
+        assert np.abs(pixels.astype(int) - again).mean() < 2
+        assert scaled((height // scale + 1, 1)).shape[0] >= height // scale + 1
+        assert scaled((1, width // scale + 1)).shape[1] >= width // scale + 1
+    for least in (None, (height, width), (height, 1), (1000, 1000)):
+        np.testing.assert_array_equal(scaled(least), whole)
+    assert set(asked) == {(height, width)}
+
+
+def test_of_sides_that_are_no_multiple_nothing_is_lost() -> None:
+    data = pattern_file(161, 123, format="JPEG")
+
+    pixels = decode_image(data, max_pixels=PIXELS, enough=lambda height, width: (1, 1))
+
+    assert pixels.shape == (16, 21, 3)
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP"])
+def test_others_are_decoded_as_they_are(format: str) -> None:
+    data = pattern_file(64, 48, format=format)
+
+    pixels = decode_image(data, max_pixels=PIXELS, enough=lambda height, width: (1, 1))
+
+    np.testing.assert_array_equal(pixels, decode(data))
+
+
 def test_grey() -> None:
     grey = pattern()[:, :, 0]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import gc
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -33,7 +34,7 @@ class Gone(BaseException):
 class Decoder:
     """Counts what is decoded, and can hold it up."""
 
-    def __init__(self, decode: Callable[[ImageHeader], Pixels]) -> None:
+    def __init__(self, decode: Callable[[ImageHeader, int], Pixels]) -> None:
         self._decode = decode
         self.count = 0
         self.began = threading.Event()
@@ -41,14 +42,14 @@ class Decoder:
         self.may_go_on.set()
         self.failing = False
 
-    def __call__(self, header: ImageHeader) -> Pixels:
+    def __call__(self, header: ImageHeader, scale: int) -> Pixels:
         self.count += 1
         self.began.set()
         self.may_go_on.wait()
         if self.failing:
             self.failing = False
             raise Gone
-        return self._decode(header)
+        return self._decode(header, scale)
 
 
 @pytest.fixture
@@ -136,6 +137,34 @@ def test_a_pipeline_within_a_pipeline_shares_with_it(decoder: Decoder) -> None:
             assert np.shares_memory(decoded(FILE), first)
         assert np.shares_memory(decoded(FILE), first)
     assert decoder.count == 1
+
+
+def test_a_step_that_is_content_with_less_gets_that(decoder: Decoder, memory: DecodeMemory) -> None:
+    file = pattern_file(WIDTH, HEIGHT, format="JPEG")
+    with sharing_media():
+        whole = decoded(file)
+        halves = [
+            decode_image(file, max_pixels=PIXELS, enough=lambda height, width: (16, 20))
+            for _ in range(2)
+        ]
+        assert whole.shape == (HEIGHT, WIDTH, 3)
+        assert [half.shape for half in halves] == [(HEIGHT // 2, WIDTH // 2, 3)] * 2
+        assert np.shares_memory(*halves)
+        del whole, halves
+        assert memory.held == PIXELS * 3 + PIXELS // 4 * 3
+    assert decoder.count == 2
+
+
+def test_what_outlasts_a_request_shares_no_more(decoder: Decoder, pool: ThreadPoolExecutor) -> None:
+    def shares() -> bool:
+        with sharing_media():
+            return np.shares_memory(decoded(FILE), decoded(FILE))
+
+    with sharing_media():
+        context = contextvars.copy_context()
+
+    assert context.run(decoded, FILE).flags.writeable
+    assert context.run(shares)
 
 
 def test_the_limit_of_pixels_is_each_models_own(decoder: Decoder) -> None:
@@ -232,6 +261,15 @@ def test_what_a_step_still_uses_is_counted_after_its_request(
     assert memory.held == 0
 
 
+def test_nothing_of_a_request_is_left(decoder: Decoder) -> None:
+    file = bytes(bytearray(FILE))
+    before = sys.getrefcount(file)
+    with sharing_media():
+        decoded(file)
+        assert sys.getrefcount(file) > before
+    assert sys.getrefcount(file) == before
+
+
 def test_what_no_step_uses_makes_room_for_others(decoder: Decoder, memory: DecodeMemory) -> None:
     with sharing_media():
         used, _ = decoded(FILE), decoded(OTHER)
@@ -250,6 +288,7 @@ def test_what_a_step_uses_is_not_dropped(
 ) -> None:
     monkeypatch.setattr("infergraph.tensors.decode_memory.MAX_WAIT_SECONDS", 0.0)
     with sharing_media():
+        decoded(FILE)
         used = decoded(FILE)
         with pytest.raises(Overloaded):
             memory.reserve(memory.size, "another request's")
