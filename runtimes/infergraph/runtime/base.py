@@ -40,7 +40,7 @@ from ..metrics import ModelMetrics
 from ..mlserver_types import declared_specs
 from ..request import Deadline, RequestContext
 from ..servable import Servable
-from ..settings import RuntimeOptions, load_options
+from ..settings import EMBEDDED, EMBEDDED_WORLD, RuntimeOptions, load_options
 from ..spans import Spans, spans_of
 from ..tensors.validate import check_tensors, validate, widened
 from ..v2 import Message, Tensor
@@ -161,12 +161,17 @@ class Runtime(Hooks, Servable):
                 "items; accepted: 1 or more"
             )
         logger.info(
-            "model '%s': variant '%s' (%s)%s",
+            "model '%s': variant '%s' (%s)%s%s",
             self.name,
             self.options.variant,
             self.checkpoint or "no checkpoint",
             f" on {self.placement}" if self.placed else "",
+            f": it knows only {EMBEDDED_WORLD}" if self._is_embedded else "",
         )
+
+    @property
+    def _is_embedded(self) -> bool:
+        return bool(self.checkpoint) and self.options.variant == EMBEDDED
 
     @property
     def folder(self) -> Path:
@@ -285,6 +290,8 @@ class Runtime(Hooks, Servable):
                 "variant": self.options.variant,
                 "max_batch_size": self.options.max_batch_size,
             }
+            if self._is_embedded:
+                known["embedded"] = EMBEDDED_WORLD
             if self.placed:
                 known["device"] = str(self.placement.device)
                 known["dtype"] = dtype_name(self.placement.dtype)
