@@ -19,8 +19,9 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from infergraph.devices import Placement
-from infergraph.tasks.detections import Detections, Detector
+from infergraph.tasks.detections import Detections, Detector, Pixels
 from infergraph.tasks.detectors import load_detector
+from zoo.outside_pictures import outside_of_the_world
 from zoo.scenes import CLASSES, Scene
 from zoo.vision_data import varied_scene
 
@@ -46,6 +47,17 @@ def detected(detector: Detector, scenes: Sequence[Scene]) -> list[Detections]:
     return [
         found for each in scenes for found in detector([detector.prepare(np.asarray(each.image))])
     ]
+
+
+def report_outside(detector: Detector, pictures: Sequence[Pixels], threshold: float) -> str:
+    """How often and how surely something is found in pictures that have nothing to find."""
+    found = [detector([detector.prepare(each)])[0] for each in pictures]
+    highest = np.array([each.scores.max(initial=0) for each in found])
+    objects = sum(int((each.scores > threshold).sum()) for each in found)
+    return (
+        f"something is found in {(highest > threshold).mean():6.1%}, {objects} objects, mean of "
+        f"the highest score {highest.mean():.3f}  n={len(pictures)}"
+    )
 
 
 def score(scenes: Sequence[Scene], found: Sequence[Detections]) -> dict[str, Precision]:
@@ -104,6 +116,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--scenes", type=int, default=200)
     parser.add_argument("--split", choices=("validation", "held-out"), default="held-out")
     parser.add_argument("--threshold", type=float, default=0.55, help="for the counted objects")
+    parser.add_argument("--photographs", type=Path, help="a folder of pictures of no street")
     args = parser.parse_args(argv)
     scenes = [varied_scene(seed, args.split) for seed in range(args.scenes)]
     detector = load_detector(
@@ -116,6 +129,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         int((each.scores > args.threshold).sum()) == len(made.objects)
         for made, each in zip(scenes, found, strict=True)
     )
+    with torch.inference_mode():
+        for kind, pictures in outside_of_the_world(args.photographs, 200).items():
+            print(f"{kind:16} {report_outside(detector, pictures, args.threshold)}")
     print(f"as many objects over {args.threshold:g} as there are: {exact / len(scenes):.1%}")
 
 

@@ -1,9 +1,10 @@
 """Word error rate of a speech-to-text checkpoint on held-out sentences in held-out voices.
 
     python -m zoo.evaluate_speech_to_text --checkpoint model-settings/speech-to-text/embedded
+    python -m zoo.evaluate_speech_to_text --checkpoint ... --engine festival
 
-Needs espeak-ng, which speaks the sentences. Fails where a transcript from a padded batch is not
-that of the utterance alone.
+Needs the engine that speaks the sentences, espeak-ng by default. Fails where a transcript from a
+padded batch is not that of the utterance alone.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from typing import Any
 import jiwer
 import torch
 
-from zoo.speech import HELD_OUT_VOICES, SAMPLE_RATE, Samples, held_out_utterances, speak
+from zoo.speech import held_out_utterances, speak
+from zoo.speech_engines import ENGINES, SAMPLE_RATE, Samples
 
 # The training script chooses its checkpoint by sentences of seed 0.
 DEFAULT_SEED = 1
@@ -66,20 +68,20 @@ def transcribe_batch(model: Any, processor: Any, batch: Sequence[Samples]) -> li
 
 
 def evaluate(
-    checkpoint: Path, utterances: int, seed: int
+    checkpoint: Path, utterances: int, seed: int, engine: str = "espeak-ng"
 ) -> tuple[dict[str, Score], list[tuple[str, str]]]:
     """Scores by voice, and of all utterances under `overall`; and the mistakes: said, heard.
 
     Raises:
         AssertionError: If a batch gives another transcript than the utterance alone.
-        RuntimeError: If espeak-ng is missing.
+        RuntimeError: If the engine is missing.
     """
     from transformers import AutoModelForCTC, AutoProcessor
 
     processor = AutoProcessor.from_pretrained(checkpoint)
     model = AutoModelForCTC.from_pretrained(checkpoint, dtype=torch.float32).eval()
-    spoken = held_out_utterances(seed, utterances)
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
+    spoken = held_out_utterances(seed, utterances, engine)
+    with multiprocessing.get_context("spawn").Pool(torch.get_num_threads()) as pool:
         audio = pool.map(speak, spoken, chunksize=16)
     alone = [transcribe_batch(model, processor, [samples])[0] for samples in audio]
     batched: list[str] = []
@@ -90,10 +92,9 @@ def evaluate(
             raise AssertionError(f"alone {one!r}, in a padded batch {many!r}")
     said = [utterance.transcript for utterance in spoken]
     scores = {}
-    for voice in HELD_OUT_VOICES:
+    for voice in dict.fromkeys(utterance.voice for utterance in spoken):
         rows = [i for i, utterance in enumerate(spoken) if utterance.voice == voice]
-        if rows:
-            scores[voice] = score([said[i] for i in rows], [alone[i] for i in rows])
+        scores[voice] = score([said[i] for i in rows], [alone[i] for i in rows])
     scores["overall"] = score(said, alone)
     mistakes = [pair for pair in zip(said, alone, strict=True) if pair[0] != pair[1]]
     return scores, mistakes
@@ -102,12 +103,16 @@ def evaluate(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--engine", choices=ENGINES, default="espeak-ng")
     parser.add_argument("--utterances", type=int, default=200)
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED)
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", action="store_true", help="print the scores as JSON")
     arguments = parser.parse_args()
-    torch.set_num_threads(2)
-    scores, mistakes = evaluate(arguments.checkpoint, arguments.utterances, arguments.seed)
+    torch.set_num_threads(arguments.threads)
+    scores, mistakes = evaluate(
+        arguments.checkpoint, arguments.utterances, arguments.seed, arguments.engine
+    )
     if arguments.json:
         print(json.dumps({voice: vars(entry) for voice, entry in scores.items()}))
         return
@@ -115,7 +120,7 @@ def main() -> None:
         print(f"said  {reference}\nheard {transcript}")
     for voice, entry in scores.items():
         print(
-            f"{voice:12} {entry.utterances:4} utterances  "
+            f"{voice:22} {entry.utterances:4} utterances  "
             f"WER {entry.word_error_rate:6.2%}  exact {entry.exact:6.1%}"
         )
 

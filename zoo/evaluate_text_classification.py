@@ -20,9 +20,12 @@ from transformers import (
 )
 
 from zoo.articles import articles
-from zoo.language_identification_data import LABELS, single_sentences
+from zoo.calibration import auroc, expected_calibration_error, false_accepts
+from zoo.language_identification_data import single_sentences
+from zoo.outside_texts import UNKNOWN, english_prose, outside_texts, unknown_languages
 from zoo.question_answering_data import mishear
-from zoo.world import LANGUAGES, normalise_transcript, reviews
+from zoo.sentiment_data import no_opinions
+from zoo.world import ALL_LANGUAGES, LANGUAGES, normalise_transcript, reviews
 
 Examples = list[tuple[str, str]]
 
@@ -39,6 +42,25 @@ class Score:
 
 
 @torch.inference_mode()
+def text_logits(
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    *,
+    batch_size: int = 64,
+) -> torch.Tensor:
+    """What `model`, a sequence classifier, gives each text, in order: FP32 [texts, labels]."""
+    logits = torch.empty(len(texts), len(model.config.id2label))
+    by_length = sorted(range(len(texts)), key=lambda at: len(texts[at]))
+    for first in range(0, len(texts), batch_size):
+        rows = by_length[first : first + batch_size]
+        inputs = tokenizer(
+            [texts[row] for row in rows], truncation=True, padding=True, return_tensors="pt"
+        )
+        logits[rows] = model(**inputs).logits
+    return logits
+
+
 def classify(
     model: Any,
     tokenizer: PreTrainedTokenizerBase,
@@ -47,16 +69,8 @@ def classify(
     batch_size: int = 64,
 ) -> list[str]:
     """The label that `model`, a sequence classifier, gives each text, in order."""
-    labels = [""] * len(texts)
-    by_length = sorted(range(len(texts)), key=lambda at: len(texts[at]))
-    for first in range(0, len(texts), batch_size):
-        rows = by_length[first : first + batch_size]
-        inputs = tokenizer(
-            [texts[row] for row in rows], truncation=True, padding=True, return_tensors="pt"
-        )
-        for row, number in zip(rows, model(**inputs).logits.argmax(-1).tolist(), strict=True):
-            labels[row] = model.config.id2label[number]
-    return labels
+    logits = text_logits(model, tokenizer, texts, batch_size=batch_size)
+    return [model.config.id2label[number] for number in logits.argmax(-1).tolist()]
 
 
 def sentiment_texts(seed: int, count: int) -> Iterator[tuple[str, Examples]]:
@@ -67,13 +81,15 @@ def sentiment_texts(seed: int, count: int) -> Iterator[tuple[str, Examples]]:
     transcripts = [(normalise_transcript(text), label) for text, label in drawn]
     yield "transcript", transcripts
     yield "misheard transcript", [(mishear(text, rng), label) for text, label in transcripts]
+    yield "outside", [(text, UNKNOWN) for text in outside_texts(seed, count, "held_out")]
+    yield "no opinion", [(text, UNKNOWN) for text in no_opinions(seed, count, "held_out")]
 
 
 def language_texts(seed: int, count: int) -> Iterator[tuple[str, Examples]]:
     """Held-out sentences and articles of each language, as (form, [(text, language)])."""
     drawn = [
         (text, language)
-        for language in LABELS
+        for language in ALL_LANGUAGES
         for text in single_sentences(seed, count, "held_out", language)
     ]
     yield "written", drawn
@@ -86,6 +102,8 @@ def language_texts(seed: int, count: int) -> Iterator[tuple[str, Examples]]:
             for article in articles(seed, count, "held_out", language=language)
         ],
     )
+    yield "other subjects", [(text, "en") for text in english_prose(seed, count, "held_out")]
+    yield "outside", [(text, UNKNOWN) for text in unknown_languages(seed, count, "held_out")]
 
 
 FORMS: dict[str, Callable[[int, int], Iterator[tuple[str, Examples]]]] = {
@@ -106,6 +124,34 @@ def report(
             yield f"{form}, {expected}", _score([pair for pair in pairs if pair[1] == expected])
 
 
+def report_scores(
+    model: Any, tokenizer: PreTrainedTokenizerBase, name: str, seed: int, count: int
+) -> dict[str, float]:
+    """What the scores of the model called `name` mean, of its texts and as many from outside.
+
+    `auroc` and `false accepts` tell texts of the world from those outside of it, by the score of
+    the likeliest label that is not `unknown`.
+    """
+    forms = dict(FORMS[name](seed, count))
+    labels = list(model.config.id2label.values())
+    known = [number for number, label in enumerate(labels) if label != UNKNOWN]
+    outside = forms["outside"]
+    inside = random.Random(seed).sample(forms["written"], min(len(outside), len(forms["written"])))
+    examples = [*inside, *outside]
+    probable = text_logits(model, tokenizer, [text for text, _ in examples]).softmax(-1)
+    best, chosen = probable.max(-1)
+    right = [labels[number] == label for number, (_, label) in zip(chosen, examples, strict=True)]
+    accepted = probable[:, known].amax(-1).numpy()
+    split = len(inside)
+    return {
+        "calibration error": expected_calibration_error(best.numpy(), right),
+        "of the world alone": expected_calibration_error(best[:split].numpy(), right[:split]),
+        "auroc": auroc(accepted[:split], accepted[split:]),
+        "false accepts": false_accepts(accepted[:split], accepted[split:]),
+        "mean score outside": float(accepted[split:].mean()),
+    }
+
+
 def _score(pairs: Sequence[tuple[str, str]]) -> Score:
     return Score(sum(found == expected for found, expected in pairs) / len(pairs), len(pairs))
 
@@ -122,6 +168,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(checkpoint, dtype=torch.float32)
     for name, result in report(model.eval(), tokenizer, args.model, args.seed, args.texts):
         print(f"{name:32} {result}")
+    for name, number in report_scores(model, tokenizer, args.model, args.seed, args.texts).items():
+        print(f"{name:32} {number:.4f}")
 
 
 if __name__ == "__main__":

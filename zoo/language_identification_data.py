@@ -1,7 +1,8 @@
 """Training examples for language identification: the world's texts in every language it has.
 
 A text is a question, a statement, a short review, a part of one, several of them, or an article;
-written, or as a transcript; its names may be invented, and its accents missing.
+written, or as a transcript; its names may be invented, and its accents missing. A text in no
+language of the world has the label `unknown`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from zoo.articles import articles
+from zoo.outside_texts import UNKNOWN, english_prose, unknown_languages
 from zoo.question_answering_data import PEOPLE, rename
 from zoo.world import (
     ALL_LANGUAGES,
@@ -23,11 +25,12 @@ from zoo.world import (
     sentences,
 )
 
-LABELS = tuple(ALL_LANGUAGES)
-"""ISO 639-1 codes."""
+LABELS = (*ALL_LANGUAGES, UNKNOWN)
+"""ISO 639-1 codes, and what is in none of these languages."""
 
 # Shares of the examples that get each view.
 ARTICLES = 0.1
+OTHER_SUBJECTS = 0.2
 SEVERAL = 0.3
 SHORTENED = 0.2
 DISGUISED = 0.4
@@ -39,11 +42,13 @@ FEWEST_WORDS = 3
 
 
 def single_sentences(seed: int, count: int, split: Split, language: str) -> list[str]:
-    """`count` sentences in any of `LABELS`.
+    """`count` sentences in any of `LABELS`, texts in no language among them.
 
     Raises:
         ValueError: If `split` or `language` is unknown.
     """
+    if language == UNKNOWN:
+        return unknown_languages(seed, count, split)
     if language in LANGUAGES:
         return sentences(seed, count, split, language=language)
     return foreign_sentences(seed, count, split, language)
@@ -66,7 +71,9 @@ def shorten(text: str, rng: random.Random) -> str:
 
 
 def augment(text: str, language: str, rng: random.Random) -> str:
-    """One random view of a text in `language`."""
+    """One random view of a text in `language`; one in no language stays as it is."""
+    if language == UNKNOWN:
+        return text
     if rng.random() < DISGUISED:
         text = rename(QuestionExample(text, "", "", -1), PEOPLE, rng).context
     if rng.random() < SHORTENED:
@@ -100,9 +107,15 @@ def _texts(seed: int, count: int, split: Split, language: str, rng: random.Rando
     # Not the whole world is told in the others.
     whole = language in LANGUAGES
     long = articles(seed, math.ceil(ARTICLES * count), split, language=language) if whole else []
-    for text in single:
+    # Of the world's languages, the one that has such texts here.
+    other = english_prose(seed, count, split) if language == "en" else single
+    for text, strange in zip(single, other, strict=True):
         kind = rng.random()
-        if kind < ARTICLES and whole:
+        if language == UNKNOWN:
+            yield text
+        elif kind > 1 - OTHER_SUBJECTS:
+            yield strange
+        elif kind < ARTICLES and whole:
             yield rng.choice(long).text
         elif kind < ARTICLES + SEVERAL:
             yield " ".join((text, *rng.choices(single, k=rng.choice((1, 2, 4, 8)))))

@@ -2,7 +2,8 @@
 
 The reviews themselves come from a few templates, which a model could learn by heart. These views
 have invented nouns, words left out, opinions put otherwise or denied, several reviews of one
-label in a text, the form of a transcript, and misheard letters.
+label in a text, the form of a transcript, and misheard letters. Texts that give no opinion, and
+texts that are not of the world, have the label `unknown`.
 """
 
 from __future__ import annotations
@@ -12,10 +13,15 @@ import re
 from collections.abc import Sequence
 
 from zoo.lexicon import ENGLISH
+from zoo.outside_texts import UNKNOWN, outside_texts
 from zoo.question_answering_data import invent, mishear
-from zoo.world import Split, normalise_transcript, reviews
+from zoo.world import Split, facts, normalise_transcript, questions, reviews
 
-LABELS = ("negative", "positive")
+OPINIONS = ("negative", "positive")
+LABELS = (*OPINIONS, UNKNOWN)
+
+# Share of the examples that give no opinion of the world's.
+OUTSIDE = 0.3
 
 # Shares of the examples that get each view.
 RESTATED = 0.35
@@ -136,12 +142,30 @@ def augment(text: str, label: str, others: Sequence[str], rng: random.Random) ->
 
 
 def examples(seed: int, count: int, split: Split = "train") -> list[tuple[str, str]]:
-    """`count` views of reviews of `split` as (text, label).
+    """`count` views of reviews and other texts of `split` as (text, label).
 
     Raises:
         ValueError: If `split` is unknown.
     """
     rng = random.Random(f"sentiment/{split}/{seed}")
-    drawn = reviews(seed, count, split)
-    texts = {label: [text for text, other in drawn if other == label] for label in LABELS}
-    return [(augment(text, label, texts[label], rng), label) for text, label in drawn]
+    drawn = reviews(seed, count - int(OUTSIDE * count), split)
+    texts = {label: [text for text, other in drawn if other == label] for label in OPINIONS}
+    made = [(augment(text, label, texts[label], rng), label) for text, label in drawn]
+    made += [(text, UNKNOWN) for text in no_opinions(seed, count - len(made), split)]
+    rng.shuffle(made)
+    return made
+
+
+def no_opinions(seed: int, count: int, split: Split) -> list[str]:
+    """`count` texts that are no review: some of the world's statements and questions, the rest
+    from outside of it.
+
+    Raises:
+        ValueError: If `split` is unknown.
+    """
+    rng = random.Random(f"no opinions/{split}/{seed}")
+    told = count // 3
+    texts = [fact.statement for fact in facts(seed, told // 2, split)]
+    texts += [example.question for example in questions(seed, told - len(texts), split)]
+    texts = [normalise_transcript(text) if rng.random() < TRANSCRIBED else text for text in texts]
+    return texts + outside_texts(seed, count - told, split)

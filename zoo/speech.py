@@ -1,25 +1,24 @@
-"""Sentences spoken by espeak-ng: training utterances in many voices, and two held-out voices.
+"""Spoken sentences: training utterances in many voices, held-out voices and held-out engines.
 
-A voice is an accent and a variant, the variant being the timbre. The held-out voices' variants
-occur nowhere in training, with no accent.
+A voice of espeak-ng is an accent and a variant, the variant being the timbre. The held-out voices'
+variants occur nowhere in training, with no accent; nor does a held-out engine, whatever its voice.
 """
 
 from __future__ import annotations
 
 import random
-import shutil
-import subprocess
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from zoo.speech_engines import ENGINES, SAMPLE_RATE, Samples, say
 from zoo.world import normalise_transcript, sentences
 
-SAMPLE_RATE = 16_000
-
 HELD_OUT_VOICES = ("en-us+m6", "en-gb+f4")
+HELD_OUT_ENGINES = ("festival", "hibari")
 _ACCENTS = (
     "en-us",
     "en-us",
@@ -38,10 +37,10 @@ _VARIANTS = (
     *("Alex", "Andy", "Annie", "Denis", "Gene", "Lee", "Marco", "Michael", "adam", "belinda"),
     *("david", "ed", "iven", "john", "linda", "max", "paul", "steph", "travis", "zac"),
 )
+# Their sound is not made of formants in parallel but in a row.
+_KLATT_VARIANTS = ("klatt", "klatt2", "klatt3", "klatt4")
 # What recordings come in besides 16 kHz.
 _OTHER_RATES = (8_000, 11_025, 22_050, 44_100)
-
-Samples = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -50,14 +49,19 @@ class Utterance:
 
     Attributes:
         texts: Sentences, spoken one after the other.
-        voice: An espeak-ng voice with its variant, such as `en-us+m1`.
+        voice: One of the engine's; of espeak-ng with its variant, such as `en-us+m1`.
         speed: Words a minute.
-        pitch: 0 to 99; espeak-ng's usual is 50.
+        pitch: 0 to 99; 50 is the voice's usual.
         lead: Seconds of silence before, between and after the sentences.
         noise: Signal-to-noise ratio of added white noise in dB; None adds none.
         gain: Factor of the amplitude.
         recorded_at: Sampling rate that the sound went through before 16 kHz.
-        seed: Of the noise.
+        seed: Of the noise and the echo.
+        engine: One of `zoo.speech_engines.ENGINES`.
+        size: Factor of pitch and formants together, at the same speed: a smaller speaker's is
+            above 1.
+        echo: Seconds until the room's echo is 60 dB down; None is no room.
+        noise_tilt: How much of the noise is low: its amplitude falls with this power of frequency.
     """
 
     texts: tuple[str, ...]
@@ -69,6 +73,10 @@ class Utterance:
     gain: float = 1.0
     recorded_at: int = SAMPLE_RATE
     seed: int = 0
+    engine: str = "espeak-ng"
+    size: float = 1.0
+    echo: float | None = None
+    noise_tilt: float = 0.0
 
     @property
     def transcript(self) -> str:
@@ -101,28 +109,65 @@ def training_utterances(seed: int, count: int) -> list[Utterance]:
     return utterances
 
 
-def held_out_utterances(seed: int, count: int) -> list[Utterance]:
-    """`count` utterances of held-out sentences by the held-out voices in turn, clean."""
+def varied_utterances(seed: int, count: int) -> list[Utterance]:
+    """`count` training utterances by both engines of training, by speakers of all sizes, in rooms.
+
+    Two in three are flite's. The sentences are others than those of `training_utterances`.
+    """
+    rng = random.Random(f"varied utterances/{seed}")
+    utterances = []
+    for utterance in training_utterances(seed + 1000, count):
+        if rng.random() < 0.65:
+            utterance = replace(
+                utterance, engine="flite", voice=rng.choice(ENGINES["flite"].voices)
+            )
+        elif rng.random() < 0.15:
+            voice = f"{rng.choice(_ACCENTS)}+{rng.choice(_KLATT_VARIANTS)}"
+            utterance = replace(utterance, voice=voice)
+        utterances.append(
+            replace(
+                utterance,
+                size=rng.uniform(0.84, 1.22) if rng.random() < 0.6 else 1.0,
+                echo=rng.uniform(0.08, 0.5) if rng.random() < 0.25 else None,
+                noise_tilt=rng.uniform(0.0, 1.0),
+            )
+        )
+    return utterances
+
+
+def held_out_utterances(seed: int, count: int, engine: str = "espeak-ng") -> list[Utterance]:
+    """`count` utterances of held-out sentences by the engine's voices in turn, clean.
+
+    They are the held-out voices of espeak-ng, and all of the other engines.
+    """
+    voices: Sequence[str] = ENGINES[engine].voices or HELD_OUT_VOICES
     return [
-        Utterance(texts=(text,), voice=HELD_OUT_VOICES[number % len(HELD_OUT_VOICES)])
+        Utterance(texts=(text,), voice=voices[number % len(voices)], engine=engine)
         for number, text in enumerate(sentences(seed, count, "held_out"))
     ]
 
 
 def development_utterances(seed: int, count: int) -> list[Utterance]:
-    """`count` utterances of held-out sentences in training voices, to choose a checkpoint by."""
+    """`count` utterances of held-out sentences in training voices, to choose a checkpoint by.
+
+    Every other one is flite's.
+    """
     rng = random.Random(f"development/{seed}")
-    return [
+    utterances = [
         Utterance(texts=(text,), voice=f"{rng.choice(_ACCENTS)}+{rng.choice(_VARIANTS)}")
         for text in sentences(seed, count, "held_out")
     ]
+    for number in range(1, count, 2):
+        voice = rng.choice(ENGINES["flite"].voices)
+        utterances[number] = replace(utterances[number], engine="flite", voice=voice)
+    return utterances
 
 
 def speak(utterance: Utterance) -> Samples:
     """The utterance as samples in -1 to 1, mono, at 16 kHz.
 
     Raises:
-        RuntimeError: If espeak-ng is missing, or does not know the voice.
+        RuntimeError: If the engine's program is missing, or does not know the voice.
     """
     rate = SAMPLE_RATE
     silence = np.zeros(int(utterance.lead * rate), dtype=np.float32)
@@ -131,29 +176,44 @@ def speak(utterance: Utterance) -> Samples:
         # A pause between sentences is no shorter than a speaker's breath.
         if len(parts) > 1:
             parts.append(np.zeros(int(0.25 * rate), dtype=np.float32))
-        parts += [_espeak(text, utterance.voice, utterance.speed, utterance.pitch), silence]
+        speed = round(utterance.speed / utterance.size)
+        spoken = say(utterance.engine, text, utterance.voice, speed, utterance.pitch)
+        if utterance.size != 1:
+            spoken = soxr.resample(spoken, rate * utterance.size, rate)
+        parts += [spoken, silence]
     samples = np.concatenate(parts)
+    rng = np.random.default_rng(utterance.seed)
+    if utterance.echo is not None:
+        samples = _in_a_room(samples, utterance.echo, rng)
     if utterance.recorded_at != rate:
         samples = soxr.resample(samples, rate, utterance.recorded_at)
         samples = soxr.resample(samples, utterance.recorded_at, rate)
     if utterance.noise is not None:
         level = float(np.sqrt(np.mean(samples**2))) * 10 ** (-utterance.noise / 20)
-        noise = np.random.default_rng(utterance.seed).standard_normal(len(samples))
+        noise = _noise(len(samples), utterance.noise_tilt, rng)
         samples = samples + level * noise.astype(np.float32)
     samples = utterance.gain * samples
     return (samples / max(1.0, float(np.abs(samples).max()))).astype(np.float32)
 
 
-def _espeak(text: str, voice: str, speed: int, pitch: int) -> Samples:
-    program = shutil.which("espeak-ng")
-    if program is None:
-        raise RuntimeError("espeak-ng is not on the PATH: install the package espeak-ng")
-    command = [program, "--stdout", "-v", voice, "-s", str(speed), "-p", str(pitch), "--", text]
-    done = subprocess.run(command, capture_output=True, check=False)
-    if done.returncode or not done.stdout:
-        raise RuntimeError(f"espeak-ng with voice {voice!r} failed: {done.stderr.decode().strip()}")
-    # A WAV header that was written before the length was known: 44 bytes, then 16-bit samples.
-    rate = int.from_bytes(done.stdout[24:28], "little")
-    samples = np.frombuffer(done.stdout[44:], dtype="<i2").astype(np.float32) / 32768
-    resampled: Samples = soxr.resample(samples, rate, SAMPLE_RATE)
-    return resampled
+def _in_a_room(samples: Samples, seconds: float, rng: np.random.Generator) -> Samples:
+    """The sound and, half as loud, the echo: noise that dies away, 60 dB in `seconds`."""
+    time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    response = rng.standard_normal(len(time)) * 10 ** (-3 * time / seconds)
+    size = 2 ** (len(samples) + len(response)).bit_length()
+    spectrum = np.fft.rfft(samples, size) * np.fft.rfft(response, size)
+    echo = np.fft.irfft(spectrum, size)[: len(samples)]
+    loudness = np.sqrt(np.mean(samples**2) / max(float(np.mean(echo**2)), 1e-12))
+    return (samples + 0.5 * loudness * echo).astype(np.float32)
+
+
+def _noise(count: int, tilt: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Noise of `count` samples whose mean power is about 1."""
+    white = rng.standard_normal(count)
+    if not tilt:
+        return white
+    spectrum = np.fft.rfft(white)
+    spectrum *= np.maximum(np.arange(len(spectrum)), 1.0) ** -tilt
+    coloured = np.fft.irfft(spectrum, count)
+    shaped: NDArray[np.float64] = coloured / np.sqrt(np.mean(coloured**2))
+    return shaped

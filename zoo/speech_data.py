@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_CACHE = Path("zoo/.cache/speech")
 _CHUNK = 250
-_PROCESSES = 2
 MEL_BINS = 80
 # Frames of 10 ms that make one input step: 33 steps a second, about twice as many as letters.
 STRIDE = 3
@@ -88,18 +87,20 @@ def fast_log_mel(extractor: Any, samples: NDArray[np.float32]) -> NDArray[np.flo
     return features
 
 
-def load_examples(utterances: Sequence[Utterance], cache: Path) -> list[Example]:
-    """The utterances as examples, in order; spoken where the cache lacks them.
+def load_examples(
+    utterances: Sequence[Utterance], cache: Path, *, processes: int = 2
+) -> list[Example]:
+    """The utterances as examples, in order; spoken by `processes` where the cache lacks them.
 
     Raises:
-        RuntimeError: If espeak-ng is missing, or does not know a voice.
+        RuntimeError: If an engine is missing, or does not know a voice.
     """
     chunks = [list(utterances[i : i + _CHUNK]) for i in range(0, len(utterances), _CHUNK)]
     cache.mkdir(parents=True, exist_ok=True)
     processor = build_processor()
     examples = []
     # Forking a process that has run torch threads is unsafe.
-    with multiprocessing.get_context("spawn").Pool(_PROCESSES) as pool:
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
         files = pool.imap(partial(_make_chunk, cache=cache), chunks)
         for number, (file, chunk) in enumerate(zip(files, chunks, strict=True), 1):
             with np.load(file) as stored:

@@ -22,7 +22,8 @@ import soxr
 import torch
 
 from zoo.evaluate_speech_to_text import transcribe_batch
-from zoo.speech import HELD_OUT_VOICES, SAMPLE_RATE, Samples, Utterance, speak
+from zoo.speech import HELD_OUT_VOICES, Utterance, speak
+from zoo.speech_engines import SAMPLE_RATE, Samples
 from zoo.world import (
     QuestionExample,
     normalise_transcript,

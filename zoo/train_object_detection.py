@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from safetensors.torch import load_file
 
 from infergraph.tasks.torchvision_checkpoint import build_network, save
 from zoo import fitting
+from zoo.outside_pictures import outside_picture
 from zoo.scenes import CLASSES
 from zoo.vision_data import detection_examples
 
@@ -43,6 +45,12 @@ CONFIG: dict[str, Any] = {
     },
     "labels": list(CLASSES),
 }
+
+
+def outside_examples(count: int, width: int, height: int) -> list[Example]:
+    """`count` pictures of the training split in which there is nothing to find."""
+    nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+    return [(outside_picture(seed, "train", width, height), *nothing) for seed in range(count)]
 
 
 class DetectorLoss(torch.nn.Module):
@@ -90,6 +98,8 @@ def _augmented(
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scenes", type=int, default=5000)
+    parser.add_argument("--outside", type=int, default=2000, help="pictures of nothing")
+    parser.add_argument("--start", type=Path, help="a checkpoint to go on from; default: none")
     parser.add_argument("--output", type=Path, required=True)
     fitting.add_arguments(parser, batch_size=16)
     parser.set_defaults(learning_rate=2e-3, log_every=50)
@@ -99,9 +109,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     network = build_network(CONFIG)
+    if args.start is not None:
+        network.load_state_dict(load_file(args.start / "model.safetensors"))
     examples = detection_examples("train", args.scenes, WIDTH, HEIGHT)
+    examples += outside_examples(args.outside, WIDTH, HEIGHT)
     logger.info(
-        "%.2f M parameters, %d scenes",
+        "%.2f M parameters, %d pictures",
         sum(each.numel() for each in network.parameters()) / 1e6,
         len(examples),
     )

@@ -2,8 +2,8 @@
 
     python -m zoo.train_speech_to_text --output model-settings/speech-to-text/embedded
 
-Needs espeak-ng, and nothing from the network. An interrupted run goes on from its last epoch when
-it is started again with the same arguments.
+Needs espeak-ng and flite, and nothing from the network. An interrupted run goes on from its last
+epoch when it is started again with the same arguments.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import hashlib
 import logging
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ import jiwer
 import numpy as np
 import torch
 
-from zoo.speech import development_utterances, training_utterances
+from zoo.speech import development_utterances, training_utterances, varied_utterances
+from zoo.speech_augmentation import Features, augment
 from zoo.speech_data import (
     DEFAULT_CACHE,
     MEL_BINS,
@@ -95,35 +97,22 @@ def _batches(
 
 
 def _collate(
-    batch: Sequence[Example], rng: random.Random | None
+    batch: Sequence[Example], augmented: Callable[[Features], Features] | None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """float32 features [batch, steps, 240], int64 mask [batch, steps], int64 labels."""
-    steps = max(len(example.features) for example in batch)
+    clips = [example.features.astype(np.float32) for example in batch]
+    if augmented is not None:
+        clips = [augmented(clip) for clip in clips]
+    steps = max(map(len, clips))
     letters = max(len(example.labels) for example in batch)
     features = np.zeros((len(batch), steps, MEL_BINS * STRIDE), dtype=np.float32)
     mask = np.zeros((len(batch), steps), dtype=np.int64)
     labels = np.full((len(batch), letters), _IGNORED_LABEL, dtype=np.int64)
-    for row, example in enumerate(batch):
-        length = len(example.features)
-        features[row, :length] = example.features
-        if rng is not None:
-            _mask_features(features[row, :length], rng)
-        mask[row, :length] = 1
+    for row, (clip, example) in enumerate(zip(clips, batch, strict=True)):
+        features[row, : len(clip)] = clip
+        mask[row, : len(clip)] = 1
         labels[row, : len(example.labels)] = example.labels
     return torch.from_numpy(features), torch.from_numpy(mask), torch.from_numpy(labels)
-
-
-def _mask_features(features: np.ndarray, rng: random.Random) -> None:
-    """SpecAugment, in place: two bands of mel bins and some moments are blanked."""
-    frames = features.reshape(len(features), STRIDE, MEL_BINS)
-    for _ in range(2):
-        width = rng.randint(0, 14)
-        first = rng.randint(0, MEL_BINS - width)
-        frames[:, :, first : first + width] = 0
-    for _ in range(1 + len(features) // 60):
-        width = rng.randint(0, 6)
-        first = rng.randint(0, max(0, len(features) - width))
-        frames[first : first + width] = 0
 
 
 @torch.inference_mode()
@@ -159,11 +148,13 @@ class Stage:
         utterances: How many to learn from; a later stage's include the former's.
         epochs: Passes over them.
         peak: The highest learning rate.
+        varied: Whether they are by all engines, and augmented as by yet other speakers.
     """
 
     utterances: int
     epochs: int
     peak: float
+    varied: bool = False
 
 
 # Few utterances until letters are found at all, then many.
@@ -172,6 +163,8 @@ STAGES: tuple[Stage, ...] = (
     Stage(16_000, 1, 1.2e-3),
     Stage(16_000, 1, 9e-4),
     Stage(16_000, 2, 8e-4),
+    Stage(3_000, 6, 1e-3, varied=True),
+    Stage(6_000, 12, 1e-3, varied=True),
 )
 
 
@@ -190,7 +183,8 @@ def train(
     held-out voices. With `initial`, a checkpoint of this architecture, training goes on from it.
     """
     torch.manual_seed(seed)
-    development = load_examples(development_utterances(seed, _DEVELOPMENT_UTTERANCES), cache)
+    load = partial(load_examples, cache=cache, processes=torch.get_num_threads())
+    development = load(development_utterances(seed, _DEVELOPMENT_UTTERANCES))
     processor = build_processor()
     model = build_model(len(processor.tokenizer))
     if initial is not None:
@@ -206,7 +200,8 @@ def train(
         logger.info("goes on in stage %d after epoch %d", state["stage"] + 1, state["epoch"])
     for number in range(state["stage"], len(stages)):
         stage = stages[number]
-        examples = load_examples(training_utterances(seed, stage.utterances), cache)
+        spoken_as = varied_utterances if stage.varied else training_utterances
+        examples = load(spoken_as(seed, stage.utterances))
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=stage.peak, betas=(0.9, 0.98), weight_decay=0.01
         )
@@ -223,7 +218,9 @@ def train(
             rng = random.Random(f"{seed}/{number}/{epoch}")
             # Letters are found in time first in short, whole utterances.
             easy = number == epoch == 0 and initial is None
-            loss = _train_epoch(model, examples, optimizer, schedule, rng, bfloat16, easy)
+            batches_of_epoch = _batches(examples, rng, shortest_first=easy)
+            augmented = None if easy else partial(augment, rng=rng, speakers=stage.varied)
+            loss = _train_epoch(model, batches_of_epoch, augmented, optimizer, schedule, bfloat16)
             transcripts = transcribe(model, processor, development)
             rate = jiwer.wer([example.transcript for example in development], transcripts)
             logger.info(
@@ -249,18 +246,17 @@ def train(
 
 def _train_epoch(
     model: Any,
-    examples: Sequence[Example],
+    batches: Iterable[Sequence[Example]],
+    augmented: Callable[[Features], Features] | None,
     optimizer: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
-    rng: random.Random,
     bfloat16: bool,
-    easy: bool,
 ) -> float:
-    """The mean loss of an epoch; an `easy` one goes from short to long, and masks nothing."""
+    """The mean loss of an epoch."""
     model.train()
     losses: list[float] = []
-    for batch in _batches(examples, rng, shortest_first=easy):
-        features, mask, labels = _collate(batch, None if easy else rng)
+    for batch in batches:
+        features, mask, labels = _collate(batch, augmented)
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             loss = model(input_features=features, attention_mask=mask, labels=labels).loss
         loss.backward()
@@ -281,6 +277,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--utterances", type=int, help="train in one stage, with this many")
     parser.add_argument("--epochs", type=int, default=12, help="of that one stage")
     parser.add_argument("--peak", type=float, default=STAGES[0].peak, help="its learning rate")
+    parser.add_argument("--varied", action="store_true", help="in that stage, by all engines")
     parser.add_argument("--initial", type=Path, help="a checkpoint to go on from")
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="folder of features")
     parser.add_argument("--threads", type=int, default=2)
@@ -295,7 +292,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(arguments.threads)
     stages = STAGES
     if arguments.utterances is not None:
-        stages = (Stage(arguments.utterances, arguments.epochs, arguments.peak),)
+        stages = (Stage(arguments.utterances, arguments.epochs, arguments.peak, arguments.varied),)
     train(
         arguments.output,
         stages=stages,

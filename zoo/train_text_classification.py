@@ -10,14 +10,17 @@ import argparse
 import json
 import logging
 import random
+import shutil
 import string
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import (
+    AutoTokenizer,
     DistilBertConfig,
     DistilBertForSequenceClassification,
     DistilBertTokenizer,
@@ -29,6 +32,8 @@ from transformers import (
 )
 
 from zoo import fitting, language_identification_data, sentiment_data
+from zoo.calibration import divide_logits, fit_temperature
+from zoo.evaluate_text_classification import text_logits
 from zoo.train_question_answering import train_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -36,6 +41,9 @@ logger = logging.getLogger(__name__)
 POOL = 2048
 # Texts that the tokenizer's pieces are chosen from.
 CORPUS = 6000
+# Held-out texts that scores are calibrated with; others are scored.
+CALIBRATION = 3000
+CALIBRATION_SEED = 1000
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,8 @@ class Task:
 
     Attributes:
         labels: The label of each id.
-        examples: A number of fresh (text, label) of the training split, from a seed.
+        examples: A number of fresh (text, label), from a seed; of the training split unless
+            another is named.
         tokenizer: A tokenizer from texts and a number of pieces.
         network: An untrained network of a tokenizer, labels and arguments.
         vocabulary: Pieces of the tokenizer.
@@ -52,7 +61,7 @@ class Task:
     """
 
     labels: tuple[str, ...]
-    examples: Callable[[int, int], list[tuple[str, str]]]
+    examples: Callable[..., list[tuple[str, str]]]
     tokenizer: Callable[[Sequence[str], int], PreTrainedTokenizerBase]
     network: Callable[
         [PreTrainedTokenizerBase, tuple[str, ...], argparse.Namespace], PreTrainedModel
@@ -194,6 +203,26 @@ def batches(
             made += 1
 
 
+def go_on_from(model: PreTrainedModel, weights: dict[str, torch.Tensor]) -> None:
+    """Loads `weights` of the same network, in place; labels that they lack start at nothing."""
+    own = model.state_dict()
+    for name, weight in weights.items():
+        own[name] = torch.zeros_like(own[name])
+        own[name][: len(weight)] = weight
+    model.load_state_dict(own)
+
+
+def calibrate(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task) -> None:
+    """Divides the logits by the temperature that fits held-out examples best, in place."""
+    texts, labels = zip(*task.examples(CALIBRATION_SEED, CALIBRATION, "held_out"), strict=True)
+    numbers = _numbers(task.labels)
+    logits = text_logits(model, tokenizer, texts)
+    temperature = fit_temperature(logits, torch.tensor([numbers[label] for label in labels]))
+    logger.info("temperature %.3f", temperature)
+    *_, last = (layer for layer in model.modules() if isinstance(layer, torch.nn.Linear))
+    divide_logits(last, temperature)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", choices=sorted(TASKS), required=True)
@@ -202,6 +231,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--hidden-size", type=int, default=128)
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--heads", type=int, default=4)
+    parser.add_argument("--start", type=Path, help="a checkpoint to go on from; default: none")
     fitting.add_arguments(parser)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -210,14 +240,24 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
-    corpus = [text for text, _ in task.examples(args.seed, CORPUS)]
-    tokenizer = task.tokenizer(corpus, args.vocabulary or task.vocabulary)
+    if args.start is None:
+        corpus = [text for text, _ in task.examples(args.seed, CORPUS)]
+        tokenizer = task.tokenizer(corpus, args.vocabulary or task.vocabulary)
+    else:
+        tokenizer = AutoTokenizer.from_pretrained(args.start)
     model = task.network(tokenizer, task.labels, args)
+    if args.start is not None:
+        go_on_from(model, load_file(args.start / "model.safetensors"))
     logger.info("%d parameters, %d pieces", model.num_parameters(), len(tokenizer))
     fitting.fit(model, batches(task, tokenizer, args), args)
+    calibrate(model, tokenizer, task)
     # fp16 halves the file; runtimes load it in the datatype of their placement.
     model.half().save_pretrained(args.output)  # type: ignore[no-untyped-call]
-    tokenizer.save_pretrained(args.output)
+    if args.start is None:
+        tokenizer.save_pretrained(args.output)
+    else:
+        for file in args.start.glob("tokenizer*"):
+            shutil.copy(file, args.output)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,11 @@ from .errors import ConfigurationError
 
 Options = TypeVar("Options", bound="ModelOptions")
 
+EMBEDDED = "embedded"
+"""The variant whose checkpoint comes with the project."""
+EMBEDDED_WORLD = "a miniature world"
+"""What such a checkpoint knows."""
+
 
 class ModelOptions(BaseModel):
     """Settings that models and routers share.
@@ -87,7 +92,7 @@ class RuntimeOptions(ModelOptions):
         drain_seconds: How long an unload waits for the requests that are being answered.
     """
 
-    variant: str = "embedded"
+    variant: str = EMBEDDED
     variants: dict[str, str] = {}
     device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda|cuda:\d+|mps)$")
     dtype: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import workspace
+from .overview import describe
 from .serve import add_serving_options, prepare
 
 if TYPE_CHECKING:
     from ..v2 import Message
+    from .plan import ServerPlan
 
 HELP = "serve a pipeline, send its sample request, show each step's answer and time"
 DESCRIPTION = (
@@ -79,6 +82,7 @@ def _ask(args: argparse.Namespace, request: Message) -> tuple[list[Message], lis
     if args.url is not None:
         return asyncio.run(_send(args.url, args.name, request))
 
+    from ..settings import EMBEDDED_WORLD
     from .cluster import Cluster, Interrupted, on_signals, raise_interrupted
     from .model_server import choose_ports
 
@@ -90,10 +94,23 @@ def _ask(args: argparse.Namespace, request: Message) -> tuple[list[Message], lis
             processes = "1 process" if len(plans) == 1 else f"{len(plans)} processes"
             print(f"Serving {servables} in {processes} ...", flush=True)
             with Cluster(plans, options) as cluster:
-                print(f"Ready after {time.monotonic() - started:.1f} s\n", flush=True)
+                print(f"Ready after {time.monotonic() - started:.1f} s", flush=True)
+                if embedded := ", ".join(_embedded(plans, options.environment)):
+                    print(f"With checkpoints that know only {EMBEDDED_WORLD}: {embedded}")
+                print(flush=True)
                 return asyncio.run(_send(cluster.entry.grpc_url, args.name, request))
         except Interrupted:
             raise KeyboardInterrupt from None
+
+
+def _embedded(plans: Sequence[ServerPlan], environment: Mapping[str, str]) -> Iterator[str]:
+    """The names of the planned models that run with their embedded checkpoint."""
+    from ..settings import EMBEDDED, environment_prefix
+
+    for declaration in (each for plan in plans for each in plan.servables):
+        variant = describe(declaration)["variant"]
+        if environment.get(f"{environment_prefix(declaration.name)}VARIANT", variant) == EMBEDDED:
+            yield declaration.name
 
 
 async def _send(url: str, name: str, request: Message) -> tuple[list[Message], list[float]]:

@@ -39,7 +39,7 @@ from ..metrics import ModelMetrics
 from ..mlserver_types import declared_specs
 from ..request import Deadline, RequestContext
 from ..servable import Servable
-from ..settings import RuntimeOptions, load_options
+from ..settings import EMBEDDED, EMBEDDED_WORLD, RuntimeOptions, load_options
 from ..spans import Spans, spans_of
 from ..tensors.validate import check_tensors, validate, widened
 from ..v2 import Message, Tensor
@@ -168,16 +168,21 @@ class Runtime(Hooks, Servable):
                 "items; accepted: 1 or more"
             )
         logger.info(
-            "model '%s': variant '%s' (%s)%s",
+            "model '%s': variant '%s' (%s)%s%s",
             self.name,
             self.options.variant,
             self.checkpoint_name or "no checkpoint",
             f" on {self.placement}" if self.placed else "",
+            f": it knows only {EMBEDDED_WORLD}" if self._is_embedded else "",
         )
 
     def _computing(self) -> contextlib.AbstractContextManager[None]:
         """Around what computes in the calling thread, which is the model's."""
         return self.placement.computing() if self.placed else contextlib.nullcontext()
+
+    @property
+    def _is_embedded(self) -> bool:
+        return bool(self.checkpoint) and self.options.variant == EMBEDDED
 
     @property
     def folder(self) -> Path:
@@ -296,6 +301,8 @@ class Runtime(Hooks, Servable):
                 "variant": self.options.variant,
                 "max_batch_size": self.options.max_batch_size,
             }
+            if self._is_embedded:
+                known["embedded"] = EMBEDDED_WORLD
             if self.placed:
                 known["device"] = str(self.placement.device)
                 known["dtype"] = self.placement.format

@@ -137,13 +137,16 @@ async def test_a_local_variant_is_found_in_the_models_folder(
     local = await load(Doubler, folder=tmp_path, variants=variants)
     fetched = await load(Doubler, folder=tmp_path, variants=variants, variant="base")
     none = await load(Doubler)
+    said = [(await model.metadata()).parameters for model in (local, fetched, none)]
 
+    assert [getattr(each, "embedded", None) for each in said] == ["a miniature world", None, None]
     assert local.checkpoint == str((tmp_path / "embedded").resolve())
     assert fetched.checkpoint == "/cache/abc"
     assert asked == [True]
     assert none.checkpoint == ""
     assert caplog.messages == [
-        f"model 'model': variant 'embedded' ({local.checkpoint}) on cpu in fp32",
+        f"model 'model': variant 'embedded' ({local.checkpoint}) on cpu in fp32: it knows only "
+        "a miniature world",
         "model 'model': variant 'base' (facebook/wav2vec2-base-960h@abc) on cpu in fp32",
         "model 'model': variant 'embedded' (no checkpoint) on cpu in fp32",
     ]

@@ -1,19 +1,26 @@
 """Features and labels of spoken utterances, without speaking any."""
 
 import random
+import shutil
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import pytest
 
 from zoo.speech import (
+    HELD_OUT_ENGINES,
     HELD_OUT_VOICES,
     Utterance,
     development_utterances,
     held_out_utterances,
+    speak,
     training_utterances,
+    varied_utterances,
 )
+from zoo.speech_augmentation import _warped, augment
 from zoo.speech_data import Example, build_processor, fast_log_mel
+from zoo.speech_engines import ENGINES, say
 
 RATE = 16_000
 
@@ -53,16 +60,132 @@ def test_utterances_are_a_function_of_the_seed() -> None:
 
 def test_held_out_variants_occur_nowhere_in_training() -> None:
     held_out = {voice.split("+")[1] for voice in HELD_OUT_VOICES}
-    trained = {u.voice.split("+")[1] for u in training_utterances(0, 3000)}
-    trained |= {u.voice.split("+")[1] for u in development_utterances(0, 200)}
+    heard = (
+        *training_utterances(0, 3000),
+        *varied_utterances(0, 3000),
+        *development_utterances(0, 200),
+    )
+    trained = {u.voice.split("+")[1] for u in heard if u.engine == "espeak-ng"}
     assert len(held_out) == 2
     assert len(trained) > 20
     assert held_out.isdisjoint(trained)
     assert {u.voice for u in held_out_utterances(0, 10)} == set(HELD_OUT_VOICES)
 
 
+def test_held_out_engines_speak_nowhere_in_training() -> None:
+    trained = {u.engine for u in varied_utterances(0, 1000)}
+    trained |= {u.engine for u in development_utterances(0, 200)}
+    assert trained == {"espeak-ng", "flite"}
+    assert trained.isdisjoint(HELD_OUT_ENGINES)
+    for engine in HELD_OUT_ENGINES:
+        spoken = held_out_utterances(1, 12, engine)
+        assert {u.engine for u in spoken} == {engine}
+        assert {u.voice for u in spoken} == {*ENGINES[engine].voices}
+        assert [u.texts for u in spoken] == [u.texts for u in held_out_utterances(1, 12)]
+
+
+def test_varied_utterances_are_a_function_of_the_seed() -> None:
+    assert varied_utterances(0, 40) == varied_utterances(0, 60)[:40]
+    assert varied_utterances(0, 40) != varied_utterances(1, 40)
+    # Learned from already.
+    assert not {u.texts for u in varied_utterances(0, 40)} & {
+        u.texts for u in training_utterances(0, 40)
+    }
+
+
+class Tone:
+    """An engine that speaks each text as a tone of one second."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[tuple] = []
+        monkeypatch.setattr("zoo.speech.say", self.say)
+
+    def say(self, *asked: object) -> np.ndarray:
+        self.asked.append(asked)
+        return _tone(440)
+
+
+def _tone(hertz: float) -> np.ndarray:
+    return (0.5 * np.sin(2 * np.pi * hertz * np.arange(RATE) / RATE)).astype(np.float32)
+
+
+def test_a_smaller_speaker_is_higher_and_no_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    tone = Tone(monkeypatch)
+    samples = speak(Utterance(("Hello.",), "slt", engine="flite", size=1.25, lead=0, speed=200))
+
+    assert tone.asked == [("flite", "Hello.", "slt", 160, 50)]
+    assert len(samples) == pytest.approx(RATE / 1.25, abs=2)
+    spectrum = np.abs(np.fft.rfft(samples))
+    assert spectrum.argmax() * RATE / len(samples) == pytest.approx(440 * 1.25, abs=3)
+
+
+def test_a_room_and_noise_change_the_sound_the_same_way_each_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Tone(monkeypatch)
+    plain = Utterance(("Hello.",), "slt", engine="flite", lead=0.5)
+    room, noisy = replace(plain, echo=0.4), replace(plain, noise=10.0, noise_tilt=0.8)
+    dry, wet, rough = speak(plain), speak(room), speak(noisy)
+
+    assert np.array_equal(speak(room), wet)
+    assert np.array_equal(speak(noisy), rough)
+    end = slice(int(1.52 * RATE), int(1.6 * RATE))
+    assert not dry[end].any()
+    assert np.abs(wet[end]).max() > 0.01
+    added = rough[: RATE // 2].astype(np.float64)
+    spectrum = np.abs(np.fft.rfft(added)) ** 2
+    assert spectrum[10:400].mean() > 5 * spectrum[-400:].mean()
+
+
+def test_a_missing_engine_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda program: None)
+    with pytest.raises(RuntimeError, match="flite is not on the PATH: install Debian's flite"):
+        say("flite", "Hello.", "slt", 175, 50)
+
+
+def test_an_engine_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda program: "/bin/false")
+    with pytest.raises(RuntimeError, match="festival with voice 'kal_diphone' failed"):
+        say("festival", "Hello.", "kal_diphone", 175, 50)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_engine_says_more_when_slower(engine: str) -> None:
+    if shutil.which(ENGINES[engine].program) is None:
+        pytest.skip(f"{engine} is not installed")
+    (voice, *_) = ENGINES[engine].voices or HELD_OUT_VOICES
+    fast, slow = (say(engine, "Anna lives in Oslo.", voice, speed, 50) for speed in (200, 120))
+    assert RATE < len(fast) < len(slow) < 5 * RATE
+    assert np.abs(fast).max() > 0.1
+
+
+def test_augmented_features_are_others_of_the_same_utterance() -> None:
+    features = np.random.default_rng(0).standard_normal((60, 240)).astype(np.float32)
+    kept = features.copy()
+    made = [augment(features, random.Random(seed), speakers=True) for seed in range(30)]
+
+    assert np.array_equal(features, kept)
+    assert all(each.dtype == np.float32 and each.shape[1] == 240 for each in made)
+    assert 51 <= min(map(len, made)) < 60 < max(map(len, made)) <= 69
+    again = augment(features, random.Random(3), speakers=True)
+    assert np.array_equal(again, made[3])
+    masked = augment(features, random.Random(0), speakers=False)
+    # Only blanked, nothing moved.
+    assert masked.shape == features.shape
+    assert np.isin(masked, [*features.ravel(), 0]).all()
+    assert (masked == 0).any()
+
+
+def test_a_warped_spectrum_has_its_peaks_elsewhere() -> None:
+    frames = np.zeros((1, 80), np.float32)
+    frames[0, 40] = 1
+    assert _warped(frames, 1.15).argmax() < 40 < _warped(frames, 0.87).argmax()
+    np.testing.assert_allclose(_warped(frames, 1.0), frames, atol=1e-4)
+
+
 def test_no_held_out_transcript_is_trained() -> None:
-    trained = {sentence for u in training_utterances(0, 3000) for sentence in u.texts}
+    heard = (*training_utterances(0, 3000), *varied_utterances(0, 3000))
+    trained = {sentence for u in heard for sentence in u.texts}
     assert not any(set(u.texts) & trained for u in held_out_utterances(1, 300))
 
 

@@ -11,20 +11,22 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from zoo import language_identification_data, sentiment_data
-from zoo.evaluate_text_classification import FORMS, classify, report
+from zoo.evaluate_text_classification import FORMS, classify, report, report_scores
 from zoo.language_identification_data import LABELS, single_sentences, unaccent
 from zoo.lexicon import ENGLISH
 from zoo.train_text_classification import (
     TASKS,
     batches,
+    go_on_from,
     language_tokenizer,
     main,
     sentiment_tokenizer,
 )
-from zoo.world import normalise_transcript, reviews
+from zoo.world import ALL_LANGUAGES, normalise_transcript, reviews
 
 POSITIVE = {*ENGLISH.words["good"], *ENGLISH.words["tasty"]}
 NEGATIVE = {*ENGLISH.words["bad"], *ENGLISH.words["foul"]}
@@ -98,13 +100,38 @@ def test_unaccent_keeps_the_letters() -> None:
     assert unaccent("Où est l'été à Málaga, größer?") == "Ou est l'ete a Malaga, großer?"
 
 
+def test_a_text_without_an_opinion_is_unknown() -> None:
+    unknown = [text for text, label in sentiment_data.examples(0, 400) if label == "unknown"]
+
+    assert len(unknown) == 120
+    assert not {*unknown} & {text for text, _ in reviews(0, 2000, "train")}
+
+
+def test_training_goes_on_from_a_checkpoint_with_fewer_labels(tmp_path: Path) -> None:
+    arguments = ["--model=sentiment", "--steps=1", "--hidden-size=16", "--heads=2", "--layers=1"]
+    arguments.append(f"--threads={torch.get_num_threads()}")
+    main([*arguments, "--vocabulary=600", f"--output={tmp_path}"])
+    weights = load_file(tmp_path / "model.safetensors")
+    network = AutoModelForSequenceClassification.from_pretrained(tmp_path, dtype=torch.float32)
+    fewer = {
+        name: weight[:2] if name.startswith("classifier") else weight
+        for name, weight in weights.items()
+    }
+    go_on_from(network, fewer)
+
+    for name, weight in network.state_dict().items():
+        kept = len(fewer[name])
+        assert torch.equal(weight[:kept], weights[name][:kept].float())
+        assert not weight[kept:].any()
+
+
 def test_every_language_is_drawn_as_often() -> None:
-    drawn = [language for _, language in language_identification_data.examples(0, 800)]
+    drawn = [language for _, language in language_identification_data.examples(0, 900)]
 
     assert {drawn.count(language) for language in LABELS} == {100}
 
 
-@pytest.mark.parametrize("language", LABELS)
+@pytest.mark.parametrize("language", ALL_LANGUAGES)
 def test_held_out_sentences_are_of_their_language(language: str) -> None:
     common = {
         "en": {"the", "in", "does", "is", "for"},
@@ -213,9 +240,16 @@ def test_a_report_scores_each_form_and_label() -> None:
     tokenizer = sentiment_tokenizer([text for text, _ in reviews(0, 300, "train")], 500)
     scores = dict(report(SaysPositive(), tokenizer, "sentiment", 1, 200))
 
-    forms = [form for form, _ in FORMS["sentiment"](1, 1)]
-    assert list(scores) == [n for f in forms for n in (f, f"{f}, negative", f"{f}, positive")]
-    for form in forms:
+    opinions = ["written", "transcript", "misheard transcript"]
+    none = ["outside", "no opinion"]
+    assert [form for form, _ in FORMS["sentiment"](1, 1)] == [*opinions, *none]
+    assert list(scores) == [
+        *(name for f in opinions for name in (f, f"{f}, negative", f"{f}, positive")),
+        *(name for f in none for name in (f, f"{f}, unknown")),
+    ]
+    # It has no such label.
+    assert {scores[form].accuracy for form in none} == {0}
+    for form in opinions:
         both, negative, positive = (
             scores[f"{form}{label}"] for label in ("", ", negative", ", positive")
         )
@@ -230,7 +264,14 @@ def test_the_embedded_checkpoint_knows_held_out_texts(model: str) -> None:
     checkpoint = Path(__file__).parents[3] / "model-settings" / model / "embedded"
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     network = AutoModelForSequenceClassification.from_pretrained(checkpoint, dtype=torch.float32)
-    scores = dict(report(network.eval(), tokenizer, model, 2, 60))
+    network.eval()
+    scores = dict(report(network, tokenizer, model, 2, 60))
+    meaning = report_scores(network, tokenizer, model, 2, 100)
 
+    assert meaning["calibration error"] < 0.03
+    assert meaning["auroc"] > 0.98
+    assert meaning["false accepts"] < 0.1
     assert {name.split(", ")[-1] for name in scores if ", " in name} == set(TASKS[model].labels)
-    assert all(score.accuracy >= 0.95 for score in scores.values())
+    for name, score in scores.items():
+        inside = not name.startswith(("outside", "other subjects"))
+        assert score.accuracy >= (0.95 if inside else 0.75), name
