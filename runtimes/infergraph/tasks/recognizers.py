@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,7 +14,6 @@ import torch
 from transformers import (
     AutoModelForCTC,
     AutoModelForSpeechSeq2Seq,
-    StoppingCriteria,
     StoppingCriteriaList,
 )
 from transformers.models.auto.modeling_auto import (
@@ -26,15 +24,13 @@ from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
 from ..devices import Placement
 from ..errors import ConfigurationError
+from .doubts import Bounds, Doubts, without_loop
 from .pretrained import load_network, load_tokenizer
 
 # Whisper puts up to four tokens of its own before the text: start, language, task, no timestamps.
 _PROMPT_TOKENS = 4
 # What OpenAI called the same token in its two vocabularies.
 _NO_SPEECH_TOKENS = ("<|nospeech|>", "<|nocaptions|>")
-# A loop is the same tokens over and over, so often that nobody speaks like that.
-_LOOP_ROUNDS, _LOOP_TOKENS, _LONGEST_ROUND = 4, 16, 32
-_FEWEST_TOKENS = 16
 _SEQUENCE_SETTINGS = (
     "min_score",
     *("language", "task", "num_beams", "max_new_tokens"),
@@ -57,28 +53,6 @@ class Transcript:
     text: str
     log_probability: float
     tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Doubts:
-    """When what a network writes is taken for made up, and dropped.
-
-    Attributes:
-        min_score: The smallest geometric mean of the tokens' probabilities. Of a sound that is no
-            speech, and yet no steady noise, a network makes tokens few of which are likely.
-        no_speech_threshold: Whisper: the largest probability that nobody speaks,
-        logprob_threshold: unless the text's mean log-probability is above this.
-        compression_ratio_threshold: Sequence-to-sequence: how far zlib may shrink a text; one of
-            repetitions shrinks more.
-        max_tokens_per_second: Sequence-to-sequence: most tokens generated for a second of sound,
-            but at least 16 in all.
-    """
-
-    min_score: float
-    no_speech_threshold: float = 0.6
-    logprob_threshold: float = -1.0
-    compression_ratio_threshold: float = 2.4
-    max_tokens_per_second: float = 25.0
 
 
 class Recognizer(Protocol):
@@ -206,8 +180,7 @@ class SequenceRecognizer:
     ) -> list[Transcript]:
         encoded = self._network.get_encoder()(**inputs)
         mask = {name: inputs[name] for name in ("attention_mask",) if name in inputs}
-        most = self._doubts.max_tokens_per_second
-        bounds = Bounds([max(_FEWEST_TOKENS, math.ceil(most * each)) for each in seconds])
+        bounds = Bounds([self._doubts.most_tokens(each) for each in seconds])
         generated = self._network.generate(
             encoder_outputs=encoded,
             stopping_criteria=StoppingCriteriaList([bounds]),
@@ -250,63 +223,9 @@ class SequenceRecognizer:
             no_speech = float(logits[0].float().softmax(dim=-1)[self._no_speech])
             if no_speech > self._doubts.no_speech_threshold:
                 text = ""
-        if (
-            math.exp(log_probability) < self._doubts.min_score
-            or _compression_ratio(text) > self._doubts.compression_ratio_threshold
-        ):
+        if math.exp(log_probability) < self._doubts.min_score or self._doubts.repetitive(text):
             text = ""
         return Transcript(text, log_probability, len(following))
-
-
-class Bounds(StoppingCriteria):
-    """Ends a row that has its most tokens, or repeats itself for ever.
-
-    Args:
-        most: Of each row.
-
-    Attributes:
-        prompt: What each row begins with, which does not count.
-    """
-
-    def __init__(self, most: Sequence[int]) -> None:
-        self._most = np.array(most)
-        self.prompt: list[list[int]] = []
-
-    def __call__(self, input_ids: Any, scores: Any, **more: Any) -> torch.Tensor:
-        """BOOL [rows]: which are at their end.
-
-        Args:
-            input_ids: INT64 [rows, tokens]; a beam search has several rows for each of a batch.
-            scores: Not used.
-            more: Not used.
-        """
-        tokens = input_ids.cpu().numpy()
-        beams = len(tokens) // len(self._most)
-        if not self.prompt:
-            self.prompt = tokens[::beams, :-1].tolist()
-        tokens = tokens[:, len(self.prompt[0]) :]
-        done = tokens.shape[1] >= np.repeat(self._most, beams)
-        for period, span in _loops(tokens.shape[1]):
-            tail = tokens[:, -span:]
-            done |= (tail[:, period:] == tail[:, :-period]).all(axis=1)
-        return torch.from_numpy(done).to(input_ids.device)
-
-
-def without_loop(tokens: list[int]) -> list[int]:
-    """The tokens up to the first round of the loop that they end with; all, if there is none."""
-    for period, span in _loops(len(tokens)):
-        start = len(tokens) - span
-        if tokens[start + period :] == tokens[start:-period]:
-            while start and tokens[start - 1] == tokens[start - 1 + period]:
-                start -= 1
-            return tokens[: start + period]
-    return tokens
-
-
-def _loops(count: int) -> list[tuple[int, int]]:
-    """The lengths of a round and of the loop's last tokens that tell it, among so many tokens."""
-    spans = ((each, max(_LOOP_TOKENS, _LOOP_ROUNDS * each)) for each in range(1, _LONGEST_ROUND))
-    return [(period, span) for period, span in spans if span <= count]
 
 
 def collapse(
@@ -336,11 +255,6 @@ def collapse(
 def _row(encoded: Any, index: int) -> Any:
     """What the encoder made of one clip of a batch."""
     return type(encoded)(last_hidden_state=encoded.last_hidden_state[index : index + 1])
-
-
-def _compression_ratio(text: str) -> float:
-    data = text.encode()
-    return len(data) / len(zlib.compress(data)) if data else 0.0
 
 
 def _check_taken(wanted: Mapping[str, Any], kind: str, taken: Sequence[str]) -> None:

@@ -28,9 +28,10 @@ from ..settings import RuntimeOptions
 from ..tensors.audio import Samples, accept_samples, decode_audio
 from ..tensors.request_limit import RequestLimit
 from .chunks import cut_at_pauses
+from .doubts import Doubts
 from .minibatches import minibatches
 from .pretrained import load_config, load_feature_extractor
-from .recognizers import Doubts, SequenceRecognizer, Transcript, load_recognizer
+from .recognizers import SequenceRecognizer, Transcript, load_recognizer
 from .speech_features import Features, SpeechFeatures
 from .voice_activity import without_silence
 
