@@ -34,7 +34,7 @@ def holding(value: float, dtype: torch.dtype = torch.float32) -> torch.Tensor:
 def test_what_is_no_number_is_found_wherever_it_is(
     answers: Any, value: float, dtype: torch.dtype
 ) -> None:
-    with pytest.raises(StageFailure, match="^it computed values that are no numbers$"):
+    with pytest.raises(StageFailure, match=r"^it computed values that are no numbers$"):
         check_finite(answers(holding(value, dtype)))
 
 
