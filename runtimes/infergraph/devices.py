@@ -148,8 +148,8 @@ def resolve_placement(options: RuntimeOptions, model: str) -> Placement:
     quantized = options.dtype == "int8"
     if quantized and options.compile:
         raise ConfigurationError(
-            f"model '{model}': setting 'compile' = True: what computes in int8 (setting "
-            "'dtype') is not compiled; accepted: false"
+            f"model '{model}': setting 'compile' = True: what computes in int8 (setting 'dtype') "
+            "is not compiled; accepted: false"
         )
     if device.type == "cpu" and not quantized:
         _warn_if_emulated(dtype_name(dtype), model)

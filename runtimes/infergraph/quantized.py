@@ -40,6 +40,8 @@ class Int8Linear(nn.Module):
         self.in_features, self.out_features = layer.in_features, layer.out_features
         self.bias = layer.bias
         self._levels = levels
+        # Half a step above zero: what follows cuts off.
+        self._middle = torch.tensor(levels + 1.5, dtype=torch.float32)
         weight = layer.weight.detach()
         scales = weight.abs().amax(dim=1).clamp_(min=_TINY).div_(127)
         rounded = (weight / scales[:, None]).round_().to(torch.int8)
@@ -53,9 +55,7 @@ class Int8Linear(nn.Module):
         zero = self._levels + 1
         # Not a norm, which takes twenty times as long.
         steps = rows.abs().amax(dim=-1, keepdim=True).clamp_(min=_TINY).div_(self._levels)
-        # Half a step more: what follows cuts off.
-        middle = rows.new_tensor(zero + 0.5)
-        rounded = torch.addcmul(middle, rows, steps.reciprocal()).to(torch.uint8)
+        rounded = torch.addcmul(self._middle, rows, steps.reciprocal()).to(torch.uint8)
         sums = torch.ops.onednn.qlinear_pointwise(
             *(rounded, 1.0, zero, self._weight, self._weight_scales, self._weight_zeros),
             *(None, 1.0, 0, torch.float32, "none", [], ""),

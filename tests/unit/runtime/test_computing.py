@@ -77,6 +77,20 @@ async def test_threads_of_one_model_are_not_those_of_another() -> None:
     assert other.threads["batch"] in (6, 3)
 
 
+async def test_what_computes_on_the_event_loop_has_threads_of_its_own_too() -> None:
+    class Inline(Counting):
+        @property
+        def blocking(self) -> bool:
+            return False
+
+    model = await load(Inline, name="inline", inputs=FLOATS, outputs=FLOATS, threads=4)
+    torch.set_num_threads(1)
+
+    await ask(model, 1)
+
+    assert model.threads["batch"] == 4
+
+
 async def test_the_threads_of_a_model_that_computes_are_not_given_twice() -> None:
     inside, leave = threading.Event(), threading.Event()
 
