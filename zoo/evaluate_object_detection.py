@@ -19,8 +19,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from infergraph.devices import Placement
-from infergraph.tasks.detections import Detections, Detector, Pixels
-from infergraph.tasks.detectors import load_detector
+from infergraph.tasks.vision.detections import Detections, Detector, Pixels
+from infergraph.tasks.vision.detectors import load_detector
 from zoo.outside_pictures import outside_of_the_world
 from zoo.scenes import CLASSES, Scene
 from zoo.vision_data import varied_scene

@@ -22,8 +22,8 @@ from safetensors.torch import load_file
 from timm.models import save_for_hf
 from transformers import ResNetConfig, ResNetForImageClassification, ViTImageProcessor
 
-from infergraph.tasks.torchvision_checkpoint import build_network
-from infergraph.tasks.torchvision_checkpoint import save as save_torchvision
+from infergraph.tasks.checkpoints.torchvision_checkpoint import build_network
+from infergraph.tasks.checkpoints.torchvision_checkpoint import save as save_torchvision
 from zoo import fitting, scene_people, scene_vehicles
 from zoo.scenes import OBJECTS, SceneObject
 from zoo.vision_data import crops_of_scenes, photos

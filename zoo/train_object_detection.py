@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import load_file
 
-from infergraph.tasks.torchvision_checkpoint import build_network, save
+from infergraph.tasks.checkpoints.torchvision_checkpoint import build_network, save
 from zoo import fitting
 from zoo.outside_pictures import outside_picture
 from zoo.scenes import CLASSES

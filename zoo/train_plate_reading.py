@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from infergraph.tasks.torchvision_checkpoint import build_network, save
+from infergraph.tasks.checkpoints.torchvision_checkpoint import build_network, save
 from zoo import fitting
 from zoo.plate_data import (
     PLATE_HEIGHT,

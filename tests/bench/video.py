@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from infergraph.devices import Placement
-from infergraph.tasks.boxes import crop
-from infergraph.tasks.detectors import load_detector
-from infergraph.tasks.image_classifiers import load_classifier
+from infergraph.tasks.vision.boxes import crop
+from infergraph.tasks.vision.classifiers import load_classifier
+from infergraph.tasks.vision.detectors import load_detector
 from infergraph.tensors.image import MAX_IMAGE_PIXELS, decode_image
 from infergraph.tensors.shared_media import sharing_media
 from zoo.scenes import Scene, scene

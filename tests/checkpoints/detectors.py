@@ -10,7 +10,7 @@ import torch
 import transformers as hf
 from torchvision.models import get_model
 
-from infergraph.tasks import torchvision_checkpoint
+from infergraph.tasks.checkpoints import torchvision_checkpoint
 
 from .saving import save, seeded
 

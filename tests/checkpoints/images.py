@@ -12,7 +12,7 @@ import transformers as hf
 from timm.models import save_for_hf
 from torch import nn
 
-from infergraph.tasks import torchvision_checkpoint
+from infergraph.tasks.checkpoints import torchvision_checkpoint
 from tests.pictures import pattern
 
 from .saving import save, seeded

@@ -9,7 +9,7 @@ from pathlib import Path
 import jiwer
 import pytest
 
-from infergraph.tasks.conversion import convert
+from infergraph.tasks.checkpoints.conversion import convert
 
 from .conftest import Ask, Given
 

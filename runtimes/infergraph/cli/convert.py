@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ..tasks.conversion import convert
+    from ..tasks.checkpoints.conversion import convert
 
     target = convert(args.source, args.target)
     weights = sum(file.stat().st_size for file in target.glob("*.safetensors"))

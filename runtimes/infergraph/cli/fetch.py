@@ -95,7 +95,7 @@ def _fetched(source: str, to: Path | None) -> list[str]:
     from ..checkpoints import TORCHVISION
 
     if source.startswith(TORCHVISION):
-        from ..tasks.torchvision_checkpoint import fetch_published
+        from ..tasks.checkpoints.torchvision_checkpoint import fetch_published
 
         file = fetch_published(source, to)
         return [source, _megabytes(file.stat().st_size), str(file)]

@@ -24,12 +24,12 @@ from pydantic import Field, PositiveInt
 from ..devices import moved
 from ..errors import InvalidInput
 from ..runtime import Item, Outputs
-from .boxes import crop, item_boxes
-from .class_scores import class_scores
 from .equal_batches import equal_batches
-from .image_classifiers import load_classifier
-from .image_ports import ROUTES, check_item, check_ports
-from .image_runtime import BoxOptions, BoxRuntime
+from .vision.boxes import crop, item_boxes
+from .vision.class_scores import class_scores
+from .vision.classifiers import load_classifier
+from .vision.images import BoxOptions, BoxRuntime
+from .vision.ports import ROUTES, check_item, check_ports
 
 Scores = npt.NDArray[np.float32]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from ..runtime import Item, Outputs
-from .image_runtime import ImageRuntime
-from .image_transform import load_transform
+from .vision.images import ImageRuntime
+from .vision.transform import load_transform
 
 
 class ImagePreprocess(ImageRuntime):

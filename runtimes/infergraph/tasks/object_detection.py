@@ -25,9 +25,9 @@ from pydantic import Field, PositiveInt
 from ..runtime import Item, Outputs
 from ..tensors import TensorSpec
 from .declared_outputs import check_declared, check_groups
-from .detections import Detections, DetectorInput
-from .detectors import load_detector
-from .image_runtime import ImageOptions, ImageRuntime
+from .vision.detections import Detections, DetectorInput
+from .vision.detectors import load_detector
+from .vision.images import ImageOptions, ImageRuntime
 
 _GROUP_OUTPUTS = ("num_detections", "boxes", "scores", "labels")
 

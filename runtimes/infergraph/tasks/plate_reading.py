@@ -25,12 +25,12 @@ from ..runtime import Item, Outputs
 from ..tensors import TensorSpec
 from ..tensors.decode_memory import decode_memory
 from ..tensors.image import Pixels
-from .boxes import Boxes, crop, item_boxes
 from .declared_outputs import check_declared
-from .detections import Detector, DetectorInput
-from .detectors import load_detector
-from .image_runtime import BoxOptions, BoxRuntime
-from .plate_reader import PlateReader
+from .vision.boxes import Boxes, crop, item_boxes
+from .vision.detections import Detector, DetectorInput
+from .vision.detectors import load_detector
+from .vision.images import BoxOptions, BoxRuntime
+from .vision.plate_reader import PlateReader
 
 
 class PlateReadingOptions(BoxOptions):

@@ -21,11 +21,11 @@ from ..batching import check_wanted
 from ..errors import ConfigurationError
 from ..runtime import Item, Outputs, Runtime
 from ..settings import RuntimeOptions
-from .answer_spans import best_answer
+from .checkpoints.pretrained import load_network, load_tokenizer
 from .minibatches import MAX_BATCH_TOKENS, call_cost, minibatches
-from .pretrained import load_network, load_tokenizer
-from .texts import check_text
-from .windows import Encoded, Window, WindowEncoder, window_limit
+from .text.answer_spans import best_answer
+from .text.texts import check_text
+from .text.windows import Encoded, Window, WindowEncoder, window_limit
 
 # Ids of checkpoints trained on SQuAD 1.1, in which every question has an answer.
 _ALWAYS_ANSWERED = re.compile(r"squad(?![-_.]?v?2)", re.IGNORECASE)

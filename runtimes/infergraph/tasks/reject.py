@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import ConfigurationError, InfergraphError, Rejected
 from ..runtime import Item, Runtime
 from ..settings import RuntimeOptions
-from .texts import excerpt
+from .text.texts import excerpt
 
 _SHOWN_CHARACTERS = 80
 

@@ -27,13 +27,13 @@ from ..runtime import Item, Outputs, Runtime
 from ..settings import RuntimeOptions
 from ..tensors.audio import Samples, accept_samples, decode_audio
 from ..tensors.request_limit import RequestLimit
-from .chunks import cut_at_pauses
-from .doubts import Doubts
+from .checkpoints.pretrained import load_config, load_feature_extractor
 from .minibatches import minibatches
-from .pretrained import load_config, load_feature_extractor
-from .recognizers import SequenceRecognizer, Transcript, load_recognizer
-from .speech_features import Features, SpeechFeatures
-from .voice_activity import without_silence
+from .speech.chunks import cut_at_pauses
+from .speech.doubts import Doubts
+from .speech.features import Features, SpeechFeatures
+from .speech.recognizers import SequenceRecognizer, Transcript, load_recognizer
+from .speech.voice_activity import without_silence
 
 _DEFAULT_CHUNK_SECONDS = 15.0
 _DECODING = ("language", "task", "num_beams", "max_new_tokens")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .text_generation import TextGeneration
+from .text.generation import TextGeneration
 
 
 class Summarization(TextGeneration):

@@ -18,13 +18,13 @@ from ..errors import ConfigurationError
 from ..runtime import Item, Outputs, Runtime
 from ..settings import RuntimeOptions
 from ..tensors import TensorSpec
-from .class_scores import class_scores
+from .checkpoints.pretrained import load_network, load_tokenizer
 from .declared_outputs import check_declared, check_groups
 from .minibatches import MAX_BATCH_TOKENS, call_cost, minibatches
-from .pretrained import load_network, load_tokenizer
-from .text_encoder import TextEncoder
-from .texts import check_text
-from .windows import window_limit
+from .text.encoder import TextEncoder
+from .text.texts import check_text
+from .text.windows import window_limit
+from .vision.class_scores import class_scores
 
 _ALWAYS = {"label": "BYTES", "score": "FP32"}
 

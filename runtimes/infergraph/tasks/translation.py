@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from .languages import choose_languages
-from .sentences import split_sentences
-from .text_generation import Pieces, TextGeneration, TextGenerationOptions
+from .text.generation import Pieces, TextGeneration, TextGenerationOptions
+from .text.languages import choose_languages
+from .text.sentences import split_sentences
 
 
 class TranslationOptions(TextGenerationOptions):

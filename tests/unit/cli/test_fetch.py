@@ -16,7 +16,7 @@ from safetensors.numpy import save
 from infergraph import download
 from infergraph.checkpoints import locate
 from infergraph.cli import main
-from infergraph.tasks import torchvision_checkpoint
+from infergraph.tasks.checkpoints import torchvision_checkpoint
 from tests.imitation_hub import ImitationHub, serving, use_hub
 
 WEIGHTS = save({"a": np.ones(1000, np.float32)})

@@ -177,7 +177,12 @@ class Checks:
 def checks(monkeypatch: pytest.MonkeyPatch) -> Checks:
     """The checks that tasks make, instead of the real ones."""
     made = Checks()
-    for name in ("generator", "plate_reader", "question_answering", "stoppable"):
+    for name in (
+        "text.generator",
+        "vision.plate_reader",
+        "question_answering",
+        "checkpoints.stoppable",
+    ):
         module = importlib.import_module(f"infergraph.tasks.{name}")
         monkeypatch.setattr(module, "check_wanted", made)
     return made

@@ -15,7 +15,7 @@ from torchvision.transforms._presets import ImageClassification as Preset
 from torchvision.transforms.v2 import functional
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
-from infergraph.tasks import torchvision_checkpoint
+from infergraph.tasks.checkpoints import torchvision_checkpoint
 from tests.pictures import Pixels
 
 TRANSFORMERS = ["vit", "deit", "beit", "swin", "resnet", "convnext"]

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 
 import torch
 
-from infergraph.tasks.detections import Detector, DetectorInput
+from infergraph.tasks.vision.detections import Detector, DetectorInput
 
 Found = tuple[int, float, tuple[float, float, float, float]]
 """Class, score, box."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from transformers import AutoImageProcessor, AutoTokenizer, VisionEncoderDecoderModel
 
-from infergraph.tasks.plate_reader import Reading
+from infergraph.tasks.vision.plate_reader import Reading
 from tests.pictures import Pixels
 
 

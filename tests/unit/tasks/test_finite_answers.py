@@ -15,7 +15,7 @@ from infergraph.devices import Placement
 from infergraph.errors import InvalidInput, StageFailure
 from infergraph.request import RequestContext
 from infergraph.runtime import Runtime
-from infergraph.tasks.torchvision_detector import TorchvisionDetector
+from infergraph.tasks.vision.torchvision_detector import TorchvisionDetector
 from infergraph.v2 import Message, Tensor
 from tests.pictures import encoded as picture
 from tests.pictures import pattern

@@ -17,9 +17,9 @@ from infergraph.devices import Placement
 from infergraph.errors import ConfigurationError, InvalidInput
 from infergraph.request import RequestContext
 from infergraph.runtime import Runtime
-from infergraph.tasks.boxes import crop
 from infergraph.tasks.image_classification import ImageClassification
-from infergraph.tasks.image_transform import load_transform
+from infergraph.tasks.vision.boxes import crop
+from infergraph.tasks.vision.transform import load_transform
 from infergraph.tensors import image
 from infergraph.tensors.image_headers import ImageHeader
 from infergraph.v2 import Message, Tensor

@@ -15,9 +15,9 @@ from PIL import Image
 from infergraph.devices import Placement
 from infergraph.errors import ConfigurationError, InvalidInput
 from infergraph.request import RequestContext
-from infergraph.tasks.detections import Detections
-from infergraph.tasks.detectors import load_detector
 from infergraph.tasks.object_detection import ObjectDetection
+from infergraph.tasks.vision.detections import Detections
+from infergraph.tasks.vision.detectors import load_detector
 from infergraph.v2 import Message, Tensor
 from tests.checkpoints import detectors
 from tests.checkpoints.detectors import OBJECTS

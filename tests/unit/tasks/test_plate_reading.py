@@ -12,10 +12,10 @@ import torch
 
 from infergraph.devices import Placement
 from infergraph.errors import ConfigurationError, InvalidInput
-from infergraph.tasks.boxes import crop
-from infergraph.tasks.detectors import load_detector
-from infergraph.tasks.plate_reader import Reading
 from infergraph.tasks.plate_reading import PlateReading
+from infergraph.tasks.vision.boxes import crop
+from infergraph.tasks.vision.detectors import load_detector
+from infergraph.tasks.vision.plate_reader import Reading
 from infergraph.tensors.decode_memory import decode_memory
 from tests.checkpoints.detectors import OBJECTS
 from tests.pictures import Pixels, encoded, pattern

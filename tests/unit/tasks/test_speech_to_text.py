@@ -18,7 +18,7 @@ import transformers as hf
 
 from infergraph.errors import ConfigurationError, InvalidInput
 from infergraph.request import RequestContext
-from infergraph.tasks.recognizers import Transcript
+from infergraph.tasks.speech.recognizers import Transcript
 from infergraph.tasks.speech_to_text import SpeechToText
 from infergraph.v2 import Message, Tensor
 from tests import checkpoints

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from infergraph.errors import ConfigurationError, InvalidInput
-from infergraph.tasks.languages import language_tokens
-from infergraph.tasks.pretrained import load_tokenizer
+from infergraph.tasks.checkpoints.pretrained import load_tokenizer
+from infergraph.tasks.text.languages import language_tokens
 from infergraph.tasks.translation import Translation
 from tests.checkpoints import TEXT
 

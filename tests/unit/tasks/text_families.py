@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from infergraph.tasks.text_generation import TextGeneration
+from infergraph.tasks.text.generation import TextGeneration
 from tests.checkpoints import TEXT
 
 from .conftest import Serve

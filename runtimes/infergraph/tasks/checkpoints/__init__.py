@@ -1,0 +1,1 @@
+"""How checkpoints of transformers, timm and torchvision are read."""

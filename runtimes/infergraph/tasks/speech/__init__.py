@@ -1,0 +1,1 @@
+"""What speech to text is made of."""

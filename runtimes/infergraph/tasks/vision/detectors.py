@@ -1,0 +1,49 @@
+"""Loads the detector of a checkpoint: of torchvision, or of transformers."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ...devices import Placement
+from ...errors import ConfigurationError, InvalidInput
+from ..checkpoints.image_library import timm_config
+from .detections import Detector
+from .torchvision_detector import load_torchvision
+from .transformers_detector import TransformersDetector
+
+
+def load_detector(
+    checkpoint: str, placement: Placement, *, threshold: float, max_batch_size: int
+) -> Detector:
+    """The detector of a checkpoint.
+
+    Args:
+        checkpoint: A folder's path, or an id `torchvision/<name>`.
+        placement: Device and dtype.
+        threshold: Objects with a higher score are found.
+        max_batch_size: Most images of one network call.
+
+    Raises:
+        ConfigurationError: the checkpoint is no detector, incomplete, or cannot be had.
+    """
+    found: Detector | None = load_torchvision(checkpoint, placement, threshold, max_batch_size)
+    if found is None and timm_config(checkpoint) is not None:
+        raise ConfigurationError(
+            f"checkpoint '{checkpoint}': timm's networks classify whole images; accepted: "
+            "detectors of transformers, or torchvision/<name>"
+        )
+    if found is None:
+        found = TransformersDetector(checkpoint, placement, threshold, max_batch_size)
+    try:
+        # What cannot scale this would say of any image that it is too narrow.
+        image = found.prepare(np.zeros((64, 64, 3), np.uint8))
+    except InvalidInput as error:
+        raise ConfigurationError(
+            f"checkpoint '{checkpoint}': its preprocessing fails ({error.__cause__})"
+        ) from error
+    if placement.compile or placement.device.type != "cpu":
+        # Compiling, and choosing kernels, would else be the first request's wait.
+        with torch.inference_mode():
+            found([image])
+    return found
