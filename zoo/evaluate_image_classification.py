@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from infergraph.tasks.class_scores import class_scores
 from infergraph.tasks.vision.boxes import crop
-from infergraph.tasks.vision.class_scores import class_scores
 from infergraph.tasks.vision.classifiers import ImageClassifier, load_classifier
 from zoo.evaluate_object_detection import CPU
 from zoo.scenes import OBJECTS, SceneObject, photo

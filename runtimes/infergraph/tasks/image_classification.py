@@ -24,9 +24,9 @@ from pydantic import Field, PositiveInt
 from ..devices import moved
 from ..errors import InvalidInput
 from ..runtime import Item, Outputs
-from .equal_batches import equal_batches
+from .class_scores import class_scores
+from .minibatches import equal_batches
 from .vision.boxes import crop, item_boxes
-from .vision.class_scores import class_scores
 from .vision.classifiers import load_classifier
 from .vision.images import BoxOptions, BoxRuntime
 from .vision.ports import ROUTES, check_item, check_ports

@@ -19,12 +19,12 @@ from ..runtime import Item, Outputs, Runtime
 from ..settings import RuntimeOptions
 from ..tensors import TensorSpec
 from .checkpoints.pretrained import load_network, load_tokenizer
+from .class_scores import class_scores
 from .declared_outputs import check_declared, check_groups
 from .minibatches import MAX_BATCH_TOKENS, call_cost, minibatches
 from .text.encoder import TextEncoder
 from .text.texts import check_text
 from .text.windows import window_limit
-from .vision.class_scores import class_scores
 
 _ALWAYS = {"label": "BYTES", "score": "FP32"}
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infergraph.tasks.minibatches import call_cost, minibatches
+from infergraph.tasks.minibatches import call_cost, equal_batches, minibatches
 
 
 def test_similar_lengths_share_a_batch() -> None:
@@ -89,3 +89,19 @@ def test_each_piece_once_in_a_full_enough_batch(
 def test_the_same_lengths_are_always_divided_alike(max_size: int) -> None:
     lengths = [3, 9, 3, 9, 3]
     assert minibatches(lengths, max_size) == minibatches(list(lengths), max_size)
+
+
+def test_only_equal_shapes_share_a_batch() -> None:
+    assert equal_batches(["a", "b", "a", "a", "c", "b"], 2) == [[0, 2], [3], [1, 5], [4]]
+
+
+def test_a_batch_is_no_larger_than_its_limit() -> None:
+    shapes, sizes = ["a", "b", "a", "b", "a"], [40, 200, 40, 200, 40]
+
+    # What is larger by itself is alone.
+    assert equal_batches(shapes, 8, sizes=sizes, most=100) == [[0, 2], [4], [1], [3]]
+    assert equal_batches(shapes, 2, sizes=sizes, most=500) == [[0, 2], [4], [1, 3]]
+
+
+def test_nothing() -> None:
+    assert equal_batches([], 3) == []

@@ -15,7 +15,7 @@ import torch
 from ...errors import InvalidInput
 from ...finite import check_finite
 from ...tensors.image import Pixels, writable
-from ..equal_batches import equal_batches
+from ..minibatches import equal_batches
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from ...devices import Placement, moved
 from ...errors import ConfigurationError
 from ...tensors.image import Pixels
 from ..checkpoints.pretrained import load_config, load_image_processor, load_network, load_tokenizer
-from ..equal_batches import equal_batches
+from ..minibatches import equal_batches
 
 # What a checkpoint says of its tokens. How it would search, and that it would never repeat three
 # characters, is for pages of text.
