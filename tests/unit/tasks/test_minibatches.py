@@ -60,7 +60,7 @@ def test_a_small_network_is_called_less_often() -> None:
     assert call_cost(torch.nn.Linear(3, 3, device="meta")) == 1024
 
 
-def test_nothing() -> None:
+def test_nothing_is_no_batch_of_equals() -> None:
     assert minibatches([], 4) == []
 
 
@@ -95,7 +95,7 @@ def test_only_equal_shapes_share_a_batch() -> None:
     assert equal_batches(["a", "b", "a", "a", "c", "b"], 2) == [[0, 2], [3], [1, 5], [4]]
 
 
-def test_a_batch_is_no_larger_than_its_limit() -> None:
+def test_a_batch_of_equals_is_no_larger_than_its_limit() -> None:
     shapes, sizes = ["a", "b", "a", "b", "a"], [40, 200, 40, 200, 40]
 
     # What is larger by itself is alone.
@@ -103,5 +103,5 @@ def test_a_batch_is_no_larger_than_its_limit() -> None:
     assert equal_batches(shapes, 2, sizes=sizes, most=500) == [[0, 2], [4], [1, 3]]
 
 
-def test_nothing() -> None:
+def test_nothing_is_no_batch_of_equals() -> None:
     assert equal_batches([], 3) == []
