@@ -24,6 +24,10 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from infergraph.tasks.answer_spans import Answer, best_answer
+from infergraph.tasks.windows import WindowEncoder
+from zoo.calibration import auroc, expected_calibration_error, false_accepts
+from zoo.outside_texts import outside_questions
 from zoo.world import QuestionExample, normalise_transcript, questions
 from zoo.world_english import ENGLISH_GRAMMAR
 
@@ -111,6 +115,89 @@ def predict(
     return [answer if found else "" for answer, found in zip(answers, best > null, strict=True)]
 
 
+@torch.inference_mode()
+def answered(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    pairs: Sequence[tuple[str, str]],
+    temperature: float = 1.0,
+) -> list[Answer]:
+    """The runtime's answer and score for each (question, context), logits divided first."""
+    windows_of = WindowEncoder(tokenizer, tokenizer.model_max_length, DOC_STRIDE, MAX_ANSWER_TOKENS)
+    answers = []
+    for question, context in pairs:
+        encoded = windows_of(question, context)
+        starts, ends = [], []
+        for window in encoded.windows:
+            output = model(
+                input_ids=torch.tensor(np.array([window.ids])),
+                token_type_ids=torch.tensor(np.array([window.type_ids])),
+            )
+            starts.append(output.start_logits[0].float().numpy() / temperature)
+            ends.append(output.end_logits[0].float().numpy() / temperature)
+        answers.append(
+            best_answer(
+                encoded,
+                starts,
+                ends,
+                max_answer_tokens=MAX_ANSWER_TOKENS,
+                null_allowed=True,
+                null_threshold=0.0,
+            )
+        )
+    return answers
+
+
+Scored = tuple[npt.NDArray[np.float64], list[bool]]
+"""The score of each answer, and whether it is right."""
+
+
+def scored(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    examples: Sequence[tuple[str, str, str]],
+    temperature: float = 1.0,
+) -> Scored:
+    """Of each (question, context, answer)."""
+    pairs = [(question, context) for question, context, _ in examples]
+    given = answered(model, tokenizer, pairs, temperature)
+    right = [
+        canonical(each.text) == canonical(answer)
+        for each, (*_, answer) in zip(given, examples, strict=True)
+    ]
+    return np.array([each.score for each in given]), right
+
+
+def held_out(seed: int, count: int) -> list[tuple[str, str, str]]:
+    """(question, context, answer) of the world that training lacks, every other a transcript."""
+    return [
+        (
+            normalise_transcript(each.question) if number % 2 else each.question,
+            each.context,
+            each.answer,
+        )
+        for number, each in enumerate(questions(seed, count, "held_out"))
+    ]
+
+
+def report_scores(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, seed: int, count: int
+) -> dict[str, float]:
+    """What scores mean, of `count` questions of the world and as many from outside of it."""
+    scores, right = scored(model, tokenizer, held_out(seed, count))
+    outside, found = scored(model, tokenizer, outside_questions(seed, count, "held_out"))
+    both = np.concatenate((scores, outside))
+    return {
+        "calibration error": expected_calibration_error(both, [*right, *found]),
+        "of the world alone": expected_calibration_error(scores, right),
+        "auroc": auroc(scores, outside),
+        "false accepts": false_accepts(scores, outside),
+        "mean score": float(scores.mean()),
+        "mean score outside": float(outside.mean()),
+        "right outside": float(np.mean(found)),
+    }
+
+
 def canonical(text: str) -> str:
     """SQuAD's normal form: lower case, without punctuation, articles and extra spaces."""
     text = "".join(c for c in text.lower() if c not in string.punctuation)
@@ -190,6 +277,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     examples = questions(args.seed, args.questions, "held_out")
     for name, result in report(model.eval(), tokenizer, examples):
         print(f"{name:28} {result}")
+    for name, number in report_scores(model, tokenizer, args.seed, 400).items():
+        print(f"{name:28} {number:.4f}")
 
 
 if __name__ == "__main__":

@@ -104,6 +104,40 @@ Press and hold the power button until the light turns green.
 The moon has no air, so its sky is black even at noon.
 """.splitlines()
 )
+# Questions that passages answer, in their own words.
+_ASKED = (
+    ("How tall is the Eiffel Tower?", "three hundred and thirty metres"),
+    ("What turns sunlight into sugar?", "Photosynthesis"),
+    ("How often did the striker score before half time?", "twice"),
+    ("To what did inflation fall in the third quarter?", "two percent"),
+    ("Where does Mount Everest lie?", "on the border between Nepal and China"),
+    ("Who crossed the Rhine on a bridge?", "The Roman legions"),
+    ("What bends light?", "Gravity"),
+    ("For how long should adults sleep?", "at least seven hours"),
+    ("How do bees tell each other where the flowers are?", "by dancing"),
+    ("What allowed attackers to run their own code?", "An integer overflow in the parser"),
+    ("What does copper conduct better than iron?", "electricity"),
+    ("When is the sky of the moon black?", "even at noon"),
+    ("What do subscribers pay?", "a monthly fee"),
+    ("How much of its ice has the glacier lost?", "a third"),
+)
+_ASKING = (
+    "What did {subject} do {place}?",
+    "What is {subject}?",
+    "Where is {subject}?",
+    "How old is {subject}?",
+    "How tall is {subject}?",
+    "Who made {subject}?",
+    "When did {subject} begin?",
+    "Who {verb} {object}?",
+    "Where was {object} {place}?",
+    "How far is {subject} from {other}?",
+    "In which year was it that {subject} {verb} {object}?",
+    "What has {verb} {object}?",
+    "Why has {subject} {verb} {object}?",
+    "How many of them {verb} {object} {place}?",
+    "Which one {verb} {object} {place}?",
+)
 _TONGUES: dict[Split, tuple[str, ...]] = {
     "train": (
         "w zeszłym roku pojechaliśmy nad morze ale pogoda była bardzo zła i przez cały tydzień "
@@ -212,6 +246,35 @@ def english_prose(seed: int, count: int, split: Split) -> list[str]:
     return [_varied(_prose(rng, split), rng) for _ in range(count)]
 
 
+def outside_questions(seed: int, count: int, split: Split) -> list[tuple[str, str, str]]:
+    """`count` English (question, context, answer) that are not of the world.
+
+    The answer stands in the context; it is empty where nobody knows it, as in all of training.
+
+    Raises:
+        ValueError: If `split` is unknown.
+    """
+    check_split(split)
+    rng = random.Random(f"outside questions/{split}/{seed}")
+    made = []
+    for _ in range(count):
+        if split == "held_out":
+            question, answer = rng.choice(_ASKED)
+            (telling,) = (each for each in _PASSAGES if answer in each and "?" not in each)
+            told = [each for each in _PASSAGES if each != telling and not each.endswith("?")]
+            passages = [telling, *rng.sample(told, rng.randint(0, 4))]
+            rng.shuffle(passages)
+            made.append((question, " ".join(passages), answer))
+            continue
+        context = " ".join(_sentence(rng) for _ in range(rng.randint(1, 8)))
+        # Now and then in the very words of the text.
+        asked = _filled(rng.choice(_ASKING), rng)
+        if rng.random() < 0.5:
+            asked = f"What about {' '.join(rng.choice(context.split('. ')).split()[:6])}?"
+        made.append((_varied(asked, rng), context, ""))
+    return made
+
+
 def _spoken(seed: int, split: Split, languages: Sequence[str]) -> list[str]:
     """Some sentences of the world in each of the languages."""
     return [
@@ -240,7 +303,18 @@ def _prose(rng: random.Random, split: Split) -> str:
 
 
 def _sentence(rng: random.Random) -> str:
-    text = rng.choice(_SHAPES).format(
+    text = _filled(rng.choice(_SHAPES), rng)
+    words = text.split()
+    # Invented words stand for all those that are not in these lists.
+    for at in range(len(words)):
+        if len(words[at]) > 4 and words[at].isalpha() and rng.random() < 0.15:
+            words[at] = invent(words[at], rng).split()[0]
+    text = " ".join(words)
+    return text[0].upper() + text[1:]
+
+
+def _filled(shape: str, rng: random.Random) -> str:
+    return shape.format(
         subject=rng.choice(_SUBJECTS),
         other=rng.choice(_SUBJECTS),
         verb=rng.choice(_VERBS),
@@ -250,13 +324,6 @@ def _sentence(rng: random.Random) -> str:
         place=rng.choice(_PLACES),
         number=rng.randint(2, 2500),
     )
-    words = text.split()
-    # Invented words stand for all those that are not in these lists.
-    for at in range(len(words)):
-        if len(words[at]) > 4 and words[at].isalpha() and rng.random() < 0.15:
-            words[at] = invent(words[at], rng).split()[0]
-    text = " ".join(words)
-    return text[0].upper() + text[1:]
 
 
 def other_language(rng: random.Random, split: Split) -> str:

@@ -100,6 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--scenes", type=int, default=5000)
     parser.add_argument("--outside", type=int, default=2000, help="pictures of nothing")
     parser.add_argument("--start", type=Path, help="a checkpoint to go on from; default: none")
+    parser.add_argument("--shift", type=float, default=0.0, help="added to all classes' logits")
     parser.add_argument("--output", type=Path, required=True)
     fitting.add_arguments(parser, batch_size=16)
     parser.set_defaults(learning_rate=2e-3, log_every=50)
@@ -120,6 +121,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     data = batches(examples, args.seed, args.batch_size, args.steps)
     fitting.fit(DetectorLoss(network), data, args)
+    with torch.no_grad():
+        network.head.classification_head.cls_logits.bias += args.shift
     save(args.output, network, CONFIG)
 
 

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import (
@@ -29,6 +30,9 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from zoo.calibration import divide_logits
+from zoo.evaluate_question_answering import held_out, scored
+from zoo.outside_texts import outside_questions
 from zoo.question_answering_data import augment, disguise
 from zoo.world import QuestionExample, questions
 
@@ -38,7 +42,12 @@ MAX_LENGTH = 384
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 UNANSWERABLE = 0.2
+# Share of the questions that are not of the world, once contexts are whole.
+OUTSIDE = 0.25
+OUT_OF_WORLD = -2
+"""Where the answer to a question starts that the model is to learn that it does not know."""
 WARM_UP = 100
+CALIBRATION, CALIBRATION_SEED = 300, 1000
 POOL = 2048
 CURRICULUM = ((0.15, 3), (0.35, 7), (1.0, None))
 """(until this share of the steps, the most sentences in a context; None: as many as there are)"""
@@ -140,7 +149,10 @@ def new_model(vocabulary: int, args: argparse.Namespace) -> BertForQuestionAnswe
 
 @dataclass(frozen=True)
 class Batch:
-    """Token ids and answers: every tensor INT64, inputs [B, length], spans [B]."""
+    """Token ids and answers: every tensor INT64, inputs [B, length], spans [B].
+
+    A span at `OUT_OF_WORLD` is of a question that is not of the world.
+    """
 
     inputs: dict[str, torch.Tensor]
     first: torch.Tensor
@@ -164,7 +176,10 @@ def encode(tokenizer: PreTrainedTokenizerBase, examples: Sequence[QuestionExampl
             end = example.answer_start + len(example.answer)
             first = encoded.char_to_token(row, example.answer_start, sequence_index=1)
             last = encoded.char_to_token(row, end - 1, sequence_index=1)
-        spans.append((0, 0) if first is None or last is None else (first, last))
+        if example.answer_start == OUT_OF_WORLD:
+            spans.append((OUT_OF_WORLD, OUT_OF_WORLD))
+        else:
+            spans.append((0, 0) if first is None or last is None else (first, last))
     answers = torch.tensor(spans)
     return Batch(dict(encoded), answers[:, 0], answers[:, 1])
 
@@ -177,11 +192,18 @@ def batches(tokenizer: PreTrainedTokenizerBase, args: argparse.Namespace) -> Ite
     rng = random.Random(args.seed)
     made = 0
     while made < args.steps:
-        progress = made / args.steps
+        progress = made / args.steps if args.start is None else 0.99
         most = next(most for until, most in CURRICULUM if progress < until)
         drawn = questions(rng.getrandbits(32), POOL, "train", unanswerable=UNANSWERABLE)
         others = [*drawn[1:], drawn[0]]
         pool = [augment(*pair, most, rng) for pair in zip(drawn, others, strict=True)]
+        if most is None:
+            pool += [
+                QuestionExample(context, question, "", OUT_OF_WORLD)
+                for question, context, _ in outside_questions(
+                    rng.getrandbits(32), int(OUTSIDE * POOL), "train"
+                )
+            ]
         pool.sort(key=lambda example: len(example.context))
         groups: list[list[QuestionExample]] = [[]]
         for example in pool:
@@ -194,6 +216,21 @@ def batches(tokenizer: PreTrainedTokenizerBase, args: argparse.Namespace) -> Ite
         for group in groups[: args.steps - made]:
             yield encode(tokenizer, group)
             made += 1
+
+
+def span_loss(start: torch.Tensor, end: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """The mean cross entropy of FP32 logits [B, length] and the spans of a batch.
+
+    Out of the world every token is as good as any other, so that no answer gets a high score.
+    """
+    mask = batch.inputs["attention_mask"].bool()
+    losses = []
+    for logits, wanted in ((start, batch.first), (end, batch.last)):
+        logarithms = logits.masked_fill(~mask, -1e4).log_softmax(-1)
+        known = logarithms.gather(1, wanted.clamp(min=0)[:, None])[:, 0]
+        evenly = (logarithms * mask).sum(-1) / mask.sum(-1)
+        losses.append(-torch.where(wanted == OUT_OF_WORLD, evenly, known).mean())
+    return sum(losses) / 2
 
 
 def train(
@@ -212,13 +249,14 @@ def train(
     right = seen = 0
     started = time.monotonic()
     for step, batch in enumerate(stream, start=1):
-        output = model(**batch.inputs, start_positions=batch.first, end_positions=batch.last)
-        output.loss.backward()
+        output = model(**batch.inputs)
+        loss = span_loss(output.start_logits, output.end_logits, batch)
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         schedule.step()
-        losses.append(output.loss.item())
+        losses.append(loss.item())
         found = (output.start_logits.argmax(-1) == batch.first) & (
             output.end_logits.argmax(-1) == batch.last
         )
@@ -237,6 +275,32 @@ def train(
     model.train(False)
 
 
+def new_tokenizer(args: argparse.Namespace) -> PreTrainedTokenizerFast:
+    """A tokenizer of the world's questions and contexts."""
+    rng = random.Random(args.seed)
+    # Disguised, so that the names of training are split as unseen ones will be.
+    corpus = [disguise(example, rng) for example in questions(args.seed, 4000, "train")]
+    return without_question_marks(
+        train_tokenizer(
+            [text for example in corpus for text in (example.context, example.question)],
+            args.vocabulary,
+        )
+    )
+
+
+def calibrate(model: BertForQuestionAnswering, tokenizer: PreTrainedTokenizerFast) -> None:
+    """Divides the logits so that scores are the share of held-out answers that is right."""
+    examples = held_out(CALIBRATION_SEED, CALIBRATION)
+
+    def error(temperature: float) -> float:
+        scores, right = scored(model, tokenizer, examples, temperature)
+        return float(np.mean((scores - np.asarray(right)) ** 2))
+
+    temperature = min((0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0), key=error)
+    logger.info("temperature %.2f", temperature)
+    divide_logits(model.qa_outputs, temperature)
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True)
@@ -248,6 +312,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--hidden-size", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--heads", type=int, default=4)
+    parser.add_argument("--start", type=Path, help="a checkpoint to go on from; default: none")
     parser.add_argument("--log-every", type=int, default=200)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args(argv)
@@ -255,18 +320,15 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
-    rng = random.Random(args.seed)
-    # Disguised, so that the names of training are split as unseen ones will be.
-    corpus = [disguise(example, rng) for example in questions(args.seed, 4000, "train")]
-    tokenizer = without_question_marks(
-        train_tokenizer(
-            [text for example in corpus for text in (example.context, example.question)],
-            args.vocabulary,
-        )
-    )
-    model = new_model(len(tokenizer), args)
+    if args.start is not None:
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(args.start)
+        model = BertForQuestionAnswering.from_pretrained(args.start, dtype=torch.float32)
+    else:
+        tokenizer = new_tokenizer(args)
+        model = new_model(len(tokenizer), args)
     logger.info("%d parameters, %d pieces", model.num_parameters(), len(tokenizer))
     train(model, batches(tokenizer, args), args)
+    calibrate(model, tokenizer)
     # fp16 halves the file; runtimes load it in the datatype of their placement.
     model.half().save_pretrained(args.output)  # type: ignore[no-untyped-call]
     tokenizer.save_pretrained(args.output)

@@ -115,7 +115,8 @@ def _collate(
     return torch.from_numpy(features), torch.from_numpy(mask), torch.from_numpy(labels)
 
 
-@torch.inference_mode()
+# The network keeps its rotary angles: made in inference mode, training could not use them.
+@torch.no_grad()
 def transcribe(model: Any, processor: Any, examples: Sequence[Example]) -> list[str]:
     """The model's transcripts of the examples, in order."""
     model.eval()

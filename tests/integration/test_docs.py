@@ -21,8 +21,8 @@ from .server import REPOSITORY, ServerProcess, command
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```\n", re.M | re.S)
 _EXAMPLES = "infergraph_clients.examples."
-_OWN_SERVERS = {"serve", "demo"}
-"""Commands of `infergraph` that start servers, of which `test_command` tells."""
+_ELSEWHERE = {"serve", "demo", "fetch", "convert"}
+"""Commands of `infergraph` that start servers, need the network, or files that a reader has."""
 _NOT_RUN = {".", "make", "mlserver", "infergraph-load", "infergraph-video"}
 """Programs that build, serve or measure, or need what a page's reader has."""
 
@@ -47,7 +47,7 @@ class Shown:
         program, *arguments = self.words
         if "=" in program or program.startswith(".venv") or program in _NOT_RUN:
             return False
-        if program == "infergraph" and arguments[0] in _OWN_SERVERS:
+        if program == "infergraph" and arguments[0] in _ELSEWHERE:
             return False
         if program == "python" and not arguments[1].startswith(_EXAMPLES):
             return False

@@ -60,7 +60,7 @@ def test_a_small_network_is_called_less_often() -> None:
     assert call_cost(torch.nn.Linear(3, 3, device="meta")) == 1024
 
 
-def test_nothing_is_no_batch_of_equals() -> None:
+def test_nothing() -> None:
     assert minibatches([], 4) == []
 
 

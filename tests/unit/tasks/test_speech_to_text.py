@@ -576,17 +576,16 @@ async def test_bin_is_read_where_there_are_no_safetensors(
     tmp_path: Path, serve: Serve, ask: Ask
 ) -> None:
     folder = checkpoints.wav2vec2_bert(tmp_path)
-    (expected,) = (await ask(await serve("speech-to-text", folder), audio=[encoded(sine(1))]))[
-        "text"
-    ]
+    sound = encoded(chirps(2.0, 22))
+    expected = await ask(await serve("speech-to-text", folder, min_score=0), audio=[sound])
     network = hf.AutoModelForCTC.from_pretrained(folder)
     (tmp_path / "model.safetensors").unlink()
     torch.save(network.state_dict(), tmp_path / "pytorch_model.bin")
 
-    runtime = await serve("speech-to-text", folder)
+    runtime = await serve("speech-to-text", folder, min_score=0)
 
-    assert expected
-    assert (await ask(runtime, audio=[encoded(sine(1))]))["text"] == [expected]
+    assert expected["text"] != [""]
+    assert await ask(runtime, audio=[sound]) == expected
 
 
 @pytest.mark.parametrize("family", CTC + SEQUENCE)

@@ -7,6 +7,8 @@ import pytest
 
 from zoo.outside_pictures import outside_picture
 from zoo.outside_texts import english_prose, outside_texts, unknown_languages
+from zoo.train_object_detection import batches as detector_batches
+from zoo.train_object_detection import outside_examples
 from zoo.world import normalise_transcript, vocabulary
 
 Makers = Callable[[int, int, str], list[str]]
@@ -27,6 +29,15 @@ def test_english_prose_has_words_that_the_world_lacks() -> None:
     known = vocabulary()
     for text in english_prose(0, 200, "train"):
         assert set(normalise_transcript(text).split()) - known
+
+
+def test_a_detector_learns_that_there_is_nothing_in_them() -> None:
+    examples = outside_examples(3, 64, 48)
+    (batch,) = detector_batches(examples, 0, 3, 1)
+
+    assert [tuple(each.shape) for each in batch["images"]] == [(3, 48, 64)] * 3
+    assert [tuple(each["boxes"].shape) for each in batch["targets"]] == [(0, 4)] * 3
+    assert [len(each["labels"]) for each in batch["targets"]] == [0] * 3
 
 
 @pytest.mark.parametrize("split", ["train", "held_out"])

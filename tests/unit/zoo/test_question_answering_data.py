@@ -14,7 +14,16 @@ import pytest
 import torch
 from transformers import AutoTokenizer, BertTokenizer
 
-from zoo.evaluate_question_answering import best_span, f1, predict, relation_of, report, score
+from zoo.evaluate_question_answering import (
+    best_span,
+    f1,
+    predict,
+    relation_of,
+    report,
+    score,
+    scored,
+)
+from zoo.outside_texts import outside_questions
 from zoo.question_answering_data import (
     PEOPLE,
     augment,
@@ -28,8 +37,10 @@ from zoo.question_answering_data import (
     transcribe,
 )
 from zoo.train_question_answering import (
+    OUT_OF_WORLD,
     batches,
     encode,
+    span_loss,
     train_tokenizer,
     without_question_marks,
 )
@@ -283,7 +294,7 @@ def test_encode_points_a_truncated_answer_at_cls(tokenizer: BertTokenizer) -> No
 
 
 def test_batches_are_seeded_and_grow(tokenizer: BertTokenizer) -> None:
-    args = argparse.Namespace(seed=3, steps=15, batch_tokens=20_000)
+    args = argparse.Namespace(seed=3, steps=15, batch_tokens=20_000, start=None)
     drawn = list(batches(tokenizer, args))
     again = list(islice(batches(tokenizer, args), 3))
 
@@ -292,6 +303,60 @@ def test_batches_are_seeded_and_grow(tokenizer: BertTokenizer) -> None:
         assert torch.equal(one.inputs["input_ids"], other.inputs["input_ids"])
     tokens = [batch.inputs["attention_mask"].sum().item() / len(batch.first) for batch in drawn]
     assert np.mean(tokens[:3]) * 1.3 < np.mean(tokens[-3:])
+    outside = [bool((batch.first == OUT_OF_WORLD).any()) for batch in drawn]
+    assert not any(outside[:5])
+    assert any(outside[5:])
+
+
+def test_out_of_the_world_the_loss_wants_no_answer(tokenizer: BertTokenizer) -> None:
+    known = example("Where does Anna live?", "Oslo")
+    outside = QuestionExample("The comet is red.", "What is a comet?", "", OUT_OF_WORLD)
+    batch = encode(tokenizer, [known, outside])
+    length = batch.inputs["input_ids"].shape[1]
+    even = torch.zeros(2, length)
+    right = torch.nn.functional.one_hot(batch.first.clamp(min=0), length) * 20.0
+    sure = right.clone()
+    sure[1] = 0
+    padding = even.clone()
+    padding[1, -1] = 20.0
+
+    # Of the second, whose context is shorter, any answer at all is one too many.
+    assert span_loss(sure, sure, batch) < span_loss(right, right, batch)
+    assert span_loss(sure, sure, batch) < span_loss(even, even, batch)
+    assert span_loss(padding, padding, batch) == span_loss(even, even, batch)
+
+
+def test_questions_from_outside_have_their_answer_in_the_context() -> None:
+    asked = outside_questions(0, 100, "held_out")
+    assert all(answer and answer in context for _, context, answer in asked)
+    assert len({question for question, *_ in asked}) > 10
+    assert not {question for question, *_ in outside_questions(0, 500, "train")} & {
+        question for question, *_ in asked
+    }
+
+
+class Certain(torch.nn.Module):
+    """Finds the first token of every context, as surely as it is told."""
+
+    def __init__(self, logit: float) -> None:
+        super().__init__()
+        self.logit = logit
+
+    def forward(self, input_ids: torch.Tensor, token_type_ids: torch.Tensor) -> SimpleNamespace:
+        first = int(token_type_ids[0].argmax())
+        logits = torch.zeros(input_ids.shape)
+        logits[0, first] = self.logit
+        return SimpleNamespace(start_logits=logits, end_logits=logits)
+
+
+def test_scores_are_those_of_the_runtime(tokenizer: BertTokenizer) -> None:
+    examples = [("Who lives?", "Anna lives.", "Anna"), ("Who lives?", "Anna lives.", "lives")]
+    scores, right = scored(Certain(6.0), tokenizer, examples)
+    cooler, _ = scored(Certain(6.0), tokenizer, examples, temperature=3.0)
+
+    assert right == [True, False]
+    assert (scores > 0.99).all()
+    assert (cooler < scores).all()
 
 
 class PointsAt:

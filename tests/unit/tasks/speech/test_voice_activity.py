@@ -12,7 +12,7 @@ from tests.sounds import chirps, sine, warble
 
 RATE = 16_000
 LIMIT, RISE = -55.0, 12.0
-SAMPLES = Path(__file__).parents[2] / "samples"
+SAMPLES = Path(__file__).parents[3] / "samples"
 
 
 def without_silence(
