@@ -24,8 +24,8 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from infergraph.tasks.answer_spans import Answer, best_answer
-from infergraph.tasks.windows import WindowEncoder
+from infergraph.tasks.text.answer_spans import Answer, best_answer
+from infergraph.tasks.text.windows import WindowEncoder
 from zoo.calibration import auroc, expected_calibration_error, false_accepts
 from zoo.outside_texts import outside_questions
 from zoo.world import QuestionExample, normalise_transcript, questions
