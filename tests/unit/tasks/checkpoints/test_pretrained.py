@@ -140,6 +140,7 @@ def test_bin_is_read_as_tensors_only_online_and_offline(
         found = locate("owner/one", tmp_path)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", offline)
         hub.asked.clear()
+        caplog.clear()
         with caplog.at_level(logging.INFO, logger="infergraph"):
             network = load_network(AutoModelForQuestionAnswering, found.path, CPU)
 
