@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from .declaration import ModelDeclaration
 from .errors import ConfigurationError
+from .generations import plain_name
 from .tensors import TensorSpec
 from .v2 import NUMPY_DTYPES
 
@@ -49,21 +51,57 @@ def read_declaration(file: Path) -> ModelDeclaration:
     implementation = _get(settings, "implementation", str, file, "")
     if not implementation:
         raise ConfigurationError(f"{file}: key 'implementation' is missing")
+    name = _get(settings, "name", str, file, "") or folder.name
     pipeline = None
     if implementation == ROUTER:
         uri = _get(parameters, "uri", str, file, "", "parameters.")
-        if not uri:
-            raise ConfigurationError(
-                f"{file}: key 'parameters.uri' is missing; a {ROUTER} finds its pipeline file there"
-            )
-        pipeline = (folder / uri).resolve()
+        try:
+            pipeline = locate_pipeline(name, uri, folder)
+        except ConfigurationError as error:
+            raise error.prefixed(str(file)) from None
     return ModelDeclaration(
-        name=_get(settings, "name", str, file, "") or folder.name,
+        name=name,
         inputs=_specs(settings, extra, "inputs", file),
         outputs=_specs(settings, extra, "outputs", file),
         implementation=implementation,
         folder=folder,
         pipeline=pipeline,
+    )
+
+
+def locate_pipeline(name: str, uri: str, folder: Path) -> Path:
+    """The pipeline file of a router.
+
+    Args:
+        name: The router's.
+        uri: Its `parameters.uri`: a file, or a folder in which one has a well-known name; relative
+            to the folder. Empty stands for the folder itself.
+        folder: That of its settings. Where the file of `uri` is not there it may lie here: Seldon
+            copies nothing else.
+
+    Returns:
+        An absolute path, of a file that need not exist where `uri` names it.
+
+    Raises:
+        ConfigurationError: `uri` is not local, or names a folder without a pipeline file.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme not in ("", "file"):
+        raise ConfigurationError(
+            f"model '{name}': parameters.uri '{uri}' is not local; accepted: the path of a "
+            "pipeline file, or of a folder that holds one"
+        )
+    path = (folder / parts.path).resolve()
+    if not path.is_dir():
+        here = folder.resolve() / path.name
+        return here if here.is_file() and not path.is_file() else path
+    names = [f"{stem}.{end}" for stem in ("pipeline", plain_name(name)) for end in ("yaml", "yml")]
+    for each in names:
+        if (path / each).is_file():
+            return path / each
+    raise ConfigurationError(
+        f"model '{name}': folder {path} holds no pipeline file; accepted names: "
+        f"{', '.join(names)}; parameters.uri may also name the file itself"
     )
 
 

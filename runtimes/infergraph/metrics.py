@@ -1,6 +1,8 @@
 """Prometheus metrics, always on, in prometheus_client's default registry.
 
 They live here, in a module that MLServer never reloads, since defining a metric twice is an error.
+Models and pipelines are named without the generation that Seldon adds: all generations of one are a
+series.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import time
 from prometheus_client import Counter, Gauge, Histogram
 
 from .errors import InfergraphError
+from .generations import plain_name
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -108,7 +111,7 @@ class ModelMetrics:
     clock = staticmethod(time.perf_counter)
 
     def __init__(self, model: str) -> None:
-        self._model = model
+        self._model = model = plain_name(model)
         self._queue = _queue_seconds.labels(model)
         self._compute = _compute_seconds.labels(model)
         self._size = _batch_size.labels(model)

@@ -2,7 +2,8 @@
 
 Every field is also accepted as a string, because Seldon hands all of a Model's parameters on as
 strings: numbers and booleans as text, lists and mappings as JSON. `INFERGRAPH_<MODEL>__<FIELD>`
-overrides a field; in <MODEL> every character that is not a letter or digit becomes an underscore.
+overrides a field; in <MODEL> every character that is not a letter or digit becomes an underscore,
+and the generation that Seldon adds to a name is left out (or is there, to mean that one alone).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from pydantic import (
 )
 
 from .errors import ConfigurationError
+from .generations import plain_name
 
 Options = TypeVar("Options", bound="ModelOptions")
 
@@ -35,6 +37,8 @@ EMBEDDED = "embedded"
 """The variant whose checkpoint comes with the project."""
 EMBEDDED_WORLD = "a miniature world"
 """What such a checkpoint knows."""
+ENDPOINTS_VARIABLE = "INFERGRAPH_ENDPOINTS"
+"""The environment variable that names the endpoints of steps, for all pipelines of a process."""
 
 
 class ModelOptions(BaseModel):
@@ -129,12 +133,31 @@ def environment_prefix(model: str) -> str:
 
 def environment_overrides(model: str) -> dict[str, tuple[str, str]]:
     """Field -> (variable, value) of the environment's overrides for a model."""
-    prefix = environment_prefix(model)
     return {
         variable[len(prefix) :].lower(): (variable, value)
+        for prefix in map(environment_prefix, (plain_name(model), model))
         for variable, value in os.environ.items()
         if variable.startswith(prefix)
     }
+
+
+def shared_endpoints() -> dict[str, Any]:
+    """Step -> endpoint of INFERGRAPH_ENDPOINTS, as JSON gives them; empty unless it is set.
+
+    Raises:
+        ConfigurationError: it is no JSON object. Its text is not repeated: it may hold keys.
+    """
+    text = os.environ.get(ENDPOINTS_VARIABLE, "")
+    try:
+        value = json.loads(text) if text.strip() else {}
+    except json.JSONDecodeError as error:
+        raise ConfigurationError(f"{ENDPOINTS_VARIABLE}: not JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise ConfigurationError(
+            f"{ENDPOINTS_VARIABLE} is no JSON object; accepted: step -> URL, such as "
+            '{"*": "grpc://models:8081"}'
+        )
+    return value
 
 
 def _kinds(annotation: Any) -> set[Any]:
@@ -161,4 +184,7 @@ def _explain(cls: type[ModelOptions], problem: Any, overrides: Mapping[str, Any]
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "string_pattern_mismatch" and field == "device":
         message = "accepted: auto, cpu, cuda, cuda:N, mps"
-    return f"setting '{name}' = {problem['input']!r}{source}: {message[:1].lower()}{message[1:]}"
+    # What is not shown in logs may hold keys.
+    hidden = field in cls.model_fields and not cls.model_fields[field].repr
+    value = "" if hidden else f" = {problem['input']!r}"
+    return f"setting '{name}'{value}{source}: {message[:1].lower()}{message[1:]}"

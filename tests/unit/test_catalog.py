@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infergraph.catalog import ROUTER, load_catalog
+from infergraph.catalog import ROUTER, load_catalog, locate_pipeline
 from infergraph.errors import ConfigurationError
 from infergraph.tensors import TensorSpec
 
@@ -114,7 +114,14 @@ def test_router_has_its_pipeline_file(tmp_path: Path) -> None:
             "'parameters.extra.optional_outputs' names lable, not among the declared outputs: "
             "label, scores",
         ),
-        (changed(implementation=ROUTER), "key 'parameters.uri' is missing"),
+        (
+            changed(implementation=ROUTER),
+            "holds no pipeline file; accepted names: pipeline.yaml, pipeline.yml, tagger.yaml, ",
+        ),
+        (
+            changed(implementation=ROUTER, parameters={"uri": "s3://bucket/tagger.yaml"}),
+            "parameters.uri 's3://bucket/tagger.yaml' is not local",
+        ),
     ],
 )
 def test_errors_name_file_and_key(tmp_path: Path, settings: Any, text: str) -> None:
@@ -142,3 +149,23 @@ def test_missing_root(tmp_path: Path) -> None:
 def test_mlserver_is_not_imported() -> None:
     code = "import infergraph.catalog, sys; sys.exit('mlserver' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_where_a_router_s_pipeline_file_is(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "chain_2" / "2"
+    folder.mkdir(parents=True)
+    there, here = tmp_path / "pipelines" / "chain.yaml", folder / "chain.yaml"
+    uri = "../../../pipelines/chain.yaml"
+
+    # Nowhere: the path that the settings name.
+    assert locate_pipeline("chain_2", uri, folder) == there
+    # Only the model's folder arrived.
+    here.touch()
+    for each in (uri, "", ".", str(folder), f"file://{here}"):
+        assert locate_pipeline("chain_2", each, folder) == here
+    (folder / "pipeline.yaml").touch()
+    assert locate_pipeline("chain_2", uri, folder) == here
+    assert locate_pipeline("chain_2", "", folder) == folder / "pipeline.yaml"
+    there.parent.mkdir()
+    there.touch()
+    assert locate_pipeline("chain_2", uri, folder) == there

@@ -185,3 +185,14 @@ def test_requests_in_flight_go_up_and_down() -> None:
     metrics.in_flight(-1)
 
     assert value("infergraph_pipeline_in_flight", pipeline="metrics-flight") == 1
+
+
+def test_all_generations_of_a_model_are_one_series() -> None:
+    first, second = ModelMetrics("metrics-generation_1"), ModelMetrics("metrics-generation_2")
+    first.began()
+    second.began()
+    second.loaded(1)
+
+    assert value("infergraph_model_in_flight", model="metrics-generation") == 2
+    assert value("infergraph_model_loads_total", model="metrics-generation") == 1
+    assert value("infergraph_model_in_flight", model="metrics-generation_2") is None

@@ -18,6 +18,7 @@ class Named:
 @pytest.fixture(autouse=True)
 def _empty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_loaded", {})
+    monkeypatch.setattr(registry, "_newest", {})
 
 
 def test_a_registered_servable_is_found_by_its_name_only() -> None:
@@ -54,3 +55,27 @@ def test_unregistering_what_never_registered_does_nothing() -> None:
     registry.unregister(Named("qa"))
 
     assert registry.find("asr") is loaded
+
+
+def test_a_generation_is_found_by_the_plain_name() -> None:
+    second, tenth, other = Named("asr_2"), Named("asr_10"), Named("asr-2_11")
+    for each in (tenth, second, other):
+        registry.register(each)
+
+    assert registry.find("asr") is tenth
+    assert registry.find("asr_2") is second
+
+    registry.unregister(tenth)
+    assert registry.find("asr") is second
+
+    registry.unregister(second)
+    assert registry.find("asr") is None
+    assert registry.find("asr-2") is other
+
+
+def test_a_name_of_its_own_comes_before_generations() -> None:
+    plain, generation = Named("asr"), Named("asr_2")
+    registry.register(generation)
+    registry.register(plain)
+
+    assert registry.find("asr") is plain

@@ -7,7 +7,13 @@ import pytest
 from pydantic import Field
 
 from infergraph.errors import ConfigurationError
-from infergraph.settings import ModelOptions, RuntimeOptions, environment_prefix, load_options
+from infergraph.settings import (
+    ModelOptions,
+    RuntimeOptions,
+    environment_prefix,
+    load_options,
+    shared_endpoints,
+)
 
 
 class EveryKind(ModelOptions):
@@ -235,3 +241,32 @@ def test_a_tasks_own_settings_are_accepted_beside_the_shared_ones() -> None:
 
     assert (options.num_beams, options.device) == (4, "cpu")
     assert "unknown setting 'num_beams'" in problem(RuntimeOptions, num_beams=4)
+
+
+def test_overrides_are_for_all_generations_of_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INFERGRAPH_MY_MODEL__COUNT", "5")
+    monkeypatch.setenv("INFERGRAPH_MY_MODEL__RATIO", "2")
+    monkeypatch.setenv("INFERGRAPH_MY_MODEL_3__RATIO", "3")
+    first, third = load(model="my-model_1"), load(model="my-model_3")
+    assert (first.count, first.ratio) == (5, 2)
+    assert (third.count, third.ratio) == (5, 3)
+    assert load(model="other_1").count == 1
+
+
+class Secret(ModelOptions):
+    table: dict[str, int] = Field(default={}, repr=False)
+
+
+def test_what_is_hidden_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = problem(Secret, table={"a": "no number, but a key"})
+    assert text.startswith("model 'my-model': setting 'table.a': input should be a valid integer")
+    assert "key" not in text
+
+
+@pytest.mark.parametrize("text", ["no JSON, a key", '["a key"]'])
+def test_shared_endpoints_that_are_none(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    assert shared_endpoints() == {}
+    monkeypatch.setenv("INFERGRAPH_ENDPOINTS", text)
+    with pytest.raises(ConfigurationError, match="INFERGRAPH_ENDPOINTS") as caught:
+        shared_endpoints()
+    assert "key" not in str(caught.value)

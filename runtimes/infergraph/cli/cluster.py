@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, TracebackType
+from typing import Any
 
 from .model_server import LOOPBACK, ModelServer, Ports, choose_ports
 from .plan import ServerPlan, endpoints_variable
@@ -39,7 +40,7 @@ class ClusterOptions:
     models_dir: Path
     ports: Ports
     host: str = LOOPBACK
-    endpoints: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    endpoints: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
     load_timeout_s: float = 600.0
 

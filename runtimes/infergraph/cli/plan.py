@@ -7,12 +7,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ..catalog import MODEL_SETTINGS, read_settings
 from ..declaration import ModelDeclaration
 from ..errors import ConfigurationError, UnknownModel
 from ..graph import parse_pipeline
-from ..settings import environment_overrides, environment_prefix
+from ..settings import environment_overrides, environment_prefix, shared_endpoints
 from .workspace import Catalog, find_servable, read_text
 
 ANY_STEP = "*"
@@ -37,7 +38,7 @@ def plan_servers(
     catalog: Catalog,
     names: Sequence[str],
     models_dir: Path,
-    endpoints: Mapping[str, Mapping[str, str]],
+    endpoints: Mapping[str, Mapping[str, Any]],
     split: bool,
 ) -> list[ServerPlan]:
     """The servers that serve `names` and all that their pipelines need, in the order to start them.
@@ -108,9 +109,10 @@ def step_names(pipeline: Path) -> list[str]:
 
 def configured_endpoints(
     catalog: Catalog, overrides: Mapping[str, str]
-) -> dict[str, dict[str, str]]:
+) -> dict[str, dict[str, Any]]:
     """The endpoints that each pipeline's settings name, with overrides by environment variable."""
     endpoints = {}
+    shared = shared_endpoints()
     for declaration in catalog.values():
         if declaration.pipeline is None or declaration.folder is None:
             continue
@@ -132,6 +134,8 @@ def configured_endpoints(
                 f"pipeline '{declaration.name}': setting 'endpoints' is not a mapping of steps to "
                 'URLs such as {"*": "grpc://127.0.0.1:8081"}'
             )
+        if variable not in overrides and inherited is None:
+            value = {**value, **shared}
         endpoints[declaration.name] = value
     return endpoints
 

@@ -6,12 +6,10 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from mlserver.settings import ModelSettings
-from mlserver.utils import to_absolute_path
 
-from ..catalog import load_catalog
+from ..catalog import load_catalog, locate_pipeline
 from ..declaration import ModelDeclaration
 from ..errors import ConfigurationError
 from ..graph import parse_pipeline
@@ -62,9 +60,14 @@ def _follow(path: list[str], steps: Iterable[str], catalog: Mapping[str, ModelDe
 
 def read(settings: ModelSettings) -> PipelineFile:
     """Reads the file that `parameters.uri` names; raises ConfigurationError if there is none."""
-    path = locate(settings)
+    uri = (settings.parameters and settings.parameters.uri) or ""
+    path = locate_pipeline(settings.name, uri, _folder(settings))
     try:
         text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"model '{settings.name}': parameters.uri '{uri}' names no file: {path} does not exist"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(
             f"model '{settings.name}': cannot read pipeline file {path}: {error}"
@@ -72,37 +75,8 @@ def read(settings: ModelSettings) -> PipelineFile:
     return PipelineFile(path, text, _siblings(settings))
 
 
-def locate(settings: ModelSettings) -> Path:
-    """The pipeline file of a model: `parameters.uri`, or a well-known name in that folder.
-
-    A relative path is relative to the model-settings.json. Seldon puts the file into a folder and
-    names that, so a folder is searched for `pipeline.yaml` and `<name>.yaml`.
-
-    Raises:
-        ConfigurationError: there is no such file; the text says where it was looked for.
-    """
-    uri = (settings.parameters and settings.parameters.uri) or "."
-    parts = urlsplit(uri)
-    if parts.scheme not in ("", "file"):
-        raise ConfigurationError(
-            f"model '{settings.name}': parameters.uri '{uri}' is not local; accepted: the path of "
-            "a pipeline file, or of a folder that holds one"
-        )
-    path = Path(to_absolute_path(settings, parts.path or "."))
-    if path.is_file():
-        return path
-    if not path.is_dir():
-        raise ConfigurationError(
-            f"model '{settings.name}': parameters.uri '{uri}' names no file: {path} does not exist"
-        )
-    names = [f"{stem}.{end}" for stem in ("pipeline", settings.name) for end in ("yaml", "yml")]
-    for name in names:
-        if (path / name).is_file():
-            return path / name
-    raise ConfigurationError(
-        f"model '{settings.name}': folder {path} holds no pipeline file; "
-        f"accepted names: {', '.join(names)}; parameters.uri may also name the file itself"
-    )
+def _folder(settings: ModelSettings) -> Path:
+    return Path(settings._source).parent if settings._source else Path()
 
 
 def _siblings(settings: ModelSettings) -> dict[str, ModelDeclaration]:

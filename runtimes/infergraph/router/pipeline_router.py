@@ -20,12 +20,12 @@ from ..errors import (
     StageFailure,
     StageUnavailable,
 )
+from ..generations import plain_name
 from ..graph import GraphExecutor, Pipeline, parse_pipeline
 from ..metrics import PipelineMetrics, StepMetrics
 from ..mlserver_types import declared_specs
 from ..request import Deadline, RequestContext
 from ..servable import Servable
-from ..settings import load_options
 from ..spans import Spans, spans_of
 from ..tensors.shared_media import sharing_media
 from ..tensors.validate import check_tensors, widened
@@ -36,13 +36,15 @@ from .calls import Emit, StepCalls
 from .checks import check_edges, remote_declarations
 from .expiry import Expired, within
 from .routes import Routes, own_grpc_endpoint
-from .settings import RouterSettings
+from .settings import RouterSettings, load_settings
 
 logger = logging.getLogger(__name__)
 
 
 class PipelineRouter(Servable):
     """Executes the Seldon Core v2 Pipeline that `parameters.uri` names; the model has its name.
+
+    Under Seldon the model's name has its generation at its end; the pipeline's has not.
 
     Attributes after loading:
         options: The parsed settings.
@@ -63,27 +65,28 @@ class PipelineRouter(Servable):
         Raises:
             ConfigurationError: a setting, the pipeline file or one of its edges is wrong.
         """
-        extra = self.settings.parameters.extra if self.settings.parameters else None
-        self.options = load_options(RouterSettings, self.name, extra)
-        self._where = f"pipeline '{self.name}'"
+        name = plain_name(self.name)
+        self._where = f"pipeline '{name}'"
         file = await asyncio.to_thread(pipeline_file.read, self.settings)
         self.pipeline = await asyncio.to_thread(parse_pipeline, file.text, file.path)
-        if self.pipeline.name != self.name:
+        if self.pipeline.name != name:
             raise ConfigurationError(
-                f"{file.path}: metadata.name is '{self.pipeline.name}'; accepted: '{self.name}', "
+                f"{file.path}: metadata.name is '{self.pipeline.name}'; accepted: '{name}', "
                 "the name of the model that executes it"
             )
         steps = [step.name for step in self.pipeline.spec.steps]
-        await asyncio.to_thread(pipeline_file.refuse_loops, self.name, steps, file.catalog)
+        extra = self.settings.parameters.extra if self.settings.parameters else None
+        self.options = load_settings(self.name, extra, steps)
+        await asyncio.to_thread(pipeline_file.refuse_loops, name, steps, file.catalog)
         own = ModelDeclaration(
-            self.name,
+            name,
             declared_specs(self.inputs, self.options.optional_inputs),
             declared_specs(self.outputs, self.options.optional_outputs),
         )
-        routes = Routes(self.name, steps, self.options, own_grpc_endpoint(self._server))
+        routes = Routes(name, steps, self.options, own_grpc_endpoint(self._server))
         try:
             elsewhere = [step for step in steps if step not in file.catalog]
-            remote = await remote_declarations(self.name, elsewhere, routes)
+            remote = await remote_declarations(name, elsewhere, routes)
             await asyncio.to_thread(check_edges, file, own, remote)
             self._executor = GraphExecutor(self.pipeline, self.options.max_items)
         except BaseException:
@@ -92,14 +95,12 @@ class PipelineRouter(Servable):
         self._inputs = own.inputs
         self._steps = steps
         self._timeout_ms = self.options.timeout_ms or self.pipeline.timeout_ms
-        self._metrics = StepMetrics(self.name, steps)
-        self._admission = Admission(
-            self._where, self.options.max_in_flight, PipelineMetrics(self.name)
-        )
-        self._spans = spans_of("pipeline", self.name, self._server)
+        self._metrics = StepMetrics(name, steps)
+        self._admission = Admission(self._where, self.options.max_in_flight, PipelineMetrics(name))
+        self._spans = spans_of("pipeline", name, self._server)
         self._routes = routes
         registry.register(self)
-        logger.info("pipeline '%s': %s, steps %s", self.name, file.path, ", ".join(steps))
+        logger.info("%s: %s, steps %s", self._where, file.path, ", ".join(steps))
         return True
 
     async def infer(self, message: Message, context: RequestContext) -> Message:
@@ -179,7 +180,7 @@ class PipelineRouter(Servable):
         if message.parameters:
             message, of_steps = self._divided(message)
         calls = StepCalls(
-            self.name, routes, self._metrics, self._spans, context.trace, of_steps, emit
+            self.pipeline.name, routes, self._metrics, self._spans, context.trace, of_steps, emit
         )
         work = self._executor.execute(message, context, calls.infer)
         try:

@@ -9,8 +9,8 @@ from mlserver.settings import Settings
 
 from .. import registry
 from ..errors import ConfigurationError
-from ..request import PROCESS_KEY
-from ..transports import InProcessTransport, Transport, connect
+from ..request import KEY_HEADER, PROCESS_KEY
+from ..transports import Endpoint, InProcessTransport, Transport, connect
 from .settings import ANY_STEP, RouterSettings
 
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
@@ -42,8 +42,9 @@ class Routes:
         self._in_process = InProcessTransport() if options.in_process else None
         self._own_endpoint = own_endpoint
         self._own: Transport | None = None
+        key = {KEY_HEADER: options.endpoint_key} if options.endpoint_key else {}
         self._named = {
-            step: connect(url, options.endpoint_key) for step, url in options.endpoints.items()
+            step: connect(each.endpoint(key)) for step, each in options.endpoints.items()
         }
         self._any = self._named.pop(ANY_STEP, None)
 
@@ -57,7 +58,7 @@ class Routes:
         if self._any is not None:
             return self._any
         if self._own is None:
-            self._own = connect(self._own_endpoint, PROCESS_KEY)
+            self._own = connect(Endpoint.parse(self._own_endpoint, {KEY_HEADER: PROCESS_KEY}))
         return self._own
 
     def streams(self, step: str) -> registry.Streams | None:

@@ -10,7 +10,7 @@ import grpc
 
 from ..declaration import ModelDeclaration
 from ..errors import StageFailure
-from ..request import KEY_HEADER, RequestContext
+from ..request import RequestContext
 from ..tensors import TensorSpec
 from ..v2 import Message
 from ..v2.grpc import decode_response, encode_request, parameter_values
@@ -23,7 +23,7 @@ _DRAIN_SECONDS = 30.0
 _KEPT_BYTES = 1 << 16
 """Larger requests take a call of their own, which copies them once less."""
 
-CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
+CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
     # An https_proxy of the environment is not meant for the calls between stages.
@@ -34,7 +34,16 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     # A stage that comes back is found again soon: gRPC would wait up to 2 minutes.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # A name may stand for several servers, and for others later: each gets its share of the calls,
+    # and the name is asked for again when a connection ends.
+    ("grpc.lb_policy_name", "round_robin"),
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
 )
+
+
+def target_of(endpoint: Endpoint) -> str:
+    """What gRPC calls an endpoint."""
+    return f"dns:///{endpoint.authority}"
 
 
 class GrpcTransport:
@@ -42,16 +51,16 @@ class GrpcTransport:
 
     kind = "grpc"
 
-    def __init__(self, endpoint: Endpoint, key: str = "") -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = str(endpoint)
-        self._key = key
-        self._key_metadata = ((KEY_HEADER, key),) if key else ()
+        self._own = dict(endpoint.headers)
+        target = target_of(endpoint)
         if endpoint.is_secure:
             self._channel = grpc.aio.secure_channel(
-                endpoint.authority, grpc.ssl_channel_credentials(), CHANNEL_OPTIONS
+                target, grpc.ssl_channel_credentials(), CHANNEL_OPTIONS
             )
         else:
-            self._channel = grpc.aio.insecure_channel(endpoint.authority, CHANNEL_OPTIONS)
+            self._channel = grpc.aio.insecure_channel(target, CHANNEL_OPTIONS)
         # Neither serialiser: the codec makes and reads the bytes, and copies no tensor.
         self._infer: Callable[..., Any] = self._channel.unary_unary(f"/{SERVICE}/ModelInfer")
         self._model_metadata = self._method("ModelMetadata")
@@ -75,7 +84,7 @@ class GrpcTransport:
         exact = hop.PARAMETERS_EXTENSION in extensions
         request = encode_request(model, "", message, parameters, exact)
         remaining = hop.seconds_left(context, self.endpoint)
-        headers = hop.headers(model, context, remaining, self._key)
+        headers = hop.headers(model, context, remaining, self._own)
         keeps = KEPT_CALLS_EXTENSION in extensions and len(request) <= _KEPT_BYTES
         answer: bytes | None = None
         try:
@@ -104,7 +113,9 @@ class GrpcTransport:
     async def _announced(self, seconds: float) -> Iterable[str]:
         try:
             metadata = await self._server_metadata(
-                METHODS["ServerMetadata"].request(), timeout=seconds, metadata=self._key_metadata
+                METHODS["ServerMetadata"].request(),
+                timeout=seconds,
+                metadata=tuple(self._own.items()),
             )
         except grpc.aio.AioRpcError as error:
             raise failures.from_rpc(error, self.endpoint, None) from error
@@ -116,7 +127,7 @@ class GrpcTransport:
             metadata = await self._model_metadata(
                 METHODS["ModelMetadata"].request(name=model),
                 timeout=hop.METADATA_SECONDS,
-                metadata=((hop.SELDON_MODEL_HEADER, model), *self._key_metadata),
+                metadata=tuple({hop.SELDON_MODEL_HEADER: model, **self._own}.items()),
             )
         except grpc.aio.AioRpcError as error:
             raise failures.from_rpc(error, self.endpoint, None) from error

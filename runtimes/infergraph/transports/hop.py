@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from ..errors import DeadlineExceeded, InfergraphError, Overloaded, StageUnavailable
-from ..request import KEY_HEADER, TIMEOUT_HEADER, TRACE_PARAMETER, RequestContext
+from ..request import TIMEOUT_HEADER, TRACE_PARAMETER, RequestContext
 from ..v2 import Message
+from .endpoint import can_travel
 
 logger = logging.getLogger(__name__)
 
@@ -23,8 +23,6 @@ METADATA_SECONDS = 3.0
 _LONGEST_SECONDS = 1e9
 """Some 30 years. gRPC counts nanoseconds in 64 bits, and takes what is beyond for no time."""
 
-_HEADER_NAME = re.compile(r"[a-z0-9_.-]+\Z")
-_HEADER_VALUE = re.compile(r"[\x20-\x7e]*\Z")
 _NOT_PARAMETERS = frozenset({"headers", "content_type"})
 
 
@@ -76,24 +74,23 @@ def seconds_left(context: RequestContext, where: str) -> float | None:
 
 
 def headers(
-    model: str, context: RequestContext, remaining: float | None, key: str = ""
+    model: str,
+    context: RequestContext,
+    remaining: float | None,
+    own: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """The headers of one hop: Seldon's routing header, the time left, those handed on, and a key.
+    """The headers of one hop: Seldon's routing header, those handed on, the endpoint's own.
 
-    A header that gRPC or HTTP cannot carry (binary, or not printable ASCII) stays behind: gRPC
-    would fail the whole call for it.
+    With them goes the time left. A header that gRPC or HTTP cannot carry stays behind.
     """
     result = {
         name: value
         for given, value in context.headers.items()
-        if _HEADER_NAME.match(name := given.lower())
-        and not name.endswith("-bin")
-        and isinstance(value, str)
-        and _HEADER_VALUE.match(value)
+        if can_travel(name := given.lower(), value)
     }
     result[SELDON_MODEL_HEADER] = model
-    if key:
-        result[KEY_HEADER] = key
+    if own:
+        result.update(own)
     if remaining is not None:
         result[TIMEOUT_HEADER] = f"{remaining * 1000:.3f}"
     return result

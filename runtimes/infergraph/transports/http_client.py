@@ -1,4 +1,4 @@
-"""`HttpClient`: HTTP/1.1 to one server, at a fraction of what a general client costs.
+"""`HttpClient`: HTTP/1.1 to one host, at a fraction of what a general client costs.
 
 A hop is a small request every millisecond to a server that is known: no redirects, cookies,
 proxies or content codings, but persistent connections, deadlines and cancellation. What aiohttp
@@ -8,19 +8,27 @@ spends on the former is several times what the hop's own work takes.
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import httptools
 
 from ..v2.rest import Body
+from .addresses import Addresses
 from .endpoint import Endpoint
 
 # Uvicorn closes a connection that was idle for 5 seconds; one that is reused later would be lost.
 _IDLE_SECONDS = 4.0
+_LONGEST_SECONDS = 30.0
+"""After so long a connection to a name is opened anew, so that new servers get their share."""
+_TRY_SECONDS = 1.0
+"""How long one of several addresses may take to accept a connection."""
 _JOINED_BYTES = 1 << 14
 
 
@@ -48,7 +56,10 @@ class HttpResponse:
 
 
 class HttpClient:
-    """Connections to one server, each used by one request at a time.
+    """Connections to the servers of one host, each used by one request at a time.
+
+    Where its name has several addresses, connections are spread over them and used in turn. One
+    that takes no connection is left out for a while; see `Addresses`.
 
     Args:
         endpoint: An http or https endpoint.
@@ -58,10 +69,11 @@ class HttpClient:
     def __init__(self, endpoint: Endpoint, connect_seconds: float) -> None:
         parts = urlsplit(f"//{endpoint.authority}")
         self._host, self._port = parts.hostname or "", parts.port or 0
+        self._addresses = Addresses(self._host, self._port)
         self._tls = ssl.create_default_context() if endpoint.is_secure else None
         self._authority = endpoint.authority
         self._connect_seconds = connect_seconds
-        self._idle: list[_Connection] = []
+        self._idle: deque[_Connection] = deque()
         self._closed = False
 
     async def request(
@@ -115,29 +127,60 @@ class HttpClient:
         self._idle.clear()
 
     def _take_idle(self, loop: asyncio.AbstractEventLoop) -> _Connection | None:
+        longest = _LONGEST_SECONDS if self._addresses.is_name else math.inf
+        now = loop.time()
         while self._idle:
-            connection = self._idle.pop()
-            if connection.is_open and loop.time() - connection.idle_since < _IDLE_SECONDS:
+            # In turn, so that all servers that have connections have work.
+            connection = self._idle.popleft()
+            fresh = now - connection.idle_since < _IDLE_SECONDS
+            if connection.is_open and fresh and now - connection.opened < longest:
                 return connection
             connection.abort()
         return None
 
     async def _connect(self, loop: asyncio.AbstractEventLoop, end: float | None) -> _Connection:
-        left = self._connect_seconds if end is None else end - loop.time()
-        seconds = min(self._connect_seconds, max(0.0, left))
+        limit = loop.time() + self._connect_seconds
+        if end is not None:
+            limit = min(limit, end)
+        problem = ""
         try:
-            _, connection = await asyncio.wait_for(
-                loop.create_connection(
-                    lambda: _Connection(loop), self._host, self._port, ssl=self._tls
-                ),
-                seconds,
-            )
+            left = max(0.0, limit - loop.time())
+            untried = await asyncio.wait_for(self._addresses.known(), left)
+            while untried:
+                address = self._addresses.choose(untried)
+                untried.remove(address)
+                left = max(0.0, limit - loop.time())
+                seconds = min(left, _TRY_SECONDS) if untried else left
+                try:
+                    return await asyncio.wait_for(self._open(loop, address), seconds)
+                except asyncio.TimeoutError:
+                    if seconds == left:
+                        raise
+                    problem = f"no connection to {address} in {seconds:g} s"
+                except OSError as error:
+                    problem = error.strerror or str(error)
+                self._addresses.failed(address)
         except asyncio.TimeoutError:
-            if left <= self._connect_seconds and end is not None:
+            if limit == end:
                 raise
-            raise CannotConnect(f"no connection in {seconds:g} s") from None
+            problem = f"no connection in {self._connect_seconds:g} s"
         except OSError as error:
-            raise CannotConnect(error.strerror or str(error)) from None
+            problem = str(error)
+        raise CannotConnect(problem)
+
+    async def _open(self, loop: asyncio.AbstractEventLoop, address: str) -> _Connection:
+        try:
+            _, connection = await loop.create_connection(
+                lambda: _Connection(loop),
+                address,
+                self._port,
+                ssl=self._tls,
+                server_hostname=self._host if self._tls else None,
+            )
+        except BaseException:
+            self._addresses.closed(address)
+            raise
+        connection.when_lost(partial(self._addresses.closed, address))
         return connection
 
     def _encode(
@@ -162,10 +205,12 @@ class _Connection(asyncio.Protocol):
         reusable: Whether it is open after an answer that was whole.
         heard: Whether anything came in answer to the last request.
         idle_since: When its last answer was whole, on the loop's clock.
+        opened: When it was opened.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._when_lost: Callable[[], None] | None = None
         self._transport: Any = None
         self._answer: asyncio.Future[HttpResponse] | None = None
         self._parser: Any = None
@@ -174,6 +219,7 @@ class _Connection(asyncio.Protocol):
         self._begun = False
         self.is_open = self.reusable = self.heard = False
         self.idle_since = 0.0
+        self.opened = loop.time()
 
     async def exchange(self, data: Sequence[Body], seconds: float | None) -> HttpResponse:
         """Sends a request and waits for its answer; see `HttpClient.request`."""
@@ -195,6 +241,13 @@ class _Connection(asyncio.Protocol):
             self._answer = None
             if timer is not None:
                 timer.cancel()
+
+    def when_lost(self, call: Callable[[], None]) -> None:
+        """Calls it once the connection has ended, however that came."""
+        if self.is_open:
+            self._when_lost = call
+        else:
+            call()
 
     def abort(self) -> None:
         """Ends the connection."""
@@ -220,6 +273,8 @@ class _Connection(asyncio.Protocol):
             self._fail(ConnectionBroke(f"no HTTP: {error}"))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._when_lost is not None:
+            self._when_lost()
         self.is_open = self.reusable = False
         if self._begun_to_the_end():
             self._finish()

@@ -6,6 +6,7 @@ Opening and ending a call is most of what a small request costs on `grpc.aio`.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -46,7 +47,7 @@ class KeptCalls:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._open: Any = channel.stream_stream(f"/{HOP_SERVICE}/Infer")
-        self._idle: list[_Call] = []
+        self._idle: deque[_Call] = deque()
         self._is_closed = False
         self._is_known = True
 
@@ -101,7 +102,8 @@ class KeptCalls:
 
     def _take(self, loop: asyncio.AbstractEventLoop) -> _Call:
         while self._idle:
-            call = self._idle.pop()
+            # In turn: each call is to one of the name's servers.
+            call = self._idle.popleft()
             if not call.is_done and loop.time() - call.opened < _LONGEST_SECONDS:
                 return call
             call.end()

@@ -27,14 +27,11 @@ class _Shared:
     users: int = 0
 
 
-_Place = tuple[Endpoint, str]
-_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[_Place, _Shared]] = WeakKeyDictionary()
+_pools: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Endpoint, _Shared]] = WeakKeyDictionary()
 
 
-def connect(url: str, key: str = "") -> Transport:
-    """The transport of an endpoint, a `grpc://host:port` or `http://host:port` URL.
-
-    With a `key`, each call presents it to the server.
+def connect(endpoint: Endpoint | str) -> Transport:
+    """The transport of an endpoint, or of a URL `grpc://host:port` or `http://host:port`.
 
     Nothing is sent yet: an endpoint that cannot be reached shows when it is first called. Every
     caller closes what it was given; the connection ends with the last of them. Needs a running
@@ -43,13 +40,12 @@ def connect(url: str, key: str = "") -> Transport:
     Raises:
         ConfigurationError: the URL is no endpoint.
     """
-    endpoint = Endpoint.parse(url)
+    place = Endpoint.parse(endpoint) if isinstance(endpoint, str) else endpoint
     pool = _pools.setdefault(asyncio.get_running_loop(), {})
-    place = (endpoint, key)
     shared = pool.get(place)
     if shared is None:
-        kind = GrpcTransport if endpoint.is_grpc else RestTransport
-        shared = pool[place] = _Shared(kind(endpoint, key))
+        kind = GrpcTransport if place.is_grpc else RestTransport
+        shared = pool[place] = _Shared(kind(place))
     shared.users += 1
     return _Lease(pool, place, shared)
 
@@ -59,7 +55,7 @@ class _Lease:
 
     __slots__ = ("_open", "_place", "_pool", "_shared", "_transport")
 
-    def __init__(self, pool: dict[_Place, _Shared], place: _Place, shared: _Shared) -> None:
+    def __init__(self, pool: dict[Endpoint, _Shared], place: Endpoint, shared: _Shared) -> None:
         self._pool = pool
         self._place = place
         self._shared = shared

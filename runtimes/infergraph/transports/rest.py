@@ -12,7 +12,7 @@ import orjson
 
 from ..declaration import ModelDeclaration
 from ..errors import StageFailure, StageUnavailable
-from ..request import KEY_HEADER, Deadline, RequestContext
+from ..request import Deadline, RequestContext
 from ..tensors import TensorSpec
 from ..v2 import Message
 from ..v2.rest import EXTENSION, LENGTH_HEADER, Body, decode_response, encode_request
@@ -31,9 +31,9 @@ class RestTransport:
 
     kind = "rest"
 
-    def __init__(self, endpoint: Endpoint, key: str = "") -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = str(endpoint)
-        self._own_headers = {**_ENCODING, KEY_HEADER: key} if key else _ENCODING
+        self._own = {**_ENCODING, **dict(endpoint.headers)}
         self._client = HttpClient(endpoint, _CONNECT_SECONDS)
         self._path = endpoint.path
         self._extensions = hop.Extensions(self._announced, self.endpoint)
@@ -46,7 +46,7 @@ class RestTransport:
         parameters = hop.request_parameters(message, context.trace)
         parts, json_size = encode_request(message, parameters, binary)
         remaining = hop.seconds_left(context, self.endpoint)
-        headers = {**hop.headers(model, context, remaining), **self._own_headers}
+        headers = hop.headers(model, context, remaining, self._own)
         headers["Content-Type"] = "application/json"
         if json_size is not None:
             headers[LENGTH_HEADER] = str(json_size)
@@ -67,7 +67,7 @@ class RestTransport:
         return decoded
 
     async def _announced(self, seconds: float) -> Iterable[str]:
-        body, _ = await self._call("GET", "/v2", seconds, None, dict(self._own_headers))
+        body, _ = await self._call("GET", "/v2", seconds, None, dict(self._own))
         try:
             return map(str, orjson.loads(body).get("extensions") or ())
         except (orjson.JSONDecodeError, AttributeError, TypeError):
@@ -75,7 +75,7 @@ class RestTransport:
 
     async def declaration(self, model: str) -> ModelDeclaration:
         """See `Transport.declaration`; waits 3 seconds at most."""
-        headers = {hop.SELDON_MODEL_HEADER: model, **self._own_headers}
+        headers = {hop.SELDON_MODEL_HEADER: model, **self._own}
         body, _ = await self._call("GET", _path(model), hop.METADATA_SECONDS, None, headers)
         try:
             metadata = orjson.loads(body)

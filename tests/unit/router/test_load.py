@@ -1,21 +1,35 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable
 
+import numpy as np
 import pytest
 from mlserver.grpc import dataplane_pb2 as pb
 from mlserver.settings import Settings
 
 from infergraph import registry
 from infergraph.errors import ConfigurationError
+from infergraph.request import RequestContext
 from infergraph.router import PipelineRouter
 from infergraph.transports import pool
-from tests.unit.router.world import CHAIN, Workspace, router_in, tensor
+from tests.unit.router.world import (
+    CHAIN,
+    Answer,
+    Model,
+    Workspace,
+    mapping,
+    request,
+    router_in,
+    tensor,
+    values,
+)
 from tests.unit.transports.peers import GrpcPeer
 
 Load = Callable[..., Awaitable[PipelineRouter]]
+Serve = Callable[[str, Answer], Model]
 
 
 def refused(router: PipelineRouter) -> Awaitable[str]:
@@ -182,3 +196,29 @@ async def test_metadata_says_what_is_optional(workspace: Workspace) -> None:
         "optional_outputs": '["x"]',
     }
     await router.unload()
+
+
+async def test_only_its_folder_arrives_under_a_name_with_a_generation(
+    workspace: Workspace, serve: Serve
+) -> None:
+    serve("double_3", mapping(lambda data: data * 2))
+    serve("negate_1", mapping(np.negative))
+    folder = workspace.models / "chain_2" / "2"
+    folder.mkdir(parents=True)
+    (folder / "chain.yaml").write_text(CHAIN)
+    settings = {
+        "name": "chain_2",
+        "implementation": "infergraph.router.PipelineRouter",
+        "parameters": {"version": "2", "uri": "../../pipelines/chain.yaml"},
+    }
+    (folder / "model-settings.json").write_text(json.dumps(settings))
+    router = router_in(folder)
+    await router.load()
+    answer = await router.infer(request(3), RequestContext(trace=True))
+    assert values(answer) == {"x": [-6]}
+    assert answer.trace is not None
+    assert answer.trace["pipeline"] == "chain"
+    assert [step["transport"] for step in answer.trace["steps"]] == ["in-process"] * 2
+    assert registry.find("chain") is router
+    await router.unload()
+    assert registry.find("chain") is None

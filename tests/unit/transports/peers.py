@@ -52,16 +52,18 @@ class GrpcPeer(dataplane_pb2_grpc.GRPCInferenceServiceServicer):
         self.seconds_left: list[float | None] = []
         self.url = ""
 
-    async def start(self, max_receive_length: int = -1) -> None:
+    async def start(
+        self, max_receive_length: int = -1, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
         options = [
             ("grpc.max_receive_message_length", max_receive_length),
             ("grpc.max_send_message_length", -1),
         ]
         self._server = grpc.aio.server(options=options)
         dataplane_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(self, self._server)
-        port = self._server.add_insecure_port("127.0.0.1:0")
+        port = self._server.add_insecure_port(f"{host}:{port}")
         await self._server.start()
-        self.url = f"grpc://127.0.0.1:{port}"
+        self.url = f"grpc://{host}:{port}"
 
     async def stop(self) -> None:
         await self._server.stop(None)

@@ -52,3 +52,31 @@ def test_credentials_are_refused_and_not_repeated() -> None:
         Endpoint.parse("http://user:secret@localhost:8080")
     assert "secret" not in str(caught.value)
     assert "user name or password" in str(caught.value)
+
+
+def test_headers_are_part_of_it_and_not_shown() -> None:
+    plain = Endpoint.parse("grpc://mesh:80")
+    routed = Endpoint.parse("grpc://mesh:80", {"Seldon-Model": "resnet", "authorization": "secret"})
+    assert dict(routed.headers) == {"seldon-model": "resnet", "authorization": "secret"}
+    assert plain != routed
+    assert "secret" not in repr(routed) + str(routed)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Host", "secret"),
+        ("content-length", "secret"),
+        ("infergraph-timeout-ms", "secret"),
+        ("grpc-timeout", "secret"),
+        ("x-data-bin", "secret"),
+        ("x name", "secret"),
+        ("x-name", "secret\r\nhost: b"),
+        ("x-name", "secret\xe9"),
+    ],
+)
+def test_headers_that_cannot_be_set(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Endpoint.parse("grpc://mesh:80", {name: value})
+    assert f"endpoint 'grpc://mesh:80': header '{name.lower()}' cannot be set" in str(caught.value)
+    assert "secret" not in str(caught.value)

@@ -85,3 +85,13 @@ def test_a_parameter_trace_of_another_meaning_is_no_trace(value: object) -> None
 )
 def test_optional_tensors(value: object, names: set[str]) -> None:
     assert hop.optional_tensors({"optional_outputs": value}, "optional_outputs") == names
+
+
+def test_an_endpoint_s_own_headers_come_first() -> None:
+    context = RequestContext(headers={"x-tenant": "a", "x-other": "b"})
+    own = {"seldon-model": "m.pipeline", "x-tenant": "c"}
+    assert hop.headers("m", context, None, own) == {
+        "x-tenant": "c",
+        "x-other": "b",
+        "seldon-model": "m.pipeline",
+    }

@@ -25,8 +25,8 @@ from infergraph.errors import (
     UnknownModel,
 )
 from infergraph.front_door.grpc_servicer import GrpcServicer
-from infergraph.request import Deadline, RequestContext
-from infergraph.transports import Transport, connect, kept_calls
+from infergraph.request import KEY_HEADER, Deadline, RequestContext
+from infergraph.transports import Endpoint, Transport, connect, kept_calls
 from infergraph.v2 import Message, Tensor, schema
 from tests.unit.front_door.front import Echo, Front, Mirror, serving
 from tests.unit.transports.peers import GrpcPeer
@@ -252,7 +252,8 @@ async def test_a_key_is_asked_for_with_each_request(tmp_path: Path) -> None:
                 ("a right and long key", None),
                 ("another and long key", StageFailure),
             ):
-                transport = connect(f"grpc://127.0.0.1:{place.port}", key)
+                url = f"grpc://127.0.0.1:{place.port}"
+                transport = connect(Endpoint.parse(url, {KEY_HEADER: key}))
                 kept = place.kept
                 if error is None:
                     await transport.infer("echo", numbers(1), RequestContext())

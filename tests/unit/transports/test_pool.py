@@ -7,7 +7,7 @@ import pytest
 
 from infergraph.errors import ConfigurationError
 from infergraph.request import RequestContext
-from infergraph.transports import connect, pool
+from infergraph.transports import Endpoint, connect, pool
 from infergraph.v2 import Message, Tensor
 from tests.unit.transports.peers import GrpcPeer, RestPeer
 
@@ -97,3 +97,19 @@ async def test_the_environment_s_proxy_is_not_used(
         answer = await transport.infer("echo", MESSAGE, RequestContext())
         assert answer.tensors[0].data.tolist() == [[1]]
         await transport.close()
+
+
+async def test_an_endpoint_s_headers_go_with_every_call(
+    grpc_peer: GrpcPeer, rest_peer: RestPeer
+) -> None:
+    for peer in (grpc_peer, rest_peer):
+        headers = {"seldon-model": "resnet.pipeline", "x-mesh": "1"}
+        first, second = connect(Endpoint.parse(peer.url, headers)), connect(peer.url)
+        assert first._transport is not second._transport  # type: ignore[attr-defined]
+        for transport in (first, second):
+            await transport.infer("echo", MESSAGE, RequestContext())
+            await transport.close()
+        told, plain = peer.headers
+        assert (told["seldon-model"], told["x-mesh"]) == ("resnet.pipeline", "1")
+        assert plain["seldon-model"] == "echo"
+        assert "x-mesh" not in plain
