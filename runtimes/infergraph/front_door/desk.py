@@ -23,6 +23,7 @@ from .access import Access
 from .access_log import AccessLog
 from .admission import Admission, refused, stopping
 from .draining import Drain
+from .errors import ErrorAnswers
 from .registry import Registry
 from .repository_handlers import RepositoryHandlers
 from .settings import FrontDoorSettings
@@ -60,6 +61,7 @@ class Desk:
         access: Who is let in.
         log: Of requests.
         drain: The requests to pipelines, once the server is told to stop.
+        errors: How errors are told.
     """
 
     def __init__(
@@ -79,7 +81,15 @@ class Desk:
         self.access = Access(settings)
         self.log = AccessLog(settings.access_log)
         self.drain = Drain()
+        self.errors = ErrorAnswers(settings.seldon)
         self._counters: dict[tuple[str, str | None], _Counters] = {}
+
+    def ready(self) -> bool:
+        """Whether all is loaded that is to be; without any model, whether they come later."""
+        registry = self.registry
+        if not self.server.load_models_at_startup and not registry.states():
+            return True
+        return registry.ready()
 
     def find(self, name: str, version: str | None) -> Serving:
         """The instance of a model that takes a request now.

@@ -31,7 +31,7 @@ from . import metrics
 from .access import Area
 from .coding import GZIP, accepts_gzip
 from .desk import ASIDE_BYTES, ASIDE_STRINGS, Desk, is_light
-from .errors import as_ours, grpc_code, grpc_details
+from .errors import as_ours
 from .rest_app import extensions, model_metadata, model_ready
 from .stock import StockModel, aside_if
 
@@ -106,8 +106,8 @@ class GrpcServicer:
                 return content
             except Exception as raised:
                 failure = as_ours(raised, name)
-                code, error = grpc_code(failure), str(failure)
-                await _abort(context, failure)
+                code, error = self._code(failure), str(failure)
+                await self._abort(context, failure)
                 raise AssertionError from None  # abort has raised
             finally:
                 self._note(name, "UNARY", code, began, "", "", error, area is not None)
@@ -134,7 +134,7 @@ class GrpcServicer:
         return METHODS["ServerLive"].response(live=True)
 
     async def _server_ready(self, request: Any) -> Any:
-        return METHODS["ServerReady"].response(ready=self._desk.registry.ready())
+        return METHODS["ServerReady"].response(ready=self._desk.ready())
 
     async def _model_ready(self, request: Any) -> Any:
         ready = await model_ready(self._desk, request.name, request.version)
@@ -186,7 +186,7 @@ class GrpcServicer:
         try:
             content, trailers = await self._answer(body, headers)
         except InfergraphError as failure:
-            await _abort(context, failure)
+            await self._abort(context, failure)
             raise AssertionError from None  # abort has raised
         if trailers:
             context.set_trailing_metadata(tuple(trailers.items()))
@@ -218,11 +218,8 @@ class GrpcServicer:
             content, _ = await self._answer(request.request, dict(request.headers))
             return codec.embedded(HOP_RESPONSE, [content])
         except InfergraphError as error:
-            response = HopResponse(
-                code=grpc_code(error).value[0],
-                details=grpc_details(error),
-                error=type(error).__name__,
-            )
+            code, details = self._desk.errors.grpc(error)
+            response = HopResponse(code=code.value[0], details=details, error=type(error).__name__)
             failed: bytes = response.SerializeToString()
             return failed
 
@@ -252,7 +249,7 @@ class GrpcServicer:
             raise
         except Exception as raised:
             failure = as_ours(raised, f"model '{model[:200]}'")
-            code, error = grpc_code(failure), str(failure)
+            code, error = self._code(failure), str(failure)
             raise failure from None
         finally:
             self._note("ModelInfer", "UNARY", code, began, model, request_id, error)
@@ -285,7 +282,7 @@ class GrpcServicer:
             answer = await desk.infer(model, request, context)
             light = is_light(answer, request.form)
             parts: Sequence[bytes | memoryview] = await aside_if(
-                not light, _encode, model, answer, request
+                not light, self._encode, model, answer, request
             )
             return parts, {}
 
@@ -324,14 +321,14 @@ class GrpcServicer:
                     if not self._wraps_streams:
                         raise failure from None
                     error = str(failure)
-                    yield _stream_error(failure, request_id)
+                    yield _stream_error(self._desk.errors.grpc(failure)[1], request_id)
         except asyncio.CancelledError:
             code = grpc.StatusCode.CANCELLED
             raise
         except Exception as raised:
             failure = as_ours(raised, f"model '{model[:200]}'")
-            code, error = grpc_code(failure), str(failure)
-            await _abort(context, failure)
+            code, error = self._code(failure), str(failure)
+            await self._abort(context, failure)
         finally:
             self._note("ModelStreamInfer", "BIDI_STREAMING", code, began, model, request_id, error)
 
@@ -345,7 +342,7 @@ class GrpcServicer:
         with desk.find(header.model_name, version) as model:
             if isinstance(model, Servable):
                 async for answer in desk.infer_stream(model, request, context):
-                    yield self._wrapped(_encode(model, answer, request))
+                    yield self._wrapped(self._encode(model, answer, request))
                 return
 
             async def one() -> AsyncIterator[bytes]:
@@ -355,21 +352,34 @@ class GrpcServicer:
             async for content in stock.stream_grpc(one()):
                 yield self._wrapped([content])
 
+    def _code(self, error: InfergraphError) -> grpc.StatusCode:
+        return self._desk.errors.grpc(error)[0]
+
+    async def _abort(self, context: Any, error: InfergraphError) -> None:
+        trailers = ((ERROR_HEADER, type(error).__name__),)
+        await context.abort(*self._desk.errors.grpc(error), trailers)
+
     def _wrapped(self, parts: Sequence[bytes | memoryview]) -> bytes:
         return codec.embedded(_INFER_RESPONSE, parts) if self._wraps_streams else b"".join(parts)
+
+    def _encode(
+        self, model: MLModel, answer: Message, request: InferRequest
+    ) -> Sequence[bytes | memoryview]:
+        return codec.encode_response(
+            model.name,
+            model.version or "",
+            answer,
+            response_parameters(answer),
+            request.form,
+            self._desk.settings.seldon,
+        )
 
 
 _SCANNED_BYTES = 1 << 20
 
 
-def _encode(model: MLModel, answer: Message, request: InferRequest) -> Sequence[bytes | memoryview]:
-    return codec.encode_response(
-        model.name, model.version or "", answer, response_parameters(answer), request.form
-    )
-
-
-def _stream_error(error: InfergraphError, request_id: str) -> bytes:
-    response = ModelStreamInferResponse(error_message=grpc_details(error))
+def _stream_error(text: str, request_id: str) -> bytes:
+    response = ModelStreamInferResponse(error_message=text)
     response.infer_response.id = request_id
     content: bytes = response.SerializeToString()
     return content
@@ -384,11 +394,6 @@ def _context(headers: dict[str, str], caller: str) -> RequestContext:
     context = read_context(headers)
     context.caller = caller
     return context
-
-
-async def _abort(context: Any, error: InfergraphError) -> None:
-    trailers = ((ERROR_HEADER, type(error).__name__),)
-    await context.abort(grpc_code(error), grpc_details(error), trailers)
 
 
 async def _compress_if_asked(headers: dict[str, str], context: Any) -> None:

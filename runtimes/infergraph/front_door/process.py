@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib
+import logging
 import os
+import pkgutil
 import sys
+import time
+from collections.abc import Iterable
 
+from ..errors import ConfigurationError
 from .registry import Registry
 
+logger = logging.getLogger(__name__)
+
+_ALL = ".*"
 _YOUNG_OBJECTS = 10_000
 """A request makes fewer objects, so that most of them are gone before anything looks at them."""
 
@@ -47,6 +56,29 @@ def let_threads_sleep() -> None:
     """
     if not any(name in os.environ for name in _WAITING):
         os.environ[_WAITING[0]] = _SPINS
+
+
+def preload(names: Iterable[str]) -> None:
+    """Imports modules, of a name `package.*` all of that package's, in the order of their names.
+
+    Raises:
+        ConfigurationError: one cannot be imported; the text says which, and why.
+    """
+    names = list(names)
+    began = time.perf_counter()
+    for name in names:
+        try:
+            module = importlib.import_module(name.removesuffix(_ALL))
+            if name.endswith(_ALL):
+                for found in pkgutil.iter_modules(module.__path__, f"{module.__name__}."):
+                    importlib.import_module(found.name)
+        except (ImportError, AttributeError) as error:
+            raise ConfigurationError(
+                f"front door: setting 'preload': '{name}' cannot be imported: {error}"
+            ) from None
+    if names:
+        seconds = time.perf_counter() - began
+        logger.info("imported %s in %.1f s", ", ".join(names), seconds)
 
 
 def spare_the_collector(registry: Registry) -> None:

@@ -21,6 +21,8 @@ from mlserver.registry import (
 from mlserver.types import State
 
 from ..errors import InfergraphError, StageUnavailable, UnknownModel
+from ..generations import newest
+from .errors import NOT_LOADED
 from .versions import Hooks, ModelVersions, Serving
 
 logger = logging.getLogger(__name__)
@@ -119,28 +121,37 @@ class Registry(MultiModelRegistry):
     def find(self, name: str, version: str | None = None) -> Serving:
         """The instance to answer a request with: of the version, or of the newest that is ready.
 
-        Enter it at once, see `Serving`.
+        A plain name stands for the highest generation where nothing has that name itself. Enter it
+        at once, see `Serving`.
 
         Raises:
             UnknownModel: no such model or version is loaded.
             StageUnavailable: it is loading, is being unloaded, or is not ready.
         """
-        versions = self._models.get(name)
+        versions = self._named(name)
         serving = versions.usable(version or None) if versions is not None else None
         if serving is None:
             raise self._why_not(name, version or None)
         return serving
 
+    def _named(self, name: str) -> ModelVersions | None:
+        versions = self._models.get(name)
+        if versions is None and self._models:
+            generation = newest(name, self._models)
+            versions = None if generation is None else self._models[generation]
+        return versions
+
     def _why_not(self, name: str, version: str | None) -> InfergraphError:
         what = f"model '{name[:LONGEST_NAME]}'"
-        versions = self._models.get(name)
+        versions = self._named(name)
         known = {} if versions is None else {each: versions.state(each) for each in versions.known}
         if version is not None:
             if known and version not in known:
                 names = ", ".join(f"'{each}'" for each in known if each)
                 return UnknownModel(
                     f"{what} has no version '{version[:LONGEST_NAME]}' that is loaded; accepted: "
-                    + (names or "none, as it has no versions")
+                    + (names or "none, as it has no versions"),
+                    cause=NOT_LOADED,
                 )
             what += f" version '{version[:LONGEST_NAME]}'"
         states = {state for each, state in known.items() if version in (None, each)}
@@ -150,7 +161,7 @@ class Registry(MultiModelRegistry):
             return StageUnavailable(f"{what} is being unloaded; try again in a moment")
         if states:
             return StageUnavailable(f"{what} is loaded, but not ready")
-        return UnknownModel(f"{what} is not loaded")
+        return UnknownModel(f"{what} is not loaded", cause=NOT_LOADED)
 
     async def load(self, model_settings: ModelSettings) -> MLModel:
         """Loads a model, or the version of it that the settings name.
@@ -242,7 +253,7 @@ class Registry(MultiModelRegistry):
         Raises:
             ModelNotFound: it is neither loaded nor loading.
         """
-        versions = self._models.get(name)
+        versions = self._named(name)
         model = versions.model(version or None) if versions is not None else None
         if model is None:
             raise ModelNotFound(name, version)
@@ -256,7 +267,8 @@ class Registry(MultiModelRegistry):
         """
         if name is None:
             return [model for versions in self._models.values() for model in versions.models()]
-        models = self._models[name].models() if name in self._models else []
+        versions = self._named(name)
+        models = versions.models() if versions is not None else []
         if not models:
             raise ModelNotFound(name)
         return models
@@ -267,8 +279,9 @@ class Registry(MultiModelRegistry):
         Raises:
             ModelNotFound: no model of that name is loaded or loading.
         """
-        states = self._states_of(name)
-        if name not in self._models or not states:
+        found = self._named(name)
+        states = self._states_of(found.name) if found is not None else []
+        if not states:
             raise ModelNotFound(name)
         return [each.version for each in states if each.version and each.state is State.READY]
 

@@ -21,9 +21,11 @@ from mlserver import ModelSettings
 from mlserver.repository.repository import SchemalessModelRepository
 
 from ..errors import ConfigurationError
+from .process import let_threads_sleep, preload
 from .registry import Registry
 from .repository_handlers import RepositoryHandlers
 from .servers import GrpcServer, MetricsServer, RestServer
+from .settings import parse_settings
 
 logger = logging.getLogger(__name__)
 
@@ -50,15 +52,20 @@ class ModelRepository(SchemalessModelRepository):
         optional_runtimes: Sequence[str] = (),
         front_door: Mapping[str, Any] | None = None,
     ) -> None:
-        """Finds out which runtimes are missing.
+        """Imports what the settings name, and finds out which runtimes are missing.
 
         Args:
             root: The folder, below which every model-settings.json is a model.
             optional_runtimes: Packages without which the server does not serve their models. One
                 that is not named here must be installed: a misspelt implementation is an error.
             front_door: Settings of the servers, which read them themselves.
+
+        Raises:
+            ConfigurationError: a setting is wrong, or a module cannot be imported.
         """
         super().__init__(root)
+        let_threads_sleep()
+        preload(parse_settings(front_door or {}).preload)
         self._missing = [
             package for package in optional_runtimes if importlib.util.find_spec(package) is None
         ]

@@ -17,6 +17,7 @@ from mlserver.types import (
 )
 
 from ..errors import ConfigurationError, UnknownModel
+from .errors import NOT_LOADED
 from .registry import LONGEST_NAME, Registry
 
 
@@ -57,7 +58,9 @@ class RepositoryHandlers(ModelRepositoryHandlers):
         """
         found = [settings for settings in await self._list() if settings.name == name]
         if not found:
-            raise UnknownModel(f"model '{name[:LONGEST_NAME]}' is not in {self._place()}")
+            raise UnknownModel(
+                f"model '{name[:LONGEST_NAME]}' is not in {self._place()}", cause=NOT_LOADED
+            )
         count = Counter(settings.version or None for settings in found)
         version, times = count.most_common(1)[0]
         if times > 1:
@@ -85,7 +88,9 @@ class RepositoryHandlers(ModelRepositoryHandlers):
         try:
             await self._registry.unload(name)
         except ModelNotFound:
-            raise UnknownModel(f"model '{name[:LONGEST_NAME]}' is not loaded") from None
+            raise UnknownModel(
+                f"model '{name[:LONGEST_NAME]}' is not loaded", cause=NOT_LOADED
+            ) from None
         return True
 
     async def _list(self) -> list[ModelSettings]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from typing import Any
 
 import orjson
@@ -29,7 +29,7 @@ from .access import Area
 from .admission import Load
 from .bodies import Disconnected, check_announced, headers_of, read_body
 from .desk import Desk
-from .errors import as_ours, rest_error
+from .errors import ErrorAnswers, as_ours
 from .rest_inference import RestInference
 
 _MODEL = "/v2/models/{model_name}"
@@ -80,7 +80,7 @@ class RestApp:
             debug=False,
             routes=routes,
             middleware=_middleware(desk),
-            exception_handlers={HTTPException: self._refuse, Exception: answer_exception},
+            exception_handlers={HTTPException: self._refuse, Exception: telling(desk.errors)},
         )
         starlette.router.default = _Others(desk, others)
         starlette.router.redirect_slashes = False
@@ -102,7 +102,7 @@ class RestApp:
             except Exception as raised:
                 failure = as_ours(raised, f"{method} {path}")
                 error = str(failure)
-                response = error_response(failure)
+                response = error_response(failure, self._desk.errors)
             seconds = time.perf_counter() - began
             if area is not None:
                 metrics.rest_answered(method, path, response.status_code, seconds)
@@ -123,11 +123,11 @@ class RestApp:
         return Response(status_code=200)
 
     async def _ready(self, request: Request) -> Response:
-        return Response(status_code=200 if self._desk.registry.ready() else _NOT_READY)
+        return Response(status_code=200 if self._desk.ready() else self._desk.errors.not_ready)
 
     async def _model_ready(self, request: Request) -> Response:
         ready = await model_ready(self._desk, *_named(request))
-        return Response(status_code=200 if ready else _NOT_READY)
+        return Response(status_code=200 if ready else self._desk.errors.not_ready)
 
     async def _metadata(self, request: Request) -> Response:
         metadata = await self._desk.data_plane.metadata()
@@ -229,7 +229,7 @@ class _Others:
                 await self._app(scope, _bounded(receive, load), noting)
         except InfergraphError as error:
             text = str(error)
-            await error_response(error)(scope, receive, noting)
+            await error_response(error, self._desk.errors)(scope, receive, noting)
         finally:
             seconds = time.perf_counter() - began
             metrics.rest_answered(scope["method"], _OTHER, status, seconds)
@@ -261,10 +261,6 @@ def _log(
         desk.log.request("rest", what, model, status, seconds, error=error)
 
 
-_NOT_READY = 400
-"""As MLServer and Triton say it of a model or server that is not ready."""
-
-
 async def model_ready(desk: Desk, name: str, version: str | None) -> bool:
     """Whether a model takes requests; raises UnknownModel."""
     model = await desk.registry.get_model(name, version or None)
@@ -292,6 +288,7 @@ def extensions(desk: Desk) -> list[str]:
 def other_paths(desk: Desk) -> FastAPI:
     """The application of MLServer's pages of documentation, to which models may add handlers."""
     pages = Endpoints(desk.data_plane)
+    answer_exception = telling(desk.errors)
     app = FastAPI(
         docs_url=None,
         redoc_url=None,
@@ -314,9 +311,9 @@ def other_paths(desk: Desk) -> FastAPI:
     return app
 
 
-def error_response(error: InfergraphError) -> Response:
+def error_response(error: InfergraphError, answers: ErrorAnswers) -> Response:
     """The answer to an error."""
-    status, headers, body = rest_error(error)
+    status, headers, body = answers.rest(error)
     plain = {name.decode(): value.decode() for name, value in headers}
     return Response(body, status, plain)
 
@@ -337,9 +334,14 @@ async def answer_http_exception(request: Request, error: Exception) -> Response:
     return Response(body, error.status_code, headers)
 
 
-async def answer_exception(request: Request, error: Exception) -> Response:
-    """Answers what nobody caught, without saying what it was."""
-    return error_response(as_ours(error, f"{request.method[:20]} {request.url.path[:200]}"))
+def telling(answers: ErrorAnswers) -> Callable[[Request, Any], Coroutine[Any, Any, Response]]:
+    """What answers an exception that nobody caught, without saying what it was."""
+
+    async def answer_exception(request: Request, error: Exception) -> Response:
+        where = f"{request.method[:20]} {request.url.path[:200]}"
+        return error_response(as_ours(error, where), answers)
+
+    return answer_exception
 
 
 def _named(request: Request) -> tuple[str, str | None]:

@@ -24,7 +24,7 @@ from .bodies import Disconnected, Receive, headers_of, read_body
 from .coding import GZIP, LEAST_BYTES, accepts_gzip, gzip
 from .desk import ASIDE_BYTES, Desk, is_light
 from .disconnect import Watch
-from .errors import JSON, as_ours, rest_error
+from .errors import JSON, as_ours
 from .stock import StockModel, aside_if
 
 Scope = MutableMapping[str, Any]
@@ -106,13 +106,13 @@ class RestInference:
                 status = _CLIENT_GONE
                 raise
             # The grace period is over: uvicorn cancels what is still in flight.
-            status, call.error = await _send_error(send, stopping())
+            status, call.error = await self._send_error(send, stopping())
         except Exception as raised:
             failure = as_ours(raised, f"model '{call.name[:200]}'")
             if call.answering:
                 status, call.error = failure.status_code, str(failure)
                 raise
-            status, call.error = await _send_error(send, failure)
+            status, call.error = await self._send_error(send, failure)
         finally:
             seconds = time.perf_counter() - call.began
             metrics.rest_answered("POST", self._route, status, seconds)
@@ -120,6 +120,11 @@ class RestInference:
                 self._desk.log.request(
                     "rest", f"POST {call.path}", call.name, status, seconds, request_id, call.error
                 )
+
+    async def _send_error(self, send: Send, error: InfergraphError) -> tuple[int, str]:
+        status, headers, body = self._desk.errors.rest(error)
+        await _send(send, status, headers, [body])
+        return status, str(error)
 
     async def _answer(self, call: _Call, send: Send) -> tuple[int, str]:
         desk = self._desk
@@ -162,7 +167,7 @@ class RestInference:
         request = await self._decode(body, json_size)
         answer = await desk.infer(model, request, call.context)
         light = is_light(answer, request.form)
-        parts, size = await aside_if(not light, _encode, model, answer, request)
+        parts, size = await aside_if(not light, self._encode, model, answer, request)
         await self._send_answer(call, send, parts, size, [])
         return 200, answer.id
 
@@ -247,19 +252,19 @@ class RestInference:
         async with aclosing(self._desk.infer_stream(model, request, context)) as answers:
             async for answer in answers:
                 heavy = not is_light(answer, in_json.form)
-                parts, _ = await aside_if(heavy, _encode, model, answer, in_json)
+                parts, _ = await aside_if(heavy, self._encode, model, answer, in_json)
                 yield b"".join(parts)
+
+    def _encode(
+        self, model: Servable, answer: Message, request: InferRequest
+    ) -> tuple[list[rest.Body], int | None]:
+        parameters = response_parameters(answer)
+        marks = self._desk.settings.seldon
+        return rest.encode_response(model.name, model.version, answer, parameters, request, marks)
 
 
 _CLIENT_GONE = 499
 """What logs and metrics say of a request whose client went away; nginx's number for it."""
-
-
-def _encode(
-    model: Servable, answer: Message, request: InferRequest
-) -> tuple[list[rest.Body], int | None]:
-    parameters = response_parameters(answer)
-    return rest.encode_response(model.name, model.version, answer, parameters, request)
 
 
 def _has_many_strings(body: bytes, json_size: int | None) -> bool:
@@ -280,17 +285,11 @@ async def _send(send: Send, status: int, headers: list[Header], parts: Sequence[
         await send({"type": "http.response.body", "body": part, "more_body": more})
 
 
-async def _send_error(send: Send, error: InfergraphError) -> tuple[int, str]:
-    status, headers, body = rest_error(error)
-    await _send(send, status, headers, [body])
-    return status, str(error)
-
-
 async def _send_event(send: Send, event: bytes) -> None:
     await send({"type": "http.response.body", "body": event, "more_body": True})
 
 
 def _error_event(error: InfergraphError) -> bytes:
-    status, _, body = rest_error(error)
-    content = {**orjson.loads(body), "status": status, "kind": type(error).__name__}
+    text = str(error).encode("utf-8", "replace").decode()
+    content = {"error": text, "status": error.status_code, "kind": type(error).__name__}
     return b"event: error\ndata: " + orjson.dumps(content) + b"\n\n"

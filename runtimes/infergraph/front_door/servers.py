@@ -29,9 +29,9 @@ from ..errors import ConfigurationError
 from .access import Access, Area
 from .desk import Desk
 from .draining import Drain
-from .errors import as_ours
+from .errors import ErrorAnswers, as_ours
 from .grpc_servicer import GrpcServicer
-from .process import keep_freed_memory, let_threads_sleep, spare_the_collector
+from .process import keep_freed_memory, spare_the_collector
 from .protocol import Protocol
 from .registry import Registry
 from .repository_handlers import RepositoryHandlers
@@ -135,7 +135,8 @@ class GrpcServer(GRPCServer):
                     filter_=filters.negate(filters.any_of(*names)),
                 )
             )
-        self._server = grpc.aio.server(interceptors=interceptors, options=self._get_options())
+        options = [*self._get_options(), *_connection_options(self._desk.settings)]
+        self._server = grpc.aio.server(interceptors=interceptors, options=options)
         self._server.add_generic_rpc_handlers(tuple(self._servicer.handlers()))
         address = _address(self._settings, self._settings.grpc_port)
         credentials = _grpc_credentials(self._desk.settings)
@@ -184,7 +185,7 @@ class MetricsServer(StockMetricsServer):
             try:
                 self._access.check(Area.METRICS, request.headers)
             except Exception as error:
-                return error_response(as_ours(error, "metrics"))
+                return error_response(as_ours(error, "metrics"), ErrorAnswers())
             response: Response = await asyncio.to_thread(answer, request)
             return response
 
@@ -213,7 +214,6 @@ def _make_desk(settings: Settings, data_plane: DataPlane, handlers: Any) -> Desk
             )
         front = read_settings(settings)
         keep_freed_memory()
-        let_threads_sleep()
         desk = Desk(settings, front, registry, handlers, data_plane)
         registry.on_settled = partial(spare_the_collector, registry)
         setattr(data_plane, _DESK, desk)
@@ -233,6 +233,11 @@ def _set_tls(config: uvicorn.Config, front: FrontDoorSettings) -> None:
     if front.tls_client_ca is not None:
         config.ssl_ca_certs = str(front.tls_client_ca)
         config.ssl_cert_reqs = ssl.CERT_REQUIRED
+
+
+def _connection_options(front: FrontDoorSettings) -> list[tuple[str, int]]:
+    seconds = front.grpc_connection_age_s
+    return [] if seconds is None else [("grpc.max_connection_age_ms", round(seconds * 1000))]
 
 
 def _grpc_credentials(front: FrontDoorSettings) -> grpc.ServerCredentials | None:

@@ -19,7 +19,8 @@ PREFIX = "INFERGRAPH_"
 ARGUMENT = "front_door"
 """Key of `model_repository_implementation_args` in settings.json."""
 
-Keys = Annotated[tuple[str, ...], NoDecode, Field(repr=False)]
+Listed = Annotated[tuple[str, ...], NoDecode]
+Keys = Annotated[Listed, Field(repr=False)]
 
 
 class FrontDoorSettings(BaseSettings):
@@ -44,6 +45,15 @@ class FrontDoorSettings(BaseSettings):
             Kubernetes kills a container after 30 seconds.
         grpc_stream: What ModelStreamInfer sends: Triton's ModelStreamInferResponse, or as MLServer
             a bare ModelInferResponse.
+        grpc_connection_age_s: How long a gRPC connection may last before its caller is told to open
+            another one, in seconds; calls that are under way end on it. Callers then look the
+            server's name up again, and find servers that came since. No limit unless set.
+        seldon: Whether Seldon Core v2 runs the server: errors then have statuses that its agent
+            does not answer by loading the model again (see `errors.ErrorAnswers`), and BYTES that
+            are text say so.
+        preload: Modules to import before the server listens, of a name `package.*` all of that
+            package's. What models need is imported with the first of them else, while nothing
+            answers: not even the probes of whether the server is alive.
         access_log: Whether each request is logged, as a line of text or of JSON.
         inference_keys: Keys that open inference and metadata; none leaves them open to all.
         control_keys: Keys that open loading, unloading and the index; none leaves them open.
@@ -69,6 +79,9 @@ class FrontDoorSettings(BaseSettings):
     body_timeout_s: float = Field(default=60.0, gt=0, allow_inf_nan=False)
     grace_seconds: float = Field(default=25.0, ge=0, allow_inf_nan=False)
     grpc_stream: Literal["triton", "mlserver"] = "triton"
+    grpc_connection_age_s: float | None = Field(default=None, gt=0, le=86400)
+    seldon: bool = False
+    preload: Listed = ()
     access_log: Literal["off", "text", "json"] = "off"
     inference_keys: Keys = ()
     control_keys: Keys = ()
@@ -89,10 +102,10 @@ class FrontDoorSettings(BaseSettings):
         """The environment comes before what the server's file says."""
         return env_settings, init_settings
 
-    @field_validator("inference_keys", "control_keys", "metrics_keys", mode="before")
+    @field_validator("inference_keys", "control_keys", "metrics_keys", "preload", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
-        """Keys between commas, or as a JSON list."""
+        """Texts between commas, or as a JSON list."""
         if not isinstance(value, str):
             return value
         if value.lstrip().startswith("["):
@@ -150,7 +163,11 @@ def read_settings(server: Settings) -> FrontDoorSettings:
         ConfigurationError: one is unknown or not accepted; the text names each, not its value where
             that is a key.
     """
-    given = server.model_repository_implementation_args.get(ARGUMENT) or {}
+    return parse_settings(server.model_repository_implementation_args.get(ARGUMENT) or {})
+
+
+def parse_settings(given: object) -> FrontDoorSettings:
+    """The settings of their object in settings.json; raises as `read_settings` does."""
     if not isinstance(given, Mapping):
         raise ConfigurationError(
             f"front door: its settings '{ARGUMENT}' are {given!r:.100}; accepted: an object"

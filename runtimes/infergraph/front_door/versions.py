@@ -191,7 +191,7 @@ class ModelVersions:
         if current is not None and current.ready and files and files == current.fingerprint:
             logger.info("%s is loaded already, and unchanged", _named(current.model))
             return current.model
-        model = self._initialise(settings)
+        model = self._made(settings)
         serving = Serving(model, files)
         with model_context(settings):
             if current is None:
@@ -199,6 +199,16 @@ class ModelVersions:
             else:
                 await self._replace(version, current, serving)
         return serving.model
+
+    def _made(self, settings: ModelSettings) -> MLModel:
+        try:
+            return self._initialise(settings)
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(
+                f"model '{settings.name}': its runtime '{settings.implementation_}' needs the "
+                f"package '{error.name}', which is not installed in this environment; what models "
+                "need is installed with: pip install 'infergraph[models]'"
+            ) from None
 
     async def _load_first(self, version: str | None, serving: Serving) -> None:
         # Known before it is loaded, so that MLServer's own endpoints say that it is not ready.

@@ -90,7 +90,7 @@ def from_grpc(
         return StageUnavailable(f"{endpoint} is unavailable: {text}")
     if kind is not None:
         return kind(text or code.name)
-    if code is grpc.StatusCode.UNAVAILABLE:
+    if code is grpc.StatusCode.UNAVAILABLE or name == StageUnavailable.__name__:
         return StageUnavailable(f"{endpoint} is unavailable: {text}")
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return _deadline_error(text, endpoint, deadline)

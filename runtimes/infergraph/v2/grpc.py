@@ -20,7 +20,7 @@ from .schema import (
     ModelInferRequest,
     ModelInferResponse,
 )
-from .tensor import NUMPY_DTYPES, Message, Parameter, Tensor
+from .tensor import NUMPY_DTYPES, TEXT_CONTENT_TYPE, Message, Parameter, Tensor, is_text
 
 _LENGTH_DELIMITED = 2
 _COPIED_BYTES = 1 << 15
@@ -149,8 +149,11 @@ def encode_response(
     message: Message,
     parameters: Mapping[str, Parameter],
     form: Form,
+    marks_text: bool = False,
 ) -> list[bytes | memoryview]:
     """The parts of a serialised ModelInferResponse, contents in the form in which they came.
+
+    With `marks_text`, BYTES that are UTF-8 say so by their content_type.
 
     Raises:
         InvalidInput: FP16 or BF16 for a request of typed contents, which have no field for it.
@@ -162,7 +165,9 @@ def encode_response(
     except InvalidInput as error:
         raise StageFailure(f"its answer: {error}") from None
     if form is Form.RAW:
-        return _contents_parts(response, response.outputs, message.tensors, RAW_OUTPUT_CONTENTS)
+        return _contents_parts(
+            response, response.outputs, message.tensors, RAW_OUTPUT_CONTENTS, marks_text
+        )
     for tensor in message.tensors:
         field = _TYPED_FIELDS.get(tensor.datatype)
         if field is None:
@@ -170,7 +175,7 @@ def encode_response(
                 f"output tensor '{tensor.name}' is {tensor.datatype}, which typed gRPC contents "
                 "cannot hold; accepted: a request with raw contents, answered in kind"
             )
-        output = _describe(response.outputs, tensor)
+        output = _describe(response.outputs, tensor, marks_text)
         values = getattr(output.contents, field)
         flat = tensor.data.reshape(-1)
         for start in range(0, flat.size, _SLICE):
@@ -310,20 +315,22 @@ def _has_values(given: Any) -> bool:
     return given.HasField("contents") and bool(given.contents.ListFields())
 
 
-def _describe(target: Any, tensor: Tensor) -> Any:
+def _describe(target: Any, tensor: Tensor, marks_text: bool = False) -> Any:
     described = target.add(name=tensor.name, datatype=tensor.datatype)
     described.shape.extend(tensor.data.shape)
+    if marks_text and is_text(tensor):
+        described.parameters["content_type"].string_param = TEXT_CONTENT_TYPE
     return described
 
 
 def _contents_parts(
-    message: Any, target: Any, tensors: Sequence[Tensor], field: int
+    message: Any, target: Any, tensors: Sequence[Tensor], field: int, marks_text: bool = False
 ) -> list[bytes | memoryview]:
     """A message's bytes in parts, its raw contents laid down after the rest, as protobuf would."""
     tag = bytes([field << 3 | _LENGTH_DELIMITED])
     parts: list[bytes | memoryview] = [b""]
     for tensor in tensors:
-        _describe(target, tensor)
+        _describe(target, tensor, marks_text)
         content = raw.pack(tensor.datatype, tensor.data)
         size = content.nbytes if isinstance(content, memoryview) else len(content)
         parts += (tag + varint(size), content)

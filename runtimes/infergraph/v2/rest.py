@@ -20,7 +20,7 @@ from ..errors import InvalidInput, MalformedRequest, StageFailure, TooLarge
 from . import base64_bytes, raw
 from .json_text import array_to_json, loads
 from .request import Form, InferRequest, Limits, RequestedOutput, quoted
-from .tensor import Message, Parameter, Tensor
+from .tensor import TEXT_CONTENT_TYPE, Message, Parameter, Tensor
 from .values import LargeList, array_from_list, check_nesting
 
 LENGTH_HEADER = "inference-header-content-length"
@@ -103,11 +103,12 @@ def encode_response(
     message: Message,
     parameters: Mapping[str, Parameter],
     request: InferRequest,
+    marks_text: bool = False,
 ) -> tuple[list[Body], int | None]:
     """The parts of an answer's body, and the length of its JSON where raw contents follow it.
 
     Numbers go as they came, unless an output says otherwise. BYTES that are not UTF-8 go as base64
-    and say so, and NaN is null.
+    and say so, and NaN is null. With `marks_text`, those that are say that, too.
 
     Raises:
         StageFailure: infinity as a JSON number, or a parameter, that JSON cannot carry.
@@ -124,7 +125,7 @@ def encode_response(
         (each, _form(asked[each.name], request.form) if each.name in asked else request.form)
         for each in message.tensors
     ]
-    return _encode(head, "outputs", forms)
+    return _encode(head, "outputs", forms, marks_text)
 
 
 def decode_response(
@@ -324,13 +325,16 @@ def _form(binary: bool | None, form: Form) -> Form:
 
 
 def _encode(
-    head: dict[str, Any], side: str, tensors: Sequence[tuple[Tensor, Form]]
+    head: dict[str, Any],
+    side: str,
+    tensors: Sequence[tuple[Tensor, Form]],
+    marks_text: bool = False,
 ) -> tuple[list[Body], int | None]:
     fields: list[dict[str, Any]] = []
     large: dict[int, npt.NDArray[Any]] = {}
     contents: list[Body] = []
     for index, (tensor, form) in enumerate(tensors):
-        field, content = _field(tensor, form)
+        field, content = _field(tensor, form, marks_text)
         if content is not None:
             contents.append(content)
         elif tensor.datatype != "BYTES" and "data" not in field:
@@ -353,7 +357,7 @@ def _encode(
     return [*text, *contents], sum(map(len, text))
 
 
-def _field(tensor: Tensor, form: Form) -> tuple[dict[str, Any], Body | None]:
+def _field(tensor: Tensor, form: Form, marks_text: bool) -> tuple[dict[str, Any], Body | None]:
     """A tensor's JSON, without its data where those are long; and its raw contents, if they go."""
     data, datatype = tensor.data, tensor.datatype
     field: dict[str, Any] = {"name": tensor.name, "shape": list(data.shape), "datatype": datatype}
@@ -367,6 +371,8 @@ def _field(tensor: Tensor, form: Form) -> tuple[dict[str, Any], Body | None]:
         items = data.ravel().tolist()
         try:
             field["data"] = [item.decode() for item in items]
+            if marks_text:
+                field["parameters"] = {"content_type": TEXT_CONTENT_TYPE}
         except UnicodeDecodeError:
             field["data"] = base64_bytes.encode(items)
             field["parameters"] = {"content_type": base64_bytes.CONTENT_TYPE}

@@ -33,6 +33,9 @@ NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
 numpy has no BF16: its values are held as float32, of which they are the upper half.
 """
 
+TEXT_CONTENT_TYPE = "str"
+"""The tensor parameter `content_type` of BYTES that are UTF-8 text, in MLServer's words."""
+
 _DATATYPES = {dtype: name for name, dtype in NUMPY_DTYPES.items() if name != "BF16"}
 
 
@@ -81,6 +84,18 @@ class Tensor:
         array = np.empty(len(items), dtype=object)
         array[:] = items
         return cls(name, "BYTES", array.reshape(tuple(shape) if shape is not None else (-1, 1)))
+
+
+def is_text(tensor: Tensor) -> bool:
+    """Whether all elements of a BYTES tensor are UTF-8; False of other datatypes."""
+    if tensor.datatype != "BYTES":
+        return False
+    try:
+        # One pass; what is cut within a character stays invalid before a zero.
+        b"\0".join(tensor.data.ravel().tolist()).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 @dataclass(slots=True)

@@ -76,6 +76,10 @@ def test_endpoints_come_from_the_settings(models: Path, monkeypatch: pytest.Monk
     catalog = load_catalog(models)
     assert configured_endpoints(catalog, {}) == {"chain": {"hear": "grpc://a:1"}, "outer": {}}
 
+    shared = {"reply": {"url": "grpc://s:1", "headers": {"x-a": "1"}}}
+    monkeypatch.setenv("INFERGRAPH_ENDPOINTS", json.dumps(shared))
+    assert configured_endpoints(catalog, {})["chain"] == {"hear": "grpc://a:1", **shared}
+
     monkeypatch.setenv("INFERGRAPH_CHAIN__ENDPOINTS", '{"*": "grpc://b:2"}')
     assert configured_endpoints(catalog, {})["chain"] == {"*": "grpc://b:2"}
 

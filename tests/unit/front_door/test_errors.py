@@ -24,9 +24,11 @@ from infergraph.errors import (
     UnknownModel,
     UnsupportedCoding,
 )
-from infergraph.front_door.errors import as_ours, grpc_code, grpc_details, rest_error
+from infergraph.front_door.errors import NOT_LOADED, ErrorAnswers, as_ours
 
 Code = grpc.StatusCode
+ANSWERS = ErrorAnswers()
+UNDER_SELDON = ErrorAnswers(under_seldon=True)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,7 @@ def test_each_error_over_rest_and_grpc(
 ) -> None:
     error = kind("model 'asr': what went wrong")
 
-    got, headers, body = rest_error(error)
+    got, headers, body = ANSWERS.rest(error)
 
     assert got == status
     assert json.loads(body) == {"error": "model 'asr': what went wrong"}
@@ -60,7 +62,7 @@ def test_each_error_over_rest_and_grpc(
     assert named[b"content-type"] == b"application/json"
     assert (b"retry-after" in named) is (status == 503)
     assert (b"www-authenticate" in named) is (status == 401)
-    assert (grpc_code(error), grpc_details(error)) == (code, "model 'asr': what went wrong")
+    assert ANSWERS.grpc(error) == (code, "model 'asr': what went wrong")
 
 
 @pytest.mark.parametrize(
@@ -125,7 +127,7 @@ def test_no_memory_is_overload() -> None:
 
 @pytest.mark.parametrize("text", ["a" * 100_000, "é" * 100_000, "\U0001f600" * 5000])
 def test_long_texts_fit_the_trailers_of_grpc(text: str) -> None:
-    details = grpc_details(InvalidInput(text))
+    _, details = ANSWERS.grpc(InvalidInput(text))
 
     assert len(details.encode()) <= 2010
     assert details.endswith("...")
@@ -135,5 +137,49 @@ def test_long_texts_fit_the_trailers_of_grpc(text: str) -> None:
 def test_a_text_without_utf8_is_told_all_the_same() -> None:
     error = InvalidInput("name '\ud800'")
 
-    assert grpc_details(error) == "name '?'"
-    assert json.loads(rest_error(error)[2]) == {"error": "name '?'"}
+    assert ANSWERS.grpc(error)[1] == "name '?'"
+    assert json.loads(ANSWERS.rest(error)[2]) == {"error": "name '?'"}
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code", "hidden"),
+    [
+        (InvalidInput("bad"), 422, Code.INVALID_ARGUMENT, (True, False)),
+        (UnknownModel("bad"), 422, Code.INVALID_ARGUMENT, (True, True)),
+        # The agent is to load this one.
+        (UnknownModel("bad", cause=NOT_LOADED), 404, Code.NOT_FOUND, (False, False)),
+        (MalformedRequest("bad"), 422, Code.INVALID_ARGUMENT, (False, False)),
+        (TooLarge("bad"), 413, Code.INVALID_ARGUMENT, (False, False)),
+        (StageFailure("bad"), 500, Code.INTERNAL, (False, False)),
+        (Overloaded("bad"), 429, Code.RESOURCE_EXHAUSTED, (True, True)),
+        (StageUnavailable("bad"), 503, Code.RESOURCE_EXHAUSTED, (False, True)),
+        (DeadlineExceeded("bad"), 504, Code.DEADLINE_EXCEEDED, (False, False)),
+    ],
+)
+def test_statuses_that_do_not_make_seldons_agent_load_a_model(
+    error: InfergraphError, status: int, code: grpc.StatusCode, hidden: tuple[bool, bool]
+) -> None:
+    told = f"bad (status {error.status_code})"
+
+    got, headers, body = UNDER_SELDON.rest(error)
+
+    assert got == status
+    assert json.loads(body) == {"error": told if hidden[0] else "bad"}
+    assert dict(headers)[b"infergraph-error"] == type(error).__name__.encode()
+    assert (b"retry-after" in dict(headers)) is (error.status_code == 503)
+    assert UNDER_SELDON.grpc(error) == (code, told if hidden[1] else "bad")
+
+
+def test_the_real_status_is_told_once() -> None:
+    error = InvalidInput("step 'a': bad (status 400)")
+    assert json.loads(UNDER_SELDON.rest(error)[2])["error"] == str(error)
+
+
+def test_a_model_that_mlserver_does_not_find_is_not_loaded() -> None:
+    error = as_ours(ModelNotFound("asr"), "model 'asr'")
+    assert UNDER_SELDON.rest_status(error) == 404
+
+
+def test_a_long_text_keeps_its_real_status() -> None:
+    _, details = UNDER_SELDON.grpc(Overloaded("a" * 100_000))
+    assert details.endswith("a... (status 503)")

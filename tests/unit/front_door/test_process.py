@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from infergraph.errors import ConfigurationError
+from infergraph.front_door.process import preload
 
 _FAULTS = """
 import resource
@@ -61,6 +66,33 @@ def test_buffers_of_a_request_serve_the_next_one() -> None:
 
     assert kept < 600
     assert left_alone > 100 * 4 * 100
+
+
+def test_modules_are_imported_one_and_a_whole_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    package = tmp_path / "preloaded_for_a_test"
+    package.mkdir()
+    for name in ("__init__", "one", "two"):
+        (package / f"{name}.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    names = [f"preloaded_for_a_test{end}" for end in ("", ".one", ".two")]
+    try:
+        with caplog.at_level(logging.INFO, "infergraph"):
+            preload([names[1]])
+            assert [name in sys.modules for name in names] == [True, True, False]
+            preload(["preloaded_for_a_test.*"])
+        assert set(names) <= set(sys.modules)
+        assert "imported preloaded_for_a_test.* in" in caplog.text
+    finally:
+        for name in names:
+            sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize("name", ["no_such_module", "json.decoder.*", "json.no_such.*"])
+def test_a_module_that_cannot_be_imported_is_named(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"setting 'preload': '.*' cannot be imported"):
+        preload(["json", name])
 
 
 def test_what_a_server_began_with_is_kept_out_of_the_collectors_rounds() -> None:

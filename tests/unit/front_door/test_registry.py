@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable
 
 import pytest
-from mlserver import MLModel
+from mlserver import MLModel, ModelSettings
 from mlserver.errors import ModelNotFound
 from mlserver.types import State
 
@@ -39,6 +39,41 @@ async def test_a_loaded_model_is_found_and_ready() -> None:
 
 
 class TestFinding:
+    async def test_a_plain_name_stands_for_the_highest_generation(self) -> None:
+        registry = World().registry
+        for name in ("m_2", "m_10", "n-2_11"):
+            await registry.load(settings(name, "1"))
+
+        assert used(registry, "m").name == "m_10"
+        assert used(registry, "m", "1").name == "m_10"
+        assert (await registry.get_model("m")).name == "m_10"
+        assert [each.name for each in await registry.get_models("m")] == ["m_10"]
+        assert registry.versions("m") == ["1"]
+        with pytest.raises(UnknownModel, match="model 'n' is not loaded"):
+            registry.find("n")
+        with pytest.raises(UnknownModel, match="model 'm_3' is not loaded"):
+            registry.find("m_3")
+
+        await registry.unload("m_10")
+        assert used(registry, "m").name == "m_2"
+        await registry.load(settings("m"))
+        assert used(registry, "m").name == "m"
+        with pytest.raises(ModelNotFound):
+            await registry.unload("n")
+
+    async def test_a_package_that_is_missing_is_named(self) -> None:
+        def make(settings: ModelSettings) -> MLModel:
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+        registry = Registry(model_initialiser=make)
+        with pytest.raises(ConfigurationError) as caught:
+            await registry.load(settings())
+        assert str(caught.value) == (
+            "model 'm': its runtime 'mlserver.model.MLModel' needs the package 'torch', which is "
+            "not installed in this environment; what models need is installed with: "
+            "pip install 'infergraph[models]'"
+        )
+
     async def test_an_unknown_name_or_version_is_unknown(self) -> None:
         registry = World().registry
         await registry.load(settings("m", "1"))

@@ -184,6 +184,16 @@ async def test_settings_of_the_front_door_are_no_business_of_the_repository(root
     assert len(await models.list()) == 3
 
 
+async def test_what_models_need_is_imported_with_the_repository(
+    root: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigurationError, match="'no_such_module' cannot be imported"):
+        ModelRepository(root, front_door={"preload": ["no_such_module"]})
+    monkeypatch.setenv("INFERGRAPH_PRELOAD", "json, no_such_either")
+    with pytest.raises(ConfigurationError, match="'no_such_either' cannot be imported"):
+        ModelRepository(root)
+
+
 async def test_the_shipped_settings_choose_it() -> None:
     settings = Settings(**json.loads((MODEL_SETTINGS / "settings.json").read_text()))
     settings.model_repository_root = str(MODEL_SETTINGS)

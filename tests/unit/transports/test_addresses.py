@@ -147,7 +147,7 @@ async def test_the_resolver_is_asked_again_and_nobody_waits(names: Names, clock:
 async def test_a_name_that_nobody_knows(names: Names) -> None:
     client = HttpClient(Endpoint.parse(f"http://{NAME}:80"), 10)
     with pytest.raises(
-        CannotConnect, match="its name 'models.example' cannot be resolved: no such"
+        CannotConnect, match=r"its name 'models\.example' cannot be resolved: no such"
     ):
         await client.request("GET", "/", {}, (), None)
     client.close()
