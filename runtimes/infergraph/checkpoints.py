@@ -13,6 +13,8 @@ from .settings import RuntimeOptions
 
 TORCHVISION = "torchvision/"
 """What the ids of torchvision's own checkpoints begin with."""
+PROGRESS = "fetching weights:"
+"""Words of the log lines that tell that a download begins, and how far it is."""
 
 _ID = re.compile(r"([\w.-]+/)?[\w.-]+(@[\w./-]+)?")
 

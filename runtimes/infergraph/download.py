@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from huggingface_hub import constants
 
+from .checkpoints import PROGRESS
 from .errors import ConfigurationError
-from .weights import PROGRESS
 
 logger = logging.getLogger(__name__)
 Value = TypeVar("Value")

@@ -29,11 +29,11 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils.tqdm import tqdm
 
+from .checkpoints import PROGRESS
 from .download import Progress, hash_of, host_of, in_words, megabytes, sha256_of, watched
 from .errors import ConfigurationError
 from .weights import (
     BIN,
-    PROGRESS,
     SAFETENSORS,
     find_weights,
     is_index,

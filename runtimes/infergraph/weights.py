@@ -16,8 +16,6 @@ from .errors import ConfigurationError
 
 SAFETENSORS, BIN = "model.safetensors", "pytorch_model.bin"
 _INDEX = ".index.json"
-PROGRESS = "fetching weights:"
-"""Words of the log lines that tell that a download begins, and how far it is."""
 
 # In this order: an index names the files of weights that are in parts.
 WEIGHTS = (SAFETENSORS, SAFETENSORS + _INDEX, BIN, BIN + _INDEX)

@@ -36,6 +36,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in str(error).splitlines():
             print(f"infergraph {args.command}: {line}", file=sys.stderr)
         return USAGE_ERROR
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("infergraph", "infergraph_clients", ""):
+            raise
+        print(
+            f"infergraph {args.command}: it needs the package '{error.name}', which is not "
+            "installed; what models need is installed with: pip install 'infergraph[models]'",
+            file=sys.stderr,
+        )
+        return USAGE_ERROR
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:

@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from ..catalog import read_settings
+from ..checkpoints import PROGRESS
 from ..declaration import ModelDeclaration
 from ..errors import ConfigurationError, StageUnavailable
-from ..weights import PROGRESS
 
 LOOPBACK = "127.0.0.1"
 _REACHABLE = {"0.0.0.0": LOOPBACK, "": LOOPBACK, "::": "::1"}
