@@ -29,9 +29,9 @@ from ..tensors.audio import Samples, accept_samples, decode_audio
 from ..tensors.request_limit import RequestLimit
 from .checkpoints.pretrained import load_config, load_feature_extractor
 from .minibatches import minibatches
-from .speech.chunks import cut_at_pauses
+from .speech.chunks import Chunk, cut_at_pauses
 from .speech.doubts import Doubts
-from .speech.features import Features, SpeechFeatures
+from .speech.features import SpeechFeatures
 from .speech.recognizers import Recognizer, SequenceRecognizer, Transcript, load_recognizer
 from .speech.voice_activity import without_silence
 
@@ -76,14 +76,6 @@ class SpeechToTextOptions(RuntimeOptions):
     logprob_threshold: float | None = Field(default=None, le=0)
     compression_ratio_threshold: PositiveFloat | None = None
     max_tokens_per_second: PositiveFloat | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """A piece of an item's audio: its features, and how many seconds of it are heard."""
-
-    features: Features
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
