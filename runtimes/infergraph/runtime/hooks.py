@@ -23,8 +23,8 @@ Model = TypeVar("Model", default=None)
 class Hooks(Generic[Prepared, Parameters, Model]):
     """A task implements `setup`, and `predict_batch` or `predict_arrays`; the rest if it needs it.
 
-    What a task learns from its checkpoint and its declarations is on the one object that `setup`
-    gives, and nothing else of it: that object is dropped when the model is unloaded.
+    All that a task holds once it is loaded, weights above all, hangs on the one object that `setup`
+    gives: to unload the model is to drop that object. It is never an attribute of its own.
 
     Attributes:
         model: What `setup` gave; there from the end of `setup` until the model is unloaded.
