@@ -37,6 +37,7 @@ class ServerProcess:
     Args:
         folder: What `mlserver start` serves.
         environment: Variables on top of this process's own.
+        cwd: Where it is started.
 
     Attributes:
         http_port, grpc_port, metrics_port: Free ports of the loopback interface.
@@ -45,8 +46,14 @@ class ServerProcess:
 
     process: subprocess.Popen[bytes]
 
-    def __init__(self, folder: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        cwd: Path = REPOSITORY,
+    ) -> None:
         self.folder = folder
+        self._cwd = cwd
         self.http_port, self.grpc_port, self.metrics_port = free_ports(3)
         self._environment = dict(environment or {})
         self._told_to_end = False
@@ -58,7 +65,7 @@ class ServerProcess:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
         self.process = subprocess.Popen(
             self.arguments(),
-            cwd=REPOSITORY,
+            cwd=self._cwd,
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=subprocess.STDOUT,

@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         type=Path,
         metavar="FILE",
-        help="pipeline files, or folders: all pipelines in them, and the models in them come before "
+        help="pipeline files, or folders: all pipelines in them; models in them come before "
         f"others (default: all in {PIPELINES}/ and those of the model folders)",
     )
     workspace.add_models_dir(parser)

@@ -5,17 +5,13 @@ from __future__ import annotations
 import ctypes
 import gc
 import importlib
-import logging
 import os
 import pkgutil
 import sys
-import time
 from collections.abc import Iterable
 
 from ..errors import ConfigurationError
 from .registry import Registry
-
-logger = logging.getLogger(__name__)
 
 _ALL = ".*"
 _YOUNG_OBJECTS = 10_000
@@ -64,8 +60,6 @@ def preload(names: Iterable[str]) -> None:
     Raises:
         ConfigurationError: one cannot be imported; the text says which, and why.
     """
-    names = list(names)
-    began = time.perf_counter()
     for name in names:
         try:
             module = importlib.import_module(name.removesuffix(_ALL))
@@ -76,9 +70,6 @@ def preload(names: Iterable[str]) -> None:
             raise ConfigurationError(
                 f"front door: setting 'preload': '{name}' cannot be imported: {error}"
             ) from None
-    if names:
-        seconds = time.perf_counter() - began
-        logger.info("imported %s in %.1f s", ", ".join(names), seconds)
 
 
 def spare_the_collector(registry: Registry) -> None:

@@ -121,8 +121,8 @@ class Registry(MultiModelRegistry):
     def find(self, name: str, version: str | None = None) -> Serving:
         """The instance to answer a request with: of the version, or of the newest that is ready.
 
-        A plain name stands for the highest generation where nothing has that name itself. Enter it
-        at once, see `Serving`.
+        A plain name stands for the highest generation that is ready, where nothing has that name
+        itself. Enter it at once, see `Serving`.
 
         Raises:
             UnknownModel: no such model or version is loaded.
@@ -136,10 +136,12 @@ class Registry(MultiModelRegistry):
 
     def _named(self, name: str) -> ModelVersions | None:
         versions = self._models.get(name)
-        if versions is None and self._models:
-            generation = newest(name, self._models)
-            versions = None if generation is None else self._models[generation]
-        return versions
+        if versions is not None:
+            return versions
+        # One that loads or goes has no turn while another one is ready.
+        ready = [each for each, held in self._models.items() if held.usable(None) is not None]
+        generation = newest(name, ready) or newest(name, self._models)
+        return None if generation is None else self._models[generation]
 
     def _why_not(self, name: str, version: str | None) -> InfergraphError:
         what = f"model '{name[:LONGEST_NAME]}'"

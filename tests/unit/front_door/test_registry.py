@@ -54,6 +54,8 @@ class TestFinding:
         with pytest.raises(UnknownModel, match="model 'm_3' is not loaded"):
             registry.find("m_3")
 
+        (await registry.get_model("m_10")).ready = False
+        assert used(registry, "m").name == "m_2"
         await registry.unload("m_10")
         assert used(registry, "m").name == "m_2"
         await registry.load(settings("m"))
