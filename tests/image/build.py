@@ -152,7 +152,8 @@ class _Builder:
             each.split("=") for each in instruction.options.get("mount", "").split(",") if each
         )
         if mount:
-            other = build(mount["from"], self._image.root.parent / mount["from"], self._given)
+            folder = self._image.root.with_name(f"{self._image.root.name}-{mount['from']}")
+            other = build(mount["from"], folder, self._given)
             Path(self._image.path(mount["target"])).symlink_to(other.path(mount["source"]))
         command: list[str] | str = self._image.path(instruction.text)
         if instruction.listed is not None:

@@ -217,14 +217,31 @@ async def test_requests_are_spread_over_the_servers_of_a_name(
 
 @several
 async def test_a_server_that_is_gone_costs_no_request_and_one_that_comes_gets_its_share(
-    names: Names, replicas: tuple[list[Replica], int], clock: Any
+    names: Names,
+    replicas: tuple[list[Replica], int],
+    clock: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     servers, port = replicas
     names.known = [each.address for each in servers[:2]]
     client = HttpClient(Endpoint.parse(f"http://{NAME}:{port}"), 10)
+    tried: list[str] = []
+    connect = client._open
+
+    async def noting(loop: asyncio.AbstractEventLoop, address: str) -> Any:
+        tried.append(address)
+        return await connect(loop, address)
+
+    monkeypatch.setattr(client, "_open", noting)
     await servers[0].stop()
     await together(client, 4)
     assert [each.requests for each in servers] == [0, 4, 0]
+    assert servers[0].address in tried
+    # It is left out for a while: new connections do not try it first.
+    tried.clear()
+    clock(http_client._IDLE_SECONDS)
+    await together(client, 2)
+    assert tried == [servers[1].address] * 2
 
     names.known = [each.address for each in servers[1:]]
     clock(http_client._LONGEST_SECONDS)
