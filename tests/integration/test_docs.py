@@ -23,8 +23,8 @@ _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```\n", re.M | re.S)
 _EXAMPLES = "infergraph_clients.examples."
 _ELSEWHERE = {"serve", "demo", "fetch", "convert"}
 """Commands of `infergraph` that start servers, need the network, or files that a reader has."""
-_NOT_RUN = {".", "make", "mlserver", "infergraph-load", "infergraph-video"}
-"""Programs that build, serve or measure, or need what a page's reader has."""
+_NOT_RUN = {".", "make", "mlserver", "docker", "pip", "infergraph-load", "infergraph-video"}
+"""Programs that build, install, serve or measure, or need what a page's reader has."""
 
 
 @dataclass(frozen=True)
