@@ -308,6 +308,21 @@ async def test_a_hops_call_without_a_request_does_not_hold_the_grpc_server(serve
         await transport.close()
 
 
+async def test_a_grpc_connection_ends_after_its_age_and_the_next_call_gets_another(
+    serve: Serve,
+) -> None:
+    async with (
+        listening(serve, grpc_connection_age_s=0.2) as listens,
+        grpc.aio.insecure_channel(listens.grpc) as channel,
+    ):
+        live = channel.unary_unary(f"/{SERVICE}/ServerLive")
+        await live(b"")
+        state = channel.get_state()
+        assert state is grpc.ChannelConnectivity.READY
+        await asyncio.wait_for(channel.wait_for_state_change(state), 60)
+        await live(b"")
+
+
 async def test_the_rest_server_waits_for_what_is_left_of_the_grace(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -129,6 +129,23 @@ async def test_inputs_need_not_be_one_batch(
 
 
 @pytest.mark.filterwarnings("ignore:The `construct` method is deprecated")
+async def test_endpoints_are_told_the_key_and_their_own_headers(
+    loaded: Load, grpc_peer: GrpcPeer, rest_peer: RestPeer
+) -> None:
+    mesh = {"url": rest_peer.url, "headers": {"Seldon-Model": "negate.pipeline"}}
+    router = await loaded(
+        "chain",
+        CHAIN,
+        endpoints={"double": grpc_peer.url, "negate": mesh},
+        endpoint_key="a right and long key",
+    )
+    await router.infer(request(1), RequestContext())
+    (first,), (second,) = grpc_peer.headers, rest_peer.headers
+    assert (first["seldon-model"], second["seldon-model"]) == ("double", "negate.pipeline")
+    assert first["x-api-key"] == second["x-api-key"] == "a right and long key"
+
+
+@pytest.mark.filterwarnings("ignore:The `construct` method is deprecated")
 async def test_steps_run_at_their_endpoints(
     serve: Serve, loaded: Load, grpc_peer: GrpcPeer, rest_peer: RestPeer
 ) -> None:
