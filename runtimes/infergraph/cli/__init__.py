@@ -37,10 +37,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"infergraph {args.command}: {line}", file=sys.stderr)
         return USAGE_ERROR
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in ("infergraph", "infergraph_clients", ""):
+        package = (error.name or "").partition(".")[0]
+        if package in ("infergraph", "infergraph_clients", ""):
             raise
         print(
-            f"infergraph {args.command}: it needs the package '{error.name}', which is not "
+            f"infergraph {args.command}: it needs the package '{package}', which is not "
             "installed; what models need is installed with: pip install 'infergraph[models]'",
             file=sys.stderr,
         )

@@ -24,6 +24,7 @@ pytestmark = [
     pytest.mark.integration,
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="an image of Linux"),
+    pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="not the Python of the image"),
 ]
 
 _PIPELINE = """

@@ -209,3 +209,24 @@ def test_importing_the_command_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_package_that_is_missing_is_named(
+    models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(args: object) -> int:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch.nn")
+
+    monkeypatch.setattr(COMMANDS["lint"], "run", run)
+    assert main(["lint"]) == 2
+    assert capsys.readouterr().err == (
+        "infergraph lint: it needs the package 'torch', which is not installed; what models need "
+        "is installed with: pip install 'infergraph[models]'\n"
+    )
+
+    def broken(args: object) -> int:
+        raise ModuleNotFoundError("No module named 'infergraph.nothing'", name="infergraph.nothing")
+
+    monkeypatch.setattr(COMMANDS["lint"], "run", broken)
+    with pytest.raises(ModuleNotFoundError):
+        main(["lint"])
