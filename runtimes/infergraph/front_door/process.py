@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import importlib
@@ -57,6 +58,9 @@ def let_threads_sleep() -> None:
 def preload(names: Iterable[str]) -> None:
     """Imports modules, of a name `package.*` all of that package's, in the order of their names.
 
+    Of a whole package, modules that need what is not installed are left out: a model that needs
+    them says so itself.
+
     Raises:
         ConfigurationError: one cannot be imported; the text says which, and why.
     """
@@ -65,7 +69,8 @@ def preload(names: Iterable[str]) -> None:
             module = importlib.import_module(name.removesuffix(_ALL))
             if name.endswith(_ALL):
                 for found in pkgutil.iter_modules(module.__path__, f"{module.__name__}."):
-                    importlib.import_module(found.name)
+                    with contextlib.suppress(ModuleNotFoundError):
+                        importlib.import_module(found.name)
         except (ImportError, AttributeError) as error:
             raise ConfigurationError(
                 f"front door: setting 'preload': '{name}' cannot be imported: {error}"

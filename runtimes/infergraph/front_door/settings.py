@@ -52,8 +52,8 @@ class FrontDoorSettings(BaseSettings):
             does not answer by loading the model again (see `errors.ErrorAnswers`), and BYTES that
             are text say so.
         preload: Modules to import before the server listens, of a name `package.*` all of that
-            package's. What models need is imported with the first of them else, while nothing
-            answers: not even the probes of whether the server is alive.
+            package's whose own needs are installed. What models need is imported with the first of
+            them else, while nothing answers: not even the probes of whether the server is alive.
         access_log: Whether each request is logged, as a line of text or of JSON.
         inference_keys: Keys that open inference and metadata; none leaves them open to all.
         control_keys: Keys that open loading, unloading and the index; none leaves them open.

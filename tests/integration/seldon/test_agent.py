@@ -42,7 +42,7 @@ def _pipeline(root: Path, name: str) -> Path:
 def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
     """It has brought generation 1 of the model, and 2 and 3 of the pipelines."""
     root = tmp_path_factory.mktemp("seldon")
-    environment = {"INFERGRAPH_PRELOAD": "infergraph.tasks.text_classification"}
+    environment = {"INFERGRAPH_PRELOAD": "infergraph.tasks.*"}
     with Agent(root, environment) as agent:
         # Imported before the server listened: nothing of it is left for the first load.
         assert "libtorch" in Path(f"/proc/{agent.server.process.pid}/maps").read_text()

@@ -74,6 +74,7 @@ def test_modules_are_imported_one_and_a_whole_package(
     package.mkdir()
     for name in ("__init__", "one", "two"):
         (package / f"{name}.py").touch()
+    (package / "needy.py").write_text("import no_such_module_anywhere\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     names = [f"preloaded_for_a_test{end}" for end in ("", ".one", ".two")]
     try:
