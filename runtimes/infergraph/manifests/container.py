@@ -1,0 +1,152 @@
+"""What the containers of all targets have in common: environment, probes, rights, memory, stopping.
+
+Images start `mlserver start $MLSERVER_MODELS_DIR`; whatever else they need comes from here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..catalog import read_settings
+from ..settings import environment_prefix
+from .deployment import Deployment, Stage
+from .memory import PROCESS, ROUTER_PROCESS
+from .quantity import quantity
+
+REST, GRPC, METRICS = 8080, 8081, 8082
+PORTS: Mapping[str, int] = {"http": REST, "grpc": GRPC, "metrics": METRICS}
+MODELS = "/mnt/models"
+"""Where containers find the model folders, which their image or a volume holds."""
+CACHE = "/cache"
+"""The folder that a container may write to, beside /tmp; its working folder and home."""
+GPU = "nvidia.com/gpu"
+GRACE_S = 25
+"""How long a server ends what is in flight, the front door's `grace_seconds`."""
+LAG_S = 5
+"""How long a stopping server still gets requests from those who do not know yet."""
+STOP_S = LAG_S + GRACE_S + 15
+_UNSUITED = frozenset({"host", "logging_settings"})
+"""Settings of a server on one's own machine: containers listen to all, and log plainly."""
+
+
+def server_environment(models_dir: Path) -> dict[str, str]:
+    """The settings of a server, out of the settings.json that all model folders share.
+
+    A file of its own would not arrive everywhere, and would go before the environment.
+    """
+    file = models_dir / "settings.json"
+    settings = read_settings(file) if file.exists() else {}
+    environment = {"MLSERVER_HOST": "0.0.0.0"}
+    for name, value in settings.items():
+        if name not in _UNSUITED:
+            text = value if isinstance(value, str) else json.dumps(value)
+            environment[f"MLSERVER_{name.upper()}"] = text
+    return environment
+
+
+def cache_environment() -> dict[str, str]:
+    """Where libraries write; with a user that has no name and no home."""
+    return {
+        "HOME": CACHE,
+        "USER": "infergraph",
+        "HF_HOME": f"{CACHE}/huggingface",
+        "TORCH_HOME": f"{CACHE}/torch",
+        "TORCHINDUCTOR_CACHE_DIR": f"{CACHE}/inductor",
+        "TRITON_CACHE_DIR": f"{CACHE}/triton",
+        "NUMBA_CACHE_DIR": f"{CACHE}/numba",
+    }
+
+
+def stage_environment(
+    deployment: Deployment, stage: Stage, endpoints: Mapping[str, str]
+) -> dict[str, str]:
+    """The environment of a server of one model or router.
+
+    Args:
+        endpoints: Of a router, step -> URL.
+    """
+    environment = {**server_environment(deployment.models_dir), **cache_environment()}
+    environment["MLSERVER_MODELS_DIR"] = f"{MODELS}/{stage.name}"
+    environment["INFERGRAPH_GRACE_SECONDS"] = str(GRACE_S)
+    if not stage.fetches:
+        environment["HF_HUB_OFFLINE"] = "1"
+    if not stage.is_ours:
+        environment = {
+            name: value
+            for name, value in environment.items()
+            if not name.startswith(("INFERGRAPH_", "MLSERVER_MODEL_REPOSITORY", "HF_HUB_OFFLINE"))
+        }
+    return {**environment, **stage_settings(stage, endpoints)}
+
+
+def stage_settings(stage: Stage, endpoints: Mapping[str, str]) -> dict[str, str]:
+    """A model's or router's own settings, as environment variables."""
+    prefix = environment_prefix(stage.name)
+    settings = {f"{prefix}{name.upper()}": value for name, value in parameters(stage).items()}
+    if endpoints:
+        settings["INFERGRAPH_ENDPOINTS"] = json.dumps(dict(endpoints))
+    return settings
+
+
+def parameters(stage: Stage) -> dict[str, str]:
+    """A model's settings that are not those of its folder, as strings."""
+    chosen = {}
+    if stage.variant is not None:
+        chosen["variant"] = stage.variant
+    if stage.gpu:
+        chosen["device"] = "cuda"
+    if stage.one_item:
+        chosen["max_items"] = "1"
+    return chosen
+
+
+def variables(environment: Mapping[str, str]) -> list[dict[str, str]]:
+    """An environment as Kubernetes writes it, in the order of its names."""
+    return [{"name": name, "value": value} for name, value in sorted(environment.items())]
+
+
+def process_memory(stage: Stage) -> int:
+    """Bytes of a process that serves one model or router, its own share included."""
+    return (ROUTER_PROCESS if stage.is_router else PROCESS) + stage.memory
+
+
+def resources(memory: int, gpu: int = 0) -> dict[str, Any]:
+    """Requests and limits: one core at least, memory to the byte, GPUs whole and equal.
+
+    CPUs have no limit, so that a model may use what is idle.
+    """
+    gpus = {GPU: gpu} if gpu else {}
+    size = quantity(memory)
+    return {"requests": {"cpu": "1", "memory": size, **gpus}, "limits": {"memory": size, **gpus}}
+
+
+def probe(path: str, **fields: int) -> dict[str, Any]:
+    """An HTTP probe. One second would be too short where the same loop codes tensors."""
+    return {"httpGet": {"path": path, "port": "http"}, "timeoutSeconds": 5, **fields}
+
+
+def probes(stage: Stage) -> dict[str, Any]:
+    """Alive is the server; ready is the model, since a server without models is ready too."""
+    ready = f"/v2/models/{stage.name}/ready"
+    minutes = 30 if stage.fetches else 10
+    return {
+        "startupProbe": probe(ready, periodSeconds=5, failureThreshold=12 * minutes),
+        "livenessProbe": probe("/v2/health/live", periodSeconds=10, failureThreshold=3),
+        "readinessProbe": probe(ready, periodSeconds=5, failureThreshold=2),
+    }
+
+
+POD_SECURITY: Mapping[str, Any] = {
+    "runAsNonRoot": True,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+CONTAINER_SECURITY: Mapping[str, Any] = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
+WRITABLE: tuple[tuple[str, str], ...] = (("cache", CACHE), ("tmp", "/tmp"))
+"""Volumes in memory or on the node's disk, and where they are mounted."""

@@ -1,0 +1,218 @@
+"""The notes beside manifests: what to upload and apply, what it rests on, how to call it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+
+from .autoscaling import MODELS_IN_FLIGHT, MODELS_QUEUED, PIPELINES_IN_FLIGHT, can_scale
+from .broker import message_size, needed_limit
+from .container import CACHE, METRICS, MODELS, REST
+from .deployment import Deployment, Part
+from .folder import FIRST_LINE
+from .quantity import GIB
+from .seldon_v2 import CLAIM, STOCK_REQUIREMENT, claim_needed, servers
+from .verdict import How
+
+
+def notes(deployment: Deployment, files: Sequence[str]) -> str:
+    """The text of NOTES.md."""
+    sections = {
+        "seldon-v2": _seldon_v2,
+        "seldon-v1": _seldon_v1,
+        "kubernetes": _kubernetes,
+        "compose": _compose,
+    }
+    title = ", ".join(part.name for part in deployment.parts)
+    lines = [FIRST_LINE, "", f"# {title} on {deployment.options.target}", ""]
+    for part in deployment.parts:
+        lines += _verdict(part)
+    for heading, body in sections[deployment.options.target](deployment, files):
+        lines += [f"## {heading}", "", *body, ""]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+Sections = Iterator[tuple[str, Sequence[str]]]
+
+
+def _verdict(part: Part) -> list[str]:
+    how = part.verdict.how.value
+    if part.routed and part.verdict.how is not How.ROUTER:
+        how = f"{How.ROUTER.value}, as asked for"
+    lines = [f"`{part.name}` runs here: **{how}**.", ""]
+    lines += [f"- {reason}" for reason in part.verdict.reasons]
+    if not part.routed:
+        lines += [f"- {remark}" for remark in part.verdict.remarks]
+    return [*lines, ""]
+
+
+def _seldon_v2(deployment: Deployment, files: Sequence[str]) -> Sections:
+    options = deployment.options
+    namespace = options.namespace or "NAMESPACE"
+    storage = options.storage_uri.rstrip("/")
+    yield "Upload", _block(f"rclone copy models/ {_remote(storage)}")
+    rests = [
+        f"- Seldon Core {options.seldon_version} in namespace `{namespace}`, with its ServerConfig "
+        "`mlserver`.",
+        f"- Images that start `mlserver start $MLSERVER_MODELS_DIR`, and can write to `{CACHE}` "
+        "and /tmp.",
+    ]
+    if any(not stage.is_ours for stage in deployment.models):
+        rests.append(
+            f"- Seldon's own Server `mlserver`, which offers `{STOCK_REQUIREMENT}` to the models "
+            "of MLServer's runtime."
+        )
+    for part in deployment.parts:
+        if not part.routed:
+            rests.append(
+                f"- Kafka: the sample of `{part.name}` is {message_size(part.sample)} bytes there. "
+                f"Set `message.max.bytes` and `replica.fetch.max.bytes` to "
+                f"{needed_limit(part.sample)} at least: a message over the limit is never answered."
+            )
+    if options.autoscale == "native":
+        rests.append("- The installation's value `autoscalingModelEnabled: true`.")
+    yield "It rests on", rests
+    claim = claim_needed(deployment)
+    if claim > CLAIM:
+        size = f"{-(-claim // GIB)}Gi"
+        body = ["The models need more than the volume of ServerConfig `mlserver`, so first:", ""]
+        for name in servers(deployment):
+            body += _block(
+                "kubectl -n SELDON_NAMESPACE get serverconfig mlserver -o json | jq "
+                f'\'.metadata = {{name: "{name}"}} | .spec.volumeClaimTemplates[0].spec.resources'
+                f'.requests.storage = "{size}"\' | kubectl -n SELDON_NAMESPACE apply -f -'
+            )
+        yield "A larger volume", body
+    yield "Apply", _block(*(f"kubectl -n {namespace} apply -f {file}" for file in files))
+    calls = []
+    for part in deployment.parts:
+        header = part.name if part.routed else f"{part.name}.pipeline"
+        calls.append(
+            f"curl -H 'seldon-model: {header}' -H 'content-type: application/json' -d @"
+            f"models/{part.name}/request.json http://seldon-mesh/v2/models/{part.name}/infer"
+            if part.routed
+            else f"curl -H 'seldon-model: {header}' -H 'content-type: application/json' -d "
+            f"@request.json http://seldon-mesh/v2/models/{part.name}/infer"
+        )
+    yield "Call", _block(*calls)
+    if deployment.candidates:
+        yield (
+            "Experiment",
+            [
+                f"Half of the requests of `{default}` go to `{candidate}`, also from pipelines. An "
+                "answer's header `x-seldon-route`, sent back, keeps a caller with one of them."
+                for default, candidate in deployment.candidates.items()
+            ],
+        )
+    yield from _watch(deployment)
+
+
+def _remote(storage: str) -> str:
+    """What rclone calls a place that a storageUri names."""
+    scheme, separator, rest = storage.partition("://")
+    return shlex.quote(f"{scheme}:{rest}" if separator else storage)
+
+
+def _seldon_v1(deployment: Deployment, files: Sequence[str]) -> Sections:
+    namespace = deployment.options.namespace or "NAMESPACE"
+    yield from _models(deployment)
+    yield "Apply", _block(*(f"kubectl -n {namespace} apply -f {file}" for file in files))
+    yield (
+        "Call",
+        [
+            "Without a model's name in the path: one would be used at every node.",
+            "",
+            *_block(
+                *(
+                    f"curl -H 'content-type: application/json' -d @request.json "
+                    f"http://INGRESS/seldon/{namespace}/{part.name}/v2/models/infer"
+                    for part in deployment.parts
+                )
+            ),
+        ],
+    )
+    yield from _watch(deployment)
+
+
+def _kubernetes(deployment: Deployment, files: Sequence[str]) -> Sections:
+    options = deployment.options
+    flag = f"-n {options.namespace} " if options.namespace else ""
+    yield from _models(deployment)
+    yield "Apply", _block(*(f"kubectl {flag}apply -f {file}" for file in files))
+    calls = []
+    for part in deployment.parts:
+        calls += [
+            f"kubectl {flag}port-forward service/{part.name} {REST}:{REST}",
+            f"curl -d @request.json http://127.0.0.1:{REST}/v2/models/{part.name}/infer",
+        ]
+    yield "Call", _block(*calls)
+    yield from _watch(deployment)
+
+
+def _compose(deployment: Deployment, files: Sequence[str]) -> Sections:
+    yield from _models(deployment)
+    yield "Start", _block("docker compose up --wait")
+    calls = [
+        f"curl -d @request.json http://127.0.0.1:{REST + 10 * number}/v2/models/{name}/infer"
+        for number, name in enumerate(stage.name for stage in deployment.routers)
+    ]
+    yield "Call", _block(*calls)
+
+
+def _models(deployment: Deployment) -> Sections:
+    if deployment.options.storage_uri:
+        yield (
+            "Models",
+            [
+                f"Copy what is in `models/` to {deployment.options.storage_uri}; containers find "
+                f"it at `{MODELS}`.",
+            ],
+        )
+    else:
+        yield "Models", [f"The images hold the model folders, at `{MODELS}`."]
+
+
+def _watch(deployment: Deployment) -> Sections:
+    options = deployment.options
+    body = [f"Metrics are at port {METRICS}, path /metrics, of each pod."]
+    unscaled = [stage.name for stage in deployment.stages if not can_scale(stage)]
+    if options.autoscale in ("hpa", "keda", "native") and unscaled:
+        body.append(
+            f"Not scaled, for want of our metrics: {', '.join(unscaled)}; set their replicas."
+        )
+    if options.autoscale == "keda":
+        body.append(
+            f"KEDA asks {options.prometheus}. What it scrapes must keep the labels `namespace` and "
+            "`pod`."
+        )
+    if options.autoscale == "hpa":
+        body += [
+            "The HPA's metrics come from an adapter of Prometheus. That project is being retired; "
+            "`--autoscale keda` needs none. Its rules:",
+            "",
+            "```yaml",
+            *_adapter_rules(deployment),
+            "```",
+        ]
+    if options.autoscale == "vpa":
+        body.append("The VPA sizes a pod when it is made: restart one to have it resized.")
+    yield "Watch and scale", body
+
+
+def _adapter_rules(deployment: Deployment) -> Iterator[str]:
+    external = deployment.options.target == "seldon-v2"
+    yield "externalRules:" if external else "rules:"
+    for name in (MODELS_IN_FLIGHT, MODELS_QUEUED, PIPELINES_IN_FLIGHT):
+        yield f"- seriesQuery: '{name}{{namespace!=\"\"}}'"
+        yield "  resources:"
+        if external:
+            yield "    namespaced: false"
+        else:
+            yield "    overrides:"
+            yield "      namespace: {resource: namespace}"
+            yield "      pod: {resource: pod}"
+        yield "  metricsQuery: 'sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)'"
+
+
+def _block(*commands: str) -> list[str]:
+    return ["```sh", *commands, "```"]
