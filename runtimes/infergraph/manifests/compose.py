@@ -12,14 +12,16 @@ from .container import (
     REST,
     STOP_S,
     WRITABLE,
+    own_environment,
     process_memory,
-    stage_environment,
+    shared_environment,
+    stock_environment,
 )
 from .deployment import Deployment, Stage
 from .quantity import MIB
 
 _FILE = "compose.yaml"
-_PORTS_APART = 10
+PORTS_APART = 10
 """Between the ports of one router on the machine and those of the next."""
 
 
@@ -43,7 +45,7 @@ def render(deployment: Deployment) -> dict[str, list[dict[str, Any]]]:
     services = {stage.name: _service(deployment, stage) for stage in deployment.stages}
     for number, stage in enumerate(deployment.routers):
         services[stage.name]["ports"] = [
-            f"127.0.0.1:{port + number * _PORTS_APART}:{port}" for port in PORTS.values()
+            f"127.0.0.1:{port + number * PORTS_APART}:{port}" for port in PORTS.values()
         ]
     return {_FILE: [{"name": deployment.parts[0].name, "services": services}]}
 
@@ -51,7 +53,9 @@ def render(deployment: Deployment) -> dict[str, list[dict[str, Any]]]:
 def _service(deployment: Deployment, stage: Stage) -> dict[str, Any]:
     options = deployment.options
     endpoints = {step: f"http://{step}:{REST}" for step in stage.steps}
-    environment = stage_environment(deployment, stage, endpoints)
+    environment = own_environment(stage, endpoints)
+    shared = shared_environment if stage.is_ours else stock_environment
+    environment |= shared(deployment.models_dir)
     minutes = 30 if stage.fetches else 10
     service: dict[str, Any] = {
         "image": options.image_of(stage.role),

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..catalog import read_settings
 from ..settings import environment_prefix
-from .deployment import Deployment, Stage
+from .deployment import Stage
 from .memory import PROCESS, ROUTER_PROCESS
 from .quantity import quantity
 
@@ -60,35 +60,39 @@ def cache_environment() -> dict[str, str]:
     }
 
 
-def stage_environment(
-    deployment: Deployment, stage: Stage, endpoints: Mapping[str, str]
-) -> dict[str, str]:
-    """The environment of a server of one model or router.
+def shared_environment(models_dir: Path) -> dict[str, str]:
+    """What all servers of ours are told."""
+    return {
+        **server_environment(models_dir),
+        **cache_environment(),
+        "INFERGRAPH_GRACE_SECONDS": str(GRACE_S),
+    }
+
+
+def stock_environment(models_dir: Path) -> dict[str, str]:
+    """What a server of models of other runtimes is told: nothing that needs our packages."""
+    environment = {**server_environment(models_dir), **cache_environment()}
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith("MLSERVER_MODEL_REPOSITORY")
+    }
+
+
+def own_environment(stage: Stage, endpoints: Mapping[str, str]) -> dict[str, str]:
+    """What the server of one model or router is told besides.
 
     Args:
         endpoints: Of a router, step -> URL.
     """
-    environment = {**server_environment(deployment.models_dir), **cache_environment()}
+    prefix = environment_prefix(stage.name)
+    environment = {f"{prefix}{name.upper()}": value for name, value in parameters(stage).items()}
     environment["MLSERVER_MODELS_DIR"] = f"{MODELS}/{stage.name}"
-    environment["INFERGRAPH_GRACE_SECONDS"] = str(GRACE_S)
     if not stage.fetches:
         environment["HF_HUB_OFFLINE"] = "1"
-    if not stage.is_ours:
-        environment = {
-            name: value
-            for name, value in environment.items()
-            if not name.startswith(("INFERGRAPH_", "MLSERVER_MODEL_REPOSITORY", "HF_HUB_OFFLINE"))
-        }
-    return {**environment, **stage_settings(stage, endpoints)}
-
-
-def stage_settings(stage: Stage, endpoints: Mapping[str, str]) -> dict[str, str]:
-    """A model's or router's own settings, as environment variables."""
-    prefix = environment_prefix(stage.name)
-    settings = {f"{prefix}{name.upper()}": value for name, value in parameters(stage).items()}
     if endpoints:
-        settings["INFERGRAPH_ENDPOINTS"] = json.dumps(dict(endpoints))
-    return settings
+        environment["INFERGRAPH_ENDPOINTS"] = json.dumps(dict(endpoints))
+    return environment
 
 
 def parameters(stage: Stage) -> dict[str, str]:

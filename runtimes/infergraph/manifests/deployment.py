@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..catalog import MODEL_SETTINGS, ROUTER, read_settings
+from ..catalog import MODEL_SETTINGS, ROUTER, SAMPLE, read_settings
 from ..checkpoints import checkpoint_sources
 from ..declaration import ModelDeclaration
 from ..errors import ConfigurationError, UnknownModel
@@ -93,7 +93,7 @@ class Part:
     def sample(self) -> Path:
         """The file of its sample request."""
         assert self.declaration.folder is not None
-        return self.declaration.folder / "request.json"
+        return self.declaration.folder / SAMPLE
 
 
 @dataclass(frozen=True)
@@ -147,14 +147,14 @@ def plan_deployment(
             needed[part.name] = _router(part.declaration, part.pipeline)
     entries = _entries(parts)
     stages = [replace(stage, one_item=stage.name in entries) for stage in needed.values()]
-    _check_named(options, [stage.name for stage in stages])
     candidates = dict(_candidates(stages, options))
+    _check_named(options, [stage.name for stage in stages], candidates.values())
     second = [
         replace(stage, name=candidates[stage.name], variant=options.variant[stage.name][1])
         for stage in stages
         if stage.name in candidates
     ]
-    stages += [replace(stage, memory=_memory(stage)) for stage in second]
+    stages += [_with_memory(stage, options) for stage in second]
     return Deployment(
         options,
         models_dir,
@@ -259,15 +259,14 @@ def _model(declaration: ModelDeclaration, folder: Path, options: Options) -> Sta
         )
     stage = Stage(name, declaration, folder, 0, variant, gpu)
     stage = replace(stage, fetches=not stage.is_ours or _fetches(name, folder, extra, variant))
-    memory = options.memory.get(name)
-    return replace(stage, memory=_memory(stage) if memory is None else memory)
+    return _with_memory(stage, options)
 
 
-def _memory(stage: Stage) -> int:
-    if not stage.is_ours:
-        return STOCK
-    extra = settings_of(stage.folder)
-    return model_memory(stage.declaration.name, stage.folder, extra, stage.variant)
+def _with_memory(stage: Stage, options: Options) -> Stage:
+    memory = options.memory.get(stage.name)
+    if memory is None and stage.is_ours:
+        memory = model_memory(stage.name, stage.folder, settings_of(stage.folder), stage.variant)
+    return replace(stage, memory=STOCK if memory is None else memory)
 
 
 def _fetches(name: str, folder: Path, extra: Mapping[str, Any], variant: str | None) -> bool:
@@ -296,17 +295,17 @@ def _entries(parts: Sequence[Part]) -> set[str]:
     return names
 
 
-def _check_named(options: Options, names: Sequence[str]) -> None:
-    for option, given in (
-        ("--variant", options.variant),
-        ("--gpu", options.gpu),
-        ("memory", options.memory),
+def _check_named(options: Options, names: Sequence[str], candidates: Iterable[str]) -> None:
+    for option, given, known in (
+        ("--variant", options.variant, names),
+        ("--gpu", options.gpu, names),
+        ("memory", options.memory, [*names, *candidates]),
     ):
         for name in given:
-            if name not in names:
+            if name not in known:
                 raise ConfigurationError(
                     f"{option} {name}: these pipelines have no such model; accepted: "
-                    f"{', '.join(names)}"
+                    f"{', '.join(known)}"
                 )
 
 

@@ -24,16 +24,20 @@ from .container import (
     REST,
     STOP_S,
     WRITABLE,
+    own_environment,
     probes,
     process_memory,
     resources,
-    stage_environment,
+    shared_environment,
+    stock_environment,
     variables,
 )
 from .deployment import Deployment, Stage
 from .options import Options
 from .resource import COMPONENT, NAME, PART_OF, Resource, resource, selector
 
+CONFIG = "infergraph"
+"""The ConfigMap of what all servers are told."""
 _APPS = "apps/v1"
 
 
@@ -45,7 +49,10 @@ def render(deployment: Deployment) -> dict[str, list[Resource]]:
 def workloads(deployment: Deployment, stages: Sequence[Stage]) -> dict[str, list[Resource]]:
     """The objects of some models and routers, and of what scales them, by file."""
     options = deployment.options
-    files = {
+    if not stages:
+        return {}
+    files = {"00-environment.yaml": [environment(deployment)]}
+    files |= {
         f"{'20-router' if stage.is_router else '10-model'}-{stage.name}.yaml": _workload(
             deployment, stage
         )
@@ -55,6 +62,13 @@ def workloads(deployment: Deployment, stages: Sequence[Stage]) -> dict[str, list
     if options.autoscale is not None and scaled:
         files["30-autoscaling.yaml"] = [_scaler(stage, options) for stage in scaled]
     return files
+
+
+def environment(deployment: Deployment) -> Resource:
+    """What all servers of ours are told, once."""
+    config = resource("v1", "ConfigMap", CONFIG, deployment.options.namespace, {})
+    del config["spec"]
+    return {**config, "data": dict(sorted(shared_environment(deployment.models_dir).items()))}
 
 
 def _workload(deployment: Deployment, stage: Stage) -> list[Resource]:
@@ -138,11 +152,15 @@ def _container(deployment: Deployment, stage: Stage) -> dict[str, Any]:
     options = deployment.options
     endpoints = {step: f"http://{step}:{REST}" for step in stage.steps}
     _, mounts = model_volume(options.storage_uri)
+    own = own_environment(stage, endpoints)
+    told: dict[str, Any] = {"envFrom": [{"configMapRef": {"name": CONFIG}}], "env": variables(own)}
+    if not stage.is_ours:
+        told = {"env": variables({**stock_environment(deployment.models_dir), **own})}
     return {
         "name": stage.name,
         "image": options.image_of(stage.role),
         "workingDir": CACHE,
-        "env": variables(stage_environment(deployment, stage, endpoints)),
+        **told,
         "ports": [{"name": name, "containerPort": port} for name, port in PORTS.items()],
         "resources": resources(process_memory(stage), stage.gpu),
         **probes(stage),

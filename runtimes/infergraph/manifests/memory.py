@@ -22,6 +22,7 @@ from typing import Any
 
 from ..checkpoints import checkpoint_sources
 from ..errors import ConfigurationError
+from ..settings import EMBEDDED
 from ..weights import SAFETENSORS, find_weights, parts_of, weights_in
 from .quantity import MIB
 
@@ -50,12 +51,12 @@ def model_memory(model: str, folder: Path, extra: Mapping[str, Any], variant: st
     Raises:
         ConfigurationError: there is no such variant, or its checkpoint is not on this machine.
     """
-    if "variants" not in extra and variant is None:
+    if "variants" not in extra:
         return PLAIN
-    wanted = [] if variant is None else [variant]
+    wanted = variant or str(extra.get("variant", EMBEDDED))
     weights = sum(
         _weights(model, name, source)
-        for name, source in checkpoint_sources(model, folder, wanted, extra).items()
+        for name, source in checkpoint_sources(model, folder, [wanted], extra).items()
     )
     if not weights:
         return PLAIN
@@ -73,9 +74,9 @@ def _weights(model: str, name: str, source: str) -> int:
         found = _cached(source)
         if found is None:
             raise ConfigurationError(
-                f"model '{model}': '{name}' is {source}, which is not on this machine, so its "
-                f"memory is not known; run `infergraph fetch {model} --variant {name}`, or say "
-                f"`memory: {{{model}: 2Gi}}` in a --values file"
+                f"model '{model}': {name} is '{source}', which is not on this machine, so its "
+                f"memory is not known; get it by infergraph fetch, or say memory: {{{model}: 2Gi}} "
+                "in a --values file"
             )
         folder = found
     names = [each.name for each in folder.iterdir()]

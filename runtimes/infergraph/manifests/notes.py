@@ -5,8 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
+from ..catalog import SAMPLE
 from .autoscaling import MODELS_IN_FLIGHT, MODELS_QUEUED, PIPELINES_IN_FLIGHT, can_scale
 from .broker import message_size, needed_limit
+from .compose import PORTS_APART
 from .container import CACHE, METRICS, MODELS, REST
 from .deployment import Deployment, Part
 from .folder import FIRST_LINE
@@ -88,11 +90,8 @@ def _seldon_v2(deployment: Deployment, files: Sequence[str]) -> Sections:
     for part in deployment.parts:
         header = part.name if part.routed else f"{part.name}.pipeline"
         calls.append(
-            f"curl -H 'seldon-model: {header}' -H 'content-type: application/json' -d @"
-            f"models/{part.name}/request.json http://seldon-mesh/v2/models/{part.name}/infer"
-            if part.routed
-            else f"curl -H 'seldon-model: {header}' -H 'content-type: application/json' -d "
-            f"@request.json http://seldon-mesh/v2/models/{part.name}/infer"
+            f"curl -H 'seldon-model: {header}' -H 'content-type: application/json' "
+            f"-d @{part.sample} http://seldon-mesh/v2/models/{part.name}/infer"
         )
     yield "Call", _block(*calls)
     if deployment.candidates:
@@ -124,7 +123,7 @@ def _seldon_v1(deployment: Deployment, files: Sequence[str]) -> Sections:
             "",
             *_block(
                 *(
-                    f"curl -H 'content-type: application/json' -d @request.json "
+                    f"curl -H 'content-type: application/json' -d @{part.sample} "
                     f"http://INGRESS/seldon/{namespace}/{part.name}/v2/models/infer"
                     for part in deployment.parts
                 )
@@ -143,7 +142,7 @@ def _kubernetes(deployment: Deployment, files: Sequence[str]) -> Sections:
     for part in deployment.parts:
         calls += [
             f"kubectl {flag}port-forward service/{part.name} {REST}:{REST}",
-            f"curl -d @request.json http://127.0.0.1:{REST}/v2/models/{part.name}/infer",
+            f"curl -d @{part.sample} http://127.0.0.1:{REST}/v2/models/{part.name}/infer",
         ]
     yield "Call", _block(*calls)
     yield from _watch(deployment)
@@ -153,8 +152,9 @@ def _compose(deployment: Deployment, files: Sequence[str]) -> Sections:
     yield from _models(deployment)
     yield "Start", _block("docker compose up --wait")
     calls = [
-        f"curl -d @request.json http://127.0.0.1:{REST + 10 * number}/v2/models/{name}/infer"
-        for number, name in enumerate(stage.name for stage in deployment.routers)
+        f"curl -d @{stage.folder / SAMPLE} "
+        f"http://127.0.0.1:{REST + PORTS_APART * number}/v2/models/{stage.name}/infer"
+        for number, stage in enumerate(deployment.routers)
     ]
     yield "Call", _block(*calls)
 

@@ -12,7 +12,7 @@ from typing import Any
 from .autoscaling import can_scale, hpa_metrics, keda_spec
 from .container import LAG_S
 from .deployment import Deployment, Part, Stage
-from .kubernetes import pod, workloads
+from .kubernetes import environment, pod, workloads
 from .resource import COMPONENT, Resource, resource, selector
 
 API = "machinelearning.seldon.io/v1"
@@ -23,7 +23,7 @@ def render(deployment: Deployment) -> dict[str, list[Resource]]:
     """The objects by file; files are applied in the order of their names."""
     called = {step for router in deployment.routers for step in router.steps}
     beside = [stage for stage in deployment.stages if stage.name in called]
-    files = workloads(deployment, beside)
+    files = workloads(deployment, beside) or {"00-environment.yaml": [environment(deployment)]}
     for part in deployment.parts:
         files[f"40-seldondeployment-{part.name}.yaml"] = [_seldon_deployment(deployment, part)]
     return files

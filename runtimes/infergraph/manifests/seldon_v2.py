@@ -11,12 +11,11 @@ from typing import Any
 
 from .autoscaling import Target, can_scale, hpa, scaled_object, vpa
 from .container import (
+    CACHE,
     CONTAINER_SECURITY,
-    GRACE_S,
-    cache_environment,
     parameters,
     resources,
-    server_environment,
+    shared_environment,
     variables,
 )
 from .deployment import Deployment, Stage
@@ -80,15 +79,11 @@ def _server(deployment: Deployment, name: str, stages: list[Stage]) -> Resource:
     options = deployment.options
     models = sum(stage.memory for stage in stages)
     gpu = max(stage.gpu for stage in stages)
-    environment = {
-        **server_environment(deployment.models_dir),
-        **cache_environment(),
-        "INFERGRAPH_GRACE_SECONDS": str(GRACE_S),
-    }
     container = {
         "name": "mlserver",
         "image": options.image_of("gpu" if gpu else "models"),
-        "env": variables(environment),
+        "workingDir": CACHE,
+        "env": variables(shared_environment(deployment.models_dir)),
         "resources": resources(PROCESS + models, gpu),
         "securityContext": dict(CONTAINER_SECURITY),
         "volumeMounts": writable_mounts(),

@@ -189,6 +189,10 @@ def _sources(pod: Pod, path: Steps, container: dict[str, Any]) -> Iterator[tuple
             source = each.get(volume)
             if source and not source.get("optional"):
                 yield kind, str(source.get(named)), (*pod.path, "volumes", position)
+        for position, each in enumerate(container.get("envFrom") or ()):
+            reference = each.get(key.removesuffix("KeyRef") + "Ref")
+            if reference and not reference.get("optional"):
+                yield kind, str(reference.get("name")), (*path, "envFrom", position)
         for position, variable in enumerate(container.get("env") or ()):
             reference = (variable.get("valueFrom") or {}).get(key)
             if reference and not reference.get("optional"):
