@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from infergraph.manifests.checks import check_schemas, find_faults
 from infergraph.manifests.documents import Document, read_documents, read_folder
 from infergraph.manifests.folder import Rendered
