@@ -13,7 +13,7 @@ from typing import Any
 from ..catalog import read_settings
 from ..settings import environment_prefix
 from .deployment import Stage
-from .memory import PROCESS, ROUTER_PROCESS
+from .memory import DECODING, PROCESS, ROUTER_PROCESS
 from .quantity import quantity
 
 REST, GRPC, METRICS = 8080, 8081, 8082
@@ -66,6 +66,7 @@ def shared_environment(models_dir: Path) -> dict[str, str]:
         **server_environment(models_dir),
         **cache_environment(),
         "INFERGRAPH_GRACE_SECONDS": str(GRACE_S),
+        "INFERGRAPH_DECODE_MEMORY_BYTES": str(DECODING),
     }
 
 

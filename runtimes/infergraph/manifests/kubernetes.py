@@ -38,6 +38,8 @@ from .resource import COMPONENT, NAME, PART_OF, Resource, resource, selector
 
 CONFIG = "infergraph"
 """The ConfigMap of what all servers are told."""
+_AMONG_REPLICAS = {"INFERGRAPH_GRPC_CONNECTION_AGE_S": "300"}
+"""Callers that keep a gRPC connection for ever would never find a replica that came later."""
 _APPS = "apps/v1"
 
 
@@ -68,7 +70,8 @@ def environment(deployment: Deployment) -> Resource:
     """What all servers of ours are told, once."""
     config = resource("v1", "ConfigMap", CONFIG, deployment.options.namespace, {})
     del config["spec"]
-    return {**config, "data": dict(sorted(shared_environment(deployment.models_dir).items()))}
+    data = {**shared_environment(deployment.models_dir), **_AMONG_REPLICAS}
+    return {**config, "data": dict(sorted(data.items()))}
 
 
 def _workload(deployment: Deployment, stage: Stage) -> list[Resource]:

@@ -34,6 +34,8 @@ CLAIM = GIB
 MESH = "http://seldon-mesh:80"
 HEADER = "seldon-model"
 _EXPERIMENT_WEIGHT = 50
+_UNDER_THE_AGENT = {"INFERGRAPH_SELDON": "true", "INFERGRAPH_PRELOAD": "infergraph.tasks.*"}
+"""Statuses that the agent does not answer by loading models again, and torch before probes."""
 
 
 def render(deployment: Deployment) -> dict[str, list[Resource] | str]:
@@ -83,7 +85,7 @@ def _server(deployment: Deployment, name: str, stages: list[Stage]) -> Resource:
         "name": "mlserver",
         "image": options.image_of("gpu" if gpu else "models"),
         "workingDir": CACHE,
-        "env": variables(shared_environment(deployment.models_dir)),
+        "env": variables({**shared_environment(deployment.models_dir), **_UNDER_THE_AGENT}),
         "resources": resources(PROCESS + models, gpu),
         "securityContext": dict(CONTAINER_SECURITY),
         "volumeMounts": writable_mounts(),

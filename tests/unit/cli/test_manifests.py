@@ -253,7 +253,7 @@ def test_the_command_line_goes_before_the_values(
     assert {each["spec"]["replicas"] for each in deployments.values()} == {3}
     (container,) = deployments["sentiment"]["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "a:1"
-    assert container["resources"]["limits"]["memory"] == "3968Mi"
+    assert container["resources"]["limits"]["memory"] == "4224Mi"
 
 
 def test_two_variants_are_an_experiment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
