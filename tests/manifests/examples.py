@@ -1,4 +1,4 @@
-"""The rendered examples in mlserver/: `python -m tests.manifests.examples` writes them anew.
+"""The examples in mlserver/, and the table of verdicts: `make manifests` writes them anew.
 
 It is run in the root of the repository, as the notes name the samples from there.
 """
@@ -20,6 +20,9 @@ from infergraph.manifests.verdict import How, Verdict, verdict
 
 MODELS = Path("model-settings")
 EXAMPLES = Path("mlserver")
+PAGE = Path("docs/cluster.md")
+BEGIN, END = "<!-- verdicts: written by `make manifests` -->", "<!-- end of verdicts -->"
+SELDON: tuple[Target, ...] = ("seldon-v2", "seldon-v1")
 STORAGE = "gs://bucket/models"
 
 
@@ -48,8 +51,30 @@ def planned(pipeline: str, target: Target, **given: object) -> Deployment:
     return plan_deployment(catalog(), [pipeline], MODELS, read_options(target, given, {}))
 
 
+def verdicts() -> str:
+    """The table of docs/cluster.md: how Seldon runs each pipeline, and why not as it is."""
+    lines = ["| pipeline | `seldon-v2` | `seldon-v1` |", "|---|---|---|"]
+    for pipeline in pipelines():
+        cells = [_cell(judged(pipeline, target)) for target in SELDON]
+        lines.append(f"| {pipeline} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(found: Verdict) -> str:
+    how = f"**{found.how.value}**"
+    return how if found.how is How.UNCHANGED else f"{how}: {found.reasons[0]}"
+
+
+def with_verdicts(page: str) -> str:
+    """The page with the table between its marks written anew."""
+    begin, _, rest = page.partition(BEGIN)
+    _, _, end = rest.partition(END)
+    return f"{begin}{BEGIN}\n{verdicts()}\n{END}{end}"
+
+
 def main() -> None:
     """Writes every example; the model folders, which are in the repository already, are not."""
+    PAGE.write_text(with_verdicts(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     for target in TARGETS:
         for pipeline in pipelines():
             folder = EXAMPLES / target / pipeline

@@ -76,3 +76,9 @@ def test_a_pipeline_file_goes_to_seldon_unchanged() -> None:
 
     file = REPOSITORY / "pipelines" / "audio-qa.yaml"
     assert rendered.files["30-pipeline-audio-qa.yaml"] == file.read_text()
+
+
+def test_the_page_has_the_verdicts() -> None:
+    page = examples.PAGE.read_text()
+
+    assert examples.with_verdicts(page) == page, "run: make manifests"

@@ -3,7 +3,7 @@
 A process needs `PROCESS`, once, whatever it serves, and each model in it
 
     model = 2 * 4 bytes * weights + activations
-    activations = 4 bytes * weights + 8 MiB * max_batch_size + 64 MiB
+    activations = 4 bytes * weights + 8 MiB * max_batch_size + 96 MiB
 
 `weights` are the numbers in its checkpoint's files, read from their headers. They are computed with
 in fp32, 4 bytes each, whatever the files hold; twice, since a model that is loaded anew is there
@@ -38,7 +38,7 @@ STOCK = 1024 * MIB
 """A model of another runtime, whose checkpoint is not known here."""
 _WEIGHT = 4
 _ITEM = 8 * MIB
-_BATCH = 64 * MIB
+_BATCH = 96 * MIB
 
 
 def model_memory(model: str, folder: Path, extra: Mapping[str, Any], variant: str | None) -> int:

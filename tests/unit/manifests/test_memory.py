@@ -23,7 +23,7 @@ EXTRA = {"variants": {"embedded": "./embedded", "hub": "owner/name"}, "max_batch
 def test_weights_count_as_fp32_twice_and_once_more_for_a_batch(tmp_path: Path) -> None:
     write_weights(tmp_path / "embedded", [1000, 100], [100])
 
-    assert model_memory("m", tmp_path, EXTRA, None) == 12 * 100_100 + 4 * 8 * MIB + 64 * MIB
+    assert model_memory("m", tmp_path, EXTRA, None) == 12 * 100_100 + 4 * 8 * MIB + 96 * MIB
 
 
 def test_all_checkpoints_of_a_variant_count(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_all_checkpoints_of_a_variant_count(tmp_path: Path) -> None:
     write_weights(tmp_path / "locator", [500])
     extra = {**EXTRA, "locator": {"embedded": "./locator", "*": "owner/other"}}
 
-    assert model_memory("m", tmp_path, extra, None) == 12 * 1500 + 4 * 8 * MIB + 64 * MIB
+    assert model_memory("m", tmp_path, extra, None) == 12 * 1500 + 4 * 8 * MIB + 96 * MIB
 
 
 def test_weights_in_parts_are_summed(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_weights_in_parts_are_summed(tmp_path: Path) -> None:
     index = {"weight_map": {f"w{i}": part for i, part in enumerate(parts)}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
-    assert model_memory("m", tmp_path, EXTRA, None) == 12 * 600 + 4 * 8 * MIB + 64 * MIB
+    assert model_memory("m", tmp_path, EXTRA, None) == 12 * 600 + 4 * 8 * MIB + 96 * MIB
 
 
 @pytest.mark.parametrize("extra", [{}, {"variants": {"embedded": "./embedded"}}])
