@@ -23,7 +23,11 @@ EXAMPLES = Path("mlserver")
 PAGE = Path("docs/cluster.md")
 BEGIN, END = "<!-- verdicts: written by `make manifests` -->", "<!-- end of verdicts -->"
 SELDON: tuple[Target, ...] = ("seldon-v2", "seldon-v1")
-STORAGE = "gs://bucket/models"
+STORAGE: Mapping[Target, str] = {
+    "seldon-v2": "gs://bucket/models",
+    "seldon-v1": "pvc://models",
+    "kubernetes": "pvc://models",
+}
 
 
 @functools.cache
@@ -44,10 +48,10 @@ def judged(pipeline: str, target: Target) -> Verdict:
 
 def planned(pipeline: str, target: Target, **given: object) -> Deployment:
     """A pipeline on a target, through the router where nothing else holds it."""
-    if target == "seldon-v2":
-        given.setdefault("storage_uri", STORAGE)
-        if judged(pipeline, target).how is How.ROUTER:
-            given["via_router"] = True
+    if target in STORAGE:
+        given.setdefault("storage_uri", STORAGE[target])
+    if target == "seldon-v2" and judged(pipeline, target).how is How.ROUTER:
+        given["via_router"] = True
     return plan_deployment(catalog(), [pipeline], MODELS, read_options(target, given, {}))
 
 

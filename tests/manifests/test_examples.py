@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infergraph.manifests.checks import check_schemas, find_faults
+from infergraph.manifests.checks import check
 from infergraph.manifests.documents import Document, read_documents, read_folder
 from infergraph.manifests.folder import Rendered
 from infergraph.manifests.rendering import render
@@ -50,8 +50,7 @@ def test_an_example_is_what_is_rendered_and_has_no_faults(target: Target, pipeli
     assert dict(rendered.files) == shown, "run: make manifests"
     documents = read_folder(folder)
     assert len(documents) == len(documents_of(rendered)) > 0
-    assert list(check_schemas(documents, (2, 6, 0))) == []
-    assert find_faults(documents) == []
+    assert check(documents, (2, 6, 0)) == []
 
 
 @pytest.mark.parametrize(("target", "scaler"), SCALED)
@@ -64,8 +63,7 @@ def test_all_pipelines_pass_the_checks_with_each_autoscaler(target: Target, scal
         )
 
         documents = documents_of(rendered)
-        assert list(check_schemas(documents, NEW_SELDON)) == []
-        assert find_faults(documents) == []
+        assert check(documents, NEW_SELDON) == []
         scaling = {"native": "minReplicas", "vpa": "VerticalPodAutoscaler"}
         scaling |= {"hpa": "averageValue", "keda": "prometheus"}
         assert scaling[scaler] in rendered.text

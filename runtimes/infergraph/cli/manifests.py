@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URI",
         help="where the model folders are found: seldon-v2 what rclone reads, such as "
         "gs://bucket/models; kubernetes and seldon-v1 pvc://CLAIM[/FOLDER] or oci://IMAGE; compose "
-        "a folder (default, but for seldon-v2: the image holds them)",
+        "a folder (default: the one that is rendered)",
     )
     parser.add_argument("--namespace", metavar="NAME", help="the namespace of all objects")
     parser.add_argument(
@@ -152,7 +152,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace, values: Mapping[str, Any]) -> int:
-    from ..manifests.checks import check_schemas, find_faults
+    from ..manifests.checks import check
     from ..manifests.documents import read_folder
     from ..manifests.options import Options
 
@@ -163,7 +163,7 @@ def _check(args: argparse.Namespace, values: Mapping[str, Any]) -> int:
     version = args.seldon_version or values.get("seldon-version") or "2.6.0"
     documents = read_folder(args.check)
     options = Options(target="kubernetes", seldon_version=version)
-    findings = sorted([*check_schemas(documents, options.seldon), *find_faults(documents)])
+    findings = check(documents, options.seldon)
     for finding in findings:
         print(finding)
     if findings:

@@ -6,7 +6,6 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from .container import (
-    CACHE,
     MODELS,
     PORTS,
     REST,
@@ -20,6 +19,8 @@ from .container import (
 from .deployment import Deployment, Stage
 from .quantity import MIB
 
+OWN_MODELS = "./models"
+"""The tree of model folders beside the file."""
 _FILE = "compose.yaml"
 PORTS_APART = 10
 """Between the ports of one router on the machine and those of the next."""
@@ -40,7 +41,7 @@ def render(deployment: Deployment) -> dict[str, list[dict[str, Any]]]:
     if "://" in options.storage_uri:
         raise ConfigurationError(
             f"--storage-uri {options.storage_uri}: Compose mounts a folder of this machine; name "
-            "one, or leave it out to take the models from the image"
+            "one, or leave it out to mount what is rendered"
         )
     services = {stage.name: _service(deployment, stage) for stage in deployment.stages}
     for number, stage in enumerate(deployment.routers):
@@ -59,13 +60,14 @@ def _service(deployment: Deployment, stage: Stage) -> dict[str, Any]:
     minutes = 30 if stage.fetches else 10
     service: dict[str, Any] = {
         "image": options.image_of(stage.role),
-        "working_dir": CACHE,
+        "working_dir": WRITABLE,
         "environment": {
             name: value.replace("$", "$$") for name, value in sorted(environment.items())
         },
         "read_only": True,
-        # Compiled code is run from the cache.
-        "tmpfs": [f"{path}:exec" for _, path in WRITABLE],
+        # Compiled code is run from there.
+        "tmpfs": [f"{WRITABLE}:exec"],
+        "volumes": [f"{options.storage_uri or OWN_MODELS}:{MODELS}:ro"],
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
         "restart": "unless-stopped",
@@ -80,8 +82,6 @@ def _service(deployment: Deployment, stage: Stage) -> dict[str, Any]:
         },
         "deploy": {"resources": _resources(stage)},
     }
-    if options.storage_uri:
-        service["volumes"] = [f"{options.storage_uri}:{MODELS}:ro"]
     if stage.steps:
         service["depends_on"] = {step: {"condition": "service_healthy"} for step in stage.steps}
     elif options.replicas > 1:

@@ -19,9 +19,9 @@ from .quantity import quantity
 REST, GRPC, METRICS = 8080, 8081, 8082
 PORTS: Mapping[str, int] = {"http": REST, "grpc": GRPC, "metrics": METRICS}
 MODELS = "/mnt/models"
-"""Where containers find the model folders, which their image or a volume holds."""
-CACHE = "/cache"
-"""The folder that a container may write to, beside /tmp; its working folder and home."""
+"""Where containers find the model folders."""
+WRITABLE = "/tmp"
+"""The one folder that a container may write to; its working folder and home."""
 GPU = "nvidia.com/gpu"
 GRACE_S = 25
 """How long a server ends what is in flight, the front door's `grace_seconds`."""
@@ -47,36 +47,32 @@ def server_environment(models_dir: Path) -> dict[str, str]:
     return environment
 
 
-def cache_environment() -> dict[str, str]:
-    """Where libraries write; with a user that has no name and no home."""
-    return {
-        "HOME": CACHE,
-        "USER": "infergraph",
-        "HF_HOME": f"{CACHE}/huggingface",
-        "TORCH_HOME": f"{CACHE}/torch",
-        "TORCHINDUCTOR_CACHE_DIR": f"{CACHE}/inductor",
-        "TRITON_CACHE_DIR": f"{CACHE}/triton",
-        "NUMBA_CACHE_DIR": f"{CACHE}/numba",
-    }
-
-
 def shared_environment(models_dir: Path) -> dict[str, str]:
     """What all servers of ours are told."""
     return {
         **server_environment(models_dir),
-        **cache_environment(),
         "INFERGRAPH_GRACE_SECONDS": str(GRACE_S),
         "INFERGRAPH_DECODE_MEMORY_BYTES": str(DECODING),
     }
 
 
 def stock_environment(models_dir: Path) -> dict[str, str]:
-    """What a server of models of other runtimes is told: nothing that needs our packages."""
-    environment = {**server_environment(models_dir), **cache_environment()}
-    return {
+    """What a server of models of other runtimes is told.
+
+    Nothing that needs our packages, and where to write, which our own images know.
+    """
+    settings = {
         name: value
-        for name, value in environment.items()
+        for name, value in server_environment(models_dir).items()
         if not name.startswith("MLSERVER_MODEL_REPOSITORY")
+    }
+    return {
+        **settings,
+        "HOME": WRITABLE,
+        "USER": "infergraph",
+        "HF_HOME": f"{WRITABLE}/huggingface",
+        "MLSERVER_METRICS_DIR": f"{WRITABLE}/metrics",
+        "MLSERVER_ENVIRONMENTS_DIR": f"{WRITABLE}/environments",
     }
 
 
@@ -153,5 +149,3 @@ CONTAINER_SECURITY: Mapping[str, Any] = {
     "capabilities": {"drop": ["ALL"]},
     "readOnlyRootFilesystem": True,
 }
-WRITABLE: tuple[tuple[str, str], ...] = (("cache", CACHE), ("tmp", "/tmp"))
-"""Volumes in memory or on the node's disk, and where they are mounted."""

@@ -46,12 +46,17 @@ class Document:
         return self.api_version.rpartition("/")[0]
 
     @property
+    def metadata(self) -> dict[str, Any]:
+        metadata = self.value.get("metadata")
+        return metadata if isinstance(metadata, dict) else {}
+
+    @property
     def name(self) -> str:
-        return str((self.value.get("metadata") or {}).get("name", ""))
+        return str(self.metadata.get("name") or "")
 
     @property
     def namespace(self) -> str:
-        return str((self.value.get("metadata") or {}).get("namespace", ""))
+        return str(self.metadata.get("namespace") or "")
 
     @property
     def spec(self) -> dict[str, Any]:

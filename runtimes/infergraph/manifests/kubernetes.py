@@ -12,7 +12,6 @@ from typing import Any
 from ..errors import ConfigurationError
 from .autoscaling import Target, can_scale, hpa, scaled_object, vpa
 from .container import (
-    CACHE,
     CONTAINER_SECURITY,
     GPU,
     GRPC,
@@ -129,7 +128,7 @@ def _deployment(deployment: Deployment, stage: Stage, component: str) -> dict[st
 
 def pod(deployment: Deployment, stage: Stage) -> dict[str, Any]:
     """The pod of a model or router, which ends its requests before it goes."""
-    volumes, _ = model_volume(deployment.options.storage_uri)
+    models, _ = model_volume(deployment.options.storage_uri)
     spread = {
         "maxSkew": 1,
         "topologyKey": "kubernetes.io/hostname",
@@ -144,7 +143,7 @@ def pod(deployment: Deployment, stage: Stage) -> dict[str, Any]:
         "securityContext": dict(POD_SECURITY),
         "topologySpreadConstraints": [spread],
         "containers": [_container(deployment, stage)],
-        "volumes": [*writable_volumes(), *volumes],
+        "volumes": [scratch()[0], models],
     }
     if stage.gpu:
         spec["tolerations"] = gpu_tolerations()
@@ -154,7 +153,7 @@ def pod(deployment: Deployment, stage: Stage) -> dict[str, Any]:
 def _container(deployment: Deployment, stage: Stage) -> dict[str, Any]:
     options = deployment.options
     endpoints = {step: f"http://{step}:{REST}" for step in stage.steps}
-    _, mounts = model_volume(options.storage_uri)
+    _, models = model_volume(options.storage_uri)
     own = own_environment(stage, endpoints)
     told: dict[str, Any] = {"envFrom": [{"configMapRef": {"name": CONFIG}}], "env": variables(own)}
     if not stage.is_ours:
@@ -162,14 +161,14 @@ def _container(deployment: Deployment, stage: Stage) -> dict[str, Any]:
     return {
         "name": stage.name,
         "image": options.image_of(stage.role),
-        "workingDir": CACHE,
+        "workingDir": WRITABLE,
         **told,
         "ports": [{"name": name, "containerPort": port} for name, port in PORTS.items()],
         "resources": resources(process_memory(stage), stage.gpu),
         **probes(stage),
         "lifecycle": {"preStop": {"sleep": {"seconds": LAG_S}}},
         "securityContext": dict(CONTAINER_SECURITY),
-        "volumeMounts": [*writable_mounts(), *mounts],
+        "volumeMounts": [scratch()[1], models],
     }
 
 
@@ -178,37 +177,32 @@ def gpu_tolerations() -> list[dict[str, str]]:
     return [{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}]
 
 
-def writable_volumes() -> list[dict[str, Any]]:
-    return [{"name": name, "emptyDir": {}} for name, _ in WRITABLE]
+def scratch() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The volume of what a container writes, and its mount."""
+    return {"name": "scratch", "emptyDir": {}}, {"name": "scratch", "mountPath": WRITABLE}
 
 
-def writable_mounts() -> list[dict[str, Any]]:
-    return [{"name": name, "mountPath": path} for name, path in WRITABLE]
-
-
-def model_volume(storage_uri: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Volumes and mounts of the model folders; none where the image holds them.
+def model_volume(storage_uri: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The volume of the model folders, and its mount.
 
     Raises:
         ConfigurationError: the address is not one of a volume.
     """
-    if not storage_uri:
-        return [], []
-    scheme, separator, rest = storage_uri.partition("://")
+    scheme, _, rest = storage_uri.partition("://")
     mount: dict[str, Any] = {"name": "models", "mountPath": MODELS, "readOnly": True}
     if scheme == "oci" and rest:
         image = {"reference": rest, "pullPolicy": "IfNotPresent"}
-        return [{"name": "models", "image": image}], [mount]
+        return {"name": "models", "image": image}, mount
     claim, _, folder = rest.partition("/")
-    if not separator or scheme != "pvc" or not claim:
+    if scheme != "pvc" or not claim:
         raise ConfigurationError(
-            f"--storage-uri {storage_uri}: Kubernetes mounts pvc://CLAIM[/FOLDER] or oci://IMAGE; "
-            "copy the model folders to one of them, or leave it out to take them from the image"
+            f"--storage-uri {storage_uri}: a volume is pvc://CLAIM[/FOLDER] or oci://IMAGE; copy "
+            "the model folders to one of them"
         )
     if folder:
         mount["subPath"] = folder.rstrip("/")
     volume = {"claimName": claim, "readOnly": True}
-    return [{"name": "models", "persistentVolumeClaim": volume}], [mount]
+    return {"name": "models", "persistentVolumeClaim": volume}, mount
 
 
 def _service(stage: Stage) -> dict[str, Any]:

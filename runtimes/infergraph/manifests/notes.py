@@ -9,7 +9,7 @@ from ..catalog import SAMPLE
 from .autoscaling import MODELS_IN_FLIGHT, MODELS_QUEUED, PIPELINES_IN_FLIGHT, can_scale
 from .broker import message_size, needed_limit
 from .compose import PORTS_APART
-from .container import CACHE, METRICS, MODELS, REST
+from .container import METRICS, MODELS, REST, WRITABLE
 from .deployment import Deployment, Part
 from .folder import FIRST_LINE
 from .quantity import GIB
@@ -28,7 +28,7 @@ def notes(deployment: Deployment, files: Sequence[str]) -> str:
     title = ", ".join(part.name for part in deployment.parts)
     lines = [FIRST_LINE, "", f"# {title} on {deployment.options.target}", ""]
     for part in deployment.parts:
-        lines += _verdict(part)
+        lines += _verdict(part, deployment.options.via_router)
     for heading, body in sections[deployment.options.target](deployment, files):
         lines += [f"## {heading}", "", *body, ""]
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -37,9 +37,9 @@ def notes(deployment: Deployment, files: Sequence[str]) -> str:
 Sections = Iterator[tuple[str, Sequence[str]]]
 
 
-def _verdict(part: Part) -> list[str]:
+def _verdict(part: Part, via_router: bool) -> list[str]:
     how = part.verdict.how.value
-    if part.routed and part.verdict.how is not How.ROUTER:
+    if via_router and part.verdict.how is not How.ROUTER:
         how = f"{How.ROUTER.value}, as asked for"
     lines = [f"`{part.name}` runs here: **{how}**.", ""]
     lines += [f"- {reason}" for reason in part.verdict.reasons]
@@ -56,8 +56,7 @@ def _seldon_v2(deployment: Deployment, files: Sequence[str]) -> Sections:
     rests = [
         f"- Seldon Core {options.seldon_version} in namespace `{namespace}`, with its ServerConfig "
         "`mlserver`.",
-        f"- Images that start `mlserver start $MLSERVER_MODELS_DIR`, and can write to `{CACHE}` "
-        "and /tmp.",
+        f"- Images that start `mlserver start $MLSERVER_MODELS_DIR`, and write to {WRITABLE} only.",
     ]
     if any(not stage.is_ours for stage in deployment.models):
         rests.append(
@@ -160,16 +159,28 @@ def _compose(deployment: Deployment, files: Sequence[str]) -> Sections:
 
 
 def _models(deployment: Deployment) -> Sections:
-    if deployment.options.storage_uri:
+    place = deployment.options.storage_uri
+    scheme, _, rest = place.partition("://")
+    if scheme == "oci":
+        yield (
+            "Models",
+            _block(
+                f"printf 'FROM scratch\\nCOPY . /\\n' | docker build -f - -t {rest} models",
+                f"docker push {rest}",
+            ),
+        )
+    elif scheme == "pvc":
+        claim, _, folder = rest.partition("/")
         yield (
             "Models",
             [
-                f"Copy what is in `models/` to {deployment.options.storage_uri}; containers find "
-                f"it at `{MODELS}`.",
+                f"Copy what is in `models/` to {folder or 'the top'} of the claim `{claim}`, from "
+                "a pod that mounts it: `kubectl cp models/. POD:FOLDER`. Containers find it at "
+                f"`{MODELS}`.",
             ],
         )
-    else:
-        yield "Models", [f"The images hold the model folders, at `{MODELS}`."]
+    elif place:
+        yield "Models", _block(f"cp -r models/. {shlex.quote(place)}")
 
 
 def _watch(deployment: Deployment) -> Sections:

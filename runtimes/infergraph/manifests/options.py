@@ -28,8 +28,8 @@ class Options(BaseModel):
         target: What the manifests are for.
         image: Image by role, a key of `targets.IMAGES`; `models` also stands for those not named.
         storage_uri: Where the model folders are found: for Seldon what rclone reads (`gs://`,
-            `s3://`, ...), for Kubernetes `pvc://CLAIM[/FOLDER]` or `oci://IMAGE`, for Compose a
-            folder. Kubernetes, Compose and Seldon v1 take them from the image unless it is given.
+            `s3://`, ...), for Kubernetes and Seldon v1 `pvc://CLAIM[/FOLDER]` or `oci://IMAGE`, for
+            Compose a folder, unless given the one that is rendered.
         namespace: The namespace of all objects; that of the caller's context unless given.
         seldon_version: The version of Seldon Core 2 that is installed.
         replicas: Of each model and router; with an autoscaler the fewest.
@@ -169,16 +169,16 @@ def _check(options: Options) -> None:
         raise ConfigurationError(
             f"--seldon-version {options.seldon_version}: accepted: a version such as 2.6.0"
         )
+    if target in _PLACES and not options.storage_uri:
+        raise ConfigurationError(
+            f"--target {target} needs --storage-uri, where the cluster finds the model folders, "
+            f"for example --storage-uri {_PLACES[target]}"
+        )
     if target == "seldon-v2":
         _check_seldon(options)
 
 
 def _check_seldon(options: Options) -> None:
-    if not options.storage_uri:
-        raise ConfigurationError(
-            "--target seldon-v2 needs --storage-uri, where the cluster finds the model folders, "
-            "for example --storage-uri gs://bucket/models"
-        )
     if options.autoscale in ("hpa", "keda") and options.seldon < HPA_SINCE:
         since = ".".join(map(str, HPA_SINCE))
         raise ConfigurationError(
@@ -188,5 +188,10 @@ def _check_seldon(options: Options) -> None:
         )
 
 
+_PLACES: Mapping[Target, str] = {
+    "seldon-v2": "gs://bucket/models",
+    "seldon-v1": "pvc://CLAIM",
+    "kubernetes": "pvc://CLAIM",
+}
 HPA_SINCE = (2, 8, 5)
 """The version of Seldon Core from which on a Model has what an HPA asks of its target."""

@@ -37,8 +37,4 @@ def render(deployment: Deployment) -> Rendered:
     documents = [each for name, text in files.items() for each in read_documents(name, text)]
     for fault in find_faults(documents):
         raise ConfigurationError(f"{fault.message}; {fault.fix}")
-    uploads = deployment.options.target == "seldon-v2" or deployment.options.storage_uri
-    return Rendered(
-        {**files, NOTES: notes(deployment, list(files))},
-        deployment.stages if uploads else (),
-    )
+    return Rendered({**files, NOTES: notes(deployment, list(files))}, deployment.stages)

@@ -45,7 +45,7 @@ def dump(objects: Iterable[Mapping[str, Any]]) -> str:
     )
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
     """Writes lists as the pipelines' files do, and the same object twice rather than as a link."""
 
     def ignore_aliases(self, data: Any) -> bool:

@@ -11,7 +11,6 @@ from typing import Any
 
 from .autoscaling import Target, can_scale, hpa, scaled_object, vpa
 from .container import (
-    CACHE,
     CONTAINER_SECURITY,
     parameters,
     resources,
@@ -19,7 +18,7 @@ from .container import (
     variables,
 )
 from .deployment import Deployment, Stage
-from .kubernetes import gpu_tolerations, writable_mounts, writable_volumes
+from .kubernetes import gpu_tolerations, scratch
 from .memory import PROCESS, checkpoint_bytes
 from .options import Options
 from .quantity import GIB
@@ -81,21 +80,21 @@ def _server(deployment: Deployment, name: str, stages: list[Stage]) -> Resource:
     options = deployment.options
     models = sum(stage.memory for stage in stages)
     gpu = max(stage.gpu for stage in stages)
+    volume, mount = scratch()
     container = {
         "name": "mlserver",
         "image": options.image_of("gpu" if gpu else "models"),
-        "workingDir": CACHE,
         "env": variables({**shared_environment(deployment.models_dir), **_UNDER_THE_AGENT}),
         "resources": resources(PROCESS + models, gpu),
         "securityContext": dict(CONTAINER_SECURITY),
-        "volumeMounts": writable_mounts(),
+        "volumeMounts": [mount],
     }
     # The agent would count the process's own memory as free for models, and 10 % more.
     agent = {
         "name": "agent",
         "env": variables({"MEMORY_REQUEST": str(models), "SELDON_OVERCOMMIT_PERCENTAGE": "0"}),
     }
-    pod: dict[str, Any] = {"containers": [container, agent], "volumes": writable_volumes()}
+    pod: dict[str, Any] = {"containers": [container, agent], "volumes": [volume]}
     if gpu:
         pod["tolerations"] = gpu_tolerations()
     config = name if claim_needed(deployment) > CLAIM else "mlserver"

@@ -21,8 +21,8 @@ AUTOSCALERS_OF: Mapping[Target, tuple[Autoscaler, ...]] = {
 """What can scale the objects of each target."""
 
 IMAGES: Mapping[str, str] = {
-    "models": f"infergraph:{__version__}",
-    "gpu": f"infergraph:{__version__}-cuda",
+    "models": f"infergraph-models:{__version__}",
+    "gpu": f"infergraph-models:{__version__}-cuda",
     "router": f"infergraph-router:{__version__}",
     "huggingface": "seldonio/mlserver:1.7.1-huggingface",
 }

@@ -11,6 +11,8 @@ from infergraph.cli import main
 
 REPOSITORY = Path(__file__).parents[3]
 SELDON = ["--target", "seldon-v2", "--storage-uri", "gs://bucket/models"]
+SELDON_1 = ["--target", "seldon-v1", "--storage-uri", "pvc://models"]
+KUBERNETES = ["--target", "kubernetes", "--storage-uri", "pvc://models"]
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +37,7 @@ def line_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         (["nobody", "--target", "compose"], "'nobody' is not in model-settings", "audio-qa"),
         (["resnet", "--target", "compose"], "'resnet' is a model", "accepted: audio-qa"),
         (["audio-qa", "--target", "seldon-v2"], "needs --storage-uri", "gs://bucket/models"),
+        (["audio-qa", "--target", "kubernetes"], "needs --storage-uri", "pvc://CLAIM"),
         (
             ["video-monitoring", *SELDON],
             "'video-monitoring' cannot run on Seldon Core 2 as it is: the output is an outer join",
@@ -42,12 +45,12 @@ def line_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         ),
         (["audio-qa", "--target", "compose", "--via-router"], "is for target seldon-v2", "leave"),
         (
-            ["audio-qa", "--target", "kubernetes", "--autoscale", "native"],
+            ["audio-qa", *KUBERNETES, "--autoscale", "native"],
             "--autoscale native",
             "accepted: hpa, keda, vpa",
         ),
         (
-            ["audio-qa", "--target", "seldon-v1", "--autoscale", "vpa"],
+            ["audio-qa", *SELDON_1, "--autoscale", "vpa"],
             "--autoscale vpa",
             "accepted: hpa, keda",
         ),
@@ -88,7 +91,7 @@ def line_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         ),
         (
             [
-                *("cascade", "--target", "kubernetes"),
+                *("cascade", *KUBERNETES),
                 *("--variant", "resnet=embedded", "--variant", "resnet=resnet18"),
             ],
             "two variants are an Experiment",
@@ -111,7 +114,7 @@ def line_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         ),
         (["audio-qa", "--target", "compose", "--namespace", "ml"], "Compose has none", "leave"),
         (
-            ["audio-qa", "--target", "kubernetes", "--namespace", "My_Space"],
+            ["audio-qa", *KUBERNETES, "--namespace", "My_Space"],
             "'My_Space' is no namespace",
             "use small letters",
         ),
@@ -203,7 +206,7 @@ def test_a_name_that_is_too_long_is_one_line(
     name = "long-" * 10 + "name"
     models = write_pipeline(tmp_path, name)
 
-    line = line_of([name, "--target", "kubernetes", "--models-dir", str(models)], capsys)
+    line = line_of([name, *KUBERNETES, "--models-dir", str(models)], capsys)
 
     assert line == f"Deployment '{name}': its name has 54 characters; use at most 46"
 
@@ -219,7 +222,7 @@ def test_a_gpu_for_a_model_of_the_cpu_is_refused(
     settings = json.loads(file.read_text())
     settings["parameters"]["extra"]["device"] = "cpu"
     file.write_text(json.dumps(settings))
-    arguments = ["cascade", "--target", "kubernetes", "--models-dir", str(models)]
+    arguments = ["cascade", *KUBERNETES, "--models-dir", str(models)]
 
     line = line_of([*arguments, "--gpu", "resnet"], capsys)
 
@@ -241,8 +244,8 @@ def test_the_command_line_goes_before_the_values(
 ) -> None:
     file = tmp_path / "values.yaml"
     file.write_text(
-        "pipelines: [audio-sent]\ntarget: kubernetes\nreplicas: 2\nimage: {models: a:1}\n"
-        "memory: {sentiment: 3Gi}\n"
+        "pipelines: [audio-sent]\ntarget: kubernetes\nstorage-uri: pvc://a\nreplicas: 2\n"
+        "image: {models: a:1}\nmemory: {sentiment: 3Gi}\n"
     )
 
     assert main(["manifests", "--values", str(file), "--replicas", "3"]) == 0

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from infergraph.graph import Finding
-from infergraph.manifests.checks import check_schemas, find_faults
+from infergraph.manifests.checks import check
 from infergraph.manifests.documents import Document, read_documents
 from infergraph.manifests.rendering import render
 from infergraph.manifests.targets import Target
@@ -50,9 +50,8 @@ def read(objects: Objects, file: str = "objects.yaml") -> list[Document]:
 
 
 def faults(objects: Objects, file: str = "objects.yaml") -> list[Finding]:
-    """All that both kinds of checks find."""
-    documents = read(objects, file)
-    return [*find_faults(documents), *check_schemas(documents, VERSION)]
+    """All that the checks find."""
+    return check(read(objects, file), VERSION)
 
 
 Change = Callable[[Objects], object]

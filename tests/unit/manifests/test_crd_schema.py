@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infergraph.manifests.checks import check_schemas
+from infergraph.manifests.checks import check
 from infergraph.manifests.crd_schema import closed_schema
 from tests.unit.manifests.rendered import read
 
@@ -51,7 +51,7 @@ DEFINITION = {
 
 def messages(spec: dict[str, Any]) -> list[str]:
     thing = {"apiVersion": "example.com/v1", "kind": "Thing", "metadata": {"name": "a"}}
-    found = check_schemas(read([DEFINITION, {**thing, "spec": spec}]), (2, 6, 0))
+    found = check(read([DEFINITION, {**thing, "spec": spec}]), (2, 6, 0))
     return [finding.message for finding in found]
 
 

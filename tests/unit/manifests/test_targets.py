@@ -151,7 +151,7 @@ def test_a_model_that_several_pipelines_share_is_there_once() -> None:
         examples.catalog(),
         ["audio-qa", "audio-sent"],
         examples.MODELS,
-        examples.read_options("kubernetes", {}, {}),
+        examples.read_options("kubernetes", {"storage_uri": "pvc://models"}, {}),
     )
 
     found = list(yaml.safe_load_all(render(planned).text))
@@ -258,12 +258,13 @@ def test_compose_opens_routers_to_the_machine_only() -> None:
 
     assert services["audio-qa"]["ports"] == [f"127.0.0.1:{p}:{p}" for p in PORTS.values()]
     assert "ports" not in services["speech-to-text"]
+    assert services["speech-to-text"]["volumes"] == ["./models:/mnt/models:ro"]
     assert services["audio-qa"]["depends_on"]["speech-to-text"] == {"condition": "service_healthy"}
     (file,) = rendered(
-        "audio-qa", "compose", gpu={"speech-to-text": 1}, storage_uri="/models", replicas=2
+        "audio-qa", "compose", gpu={"speech-to-text": 1}, storage_uri="/srv", replicas=2
     )
     speech = file["services"]["speech-to-text"]
-    assert speech["volumes"] == ["/models:/mnt/models:ro"]
+    assert speech["volumes"] == ["/srv:/mnt/models:ro"]
     (device,) = speech["deploy"]["resources"]["reservations"]["devices"]
     assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
     assert speech["deploy"]["replicas"] == 2

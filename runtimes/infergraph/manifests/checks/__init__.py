@@ -1,6 +1,6 @@
 """Checks of manifests without a cluster: strict schemas, and what no schema says.
 
-`find_faults` looks at names, pods, references and autoscalers; `check_schemas` at every field.
+`check_schemas` looks at every field, `find_faults` at names, pods, references and autoscalers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .scaling import check_scaling
 from .schemas import check_schemas
 from .seldon import check_seldon
 
-__all__ = ["check_schemas", "find_faults"]
+__all__ = ["check", "find_faults"]
 
 _CHECKS = (
     check_names,
@@ -28,6 +28,18 @@ _CHECKS = (
     check_seldon,
     check_compose,
 )
+
+
+def check(documents: Sequence[Document], version: tuple[int, ...]) -> list[Finding]:
+    """Both kinds of checks; where fields are wrong already, nothing is said of what they mean.
+
+    Args:
+        version: The version of Seldon Core 2.
+
+    Raises:
+        ConfigurationError: the packages with the schemas are not installed.
+    """
+    return sorted(check_schemas(documents, version)) or find_faults(documents)
 
 
 def find_faults(documents: Sequence[Document]) -> list[Finding]:

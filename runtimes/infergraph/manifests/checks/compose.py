@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 from ...graph import Finding
 from ..container import GRACE_S, PORTS
 from ..documents import Document, Steps
 from .inventory import Inventory
+from .references import ENDPOINTS, strayed
 
 _DEFAULT_GRACE_S = 10.0
 _SECONDS = re.compile(r"(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
@@ -61,15 +60,10 @@ def _check_service(
                 f"service '{name}' takes {needed:g} s to stop, and is killed after {grace:g} s",
                 f"set stop_grace_period above {needed:g}s",
             )
-    for step, url in json.loads(environment.get("INFERGRAPH_ENDPOINTS", "{}")).items():
-        address = urlsplit(url if isinstance(url, str) else url["url"])
-        if address.hostname not in services or address.port not in PORTS.values():
-            yield document.finding(
-                "unknown-endpoint",
-                (*at, "environment", "INFERGRAPH_ENDPOINTS"),
-                f"step '{step}' is called at {address.netloc}, where no service is",
-                "name a service of this file and a port of it",
-            )
+    if ENDPOINTS in environment:
+        hosts = dict.fromkeys(services, PORTS.values())
+        at_variable = (*at, "environment", ENDPOINTS)
+        yield from strayed(document, at_variable, environment[ENDPOINTS], hosts)
     for position, port in enumerate(service.get("ports") or ()):
         if isinstance(port, str) and port.count(":") < 2:
             yield document.finding(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..documents import Document, Steps
@@ -49,8 +49,8 @@ class Inventory:
     """All documents of a check."""
 
     def __init__(self, documents: Sequence[Document]) -> None:
-        self.documents = documents
-        self.objects = [each for each in documents if not each.is_compose]
+        self.documents = [replace(each, value=_without_nulls(each.value)) for each in documents]
+        self.objects = [each for each in self.documents if not each.is_compose]
         self.pods = [pod for each in self.objects for pod in _pods(each)]
 
     def of(self, *kinds: str) -> list[Document]:
@@ -76,6 +76,13 @@ class Inventory:
         return found
 
 
+def _without_nulls(value: Any) -> Any:
+    """A value without the fields that are null, which count as absent."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(each) for key, each in value.items() if each is not None}
+    return [_without_nulls(each) for each in value] if isinstance(value, list) else value
+
+
 def _pods(document: Document) -> Iterator[Pod]:
     if document.kind in WORKLOADS:
         path = WORKLOADS[document.kind]
@@ -85,7 +92,7 @@ def _pods(document: Document) -> Iterator[Pod]:
         labels = (template.get("metadata") or {}).get("labels") or {}
         yield Pod(document, (*path, "spec"), labels, template.get("spec") or {})
     elif document.kind == "Pod":
-        labels = document.value["metadata"].get("labels") or {}
+        labels = document.metadata.get("labels") or {}
         yield Pod(document, ("spec",), labels, document.spec)
     elif document.kind == "Server":
         spec = document.spec.get("podSpec") or {}

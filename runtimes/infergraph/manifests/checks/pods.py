@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -102,7 +103,7 @@ def _check_resources(pod: Pod, path: Steps, container: dict[str, Any]) -> Iterat
                     f"{name}: it asks for {request} and is limited to {limit}",
                     "make both the same whole number",
                 )
-        elif request is not None and limit is not None and _amount(request) > _amount(limit):
+        elif _amount(request, 0) > _amount(limit, math.inf):
             yield pod.document.finding(
                 "request-over-limit",
                 at,
@@ -111,14 +112,15 @@ def _check_resources(pod: Pod, path: Steps, container: dict[str, Any]) -> Iterat
             )
 
 
-def _amount(value: Any) -> float:
+def _amount(value: Any, otherwise: float) -> float:
+    """What a quantity of cores or bytes amounts to; `otherwise` where there is none to be read."""
     text = str(value)
-    if text.endswith("m"):
-        return float(text[:-1]) / 1000
     try:
-        return float(text)
+        if text.endswith("m"):
+            return float(text[:-1]) / 1000
+        return float(parse_quantity(text)) if text[-1:].isalpha() else float(text)
     except ValueError:
-        return float(parse_quantity(text))
+        return otherwise
 
 
 def _check_probes(pod: Pod, path: Steps, container: dict[str, Any]) -> Iterator[Finding]:
@@ -203,7 +205,7 @@ def _check_grace(pod: Pod) -> Iterator[Finding]:
     """Whether a server has the time that it takes to stop."""
     if pod.merged:
         return
-    given = pod.spec.get("terminationGracePeriodSeconds", _DEFAULT_GRACE_S)
+    given = pod.spec.get("terminationGracePeriodSeconds") or _DEFAULT_GRACE_S
     for path, container in pod.containers():
         environment = {each.get("name"): each.get("value") for each in container.get("env") or ()}
         if not any(str(name).startswith("MLSERVER_") for name in environment):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,6 +11,7 @@ from ...graph import Finding
 from ..documents import Document, Steps
 from .inventory import WORKLOADS, Inventory
 
+ENDPOINTS = "INFERGRAPH_ENDPOINTS"
 _HEADLESS = "None"
 
 
@@ -112,7 +113,6 @@ def _check_policy(document: Document, inventory: Inventory) -> Iterator[Finding]
 
 
 def _check_endpoints(inventory: Inventory) -> Iterator[Finding]:
-    """Whether each step's address is one of a Service in the folder."""
     ports = {
         each.name: {port.get("port") for port in each.spec.get("ports") or ()}
         for each in inventory.of("Service")
@@ -120,19 +120,41 @@ def _check_endpoints(inventory: Inventory) -> Iterator[Finding]:
     for pod in inventory.pods:
         for path, container in pod.containers():
             for position, variable in enumerate(container.get("env") or ()):
-                if variable.get("name") != "INFERGRAPH_ENDPOINTS" or pod.merged:
-                    continue
-                for step, url in json.loads(variable.get("value") or "{}").items():
-                    address = urlsplit(url if isinstance(url, str) else url["url"])
-                    service = (address.hostname or "").partition(".")[0]
-                    if address.port not in ports.get(service, ()):
-                        yield pod.document.finding(
-                            "unknown-endpoint",
-                            (*path, "env", position),
-                            f"step '{step}' is called at {address.netloc}, where no Service of "
-                            "this folder is",
-                            "name a Service and a port of it",
-                        )
+                if variable.get("name") == ENDPOINTS and not pod.merged:
+                    at = (*path, "env", position)
+                    yield from strayed(pod.document, at, variable.get("value"), ports)
+
+
+def strayed(
+    document: Document, at: Steps, endpoints: Any, ports: Mapping[str, Collection[Any]]
+) -> Iterator[Finding]:
+    """The steps of INFERGRAPH_ENDPOINTS whose address nobody in the folder has.
+
+    Args:
+        ports: The ports of each host that there is.
+    """
+    try:
+        named = {
+            step: urlsplit(each if isinstance(each, str) else each["url"])
+            for step, each in json.loads(endpoints or "{}").items()
+        }
+        calls = {step: (each.hostname or "", each.port) for step, each in named.items()}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        yield document.finding(
+            "bad-endpoints",
+            at,
+            f"{ENDPOINTS} is {endpoints!r:.60}",
+            'write JSON of steps and URLs, such as {"step": "http://host:8080"}',
+        )
+        return
+    for step, (host, port) in calls.items():
+        if port not in ports.get(host.partition(".")[0], ()):
+            yield document.finding(
+                "unknown-endpoint",
+                at,
+                f"step '{step}' is called at {host}:{port}, where nobody of this folder is",
+                "name a Service or service, and a port of it",
+            )
 
 
 def _labels(labels: dict[str, Any]) -> str:

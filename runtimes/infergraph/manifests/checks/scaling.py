@@ -124,6 +124,7 @@ def _check_bounds(document: Document) -> Iterator[Finding]:
 def _check_metrics(document: Document, at: Steps, metrics: Any) -> Iterator[Finding]:
     on_model = (document.spec.get("scaleTargetRef") or {}).get("kind") == "Model"
     for position, metric in enumerate(metrics):
+        metric = metric or {}
         kind = str(metric.get("type", ""))
         source = metric.get(kind[:1].lower() + kind[1:]) or {}
         if on_model and (
@@ -145,14 +146,6 @@ def _check_metrics(document: Document, at: Steps, metrics: Any) -> Iterator[Find
 def _check_triggers(document: Document, at: Steps, triggers: Any) -> Iterator[Finding]:
     for position, trigger in enumerate(triggers):
         metadata = trigger.get("metadata") or {}
-        for key, value in metadata.items():
-            if not isinstance(value, str):
-                yield document.finding(
-                    "trigger-string",
-                    (*at, position, "metadata", key),
-                    f"{key} is {value!r}, and KEDA takes strings",
-                    f'write "{value}"',
-                )
         if trigger.get("type") == "prometheus":
             for use in uses(str(metadata.get("query", ""))):
                 yield from _check_use(document, (*at, position, "metadata", "query"), use)

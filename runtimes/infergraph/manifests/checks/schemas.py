@@ -14,7 +14,7 @@ from ...errors import ConfigurationError
 from ...graph import Finding
 from ...graph.finding import did_you_mean
 from ..crd_schema import schemas_of
-from ..documents import Document
+from ..documents import Document, Steps
 from ..resource import dump
 
 KUBERNETES = "1.34"
@@ -47,6 +47,7 @@ def check_schemas(documents: Sequence[Document], version: tuple[int, ...]) -> It
         if document.kind == _CRD:
             own |= dict(schemas_of(document.value))
     for document in documents:
+        yield from _nulls(document, document.value, ())
         if document.is_compose:
             yield from _check_compose(document)
             continue
@@ -66,6 +67,18 @@ def check_schemas(documents: Sequence[Document], version: tuple[int, ...]) -> It
             )
             continue
         yield from _errors(document, validator)
+
+
+def _nulls(document: Document, value: Any, path: Steps) -> Iterator[Finding]:
+    """Items of lists that are null, which schemas of Kubernetes let pass."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from _nulls(document, each, (*path, key))
+    elif isinstance(value, list):
+        for position, each in enumerate(value):
+            if each is None:
+                yield document.finding("schema", (*path, position), "an item is null", "remove it")
+            yield from _nulls(document, each, (*path, position))
 
 
 def _errors(document: Document, validator: Any) -> Iterator[Finding]:

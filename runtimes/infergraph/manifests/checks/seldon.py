@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from ...graph import Finding, lint
@@ -92,12 +92,15 @@ def _room(server: Document) -> int | None:
         str(each.get("name")): each
         for each in (server.spec.get("podSpec") or {}).get("containers") or ()
     }
-    for variable in (containers.get("agent") or {}).get("env") or ():
-        if variable.get("name") == "MEMORY_REQUEST":
-            return parse_quantity(variable.get("value"))
     resources = (containers.get("mlserver") or {}).get("resources") or {}
     memory = (resources.get("requests") or {}).get("memory")
-    return None if memory is None else parse_quantity(memory)
+    for variable in (containers.get("agent") or {}).get("env") or ():
+        if variable.get("name") == "MEMORY_REQUEST":
+            memory = variable.get("value")
+    try:
+        return parse_quantity(memory)
+    except ValueError:
+        return None
 
 
 def _check_pipeline(pipeline: Document, models: set[str]) -> Iterator[Finding]:
@@ -158,16 +161,21 @@ def _check_deployment(deployment: Document) -> Iterator[Finding]:
             for container in (component.get("spec") or {}).get("containers") or ()
         }
         at: Steps = ("spec", "predictors", position, "graph")
-        yield from _check_node(deployment, at, predictor.get("graph") or {}, containers)
+        yield from _check_node(deployment, at, predictor.get("graph"), containers)
 
 
 def _check_node(
-    deployment: Document, at: Steps, node: Mapping[str, Any], containers: set[Any]
+    deployment: Document, at: Steps, node: Any, containers: set[Any]
 ) -> Iterator[Finding]:
     """A node of a graph and those below it, of which the schema knows nothing."""
+    if not isinstance(node, dict) or not isinstance(node.get("children") or [], list):
+        yield deployment.finding(
+            "graph-node", at, f"a node is {node!r:.60}", "write an object with a list of children"
+        )
+        return
     name, kind = node.get("name"), node.get("type", "MODEL")
-    if not name:
-        yield deployment.finding("graph-node", at, "a node has no name", "give it one")
+    if not name or not isinstance(name, str):
+        yield deployment.finding("graph-node", at, f"a node's name is {name!r:.60}", "name it")
     elif not node.get("implementation") and name not in containers:
         yield deployment.finding(
             "graph-node",

@@ -121,7 +121,7 @@ KUBERNETES: dict[str, tuple[str, Change]] = {
     "two mounts at one place": (
         "repeated-mount",
         lambda o: container(of(o, "Deployment"))["volumeMounts"].append(
-            {"name": "tmp", "mountPath": "/cache"}
+            {"name": "models", "mountPath": "/tmp"}
         ),
     ),
     "a ConfigMap that is not there": ("unknown-source", lambda o: o.remove(of(o, "ConfigMap"))),
@@ -153,6 +153,10 @@ KUBERNETES: dict[str, tuple[str, Change]] = {
     "a field that does not exist": (
         "schema",
         lambda o: of(o, "Deployment")["spec"].update(replica=2),
+    ),
+    "an item that is null": (
+        "schema",
+        lambda o: container(of(o, "Deployment"))["env"].append(None),
     ),
     "a value of the wrong type": (
         "schema",
@@ -190,7 +194,7 @@ SCALED: dict[str, tuple[str, str, Change]] = {
     ),
     "a number where KEDA takes a string": (
         "keda",
-        "trigger-string",
+        "schema",
         lambda o: of(o, "ScaledObject")["spec"]["triggers"][0]["metadata"].update(threshold=3),
     ),
     "fewer at most than at least": (
