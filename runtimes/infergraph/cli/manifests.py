@@ -81,7 +81,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="YAML of all these options by their names, and of max-replicas, memory (by model), "
-        "broker-limit and prometheus; the command line goes before it",
+        "broker-limit and prometheus; the command line goes before it. --check reads "
+        "seldon-version and broker-limit of it",
     )
     workspace.add_models_dir(parser)
 
@@ -152,18 +153,24 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace, values: Mapping[str, Any]) -> int:
+    from ..catalog import load_catalog
+    from ..manifests.broker import check_messages
     from ..manifests.checks import check
     from ..manifests.documents import read_folder
-    from ..manifests.options import Options
+    from ..manifests.options import read_options
 
     if args.pipelines or args.target or args.output:
         raise ConfigurationError(
             "--check looks at a folder that is there; leave out PIPELINE, --target and --output"
         )
-    version = args.seldon_version or values.get("seldon-version") or "2.6.0"
+    # Of all options only these two say what is accepted; the target is one that needs no others.
+    given = {"seldon_version": args.seldon_version or values.get("seldon-version")}
+    options = read_options("compose", {**given, "broker_limit": values.get("broker-limit")}, {})
     documents = read_folder(args.check)
-    options = Options(target="kubernetes", seldon_version=version)
     findings = check(documents, options.seldon)
+    if options.broker_limit is not None:
+        catalog = load_catalog(args.models_dir)
+        findings += check_messages(documents, catalog, options.broker_limit)
     for finding in findings:
         print(finding)
     if findings:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from ..catalog import SAMPLE
+from ..declaration import ModelDeclaration
 from ..errors import ConfigurationError
+from ..graph import Finding
+from .documents import Document
 from .quantity import MIB, quantity
 
 DEFAULT_LIMIT = MIB
@@ -35,12 +40,31 @@ def needed_limit(sample: Path) -> int:
     return max(DEFAULT_LIMIT, -(-_ROOM * message_size(sample) // MIB) * MIB)
 
 
-def check_limit(pipeline: str, sample: Path, limit: int) -> None:
-    """Raises ConfigurationError where a stated limit does not let the sample through."""
+def over_limit(sample: Path, limit: int) -> tuple[str, str] | None:
+    """What is wrong where a limit does not let a sample through, and the cure; else None."""
     size = message_size(sample)
-    if size > limit:
-        raise ConfigurationError(
-            f"pipeline '{pipeline}': its sample is {size} bytes in Kafka, over the broker-limit of "
-            f"{limit}, and callers would wait for ever; raise message.max.bytes and "
-            f"replica.fetch.max.bytes to {quantity(needed_limit(sample))}, or use --via-router"
-        )
+    if size <= limit:
+        return None
+    return (
+        f"its sample is {size} bytes in Kafka, over the broker-limit of {limit}, and callers would "
+        "wait for ever",
+        f"raise message.max.bytes and replica.fetch.max.bytes to {quantity(needed_limit(sample))}, "
+        "or use --via-router",
+    )
+
+
+def check_messages(
+    documents: Iterable[Document], catalog: Mapping[str, ModelDeclaration], limit: int
+) -> Iterator[Finding]:
+    """The Pipelines whose samples a broker's limit does not let through.
+
+    Args:
+        catalog: The pipelines whose samples are known, by name.
+    """
+    for document in documents:
+        known = catalog.get(document.name) if document.kind == "Pipeline" else None
+        if known is None or known.folder is None or not (known.folder / SAMPLE).exists():
+            continue
+        over = over_limit(known.folder / SAMPLE, limit)
+        if over is not None:
+            yield document.finding("broker-limit", ("metadata", "name"), *over)

@@ -12,7 +12,7 @@ from ..checkpoints import checkpoint_sources
 from ..declaration import ModelDeclaration
 from ..errors import ConfigurationError, UnknownModel
 from ..graph import Pipeline, parse_pipeline
-from .broker import check_limit
+from .broker import over_limit
 from .memory import PLAIN, STOCK, model_memory
 from .options import Options
 from .verdict import How, Verdict, verdict
@@ -185,7 +185,9 @@ def _part(
     routed = options.via_router if on_seldon else found.how is How.ROUTER or _runs_router(options)
     part = Part(name, declaration, declaration.pipeline, text, pipeline, found, routed)
     if on_seldon and not routed and options.broker_limit is not None:
-        check_limit(name, part.sample, options.broker_limit)
+        over = over_limit(part.sample, options.broker_limit)
+        if over is not None:
+            raise ConfigurationError(f"pipeline '{name}': {over[0]}; {over[1]}")
     return part
 
 

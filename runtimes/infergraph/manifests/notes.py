@@ -70,6 +70,11 @@ def _seldon_v2(deployment: Deployment, files: Sequence[str]) -> Sections:
                 f"Set `message.max.bytes` and `replica.fetch.max.bytes` to "
                 f"{needed_limit(part.sample)} at least: a message over the limit is never answered."
             )
+    alone = [f"`{stage.name}`" for stage in deployment.models if stage.one_item]
+    if alone:
+        rests.append(
+            f"- Callers that send one item a request: {', '.join(alone)} refuse more, whoever asks."
+        )
     if options.autoscale == "native":
         rests.append("- The installation's value `autoscalingModelEnabled: true`.")
     yield "It rests on", rests

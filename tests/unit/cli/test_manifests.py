@@ -337,3 +337,20 @@ def test_a_check_prints_what_it_finds(tmp_path: Path, capsys: pytest.CaptureFixt
     problem = "selector: Service 'a': no pod has the labels app=a"
     cure = "select the labels of a template of this folder"
     assert capsys.readouterr().out == f"{file}:5: {problem}; fix: {cure}\n"
+
+
+def test_a_check_knows_the_brokers_limit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "values.yaml"
+    arguments = ["manifests", "--check", "mlserver/seldon-v2/audio-qa", "--values", str(file)]
+    file.write_text("broker-limit: 1Mi\n")
+    assert main(arguments) == 0
+    file.write_text("broker-limit: 20Ki\n")
+    capsys.readouterr()
+
+    assert main(arguments) == 1
+
+    found = capsys.readouterr().out
+    assert "broker-limit: Pipeline 'audio-qa': its sample is" in found
+    assert "or use --via-router" in found

@@ -13,11 +13,17 @@ from infergraph.graph import Finding
 from infergraph.manifests.checks import check
 from infergraph.manifests.documents import Document, read_documents
 from infergraph.manifests.rendering import render
+from infergraph.manifests.resource import dump
 from infergraph.manifests.targets import Target
 from tests.manifests import examples
 
 Objects = list[dict[str, Any]]
 VERSION = (2, 10, 0)
+
+
+def load(text: str) -> Objects:
+    """The documents of a stream of YAML."""
+    return list(yaml.load_all(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
 
 
 @functools.cache
@@ -27,7 +33,7 @@ def _rendered(pipeline: str, target: Target, scaler: str | None) -> tuple[tuple[
         (name, value)
         for name, text in render(planned).files.items()
         if name.endswith(".yaml")
-        for value in yaml.safe_load_all(text)
+        for value in load(text)
     )
 
 
@@ -46,7 +52,7 @@ def of(objects: Objects, kind: str, name: str | None = None) -> dict[str, Any]:
 
 
 def read(objects: Objects, file: str = "objects.yaml") -> list[Document]:
-    return read_documents(file, yaml.safe_dump_all(objects))
+    return read_documents(file, dump(objects))
 
 
 def faults(objects: Objects, file: str = "objects.yaml") -> list[Finding]:

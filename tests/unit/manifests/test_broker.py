@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from infergraph.errors import ConfigurationError
-from infergraph.manifests.broker import check_limit, message_size, needed_limit
+from infergraph.manifests.broker import message_size, needed_limit, over_limit
 from infergraph.manifests.quantity import MIB
 
 
@@ -29,9 +29,11 @@ def test_the_limit_has_room_for_four_samples(tmp_path: Path) -> None:
 def test_a_sample_over_the_limit_is_refused(tmp_path: Path) -> None:
     file = sample(tmp_path, 3 * MIB)
 
-    check_limit("p", file, 4 * MIB)
-    with pytest.raises(ConfigurationError, match=r"'p'.*over the broker-limit.*13Mi"):
-        check_limit("p", file, 3 * MIB)
+    assert over_limit(file, 4 * MIB) is None
+    over = over_limit(file, 3 * MIB)
+    assert over is not None
+    assert "over the broker-limit of 3145728" in over[0]
+    assert "to 13Mi, or use --via-router" in over[1]
 
 
 def test_a_sample_that_is_none_is_an_error(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from infergraph.manifests.container import PORTS
 from infergraph.manifests.folder import Rendered
@@ -16,7 +15,7 @@ from infergraph.manifests.quantity import parse_quantity
 from infergraph.manifests.rendering import render
 from infergraph.manifests.targets import Target
 from tests.manifests import examples
-from tests.unit.manifests.rendered import Objects, objects, of
+from tests.unit.manifests.rendered import Objects, load, objects, of
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -27,7 +26,7 @@ def _root(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def rendered(pipeline: str, target: Target, **given: object) -> Objects:
-    return list(yaml.safe_load_all(_render(pipeline, target, **given).text))
+    return load(_render(pipeline, target, **given).text)
 
 
 def _render(pipeline: str, target: Target, **given: object) -> Rendered:
@@ -132,7 +131,7 @@ def test_what_is_fetched_from_a_hub_is_let_out_and_waited_for() -> None:
 def test_model_folders_come_from_a_volume(uri: str, volume: dict[str, Any]) -> None:
     found = _render("audio-qa", "kubernetes", storage_uri=uri)
 
-    spec = of(list(yaml.safe_load_all(found.text)), "Deployment")["spec"]["template"]["spec"]
+    spec = of(load(found.text), "Deployment")["spec"]["template"]["spec"]
     (mounted,) = (each for each in spec["volumes"] if each["name"] == "models")
     for key, value in volume.items():
         assert value.items() <= mounted[key].items()
@@ -154,7 +153,7 @@ def test_a_model_that_several_pipelines_share_is_there_once() -> None:
         examples.read_options("kubernetes", {"storage_uri": "pvc://models"}, {}),
     )
 
-    found = list(yaml.safe_load_all(render(planned).text))
+    found = load(render(planned).text)
 
     names = [each["metadata"]["name"] for each in found if each["kind"] == "Deployment"]
     assert sorted(names) == [
@@ -233,7 +232,7 @@ def test_a_volume_that_is_too_small_gets_a_config_of_its_own(
 
     found = _render("audio-qa", "seldon-v2")
 
-    server = of(list(yaml.safe_load_all(found.text)), "Server")
+    server = of(load(found.text), "Server")
     assert server["spec"]["serverConfig"] == "infergraph"
     assert 'requests.storage = "12Gi"' in found.files["NOTES.md"]
 
@@ -295,7 +294,7 @@ def test_bounds_of_an_autoscaler_follow_the_replicas() -> None:
 
 def test_models_without_our_metrics_are_not_scaled() -> None:
     found = _render("hf-audio-sent", "kubernetes", autoscale="keda", replicas=2)
-    objects_ = list(yaml.safe_load_all(found.text))
+    objects_ = load(found.text)
 
     scaled = {each["metadata"]["name"] for each in objects_ if each["kind"] == "ScaledObject"}
     assert scaled == {"speech-to-text", "hf-label", "hf-audio-sent"}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from infergraph.manifests.resource import dump
 from tests.unit.manifests.rendered import Change, Objects, faults, objects, of
 
 REPOSITORY = Path(__file__).parents[4]
@@ -443,14 +444,5 @@ def test_a_finding_names_its_line() -> None:
 
     (finding,) = faults(found)
 
-    assert finding.line == next(
-        number
-        for number, line in enumerate(_dumped(found).splitlines(), 1)
-        if line.strip() == "namespace: My_Space"
-    )
-
-
-def _dumped(found: Objects) -> str:
-    import yaml
-
-    return yaml.safe_dump_all(found)
+    lines = dump(found).splitlines()
+    assert finding.line == lines.index("  namespace: My_Space") + 1
