@@ -101,6 +101,12 @@ def hpa_metrics(stage: Stage, *, pods: bool) -> list[dict[str, Any]]:
 def scaled_object(target: Target, stage: Stage, options: Options) -> Resource:
     """A ScaledObject of KEDA, which asks Prometheus itself."""
     spec = {"scaleTargetRef": target.reference, **keda_spec(stage, options)}
+    # Without Prometheus the replicas that there are go on.
+    spec["fallback"] = {
+        "failureThreshold": 3,
+        "replicas": options.replicas,
+        "behavior": "currentReplicasIfHigher",
+    }
     spec["advanced"] = {"horizontalPodAutoscalerConfig": {"behavior": _behavior()}}
     return resource("keda.sh/v1alpha1", "ScaledObject", target.name, options.namespace, spec)
 

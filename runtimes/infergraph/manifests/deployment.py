@@ -173,7 +173,7 @@ def _part(
         known = ", ".join(each.name for each in catalog.values() if each.pipeline is not None)
         what = "is a model" if declaration is not None else f"is not in {models_dir}"
         raise UnknownModel(f"'{name}' {what}; accepted: {known or 'no pipeline exists'}")
-    text = declaration.pipeline.read_text(encoding="utf-8")
+    text = _text(declaration.pipeline)
     pipeline = parse_pipeline(text, str(declaration.pipeline))
     found = verdict(pipeline, catalog, options.target, options.seldon)
     on_seldon = options.target == "seldon-v2"
@@ -214,12 +214,17 @@ def _need(
     if declaration.pipeline is None:
         needed[name] = _model(declaration, declaration.folder, options)
         return
-    inner = parse_pipeline(
-        declaration.pipeline.read_text(encoding="utf-8"), str(declaration.pipeline)
-    )
+    inner = parse_pipeline(_text(declaration.pipeline), str(declaration.pipeline))
     for step in inner.spec.steps:
         _need(step.name, catalog, models_dir, options, needed, declaration.pipeline)
     needed[name] = _router(declaration, inner)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{file}: cannot be read: {error}") from None
 
 
 def _router(declaration: ModelDeclaration, pipeline: Pipeline) -> Stage:
@@ -255,11 +260,10 @@ def _model(declaration: ModelDeclaration, folder: Path, options: Options) -> Sta
             f"--gpu {name}: the settings of model '{name}' say device cpu; set device to auto or "
             f"cuda in {folder / MODEL_SETTINGS}"
         )
-    if gpu and "variants" not in extra:
-        raise ConfigurationError(
-            f"--gpu {name}: model '{name}' has no network that could use a GPU; leave it out"
-        )
     stage = Stage(name, declaration, folder, 0, variant, gpu)
+    if gpu and not (stage.is_ours and "variants" in extra):
+        what = "has no network that could use a GPU" if stage.is_ours else "is of another runtime"
+        raise ConfigurationError(f"--gpu {name}: model '{name}' {what}; leave it out")
     stage = replace(stage, fetches=not stage.is_ours or _fetches(name, folder, extra, variant))
     return _with_memory(stage, options)
 

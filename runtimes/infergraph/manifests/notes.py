@@ -63,13 +63,7 @@ def _seldon_v2(deployment: Deployment, files: Sequence[str]) -> Sections:
             f"- Seldon's own Server `mlserver`, which offers `{STOCK_REQUIREMENT}` to the models "
             "of MLServer's runtime."
         )
-    for part in deployment.parts:
-        if not part.routed:
-            rests.append(
-                f"- Kafka: the sample of `{part.name}` is {message_size(part.sample)} bytes there. "
-                f"Set `message.max.bytes` and `replica.fetch.max.bytes` to "
-                f"{needed_limit(part.sample)} at least: a message over the limit is never answered."
-            )
+    rests += [_kafka(part) for part in deployment.parts if not part.routed]
     alone = [f"`{stage.name}`" for stage in deployment.models if stage.one_item]
     if alone:
         rests.append(
@@ -108,6 +102,17 @@ def _seldon_v2(deployment: Deployment, files: Sequence[str]) -> Sections:
             ],
         )
     yield from _watch(deployment)
+
+
+def _kafka(part: Part) -> str:
+    """What a broker has to let through for a pipeline."""
+    if not part.sample.exists():
+        return f"- Kafka: `{part.name}` has no sample, so the limit that it needs is not known."
+    return (
+        f"- Kafka: the sample of `{part.name}` is {message_size(part.sample)} bytes there. Set "
+        f"`message.max.bytes` and `replica.fetch.max.bytes` to {needed_limit(part.sample)} at "
+        "least: a message over the limit is never answered."
+    )
 
 
 def _remote(storage: str) -> str:

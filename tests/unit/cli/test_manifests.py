@@ -71,6 +71,11 @@ def line_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         ),
         (["audio-qa", *SELDON, "--seldon-version", "new"], "--seldon-version new", "2.6.0"),
         (["nlp", "--target", "compose", "--gpu", "english-text"], "no network", "leave it out"),
+        (
+            ["hf-audio-qa", "--target", "compose", "--gpu", "hf-question-answering"],
+            "is of another runtime",
+            "leave it out",
+        ),
         (["audio-qa", "--target", "compose", "--gpu", "resnet"], "no such model", "accepted:"),
         (["cascade", "--target", "compose", "--gpu", "resnet=0"], "--gpu resnet=0", "MODEL=N"),
         (

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from ...graph import Finding
-from ..container import GRACE_S, PORTS
+from ..container import PORTS
 from ..documents import Document, Steps
 from .inventory import Inventory
+from .pods import grace_of
 from .references import ENDPOINTS, strayed
 
 _DEFAULT_GRACE_S = 10.0
@@ -52,7 +53,7 @@ def _check_service(
         return
     if any(key.startswith("MLSERVER_") for key in environment):
         grace = _seconds(service.get("stop_grace_period"))
-        needed = float(environment.get("INFERGRAPH_GRACE_SECONDS", GRACE_S))
+        needed = grace_of(environment)
         if grace <= needed:
             yield document.finding(
                 "short-grace",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ...graph import Finding
@@ -211,9 +211,7 @@ def _check_grace(pod: Pod) -> Iterator[Finding]:
         if not any(str(name).startswith("MLSERVER_") for name in environment):
             continue
         hook = ((container.get("lifecycle") or {}).get("preStop") or {}).get("sleep") or {}
-        needed = float(hook.get("seconds", 0)) + float(
-            environment.get("INFERGRAPH_GRACE_SECONDS") or GRACE_S
-        )
+        needed = float(hook.get("seconds", 0)) + grace_of(environment)
         if needed >= given:
             yield pod.document.finding(
                 "short-grace",
@@ -221,6 +219,12 @@ def _check_grace(pod: Pod) -> Iterator[Finding]:
                 f"it takes {needed:g} s to stop, and is killed after {given} s",
                 f"set terminationGracePeriodSeconds above {needed:g}",
             )
+
+
+def grace_of(environment: Mapping[Any, Any]) -> float:
+    """How long a server of ours ends what it has begun, in seconds."""
+    text = str(environment.get("INFERGRAPH_GRACE_SECONDS"))
+    return float(text) if text.replace(".", "", 1).isdecimal() else GRACE_S
 
 
 def _repeated(names: Iterable[Any]) -> list[Any]:

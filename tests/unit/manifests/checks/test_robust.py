@@ -42,6 +42,15 @@ def put(value: Any, path: tuple[Any, ...], other: Any) -> None:
     value[path[-1]] = other
 
 
+@pytest.mark.parametrize("text", ["x", "1.5.", "", None])
+def test_a_grace_that_is_no_number_is_the_usual_one(text: str | None) -> None:
+    (file,) = objects("audio-sent", "compose")
+    file["services"]["sentiment"]["environment"]["INFERGRAPH_GRACE_SECONDS"] = text
+    file["services"]["sentiment"]["stop_grace_period"] = "25s"
+
+    assert {finding.rule for finding in faults([file], "compose.yaml")} == {"short-grace"}
+
+
 @pytest.mark.parametrize(("pipeline", "target", "scaler", "file"), CASES)
 def test_no_wrong_value_breaks_the_checks(
     pipeline: str, target: Target, scaler: str | None, file: str
