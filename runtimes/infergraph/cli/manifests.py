@@ -124,6 +124,8 @@ def run(args: argparse.Namespace) -> int:
         return _check(args, values)
     target = args.target or values.get("target")
     pipelines = args.pipelines or values.get("pipelines") or []
+    if not isinstance(pipelines, list):
+        raise ConfigurationError(f"pipelines = {pipelines!r}: accepted: a list of names")
     if not target or not pipelines:
         missing = "--target" if pipelines else "a PIPELINE"
         raise ConfigurationError(

@@ -142,7 +142,7 @@ def plan_deployment(
     needed: dict[str, Stage] = {}
     for part in parts:
         for step in part.pipeline.spec.steps:
-            _need(step.name, catalog, models_dir, options, needed, part.file)
+            _need(step.name, catalog, options, needed, (part.declaration,))
         if part.routed:
             needed[part.name] = _router(part.declaration, part.pipeline)
     entries = _entries(parts)
@@ -198,25 +198,28 @@ def _runs_router(options: Options) -> bool:
 def _need(
     name: str,
     catalog: Mapping[str, ModelDeclaration],
-    models_dir: Path,
     options: Options,
     needed: dict[str, Stage],
-    file: Path,
+    above: tuple[ModelDeclaration, ...],
 ) -> None:
+    """Adds what serves a step; `above` are the pipelines that it is in, the innermost last."""
     if name in needed:
         return
     declaration = catalog.get(name)
     if declaration is None or declaration.folder is None:
         raise UnknownModel(
-            f"{file}: no model '{name}' in {models_dir} for the step of that name; accepted: "
+            f"{above[-1].pipeline}: no model '{name}' for the step of that name; accepted: "
             f"{', '.join(catalog)}"
         )
+    if declaration in above:
+        walk = " -> ".join(each.name for each in (*above, declaration))
+        raise ConfigurationError(f"pipelines are steps of each other: {walk}; leave one out")
     if declaration.pipeline is None:
         needed[name] = _model(declaration, declaration.folder, options)
         return
     inner = parse_pipeline(_text(declaration.pipeline), str(declaration.pipeline))
     for step in inner.spec.steps:
-        _need(step.name, catalog, models_dir, options, needed, declaration.pipeline)
+        _need(step.name, catalog, options, needed, (*above, declaration))
     needed[name] = _router(declaration, inner)
 
 

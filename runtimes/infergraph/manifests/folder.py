@@ -59,7 +59,8 @@ class Rendered:
                 shutil.rmtree(new, ignore_errors=True)
         except OSError as error:
             raise ConfigurationError(
-                f"--output {folder}: cannot be written: {error.strerror}; name another folder"
+                f"--output {folder}: cannot be written: {error.strerror or error}; "
+                "name another folder"
             ) from None
 
     def _fill(self, folder: Path) -> None:
@@ -87,11 +88,13 @@ def _replace(folder: Path, new: Path) -> None:
         new.rename(folder)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    os.replace(folder, old)
     try:
-        os.replace(folder, old)
         new.rename(folder)
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
+    except OSError:
+        os.replace(old, folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def copy_model(stage: Stage, to: Path) -> None:

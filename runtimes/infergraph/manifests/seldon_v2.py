@@ -40,12 +40,9 @@ _UNDER_THE_AGENT = {"INFERGRAPH_SELDON": "true", "INFERGRAPH_PRELOAD": "infergra
 def render(deployment: Deployment) -> dict[str, list[Resource] | str]:
     """The objects by file, Pipelines as the text of their files; applied in the order of names."""
     options = deployment.options
-    files: dict[str, list[Resource] | str] = {
-        "10-servers.yaml": [
-            _server(deployment, name, stages) for name, stages in servers(deployment).items()
-        ],
-        "20-models.yaml": [_model(deployment, stage) for stage in deployment.stages],
-    }
+    own = [_server(deployment, name, stages) for name, stages in servers(deployment).items()]
+    files: dict[str, list[Resource] | str] = {"10-servers.yaml": own} if own else {}
+    files["20-models.yaml"] = [_model(deployment, stage) for stage in deployment.stages]
     for part in deployment.parts:
         if not part.routed:
             files[f"30-pipeline-{part.name}.yaml"] = part.text
@@ -70,10 +67,11 @@ def servers(deployment: Deployment) -> dict[str, list[Stage]]:
 
 def claim_needed(deployment: Deployment) -> int:
     """Bytes of the volume that a Server needs: each model's folder, twice."""
-    return max(
+    sizes = [
         2 * sum(checkpoint_bytes(stage.folder) for stage in stages)
         for stages in servers(deployment).values()
-    )
+    ]
+    return max(sizes, default=0)
 
 
 def _server(deployment: Deployment, name: str, stages: list[Stage]) -> Resource:

@@ -152,6 +152,7 @@ def test_two_autoscalers_are_refused(capsys: pytest.CaptureFixture[str]) -> None
         ({"memry": {}}, "unknown value 'memry'", "accepted: target, image"),
         ({"memory": {"sentiment": "much"}}, "'much' is no size", "512Mi"),
         ({"memory": {"resnet": "1Gi"}}, "memory resnet", "accepted: speech-to-text"),
+        ({"pipelines": "audio-qa"}, "pipelines = 'audio-qa'", "a list of names"),
         ({"replicas": 3, "max-replicas": 2}, "max-replicas 2 is below", "raise it"),
         ({"target": "compose"}, "is for target 'compose'", "change one"),
         ({"image": {"gpus": "a"}}, "unknown role 'gpus'", "accepted: models, gpu"),
@@ -167,7 +168,8 @@ def test_values_that_cannot_be_are_one_line_with_their_cure(
     file = tmp_path / "values.yaml"
     file.write_text(yaml.safe_dump(values))
 
-    line = line_of(["audio-qa", *SELDON, "--values", str(file)], capsys)
+    named = [] if "pipelines" in values else ["audio-qa"]
+    line = line_of([*named, *SELDON, "--values", str(file)], capsys)
 
     assert problem in line
     assert cure in line
@@ -214,6 +216,54 @@ def test_a_name_that_is_too_long_is_one_line(
     line = line_of([name, *KUBERNETES, "--models-dir", str(models)], capsys)
 
     assert line == f"Deployment '{name}': its name has 54 characters; use at most 46"
+
+
+def test_pipelines_that_are_steps_of_each_other_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = write_pipeline(tmp_path, "loop")
+    settings = json.loads((models / "loop" / "model-settings.json").read_text())
+    (models / "echo" / "model-settings.json").write_text(
+        json.dumps({**settings, "name": "echo", "parameters": {"uri": "../../inner.yaml"}})
+    )
+    text = (tmp_path / "pipeline.yaml").read_text()
+    inner = text.replace("echo", "other").replace("loop", "echo").replace("other", "loop")
+    (tmp_path / "inner.yaml").write_text(inner)
+
+    line = line_of(["loop", *KUBERNETES, "--models-dir", str(models)], capsys)
+
+    assert line == "pipelines are steps of each other: loop -> echo -> loop; leave one out"
+
+
+def test_a_pipeline_in_a_pipeline_is_a_router_of_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = write_pipeline(tmp_path, "inner")
+    settings = json.loads((models / "inner" / "model-settings.json").read_text())
+    (models / "outer").mkdir()
+    (models / "outer" / "model-settings.json").write_text(
+        json.dumps({**settings, "name": "outer", "parameters": {"uri": "../../outer.yaml"}})
+    )
+    text = (tmp_path / "pipeline.yaml").read_text()
+    (tmp_path / "outer.yaml").write_text(text.replace("inner", "outer").replace("echo", "inner"))
+
+    assert main(["manifests", "outer", *KUBERNETES, "--models-dir", str(models)]) == 0
+
+    found = list(yaml.safe_load_all(capsys.readouterr().out))
+    told = {
+        each["metadata"]["name"]: [
+            json.loads(variable["value"])
+            for variable in each["spec"]["template"]["spec"]["containers"][0]["env"]
+            if variable["name"] == "INFERGRAPH_ENDPOINTS"
+        ]
+        for each in found
+        if each["kind"] == "Deployment"
+    }
+    assert told == {
+        "echo": [],
+        "inner": [{"echo": "http://echo:8080"}],
+        "outer": [{"inner": "http://inner:8080"}],
+    }
 
 
 def test_a_gpu_for_a_model_of_the_cpu_is_refused(
@@ -329,6 +379,26 @@ def test_nothing_is_left_of_what_could_not_be_written(
 
     assert "No space left on device" in line
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_cannot_be_replaced_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "out"
+    arguments = ["audio-sent", "--target", "compose", "--output", str(folder)]
+    assert main(["manifests", *arguments]) == 0
+    before = (folder / "compose.yaml").read_text()
+    capsys.readouterr()
+
+    def busy(*_: object) -> None:
+        raise OSError(16, "Device or resource busy")
+
+    monkeypatch.setattr(Path, "rename", busy)
+    line = line_of([*arguments, "--replicas", "2"], capsys)
+
+    assert "Device or resource busy" in line
+    assert (folder / "compose.yaml").read_text() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["out"]
 
 
 def test_a_check_prints_what_it_finds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from infergraph.manifests.quantity import parse_quantity
 from infergraph.manifests.rendering import render
 from infergraph.manifests.targets import Target
 from tests.manifests import examples
-from tests.unit.manifests.rendered import Objects, load, objects, of
+from tests.unit.manifests.rendered import Objects, faults, load, objects, of
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -131,6 +131,7 @@ def test_what_is_fetched_from_a_hub_is_let_out_and_waited_for() -> None:
 def test_model_folders_come_from_a_volume(uri: str, volume: dict[str, Any]) -> None:
     found = _render("audio-qa", "kubernetes", storage_uri=uri)
 
+    assert faults(load(found.text)) == []
     spec = of(load(found.text), "Deployment")["spec"]["template"]["spec"]
     (mounted,) = (each for each in spec["volumes"] if each["name"] == "models")
     for key, value in volume.items():
