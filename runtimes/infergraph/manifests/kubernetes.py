@@ -37,7 +37,7 @@ from .resource import COMPONENT, NAME, PART_OF, Resource, resource, selector
 
 CONFIG = "infergraph"
 """The ConfigMap of what all servers are told."""
-_AMONG_REPLICAS = {"INFERGRAPH_GRPC_CONNECTION_AGE_S": "300"}
+_AMONG_REPLICAS = {"INFERGRAPH_GRPC_CONNECTION_AGE_S": "60"}
 """Callers that keep a gRPC connection for ever would never find a replica that came later."""
 _APPS = "apps/v1"
 

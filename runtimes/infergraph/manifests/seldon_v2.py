@@ -33,8 +33,8 @@ CLAIM = GIB
 MESH = "http://seldon-mesh:80"
 HEADER = "seldon-model"
 _EXPERIMENT_WEIGHT = 50
-_UNDER_THE_AGENT = {"INFERGRAPH_SELDON": "true", "INFERGRAPH_PRELOAD": "infergraph.tasks.*"}
-"""Statuses that the agent does not answer by loading models again, and torch before probes."""
+_UNDER_THE_AGENT = {"INFERGRAPH_SELDON": "true"}
+"""Errors then have statuses that the agent does not answer by loading models again."""
 
 
 def render(deployment: Deployment) -> dict[str, list[Resource] | str]:
