@@ -23,6 +23,7 @@ def check_references(inventory: Inventory) -> Iterator[Finding]:
         yield from _check_service(document, inventory)
     for document in inventory.of("PodDisruptionBudget"):
         yield from _check_selector(document, ("spec", "selector"), inventory)
+        yield from _check_budget(document, inventory)
     for document in inventory.of("NetworkPolicy"):
         yield from _check_policy(document, inventory)
     yield from _check_endpoints(inventory)
@@ -93,6 +94,19 @@ def _check_selector(document: Document, at: Steps, inventory: Inventory) -> Iter
         yield document.finding(
             "selector", at, "no pod of this folder is selected", "select labels of a template"
         )
+
+
+def _check_budget(document: Document, inventory: Inventory) -> Iterator[Finding]:
+    least = document.spec.get("minAvailable")
+    for pod in inventory.selected(document.spec.get("selector") or {}):
+        count = pod.document.spec.get("replicas")
+        if isinstance(least, int) and isinstance(count, int) and least >= count:
+            yield document.finding(
+                "budget",
+                ("spec", "minAvailable"),
+                f"no node can be drained: {least} of {count} replicas must stay",
+                "set maxUnavailable: 1 instead",
+            )
 
 
 def _check_policy(document: Document, inventory: Inventory) -> Iterator[Finding]:

@@ -88,6 +88,20 @@ KUBERNETES: dict[str, tuple[str, Change]] = {
         "policy-types",
         lambda o: of(o, "NetworkPolicy")["spec"].update(policyTypes=["Ingress"]),
     ),
+    "a budget that lets no node be drained": (
+        "budget",
+        lambda o: o.append(
+            {
+                "apiVersion": "policy/v1",
+                "kind": "PodDisruptionBudget",
+                "metadata": {"name": "a"},
+                "spec": {
+                    "minAvailable": 1,
+                    "selector": {"matchLabels": {"app.kubernetes.io/name": "audio-qa"}},
+                },
+            }
+        ),
+    ),
     "fewer GPUs asked for than the limit": ("gpu-request", lambda o: gpu(o, 1, 2)),
     "GPUs without a limit": ("gpu-request", lambda o: gpu(o, 1, None)),
     "more memory asked for than the limit": (
