@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -429,3 +431,16 @@ def test_a_check_knows_the_brokers_limit(
     found = capsys.readouterr().out
     assert "broker-limit: Pipeline 'audio-qa': its sample is" in found
     assert "or use --via-router" in found
+
+
+def test_neither_mlserver_nor_torch_is_imported() -> None:
+    program = (
+        "import sys; from infergraph.cli import main; "
+        f"main(['manifests', 'audio-qa', *{KUBERNETES}, '--autoscale', 'keda']); "
+        "main(['manifests', '--check', 'mlserver/seldon-v2/audio-qa']); "
+        "print(sorted({'mlserver', 'torch', 'transformers'} & set(sys.modules)))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+
+    assert done.stdout.decode().splitlines()[-2:] == ["4 objects checked: no findings", "[]"]
