@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
+from infergraph.cli import main
 from infergraph.manifests.checks import check
 from infergraph.manifests.documents import Document, read_documents, read_folder
 from infergraph.manifests.folder import Rendered
+from infergraph.manifests.options import Options
 from infergraph.manifests.rendering import render
 from infergraph.manifests.targets import AUTOSCALERS_OF, TARGETS, Target
 
@@ -80,3 +84,15 @@ def test_the_page_has_the_verdicts() -> None:
     page = examples.PAGE.read_text()
 
     assert examples.with_verdicts(page) == page, "run: make manifests"
+
+
+def test_the_values_of_the_page_render(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = re.findall(r"^```yaml\n(.*?)^```", examples.PAGE.read_text(), re.M | re.S)
+    file = tmp_path / "values.yaml"
+    file.write_text(block)
+
+    assert main(["manifests", "--values", str(file)]) == 0
+
+    assert "image: registry/infergraph-router:1" in capsys.readouterr().out
+    accepted = {name.replace("_", "-") for name in Options.model_fields} | {"pipelines"}
+    assert set(yaml.safe_load(block)) <= accepted

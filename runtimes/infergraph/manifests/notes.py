@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from ..catalog import SAMPLE
 from .autoscaling import MODELS_IN_FLIGHT, MODELS_QUEUED, PIPELINES_IN_FLIGHT, can_scale
@@ -88,8 +89,11 @@ def _seldon_v2(deployment: Deployment, files: Sequence[str]) -> Sections:
     for part in deployment.parts:
         header = part.name if part.routed else f"{part.name}.pipeline"
         calls.append(
-            f"curl -H 'seldon-model: {header}' -H 'content-type: application/json' "
-            f"-d @{part.sample} http://seldon-mesh/v2/models/{part.name}/infer"
+            _curl(
+                f"http://seldon-mesh/v2/models/{part.name}/infer",
+                part.sample,
+                f"-H 'seldon-model: {header}' ",
+            )
         )
     yield "Call", _block(*calls)
     if deployment.candidates:
@@ -132,8 +136,10 @@ def _seldon_v1(deployment: Deployment, files: Sequence[str]) -> Sections:
             "",
             *_block(
                 *(
-                    f"curl -H 'content-type: application/json' -d @{part.sample} "
-                    f"http://INGRESS/seldon/{namespace}/{part.name}/v2/models/infer"
+                    _curl(
+                        f"http://INGRESS/seldon/{namespace}/{part.name}/v2/models/infer",
+                        part.sample,
+                    )
                     for part in deployment.parts
                 )
             ),
@@ -151,7 +157,7 @@ def _kubernetes(deployment: Deployment, files: Sequence[str]) -> Sections:
     for part in deployment.parts:
         calls += [
             f"kubectl {flag}port-forward service/{part.name} {REST}:{REST}",
-            f"curl -d @{part.sample} http://127.0.0.1:{REST}/v2/models/{part.name}/infer",
+            _curl(f"http://127.0.0.1:{REST}/v2/models/{part.name}/infer", part.sample),
         ]
     yield "Call", _block(*calls)
     yield from _watch(deployment)
@@ -161,8 +167,10 @@ def _compose(deployment: Deployment, files: Sequence[str]) -> Sections:
     yield from _models(deployment)
     yield "Start", _block("docker compose up --wait")
     calls = [
-        f"curl -d @{stage.folder / SAMPLE} "
-        f"http://127.0.0.1:{REST + PORTS_APART * number}/v2/models/{stage.name}/infer"
+        _curl(
+            f"http://127.0.0.1:{REST + PORTS_APART * number}/v2/models/{stage.name}/infer",
+            stage.folder / SAMPLE,
+        )
         for number, stage in enumerate(deployment.routers)
     ]
     yield "Call", _block(*calls)
@@ -233,6 +241,10 @@ def _adapter_rules(deployment: Deployment) -> Iterator[str]:
             yield "      namespace: {resource: namespace}"
             yield "      pod: {resource: pod}"
         yield "  metricsQuery: 'sum(<<.Series>>{<<.LabelMatchers>>}) by (<<.GroupBy>>)'"
+
+
+def _curl(url: str, sample: Path, headers: str = "") -> str:
+    return f"curl {headers}-H 'content-type: application/json' -d @{sample} {url}"
 
 
 def _block(*commands: str) -> list[str]:
