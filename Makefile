@@ -3,7 +3,7 @@
 # real checkpoints, recordings and photographs into .venv-real.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint bench evaluate storm real checkpoint env
+.PHONY: help demo test quick lint bench evaluate storm real checkpoint manifests env
 .PHONY: huggingface-env triton-env real-env clean
 
 VENV   := .venv
@@ -55,6 +55,9 @@ checkpoint: $(STAMP) ## Train the embedded checkpoint of MODEL again, from nothi
 	@test -n "$(MODEL)" || { echo "make checkpoint needs MODEL=<name>, one of:" >&2; \
 	  $(BIN)/python -m zoo.checkpoint --list >&2; exit 2; }
 	@$(BIN)/python -m zoo.checkpoint $(MODEL)
+
+manifests: $(STAMP) ## Render the examples in mlserver/ again
+	@$(BIN)/python -m tests.manifests.examples
 
 env: $(STAMP) ## Create .venv and install everything, without running anything
 

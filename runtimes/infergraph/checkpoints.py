@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from .errors import ConfigurationError
-from .settings import RuntimeOptions
+from .settings import EMBEDDED, RuntimeOptions, environment_overrides
 
 TORCHVISION = "torchvision/"
 """What the ids of torchvision's own checkpoints begin with."""
 PROGRESS = "fetching weights:"
 """Words of the log lines that tell that a download begins, and how far it is."""
+
+_FURTHER = ("locator",)
+"""Settings besides `variant` that may name a checkpoint."""
 
 _ID = re.compile(r"([\w.-]+/)?[\w.-]+(@[\w./-]+)?")
 
@@ -47,6 +53,43 @@ def resolve_checkpoint(
         ConfigurationError: the variant is unknown, its folder is missing, or it cannot be had.
     """
     return locate(variant_source(options, folder, model), folder, weights=weights)
+
+
+def checkpoint_sources(
+    model: str, folder: Path, variants: Sequence[str], extra: Mapping[str, Any]
+) -> dict[str, str]:
+    """All checkpoints that variants of a model are made of.
+
+    Args:
+        model: The model's name.
+        folder: The model's folder.
+        variants: The variants; if empty, that of the settings and the environment.
+        extra: `parameters.extra` of the model's settings.
+
+    Returns:
+        Each variant, and each setting besides it that names one -> a folder's absolute path, or an
+        id. Variants come first.
+
+    Raises:
+        ConfigurationError: there is no such variant, or a setting cannot be read.
+    """
+    settings: dict[str, Any] = {
+        **extra,
+        **{name: value for name, (_, value) in environment_overrides(model).items()},
+    }
+    sources: dict[str, str] = {}
+    further: dict[str, str] = {}
+    for variant in variants or [settings.get("variant", EMBEDDED)]:
+        try:
+            options = RuntimeOptions(variant=variant, variants=settings.get("variants", {}))
+        except ValidationError as error:
+            problem = error.errors()[0]["msg"]
+            raise ConfigurationError(f"model '{model}': setting 'variants': {problem}") from None
+        sources[variant] = variant_source(options, folder, model)
+        for name in _FURTHER:
+            if source := source_for(settings.get(name), variant):
+                further[f"{name} of {variant}"] = local_folder(source, folder) or source
+    return sources | further
 
 
 def variant_source(options: RuntimeOptions, folder: Path, model: str) -> str:

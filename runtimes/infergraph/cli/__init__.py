@@ -10,7 +10,7 @@ from infergraph_clients.terminal import escape_what_cannot_be_encoded
 
 from .. import __version__
 from ..errors import InfergraphError
-from . import convert, demo, draw, fetch, lint, overview, serve
+from . import convert, demo, draw, fetch, lint, manifests, overview, serve
 
 COMMANDS = {
     "list": overview,
@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": demo,
     "fetch": fetch,
     "convert": convert,
+    "manifests": manifests,
 }
 USAGE_ERROR = 2
 

@@ -42,10 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ..catalog import load_catalog
+    from ..catalog import SAMPLE, load_catalog
     from ..graph import parse_pipeline
     from . import pictures, report
-    from .sample import SAMPLE, load_sample
+    from .sample import load_sample
 
     declaration = workspace.find_servable(load_catalog(args.models_dir), args.name, args.models_dir)
     assert declaration.folder is not None

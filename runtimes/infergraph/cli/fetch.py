@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from ..errors import ConfigurationError, InfergraphError
 from . import workspace
@@ -19,8 +18,6 @@ DESCRIPTION = (
     "TORCH_HOME), or below a folder, and checks every file of them. Prints a line for each: its "
     "name, its size, and where it is."
 )
-# Settings besides `variant` that may name a checkpoint.
-_FURTHER = ("locator",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,13 +41,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from ..catalog import load_catalog
+    from ..catalog import MODEL_SETTINGS, load_catalog, read_settings
+    from ..checkpoints import checkpoint_sources
 
     catalog = load_catalog(args.models_dir)
     declaration = workspace.find_servable(catalog, args.model, args.models_dir)
     if declaration.pipeline is not None or declaration.folder is None:
         raise ConfigurationError(f"'{args.model}' is a pipeline; accepted: a model, one at a time")
-    sources = _sources(args.model, declaration.folder, args.variants)
+    folder = declaration.folder
+    extra = (read_settings(folder / MODEL_SETTINGS).get("parameters") or {}).get("extra") or {}
+    sources = checkpoint_sources(args.model, folder, args.variants, extra)
     with _logged():
         for name, source in sources.items():
             try:
@@ -60,34 +60,6 @@ def run(args: argparse.Namespace) -> int:
     if args.to is not None:
         print(f"Serve them with HF_HOME={args.to} TORCH_HOME={args.to} HF_HUB_OFFLINE=1")
     return 0
-
-
-def _sources(model: str, folder: Path, wanted: list[str]) -> dict[str, str]:
-    """What to fetch: variant, or the setting that names it -> a folder's path, or an id."""
-    from pydantic import ValidationError
-
-    from ..catalog import MODEL_SETTINGS, read_settings
-    from ..checkpoints import local_folder, source_for, variant_source
-    from ..settings import RuntimeOptions, environment_overrides
-
-    extra = (read_settings(folder / MODEL_SETTINGS).get("parameters") or {}).get("extra") or {}
-    settings: dict[str, Any] = {
-        **extra,
-        **{name: value for name, (_, value) in environment_overrides(model).items()},
-    }
-    sources = {}
-    for variant in wanted or [settings.get("variant", "embedded")]:
-        try:
-            options = RuntimeOptions(variant=variant, variants=settings.get("variants", {}))
-        except ValidationError as error:
-            problem = error.errors()[0]["msg"]
-            raise ConfigurationError(f"model '{model}': setting 'variants': {problem}") from None
-        sources[variant] = variant_source(options, folder, model)
-    for variant in list(sources):
-        for name in _FURTHER:
-            if source := source_for(settings.get(name), variant):
-                sources[f"{name} of {variant}"] = local_folder(source, folder) or source
-    return sources
 
 
 def _fetched(source: str, to: Path | None) -> list[str]:

@@ -7,12 +7,11 @@ import json
 import math
 from typing import Any
 
+from ..catalog import SAMPLE
 from ..declaration import ModelDeclaration
 from ..errors import ConfigurationError, InfergraphError
 from ..v2 import NUMPY_DTYPES, Message, Tensor
 from ..v2.values import array_from_list
-
-SAMPLE = "request.json"
 
 
 def load_sample(declaration: ModelDeclaration) -> Message:

@@ -1,4 +1,4 @@
-"""`Finding`: one thing that is wrong in a pipeline file, with its place and its remedy."""
+"""`Finding`: one thing that is wrong in a pipeline file or a manifest, its place and its remedy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Finding:
     Attributes:
         file: The file as the caller named it.
         line: Counted from 1.
-        rule: The rule's name, a key of `infergraph.graph.RULES`.
+        rule: The rule's name; of pipeline files a key of `infergraph.graph.RULES`.
         message: What is wrong, with the value that is.
         fix: What to write instead.
         severity: An error keeps the pipeline from loading; a warning is legal, but not what was

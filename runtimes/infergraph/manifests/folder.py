@@ -1,0 +1,117 @@
+"""`Rendered`: what one call of `infergraph manifests` writes, all of it or nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..catalog import MODEL_SETTINGS, read_settings
+from ..errors import ConfigurationError
+from .deployment import Stage
+
+NOTES = "NOTES.md"
+FIRST_LINE = "<!-- Written by `infergraph manifests`: change its options, not this folder. -->"
+MODELS = "models"
+"""The tree of model folders to upload."""
+_PIPELINE = "pipeline.yaml"
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """Files of a folder.
+
+    Attributes:
+        files: Content by name, in the order in which it is applied.
+        stages: Models and routers whose folders are to be uploaded; each goes into `models/`.
+    """
+
+    files: Mapping[str, str]
+    stages: tuple[Stage, ...] = field(default=())
+
+    @property
+    def text(self) -> str:
+        """All that is applied, as one stream of YAML."""
+        return "".join(
+            f"---\n# {name}\n{content}"
+            for name, content in self.files.items()
+            if name.endswith((".yaml", ".yml"))
+        )
+
+    def write(self, folder: Path) -> None:
+        """Writes the folder; one that was written before is replaced, as a whole.
+
+        Raises:
+            ConfigurationError: the folder holds something else, or cannot be written.
+        """
+        try:
+            _check_own(folder)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+            try:
+                self._fill(new)
+                _replace(folder, new)
+            finally:
+                shutil.rmtree(new, ignore_errors=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"--output {folder}: cannot be written: {error.strerror or error}; "
+                "name another folder"
+            ) from None
+
+    def _fill(self, folder: Path) -> None:
+        folder.chmod(0o755)
+        for name, content in self.files.items():
+            (folder / name).write_text(content, encoding="utf-8")
+        for stage in self.stages:
+            copy_model(stage, folder / MODELS / stage.declaration.name)
+
+
+def _check_own(folder: Path) -> None:
+    if not folder.exists():
+        return
+    notes = folder / NOTES
+    own = notes.is_file() and notes.read_text(encoding="utf-8").startswith(FIRST_LINE)
+    if not folder.is_dir() or (not own and any(folder.iterdir())):
+        raise ConfigurationError(
+            f"--output {folder}: it holds what this command did not write; name an empty folder or "
+            "a new one"
+        )
+
+
+def _replace(folder: Path, new: Path) -> None:
+    if not folder.exists():
+        new.rename(folder)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    os.replace(folder, old)
+    try:
+        new.rename(folder)
+    except OSError:
+        os.replace(old, folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def copy_model(stage: Stage, to: Path) -> None:
+    """Copies a model's folder as a server elsewhere needs it.
+
+    Without links, which do not travel; a router has its pipeline's file beside its settings.
+    """
+    if to.exists():
+        return
+    shutil.copytree(stage.folder, to, ignore=_links)
+    if stage.pipeline is not None:
+        shutil.copyfile(stage.pipeline, to / _PIPELINE)
+        settings = read_settings(to / MODEL_SETTINGS)
+        settings["parameters"] = {**settings["parameters"], "uri": f"./{_PIPELINE}"}
+        text = json.dumps(settings, indent=2, ensure_ascii=False)
+        (to / MODEL_SETTINGS).write_text(f"{text}\n", encoding="utf-8")
+
+
+def _links(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if (Path(folder) / name).is_symlink()]

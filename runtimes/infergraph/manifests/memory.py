@@ -1,0 +1,110 @@
+"""The memory that models need.
+
+A process needs `PROCESS`, once, whatever it serves, and each model in it
+
+    model = 2 * 4 bytes * weights + activations
+    activations = 4 bytes * weights + 8 MiB * max_batch_size + 96 MiB
+
+`weights` are the numbers in its checkpoint's files, read from their headers. They are computed with
+in fp32, 4 bytes each, whatever the files hold; twice, since a model that is loaded anew is there
+beside the one that still answers. What a batch leaves in between grows with the network's width, as
+its weights do, and with the batch. A model without a checkpoint counts `PLAIN`, one of
+another runtime `STOCK`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..checkpoints import checkpoint_sources
+from ..errors import ConfigurationError
+from ..settings import EMBEDDED
+from ..weights import SAFETENSORS, find_weights, parts_of, weights_in
+from .quantity import MIB
+
+DECODING = 256 * MIB
+"""What images and audio that are being decoded may take, of all models of a process."""
+PROCESS = 896 * MIB + DECODING
+"""Python, torch and the libraries around it, the server (843 MiB as measured), and decoding."""
+ROUTER_PROCESS = 256 * MIB
+"""The same of a process that serves routers only, without torch."""
+PLAIN = 32 * MIB
+"""A model that computes without a checkpoint, or a router."""
+STOCK = 1024 * MIB
+"""A model of another runtime, whose checkpoint is not known here."""
+_WEIGHT = 4
+_ITEM = 8 * MIB
+_BATCH = 96 * MIB
+
+
+def model_memory(model: str, folder: Path, extra: Mapping[str, Any], variant: str | None) -> int:
+    """Bytes that a model needs beside what its process does.
+
+    Args:
+        model: Its name.
+        folder: Its folder.
+        extra: `parameters.extra` of its settings.
+        variant: The variant to serve; the settings' own if None.
+
+    Raises:
+        ConfigurationError: there is no such variant, or its checkpoint is not on this machine.
+    """
+    if "variants" not in extra:
+        return PLAIN
+    wanted = variant or str(extra.get("variant", EMBEDDED))
+    weights = sum(
+        _weights(model, name, source)
+        for name, source in checkpoint_sources(model, folder, [wanted], extra).items()
+    )
+    if not weights:
+        return PLAIN
+    return 3 * _WEIGHT * weights + _ITEM * int(extra.get("max_batch_size", 32)) + _BATCH
+
+
+def checkpoint_bytes(folder: Path) -> int:
+    """The size of all files that a model's folder holds."""
+    return sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
+
+
+def _weights(model: str, name: str, source: str) -> int:
+    folder = Path(source)
+    if not folder.is_absolute():
+        found = _cached(source)
+        if found is None:
+            raise ConfigurationError(
+                f"model '{model}': {name} is '{source}', which is not on this machine, so its "
+                f"memory is not known; get it by infergraph fetch, or say memory: {{{model}: 2Gi}} "
+                "in a --values file"
+            )
+        folder = found
+    names = [each.name for each in folder.iterdir()]
+    if find_weights(names) is None:
+        return 0
+    file = weights_in(folder)
+    return sum(_numbers(folder / part) for part in parts_of(file, names) or [file])
+
+
+def _cached(source: str) -> Path | None:
+    """The folder of a checkpoint of a hub that was fetched before."""
+    if source.startswith(("torchvision/", "timm/")):
+        return None
+    from ..hub import cached_snapshot
+
+    id, _, revision = source.partition("@")
+    return cached_snapshot(id, revision or None)
+
+
+def _numbers(file: Path) -> int:
+    """How many numbers a file of weights holds."""
+    if file.suffix != Path(SAFETENSORS).suffix:
+        # Pickles tell only when they are read; most hold fp32, and fp16 is the worst case.
+        return file.stat().st_size // 2
+    with file.open("rb") as stream:
+        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+    return sum(
+        math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__"
+    )

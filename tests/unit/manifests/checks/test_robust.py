@@ -1,0 +1,67 @@
+"""Whatever a file holds, the checks find something or nothing, and never fail themselves."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infergraph.manifests.targets import Target
+from tests.unit.manifests.rendered import faults, objects
+
+REPOSITORY = Path(__file__).parents[4]
+CASES: list[tuple[str, Target, str | None, str]] = [
+    ("preprocess", "seldon-v1", "keda", "objects.yaml"),
+    ("audio-qa", "seldon-v2", "hpa", "objects.yaml"),
+    ("audio-sent", "kubernetes", "keda", "objects.yaml"),
+    ("audio-sent", "compose", None, "compose.yaml"),
+]
+WRONG: tuple[Any, ...] = (None, 3, "x", [], {}, ["x"], [None], {"x": None})
+
+
+@pytest.fixture(autouse=True)
+def _root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+
+
+def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The place of everything in a value."""
+    if path:
+        yield path
+    children = value.items() if isinstance(value, dict) else ()
+    for key, child in enumerate(value) if isinstance(value, list) else children:
+        yield from paths(child, (*path, key))
+
+
+def put(value: Any, path: tuple[Any, ...], other: Any) -> None:
+    for key in path[:-1]:
+        value = value[key]
+    value[path[-1]] = other
+
+
+@pytest.mark.parametrize("text", ["x", "1.5.", "", None])
+def test_a_grace_that_is_no_number_is_the_usual_one(text: str | None) -> None:
+    (file,) = objects("audio-sent", "compose")
+    file["services"]["sentiment"]["environment"]["INFERGRAPH_GRACE_SECONDS"] = text
+    file["services"]["sentiment"]["stop_grace_period"] = "25s"
+
+    assert {finding.rule for finding in faults([file], "compose.yaml")} == {"short-grace"}
+
+
+@pytest.mark.parametrize(("pipeline", "target", "scaler", "file"), CASES)
+def test_no_wrong_value_breaks_the_checks(
+    pipeline: str, target: Target, scaler: str | None, file: str
+) -> None:
+    whole = objects(pipeline, target, scaler)
+    places = [path for path in paths(whole) if len(path) > 1]
+    found = 0
+    # Some sixty places, each with another value than the one before.
+    for number, path in enumerate(places[:: max(1, len(places) // 60)]):
+        changed = copy.deepcopy(whole)
+        put(changed, path, WRONG[number % len(WRONG)])
+        found += bool(faults(changed, file))
+
+    assert found > 20
