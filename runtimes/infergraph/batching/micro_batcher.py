@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncGenerator, Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -15,8 +13,9 @@ from ..errors import InfergraphError, StageFailure, StageUnavailable
 from ..request import Deadline
 from .fair_queue import FairQueue
 from .room import Place, Room
-from .stopping import BatchAbandoned, computing
-from .ticket import Entry, Item, Result, Served, Ticket, entries_of
+from .running import Running
+from .ticket import Entry, Item, Result, Served, Ticket, entries_of, tickets_of
+from .worker import UNFINISHED, Computed, RunningBatch, Worker
 
 logger = logging.getLogger(__name__)
 Value = TypeVar("Value")
@@ -33,22 +32,6 @@ class BatchObserver(Protocol):
         """So many more items wait, or fewer when it is negative."""
 
 
-class _WorkerLost(Exception):
-    """The worker cannot compute anything any more."""
-
-    def __init__(self, error: InfergraphError) -> None:
-        self.error = error
-
-
-@dataclass(slots=True)
-class _Computed(Generic[Result]):
-    """What came of a batch: its results, or the error with which the worker was lost."""
-
-    results: list[Result | InfergraphError]
-    seconds: float
-    lost: InfergraphError | None = None
-
-
 class MicroBatcher(Generic[Item, Result]):
     """Runs items in batches, one batch at a time, on an executor.
 
@@ -56,6 +39,9 @@ class MicroBatcher(Generic[Item, Result]):
     request never waits for company. Items run together only if their keys are equal. Requests take
     turns, see `FairQueue`, and none of them fills the queue, see `Room`. A batch that nobody waits
     for any more ends where the task calls `check_wanted`.
+
+    Where items come and go between steps (`begin`), those that wait join the batch that runs while
+    the one whose turn it is has its key, and each is answered once its own results are there.
 
     Args:
         run: Computes a batch, in the executor; gives one result or error for each item, in order.
@@ -68,6 +54,8 @@ class MicroBatcher(Generic[Item, Result]):
         max_queue_size: Most items that wait, those being admitted included.
         max_queue_bytes: Most bytes of the tensors of all requests.
         observe: Told of every batch, and of the items that wait.
+        begin: Begins a batch that items join, given its first item. `run` is then for the items
+            of one that failed.
         diagnose: Gives, of what was raised, the error for everything that waits if the worker is
             lost with it, or None. Called in the executor.
     """
@@ -83,14 +71,15 @@ class MicroBatcher(Generic[Item, Result]):
         max_queue_bytes: int,
         max_batch_work: float | None = None,
         observe: BatchObserver | None = None,
+        begin: Callable[[Item], Running[Item, Result]] | None = None,
         diagnose: Callable[[Exception], InfergraphError | None] = lambda error: None,
     ) -> None:
-        self._run = run
+        self._worker = Worker(name, run, diagnose)
         self._executor = executor
         self._name = name
         self._max_batch_size = max_batch_size
         self._observe = observe
-        self._diagnose = diagnose
+        self._begin = begin
         self._room = Room(
             name,
             max_queue_size,
@@ -99,6 +88,12 @@ class MicroBatcher(Generic[Item, Result]):
         )
         self._queue: FairQueue[Item, Result] = FairQueue(max_batch_size, max_batch_work)
         self._streams: set[Iterator[Any]] = set()
+        # The batch that items join, and those of it that are not done.
+        self._running: RunningBatch[Item, Result] | None = None
+        self._unfinished: list[Entry[Item, Result]] = []
+        self._after_call = False
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._busy = False
         self._scheduled = False
         self._closed: InfergraphError | None = None
@@ -198,9 +193,13 @@ class MicroBatcher(Generic[Item, Result]):
     def close(self, reason: str) -> None:
         """Fails with StageUnavailable what waits and what comes; streams end.
 
-        The batch that runs still answers its requests.
+        The batch that runs still answers its requests, see `idle`.
         """
         self._close(StageUnavailable(f"model '{self._name}': {reason}", cause="unloading"))
+
+    async def idle(self) -> None:
+        """Returns once no batch runs."""
+        await self._idle.wait()
 
     def _close(self, error: InfergraphError) -> None:
         self._closed = error
@@ -280,111 +279,76 @@ class MicroBatcher(Generic[Item, Result]):
 
     def _dispatch(self, loop: asyncio.AbstractEventLoop) -> None:
         self._scheduled = False
-        batch = self._queue.take()
-        if not batch:
-            return
-        self._busy = True
+        came = self._queue.came
+        batch = self._queue.take(self._unfinished, calls=not self._after_call)
         for entry in batch:
             entry.ticket.running += 1
             if entry.place is not None:
                 entry.place.begin(entry.weight)
-        future = loop.run_in_executor(self._executor, self._compute, batch)
+        # Between two calls the batch that goes on has its turn.
+        self._after_call = bool(batch) and batch[0].call is not None
+        running: RunningBatch[Item, Result] | None = None
+        if not self._after_call:
+            batch, self._unfinished = self._unfinished + batch, []
+            if batch and self._begin is not None:
+                running = self._running = self._running or RunningBatch(self._begin)
+        if not batch:
+            self._idle.set()
+            return
+        self._busy = True
+        self._idle.clear()
+        compute = self._worker.compute
+        if running is not None:
+            compute = partial(self._worker.advance, running, lambda: self._queue.came != came)
+        future = loop.run_in_executor(self._executor, compute, batch)
         future.add_done_callback(lambda done: self._deliver(loop, batch, done))
-
-    def _compute(self, batch: list[Entry[Item, Result]]) -> _Computed[Result]:
-        started = time.perf_counter()
-        try:
-            results = self._isolated(batch)
-        except _WorkerLost as lost:
-            return _Computed([], time.perf_counter() - started, lost.error)
-        return _Computed(results, time.perf_counter() - started)
-
-    def _isolated(self, batch: list[Entry[Item, Result]]) -> list[Result | InfergraphError]:
-        """Runs a batch; when it raises, halves of it, so that only the faulty item fails."""
-        tickets = _tickets_of(batch)
-
-        def wanted() -> bool:
-            # Whoever waits no longer is not asked again: asking costs the same for any batch.
-            while tickets and tickets[-1].done:
-                tickets.pop()
-            return bool(tickets)
-
-        try:
-            with computing(wanted):
-                results = self._results(batch)
-        except BatchAbandoned:
-            return [self._given_up(entry.ticket) for entry in batch]
-        except InfergraphError as error:
-            if len(batch) == 1:
-                return [error]
-        except Exception as error:
-            if (lost := self._diagnose(error)) is not None:
-                raise _WorkerLost(lost) from error
-            if len(batch) == 1:
-                logger.exception("model '%s' failed", self._name)
-                return [
-                    StageFailure(
-                        f"it failed with {type(error).__name__}; the server's log has the details"
-                    )
-                ]
-            logger.warning(
-                "model '%s': a batch of %d failed with %s; running its halves",
-                self._name,
-                len(batch),
-                type(error).__name__,
-            )
-        else:
-            if len(results) == len(batch):
-                return results
-            text = f"it gave {len(results)} results for {len(batch)} items"
-            logger.error("model '%s': %s", self._name, text)
-            return [StageFailure(text) for _ in batch]
-        middle = len(batch) // 2
-        return self._isolated(batch[:middle]) + self._isolated(batch[middle:])
-
-    def _given_up(self, ticket: Ticket[Result]) -> InfergraphError:
-        """What is told of an abandoned batch where a request has not ended by itself yet."""
-        deadline = ticket.deadline
-        if deadline is not None and deadline.remaining() <= 0:
-            return deadline.exceeded(f"model '{self._name}'")
-        return StageFailure("its computation was given up")
-
-    def _results(self, batch: list[Entry[Item, Result]]) -> list[Result | InfergraphError]:
-        call = batch[0].call
-        if call is not None:
-            return [call()]
-        return list(self._run([cast(Item, entry.item) for entry in batch]))
 
     def _deliver(
         self,
         loop: asyncio.AbstractEventLoop,
         batch: list[Entry[Item, Result]],
-        done: asyncio.Future[_Computed[Result]],
+        done: asyncio.Future[Computed[Result]],
     ) -> None:
         self._busy = False
-        tickets = _tickets_of(batch)
         error = None if done.cancelled() else done.exception()
         if done.cancelled() or error is not None:
             logger.error("model '%s': its worker ended: %r", self._name, error)
-            for ticket in tickets:
-                ticket.fail(StageFailure(f"model '{self._name}': its worker ended"))
-        elif (computed := done.result()).lost is not None:
-            for ticket in tickets:
-                ticket.fail(computed.lost.copy())
-            self._close(computed.lost)
+            text = f"model '{self._name}': its worker ended"
+            batch = self._given_up(batch, lambda: StageFailure(text))
+        elif (lost := done.result().lost) is not None:
+            batch = self._given_up(batch, lost.copy)
+            self._close(lost)
         else:
-            for entry, result in zip(batch, computed.results, strict=True):
+            batch = self._answer(batch, done.result())
+        for entry in batch:
+            entry.ticket.stopped()
+        if not self._unfinished:
+            self._running = None
+        self._dispatch(loop)
+
+    def _given_up(
+        self, batch: list[Entry[Item, Result]], error: Callable[[], InfergraphError]
+    ) -> list[Entry[Item, Result]]:
+        """Fails the requests of a batch, and of the one that goes on; gives their entries."""
+        batch, self._unfinished = batch + self._unfinished, []
+        for ticket in tickets_of(batch):
+            ticket.fail(error())
+        return batch
+
+    def _answer(
+        self, batch: list[Entry[Item, Result]], computed: Computed[Result]
+    ) -> list[Entry[Item, Result]]:
+        """Hands out the results that are there; gives their entries."""
+        finished = []
+        for entry, result in zip(batch, computed.results, strict=True):
+            if result is UNFINISHED:
+                self._unfinished.append(entry)
+            else:
                 entry.ticket.add(entry.index, result)
-            size = sum(entry.weight for entry in batch)
-            for ticket in tickets:
-                ticket.ran(computed.seconds, size)
-            if self._observe is not None and batch[0].call is None:
-                self._observe.observe_batch(size, self._max_batch_size, computed.seconds)
-        for ticket in tickets:
-            ticket.stopped()
-        if len(self._queue):
-            self._dispatch(loop)
-
-
-def _tickets_of(batch: Sequence[Entry[Item, Result]]) -> list[Ticket[Result]]:
-    return list({id(entry.ticket): entry.ticket for entry in batch}.values())
+                finished.append(entry)
+        size = sum(entry.weight for entry in batch)
+        for ticket in tickets_of(batch):
+            ticket.ran(computed.seconds, size)
+        if self._observe is not None and batch[0].call is None:
+            self._observe.observe_batch(size, self._max_batch_size, computed.seconds)
+        return finished
