@@ -62,18 +62,15 @@ class FairQueue(Generic[Item, Result]):
         entries, self._entries = self._entries, []
         return entries
 
-    def take(
-        self, running: Sequence[Entry[Item, Result]] = (), *, calls: bool = True
-    ) -> list[Entry[Item, Result]]:
+    def take(self, running: Sequence[Entry[Item, Result]] = ()) -> list[Entry[Item, Result]]:
         """The next batch, shortest first: the entry whose turn it is and those that fit it best.
 
         They have equal keys and similar lengths, hold at most `max_batch_size` items, and are at
         most `max_batch_work` together. Empty when nobody waits for anything.
 
         Args:
-            running: Entries that go on. Then it gives those that join them, if the one whose turn
-                it is does; or that one alone, if it is a call.
-            calls: Whether a call may come between.
+            running: Entries that go on. It then gives those that join them: none unless the one
+                whose turn it is may.
         """
         entries = [entry for entry in self._entries if not entry.ticket.done]
         self._entries = entries
@@ -82,10 +79,7 @@ class FairQueue(Generic[Item, Result]):
         head = entries[0]
         room = self._max_batch_size - sum(entry.weight for entry in running)
         work = self._max_batch_work - sum(entry.length for entry in running)
-        if running and head.call is None:
-            if head.key != running[0].key or head.weight > room or head.length > work:
-                return []
-        elif running and not calls:
+        if running and (head.key != running[0].key or head.weight > room or head.length > work):
             return []
         self._batches += 1
         fitting = [

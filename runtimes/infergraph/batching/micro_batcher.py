@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Executor
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar
 
 from ..errors import InfergraphError, StageFailure, StageUnavailable
 from ..request import Deadline
@@ -15,11 +15,10 @@ from .fair_queue import FairQueue
 from .room import Place, Room
 from .running import Running
 from .ticket import Entry, Item, Result, Served, Ticket, entries_of, tickets_of
-from .worker import UNFINISHED, Computed, RunningBatch, Worker
+from .worker import Computed, RunningBatch, Unfinished, Worker
 
 logger = logging.getLogger(__name__)
 Value = TypeVar("Value")
-_END = object()
 
 
 class BatchObserver(Protocol):
@@ -87,11 +86,9 @@ class MicroBatcher(Generic[Item, Result]):
             None if observe is None else observe.observe_waiting,
         )
         self._queue: FairQueue[Item, Result] = FairQueue(max_batch_size, max_batch_work)
-        self._streams: set[Iterator[Any]] = set()
         # The batch that items join, and those of it that are not done.
         self._running: RunningBatch[Item, Result] | None = None
         self._unfinished: list[Entry[Item, Result]] = []
-        self._after_call = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._busy = False
@@ -106,7 +103,7 @@ class MicroBatcher(Generic[Item, Result]):
     def admit(self, count: int, size: int = 0, caller: str = "") -> Place:
         """Takes a place for a request of `count` items whose tensors hold `size` bytes.
 
-        Whoever takes it hands it to `submit`, `call` or `stream`, or releases it.
+        Whoever takes it hands it to `submit` or `call`, or releases it.
 
         Raises:
             InvalidInput: more items or bytes than one request may ever hold.
@@ -159,39 +156,16 @@ class MicroBatcher(Generic[Item, Result]):
 
         Raises: as `submit`.
         """
-        ticket, entry = self._call_of(function, deadline)
+        ticket: Ticket[Any] = Ticket(1, asyncio.get_running_loop(), deadline)
+        entry: Entry[Any, Any] = Entry(None, object(), 0, ticket, 0, call=function)
         entry.place = place
         try:
             return await self._served(ticket, [entry], place.rank, deadline)
         finally:
             ticket.leave(place.release)
 
-    async def stream(
-        self, place: Place, steps: Iterator[Value], *, deadline: Deadline | None = None
-    ) -> AsyncGenerator[Served[Value], None]:
-        """What an iterator gives, one by one; the place, of one item, is held until the end.
-
-        Each step is computed in its turn, so that batches of other requests run between the steps,
-        and only when the one before it was taken: a slow consumer holds no one up. When the
-        consumer goes away, the deadline passes or a step fails, a generator is closed, in the
-        executor.
-
-        Raises: as `submit`.
-        """
-        self._streams.add(steps)
-        try:
-            while True:
-                ticket, entry = self._call_of(partial(next, steps, _END), deadline)
-                served = await self._served(ticket, [entry], place.rank, deadline)
-                if served.results[0] is _END:
-                    self._streams.discard(steps)
-                    return
-                yield cast(Served[Value], served)
-        finally:
-            self._end(steps, place)
-
     def close(self, reason: str) -> None:
-        """Fails with StageUnavailable what waits and what comes; streams end.
+        """Fails with StageUnavailable what waits and what comes.
 
         The batch that runs still answers its requests, see `idle`.
         """
@@ -205,18 +179,10 @@ class MicroBatcher(Generic[Item, Result]):
         self._closed = error
         for entry in self._queue.clear():
             entry.ticket.fail(error.copy())
-        for steps in list(self._streams):
-            self._end(steps, None)
 
     def _check_open(self) -> None:
         if self._closed is not None:
             raise self._closed.copy()
-
-    def _call_of(
-        self, function: Callable[[], Any], deadline: Deadline | None
-    ) -> tuple[Ticket[Any], Entry[Any, Any]]:
-        ticket: Ticket[Any] = Ticket(1, asyncio.get_running_loop(), deadline)
-        return ticket, Entry(None, object(), 0, ticket, 0, call=function)
 
     async def _served(
         self,
@@ -250,27 +216,6 @@ class MicroBatcher(Generic[Item, Result]):
             if timer is not None:
                 timer.cancel()
 
-    def _end(self, steps: Iterator[Any], place: Place | None) -> None:
-        """Closes a stream, unless it has ended, after the step that runs; frees its place then."""
-
-        def release(_: object = None) -> None:
-            if place is not None:
-                place.release()
-
-        close = getattr(steps, "close", None)
-        if steps not in self._streams or close is None:
-            release()
-        else:
-            loop = asyncio.get_running_loop()
-            loop.run_in_executor(self._executor, self._quietly, close).add_done_callback(release)
-        self._streams.discard(steps)
-
-    def _quietly(self, close: Callable[[], None]) -> None:
-        try:
-            close()
-        except BaseException:
-            logger.exception("model '%s': a stream failed while it was closed", self._name)
-
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         # One turn of the loop later, so that requests which arrived together run together.
         if not self._busy and not self._scheduled:
@@ -280,21 +225,19 @@ class MicroBatcher(Generic[Item, Result]):
     def _dispatch(self, loop: asyncio.AbstractEventLoop) -> None:
         self._scheduled = False
         came = self._queue.came
-        batch = self._queue.take(self._unfinished, calls=not self._after_call)
-        for entry in batch:
+        joining = self._queue.take(self._unfinished)
+        for entry in joining:
             entry.ticket.running += 1
             if entry.place is not None:
                 entry.place.begin(entry.weight)
-        # Between two calls the batch that goes on has its turn.
-        self._after_call = bool(batch) and batch[0].call is not None
-        running: RunningBatch[Item, Result] | None = None
-        if not self._after_call:
-            batch, self._unfinished = self._unfinished + batch, []
-            if batch and self._begin is not None:
-                running = self._running = self._running or RunningBatch(self._begin)
+        batch, self._unfinished = self._unfinished + joining, []
         if not batch:
+            self._running = None
             self._idle.set()
             return
+        running = self._running
+        if running is None and self._begin is not None and batch[0].call is None:
+            running = self._running = RunningBatch(self._begin)
         self._busy = True
         self._idle.clear()
         compute = self._worker.compute
@@ -341,7 +284,7 @@ class MicroBatcher(Generic[Item, Result]):
         """Hands out the results that are there; gives their entries."""
         finished = []
         for entry, result in zip(batch, computed.results, strict=True):
-            if result is UNFINISHED:
+            if isinstance(result, Unfinished):
                 self._unfinished.append(entry)
             else:
                 entry.ticket.add(entry.index, result)
