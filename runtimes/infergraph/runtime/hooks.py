@@ -40,8 +40,8 @@ class Hooks(Generic[Prepared, Parameters, Model]):
     """A task implements `setup`, and `predict_batch`, `predict_arrays` or `running`; the rest if it
     needs it.
 
-    What a task learns from its checkpoint and its declarations is on the one object that `setup`
-    gives, and nothing else of it: that object is dropped when the model is unloaded.
+    All that a task holds once it is loaded, weights above all, hangs on the one object that `setup`
+    gives: to unload the model is to drop that object. It is never an attribute of its own.
 
     Attributes:
         model: What `setup` gave; there from the end of `setup` until the model is unloaded.
