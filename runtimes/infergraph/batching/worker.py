@@ -90,7 +90,7 @@ class RunningBatch(Generic[Item, Result]):
                     number = self._numbers[entry]
                     running.drop(number)
                     results[number] = given_up(entry.ticket)
-            if len(results) < len(entries):
+            if not results:
                 results.update(running.step())
             if interrupted():
                 break
