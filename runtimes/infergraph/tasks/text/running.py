@@ -203,7 +203,7 @@ class RunningTexts:
         self._waited = 0
         del self._waiting[: len(chosen)]
         lengths = [len(text.ids) for text in chosen]
-        divided = minibatches(lengths, len(chosen), call=self._limits.call)
+        divided = minibatches(lengths, len(chosen), min_fill=0, call=self._limits.call)
         return [[chosen[index] for index in indices] for indices in divided]
 
     def _fitting(self, running: Sequence[Draft]) -> list[Draft]:
