@@ -63,6 +63,12 @@ _computed = Counter(
 _padding = Counter(
     "infergraph_model_padding", "Those of infergraph_model_computed that were padding.", ["model"]
 )
+_step_rows = Histogram(
+    "infergraph_model_step_rows", "Rows that wrote a token in one step.", ["model"], buckets=_SIZES
+)
+_generated = Counter(
+    "infergraph_model_generated_tokens", "Tokens of the texts that were written.", ["model"]
+)
 _in_flight = Gauge("infergraph_model_in_flight", "Requests that are being answered.", ["model"])
 _queued = Gauge("infergraph_model_queued", "Items that wait, or are being prepared.", ["model"])
 _model_failures = Counter(
@@ -140,6 +146,12 @@ class ModelMetrics:
             _padding_share.labels(self._model).observe(1 - real / padded)
             _computed.labels(self._model).inc(padded)
             _padding.labels(self._model).inc(padded - real)
+
+    def observe_step(self, rows: int, tokens: int) -> None:
+        """Notes a step that wrote a token of each row; the texts that it ended have `tokens`."""
+        _step_rows.labels(self._model).observe(rows)
+        if tokens:
+            _generated.labels(self._model).inc(tokens)
 
     def began(self) -> None:
         """Notes a request that is being answered, until `ended`."""

@@ -7,7 +7,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from . import batching, hops, huggingface, liveness, load, tensors, trace, video
+from . import batching, generation, hops, huggingface, liveness, load, tensors, trace, video
 
 BENCHMARKS = {
     "hops": hops.run,
@@ -15,6 +15,7 @@ BENCHMARKS = {
     "trace": trace.run,
     "liveness": liveness.run,
     "batching": batching.run,
+    "generation": generation.run,
     "huggingface": huggingface.run,
     "load": load.run,
     "video": video.run,

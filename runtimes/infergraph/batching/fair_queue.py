@@ -28,6 +28,9 @@ class FairQueue(Generic[Item, Result]):
         max_batch_size: Most items in a batch.
         max_batch_work: The most that the lengths of a batch's entries add up to, if it holds more
             than one; None is no limit.
+
+    Attributes:
+        came: How many entries were ever queued; may be asked from any thread.
     """
 
     def __init__(self, max_batch_size: int, max_batch_work: float | None = None) -> None:
@@ -35,7 +38,7 @@ class FairQueue(Generic[Item, Result]):
         self._max_batch_work = float("inf") if max_batch_work is None else max_batch_work
         self._entries: list[Entry[Item, Result]] = []
         self._batches = 0
-        self._came = 0
+        self.came = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -43,8 +46,8 @@ class FairQueue(Generic[Item, Result]):
     def add(self, entries: Sequence[Entry[Item, Result]], rank: int) -> None:
         """Queues the entries of one request; `rank` is that of its place (see `Place`)."""
         for number, entry in enumerate(entries):
-            entry.order = (self._batches + rank - 1 + number * rank, self._came + number)
-        self._came += len(entries)
+            entry.order = (self._batches + rank - 1 + number * rank, self.came + number)
+        self.came += len(entries)
         sorted_still = not self._entries or entries[0].order > self._entries[-1].order
         self._entries.extend(entries)
         if not sorted_still:
@@ -59,28 +62,35 @@ class FairQueue(Generic[Item, Result]):
         entries, self._entries = self._entries, []
         return entries
 
-    def take(self) -> list[Entry[Item, Result]]:
+    def take(self, running: Sequence[Entry[Item, Result]] = ()) -> list[Entry[Item, Result]]:
         """The next batch, shortest first: the entry whose turn it is and those that fit it best.
 
         They have equal keys and similar lengths, hold at most `max_batch_size` items, and are at
         most `max_batch_work` together. Empty when nobody waits for anything.
+
+        Args:
+            running: Entries that go on. It then gives those that join them: none unless the one
+                whose turn it is may.
         """
         entries = [entry for entry in self._entries if not entry.ticket.done]
         self._entries = entries
         if not entries:
             return []
-        self._batches += 1
         head = entries[0]
+        room = self._max_batch_size - sum(entry.weight for entry in running)
+        work = self._max_batch_work - sum(entry.length for entry in running)
+        if running and (head.key != running[0].key or head.weight > room or head.length > work):
+            return []
+        self._batches += 1
         fitting = [
             entry for entry in entries[: _LOOKAHEAD * self._max_batch_size] if entry.key == head.key
         ]
         if (
-            sum(entry.weight for entry in fitting) > self._max_batch_size
-            or sum(entry.length for entry in fitting) > self._max_batch_work
+            sum(entry.weight for entry in fitting) > room
+            or sum(entry.length for entry in fitting) > work
         ):
             fitting.sort(key=lambda entry: (entry is not head, abs(entry.length - head.length)))
         batch = []
-        room, work = self._max_batch_size, self._max_batch_work
         for entry in fitting:
             if entry is head or (entry.weight <= room and entry.length <= work):
                 batch.append(entry)

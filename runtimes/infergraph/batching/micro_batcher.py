@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncGenerator, Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar
 
 from ..errors import InfergraphError, StageFailure, StageUnavailable
 from ..request import Deadline
 from .fair_queue import FairQueue
 from .room import Place, Room
-from .stopping import BatchAbandoned, computing
-from .ticket import Entry, Item, Result, Served, Ticket, entries_of
+from .running import Running
+from .ticket import Entry, Item, Result, Served, Ticket, entries_of, tickets_of
+from .worker import Computed, RunningBatch, Unfinished, Worker
 
 logger = logging.getLogger(__name__)
 Value = TypeVar("Value")
-_END = object()
 
 
 class BatchObserver(Protocol):
@@ -33,22 +31,6 @@ class BatchObserver(Protocol):
         """So many more items wait, or fewer when it is negative."""
 
 
-class _WorkerLost(Exception):
-    """The worker cannot compute anything any more."""
-
-    def __init__(self, error: InfergraphError) -> None:
-        self.error = error
-
-
-@dataclass(slots=True)
-class _Computed(Generic[Result]):
-    """What came of a batch: its results, or the error with which the worker was lost."""
-
-    results: list[Result | InfergraphError]
-    seconds: float
-    lost: InfergraphError | None = None
-
-
 class MicroBatcher(Generic[Item, Result]):
     """Runs items in batches, one batch at a time, on an executor.
 
@@ -56,6 +38,9 @@ class MicroBatcher(Generic[Item, Result]):
     request never waits for company. Items run together only if their keys are equal. Requests take
     turns, see `FairQueue`, and none of them fills the queue, see `Room`. A batch that nobody waits
     for any more ends where the task calls `check_wanted`.
+
+    Where items come and go between steps (`begin`), those that wait join the batch that runs while
+    the one whose turn it is has its key, and each is answered once its own results are there.
 
     Args:
         run: Computes a batch, in the executor; gives one result or error for each item, in order.
@@ -68,6 +53,8 @@ class MicroBatcher(Generic[Item, Result]):
         max_queue_size: Most items that wait, those being admitted included.
         max_queue_bytes: Most bytes of the tensors of all requests.
         observe: Told of every batch, and of the items that wait.
+        begin: Begins a batch that items join, given its first item. `run` is then for the items
+            of one that failed.
         diagnose: Gives, of what was raised, the error for everything that waits if the worker is
             lost with it, or None. Called in the executor.
     """
@@ -83,14 +70,15 @@ class MicroBatcher(Generic[Item, Result]):
         max_queue_bytes: int,
         max_batch_work: float | None = None,
         observe: BatchObserver | None = None,
+        begin: Callable[[Item], Running[Item, Result]] | None = None,
         diagnose: Callable[[Exception], InfergraphError | None] = lambda error: None,
     ) -> None:
-        self._run = run
+        self._worker = Worker(name, run, diagnose)
         self._executor = executor
         self._name = name
         self._max_batch_size = max_batch_size
         self._observe = observe
-        self._diagnose = diagnose
+        self._begin = begin
         self._room = Room(
             name,
             max_queue_size,
@@ -98,7 +86,11 @@ class MicroBatcher(Generic[Item, Result]):
             None if observe is None else observe.observe_waiting,
         )
         self._queue: FairQueue[Item, Result] = FairQueue(max_batch_size, max_batch_work)
-        self._streams: set[Iterator[Any]] = set()
+        # The batch that items join, and those of it that are not done.
+        self._running: RunningBatch[Item, Result] | None = None
+        self._unfinished: list[Entry[Item, Result]] = []
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._busy = False
         self._scheduled = False
         self._closed: InfergraphError | None = None
@@ -111,7 +103,7 @@ class MicroBatcher(Generic[Item, Result]):
     def admit(self, count: int, size: int = 0, caller: str = "") -> Place:
         """Takes a place for a request of `count` items whose tensors hold `size` bytes.
 
-        Whoever takes it hands it to `submit`, `call` or `stream`, or releases it.
+        Whoever takes it hands it to `submit` or `call`, or releases it.
 
         Raises:
             InvalidInput: more items or bytes than one request may ever hold.
@@ -164,60 +156,33 @@ class MicroBatcher(Generic[Item, Result]):
 
         Raises: as `submit`.
         """
-        ticket, entry = self._call_of(function, deadline)
+        ticket: Ticket[Any] = Ticket(1, asyncio.get_running_loop(), deadline)
+        entry: Entry[Any, Any] = Entry(None, object(), 0, ticket, 0, call=function)
         entry.place = place
         try:
             return await self._served(ticket, [entry], place.rank, deadline)
         finally:
             ticket.leave(place.release)
 
-    async def stream(
-        self, place: Place, steps: Iterator[Value], *, deadline: Deadline | None = None
-    ) -> AsyncGenerator[Served[Value], None]:
-        """What an iterator gives, one by one; the place, of one item, is held until the end.
-
-        Each step is computed in its turn, so that batches of other requests run between the steps,
-        and only when the one before it was taken: a slow consumer holds no one up. When the
-        consumer goes away, the deadline passes or a step fails, a generator is closed, in the
-        executor.
-
-        Raises: as `submit`.
-        """
-        self._streams.add(steps)
-        try:
-            while True:
-                ticket, entry = self._call_of(partial(next, steps, _END), deadline)
-                served = await self._served(ticket, [entry], place.rank, deadline)
-                if served.results[0] is _END:
-                    self._streams.discard(steps)
-                    return
-                yield cast(Served[Value], served)
-        finally:
-            self._end(steps, place)
-
     def close(self, reason: str) -> None:
-        """Fails with StageUnavailable what waits and what comes; streams end.
+        """Fails with StageUnavailable what waits and what comes.
 
-        The batch that runs still answers its requests.
+        The batch that runs still answers its requests, see `idle`.
         """
         self._close(StageUnavailable(f"model '{self._name}': {reason}", cause="unloading"))
+
+    async def idle(self) -> None:
+        """Returns once no batch runs."""
+        await self._idle.wait()
 
     def _close(self, error: InfergraphError) -> None:
         self._closed = error
         for entry in self._queue.clear():
             entry.ticket.fail(error.copy())
-        for steps in list(self._streams):
-            self._end(steps, None)
 
     def _check_open(self) -> None:
         if self._closed is not None:
             raise self._closed.copy()
-
-    def _call_of(
-        self, function: Callable[[], Any], deadline: Deadline | None
-    ) -> tuple[Ticket[Any], Entry[Any, Any]]:
-        ticket: Ticket[Any] = Ticket(1, asyncio.get_running_loop(), deadline)
-        return ticket, Entry(None, object(), 0, ticket, 0, call=function)
 
     async def _served(
         self,
@@ -251,27 +216,6 @@ class MicroBatcher(Generic[Item, Result]):
             if timer is not None:
                 timer.cancel()
 
-    def _end(self, steps: Iterator[Any], place: Place | None) -> None:
-        """Closes a stream, unless it has ended, after the step that runs; frees its place then."""
-
-        def release(_: object = None) -> None:
-            if place is not None:
-                place.release()
-
-        close = getattr(steps, "close", None)
-        if steps not in self._streams or close is None:
-            release()
-        else:
-            loop = asyncio.get_running_loop()
-            loop.run_in_executor(self._executor, self._quietly, close).add_done_callback(release)
-        self._streams.discard(steps)
-
-    def _quietly(self, close: Callable[[], None]) -> None:
-        try:
-            close()
-        except BaseException:
-            logger.exception("model '%s': a stream failed while it was closed", self._name)
-
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         # One turn of the loop later, so that requests which arrived together run together.
         if not self._busy and not self._scheduled:
@@ -280,111 +224,74 @@ class MicroBatcher(Generic[Item, Result]):
 
     def _dispatch(self, loop: asyncio.AbstractEventLoop) -> None:
         self._scheduled = False
-        batch = self._queue.take()
-        if not batch:
-            return
-        self._busy = True
-        for entry in batch:
+        came = self._queue.came
+        joining = self._queue.take(self._unfinished)
+        for entry in joining:
             entry.ticket.running += 1
             if entry.place is not None:
                 entry.place.begin(entry.weight)
-        future = loop.run_in_executor(self._executor, self._compute, batch)
+        batch, self._unfinished = self._unfinished + joining, []
+        if not batch:
+            self._running = None
+            self._idle.set()
+            return
+        running = self._running
+        if running is None and self._begin is not None and batch[0].call is None:
+            running = self._running = RunningBatch(self._begin)
+        self._busy = True
+        self._idle.clear()
+        compute = self._worker.compute
+        if running is not None:
+            compute = partial(self._worker.advance, running, lambda: self._queue.came != came)
+        future = loop.run_in_executor(self._executor, compute, batch)
         future.add_done_callback(lambda done: self._deliver(loop, batch, done))
-
-    def _compute(self, batch: list[Entry[Item, Result]]) -> _Computed[Result]:
-        started = time.perf_counter()
-        try:
-            results = self._isolated(batch)
-        except _WorkerLost as lost:
-            return _Computed([], time.perf_counter() - started, lost.error)
-        return _Computed(results, time.perf_counter() - started)
-
-    def _isolated(self, batch: list[Entry[Item, Result]]) -> list[Result | InfergraphError]:
-        """Runs a batch; when it raises, halves of it, so that only the faulty item fails."""
-        tickets = _tickets_of(batch)
-
-        def wanted() -> bool:
-            # Whoever waits no longer is not asked again: asking costs the same for any batch.
-            while tickets and tickets[-1].done:
-                tickets.pop()
-            return bool(tickets)
-
-        try:
-            with computing(wanted):
-                results = self._results(batch)
-        except BatchAbandoned:
-            return [self._given_up(entry.ticket) for entry in batch]
-        except InfergraphError as error:
-            if len(batch) == 1:
-                return [error]
-        except Exception as error:
-            if (lost := self._diagnose(error)) is not None:
-                raise _WorkerLost(lost) from error
-            if len(batch) == 1:
-                logger.exception("model '%s' failed", self._name)
-                return [
-                    StageFailure(
-                        f"it failed with {type(error).__name__}; the server's log has the details"
-                    )
-                ]
-            logger.warning(
-                "model '%s': a batch of %d failed with %s; running its halves",
-                self._name,
-                len(batch),
-                type(error).__name__,
-            )
-        else:
-            if len(results) == len(batch):
-                return results
-            text = f"it gave {len(results)} results for {len(batch)} items"
-            logger.error("model '%s': %s", self._name, text)
-            return [StageFailure(text) for _ in batch]
-        middle = len(batch) // 2
-        return self._isolated(batch[:middle]) + self._isolated(batch[middle:])
-
-    def _given_up(self, ticket: Ticket[Result]) -> InfergraphError:
-        """What is told of an abandoned batch where a request has not ended by itself yet."""
-        deadline = ticket.deadline
-        if deadline is not None and deadline.remaining() <= 0:
-            return deadline.exceeded(f"model '{self._name}'")
-        return StageFailure("its computation was given up")
-
-    def _results(self, batch: list[Entry[Item, Result]]) -> list[Result | InfergraphError]:
-        call = batch[0].call
-        if call is not None:
-            return [call()]
-        return list(self._run([cast(Item, entry.item) for entry in batch]))
 
     def _deliver(
         self,
         loop: asyncio.AbstractEventLoop,
         batch: list[Entry[Item, Result]],
-        done: asyncio.Future[_Computed[Result]],
+        done: asyncio.Future[Computed[Result]],
     ) -> None:
         self._busy = False
-        tickets = _tickets_of(batch)
         error = None if done.cancelled() else done.exception()
         if done.cancelled() or error is not None:
             logger.error("model '%s': its worker ended: %r", self._name, error)
-            for ticket in tickets:
-                ticket.fail(StageFailure(f"model '{self._name}': its worker ended"))
-        elif (computed := done.result()).lost is not None:
-            for ticket in tickets:
-                ticket.fail(computed.lost.copy())
-            self._close(computed.lost)
+            text = f"model '{self._name}': its worker ended"
+            batch = self._given_up(batch, lambda: StageFailure(text))
+        elif (lost := done.result().lost) is not None:
+            batch = self._given_up(batch, lost.copy)
+            self._close(lost)
         else:
-            for entry, result in zip(batch, computed.results, strict=True):
+            batch = self._answer(batch, done.result())
+        for entry in batch:
+            entry.ticket.stopped()
+        if not self._unfinished:
+            self._running = None
+        self._dispatch(loop)
+
+    def _given_up(
+        self, batch: list[Entry[Item, Result]], error: Callable[[], InfergraphError]
+    ) -> list[Entry[Item, Result]]:
+        """Fails the requests of a batch, and of the one that goes on; gives their entries."""
+        batch, self._unfinished = batch + self._unfinished, []
+        for ticket in tickets_of(batch):
+            ticket.fail(error())
+        return batch
+
+    def _answer(
+        self, batch: list[Entry[Item, Result]], computed: Computed[Result]
+    ) -> list[Entry[Item, Result]]:
+        """Hands out the results that are there; gives their entries."""
+        finished = []
+        for entry, result in zip(batch, computed.results, strict=True):
+            if isinstance(result, Unfinished):
+                self._unfinished.append(entry)
+            else:
                 entry.ticket.add(entry.index, result)
-            size = sum(entry.weight for entry in batch)
-            for ticket in tickets:
-                ticket.ran(computed.seconds, size)
-            if self._observe is not None and batch[0].call is None:
-                self._observe.observe_batch(size, self._max_batch_size, computed.seconds)
-        for ticket in tickets:
-            ticket.stopped()
-        if len(self._queue):
-            self._dispatch(loop)
-
-
-def _tickets_of(batch: Sequence[Entry[Item, Result]]) -> list[Ticket[Result]]:
-    return list({id(entry.ticket): entry.ticket for entry in batch}.values())
+                finished.append(entry)
+        size = sum(entry.weight for entry in batch)
+        for ticket in tickets_of(batch):
+            ticket.ran(computed.seconds, size)
+        if self._observe is not None and batch[0].call is None:
+            self._observe.observe_batch(size, self._max_batch_size, computed.seconds)
+        return finished

@@ -44,7 +44,7 @@ class Ticket(Generic[Result]):
 
     Attributes:
         deadline: As given.
-        running: How many of its entries are in the batch that runs.
+        running: How many of its entries are being computed.
         on_idle: Called once, when the ticket has been left by its request and nothing of it runs.
     """
 
@@ -114,9 +114,9 @@ class Ticket(Generic[Result]):
             on_idle()
 
     def stopped(self) -> None:
-        """Notes that none of its entries runs any more."""
-        self.running = 0
-        if self.on_idle is not None:
+        """Notes that one of its entries runs no more."""
+        self.running -= 1
+        if self.running == 0 and self.on_idle is not None:
             on_idle, self.on_idle = self.on_idle, None
             on_idle()
 
@@ -162,3 +162,8 @@ def entries_of(
             zip(items, lengths, weights or [1] * len(items), strict=True)
         )
     ]
+
+
+def tickets_of(entries: Sequence[Entry[Item, Result]]) -> list[Ticket[Result]]:
+    """The requests of entries, each once."""
+    return list({id(entry.ticket): entry.ticket for entry in entries}.values())

@@ -293,6 +293,10 @@ class Runtime(Hooks[Prepared, Parameters, Model], Servable):
         """Tells the metrics of a network call of `padded` elements, `real` of them no padding."""
         self._metrics.observe_padding(real, padded)
 
+    def observe_step(self, rows: int, tokens: int) -> None:
+        """Tells the metrics of a step of `rows`; the texts that it ended have `tokens` tokens."""
+        self._metrics.observe_step(rows, tokens)
+
     async def metadata(self) -> types.MetadataModelResponse:
         """The declared tensors, and as parameters what variant and placement were resolved."""
         metadata = await super().metadata()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
-from ..batching import MicroBatcher, Place, Served
+from ..batching import MicroBatcher, Place, Served, run_all
 from ..devices import one_thread
 from ..errors import InfergraphError, InvalidInput, StageFailure
 from ..metrics import ModelMetrics
@@ -19,7 +19,7 @@ from ..request import Deadline
 from ..settings import RuntimeOptions
 from ..tensors import TensorSpec
 from ..v2 import Message, Tensor
-from .hooks import Hooks, Parameters, Prepared
+from .hooks import Hooks, Parameters, Prepared, RunningItems
 from .items import Arrays, Item, Outputs, batch_key, merged_rows, rows_of, split
 from .outputs import check_finite, divided_rows, join, join_arrays
 from .preparation import Preparation, preparation_pool
@@ -29,6 +29,9 @@ Value = TypeVar("Value")
 _INLINE_ITEMS = 64
 _INLINE_BYTES = 2**20
 """What may be done on the event loop at once: about a millisecond's work."""
+
+Result = Outputs | None
+"""An item's outputs; None where all of them were given in parts."""
 
 Answer = tuple[list[Tensor], Served[Any]]
 """The tensors of an answer, and what they cost."""
@@ -64,6 +67,26 @@ class _Work(Generic[Value, Parameters]):
     rows: int = 1
 
 
+class _RunningWorks(Generic[Prepared, Parameters]):
+    """A task's batch that items join and leave, each of its steps computed as a batch is."""
+
+    def __init__(
+        self,
+        running: RunningItems[Prepared, Parameters],
+        computing: Callable[[], contextlib.AbstractContextManager[None]],
+    ) -> None:
+        self._running = running
+        self._computing = computing
+        self.drop = running.drop
+
+    def add(self, number: int, work: _Work[Prepared, Parameters]) -> None:
+        self._running.add(number, work.value, work.parameters)
+
+    def step(self) -> Iterable[tuple[int, Result | InfergraphError]]:
+        with self._computing():
+            return self._running.step()
+
+
 class Engine(Generic[Prepared, Parameters]):
     """Divides requests, has their items prepared and run, and joins the answers.
 
@@ -95,7 +118,7 @@ class Engine(Generic[Prepared, Parameters]):
         diagnose: Callable[[Exception], InfergraphError | None],
     ) -> None:
         self.takes_arrays = task.takes_arrays
-        self.streams = type(task).stream is not Hooks.stream
+        self.streams = task.streams
         self._task = task
         self._where = f"model '{name}'"
         self._outputs = outputs
@@ -111,7 +134,7 @@ class Engine(Generic[Prepared, Parameters]):
         self._preparation: Preparation[Prepared] = Preparation(
             self._where, one_thread if task.placed else None
         )
-        self._batcher: MicroBatcher[_Work[Any, Parameters], Outputs] = MicroBatcher(
+        self._batcher: MicroBatcher[_Work[Any, Parameters], Result] = MicroBatcher(
             self._run,
             thread,
             name=name,
@@ -120,6 +143,7 @@ class Engine(Generic[Prepared, Parameters]):
             max_queue_bytes=options.max_queue_bytes,
             max_batch_work=None if self.takes_arrays else task.work_limit,
             observe=metrics,
+            begin=self._begin if task.continuous else None,
             diagnose=diagnose,
         )
 
@@ -143,42 +167,37 @@ class Engine(Generic[Prepared, Parameters]):
         """
         if request.count != 1:
             raise InvalidInput(f"the request holds {request.count} items; accepted for a stream: 1")
-        task = self._task
-        items = split(request.message, 1, task.text_inputs, self._where)
-        place = self._batcher.admit(1, request.size, request.caller)
-        try:
-            (item,) = await self._prepared(items, request.deadline)
-            steps = self._steps(task.stream(item, request.parameters))
-        except BaseException:
-            place.release()
-            raise
-        parts = self._batcher.stream(place, steps, deadline=request.deadline)
-        async with contextlib.aclosing(parts):
-            async for served in parts:
-                yield self._checked(join(served.results, self._outputs, self._where)), served
+        parts: asyncio.Queue[Result] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
 
-    def _steps(self, parts: Iterator[Outputs]) -> Iterator[Outputs]:
-        """The steps of a stream, each one computed as a batch is; closes the parts at its end."""
+        def give(part: Outputs) -> None:
+            loop.call_soon_threadsafe(parts.put_nowait, part)
+
+        place = self._batcher.admit(1, request.size, request.caller)
+        answer = asyncio.ensure_future(self._batched_items(request, place, give))
+        answer.add_done_callback(lambda _: parts.put_nowait(None))
+        since = time.perf_counter()
         try:
-            while True:
-                with self._computing():
-                    part = next(parts, None)
-                if part is None:
-                    return
-                yield part
+            while (part := await parts.get()) is not None:
+                before, since = since, time.perf_counter()
+                served: Served[Any] = Served([], 0, round((since - before) * 1e6), 1)
+                yield self._checked(join([part], self._outputs, self._where)), served
+            served = await answer
+            self._metrics.observe_queue(served.queue_us)
+            if served.results[0] is not None:
+                yield await self._joined(served.results), served
         finally:
-            with self._computing():
-                close = getattr(parts, "close", None)
-                if close is not None:
-                    close()
+            answer.cancel()
+            await asyncio.wait([answer])
+            # What it failed with was told above, if anybody still listened.
+            if not answer.cancelled():
+                answer.exception()
 
     async def close(self, reason: str) -> None:
-        """Refuses what has not begun, and returns once no thread prepares an item.
-
-        The batch that runs goes on.
-        """
+        """Refuses what has not begun; returns once no item is prepared and the batch has ended."""
         self._batcher.close(reason)
         await self._preparation.close()
+        await self._batcher.idle()
 
     async def _answer_inline(self, request: Request[Parameters]) -> Answer:
         compute = partial(self._compute_inline, request)
@@ -220,27 +239,39 @@ class Engine(Generic[Prepared, Parameters]):
             raise StageFailure(f"it gave {len(results)} results for {count} items")
         return results
 
-    async def _batched(self, request: Request[Parameters]) -> Served[Outputs]:
+    async def _batched(self, request: Request[Parameters]) -> Served[Result]:
         place = self._batcher.admit(request.count, request.size, request.caller)
         if self.takes_arrays:
             return await self._batched_arrays(request, place)
+        return await self._batched_items(request, place)
+
+    async def _batched_items(
+        self,
+        request: Request[Parameters],
+        place: Place,
+        give: Callable[[Outputs], None] | None = None,
+    ) -> Served[Result]:
+        """The results of the items; with `give`, of one that is answered in parts, the last."""
         message, parameters, task = request.message, request.parameters, self._task
         try:
             items = split(message, request.count, task.text_inputs, self._where)
             prepared = await self._prepared(items, request.deadline)
+            if give is not None:
+                prepared = [task.followed(item, give) for item in prepared]
             lengths = [task.length(item) for item in prepared]
+            shared = task.shared(parameters)
         except BaseException:
             place.release()
             raise
         return await self._batcher.submit(
             place,
             [_Work(item, parameters) for item in prepared],
-            key=parameters if task.prepares_alike else batch_key(message, parameters),
+            key=shared if task.prepares_alike else batch_key(message, shared),
             lengths=lengths,
             deadline=request.deadline,
         )
 
-    async def _batched_arrays(self, request: Request[Parameters], place: Place) -> Served[Outputs]:
+    async def _batched_arrays(self, request: Request[Parameters], place: Place) -> Served[Result]:
         works = self._divided(request, self._max_batch_size)
         return await self._batcher.submit(
             place,
@@ -264,9 +295,14 @@ class Engine(Generic[Prepared, Parameters]):
         blocks = rows_of(request.message, request.count, at_most)
         return [_Work(arrays, request.parameters, rows) for arrays, rows in blocks]
 
-    def _run(self, works: Sequence[_Work[Any, Parameters]]) -> Sequence[Outputs | InfergraphError]:
+    def _run(self, works: Sequence[_Work[Any, Parameters]]) -> Sequence[Result | InfergraphError]:
+        if self._task.continuous:
+            return run_all(self._begin(works[0]), works)
         with self._computing():
             return self._run_arrays(works) if self.takes_arrays else self._run_items(works)
+
+    def _begin(self, work: _Work[Prepared, Parameters]) -> _RunningWorks[Prepared, Parameters]:
+        return _RunningWorks(self._task.running(work.parameters), self._computing)
 
     def _run_items(
         self, works: Sequence[_Work[Prepared, Parameters]]
@@ -280,7 +316,7 @@ class Engine(Generic[Prepared, Parameters]):
             return [outputs]
         return divided_rows(outputs, [work.rows for work in works], self._where)
 
-    async def _joined(self, results: Sequence[Outputs]) -> list[Tensor]:
+    async def _joined(self, results: Sequence[Any]) -> list[Tensor]:
         function = join_arrays if self.takes_arrays else join
 
         def put_together() -> list[Tensor]:

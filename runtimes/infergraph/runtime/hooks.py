@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, Generic, cast
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, ClassVar, Generic, Protocol, cast
 
 from typing_extensions import TypeVar
 
@@ -19,9 +19,26 @@ Parameters = TypeVar("Parameters", default=None)
 Model = TypeVar("Model", default=None)
 """What `setup` loads."""
 
+_PreparedIn = TypeVar("_PreparedIn", contravariant=True)
+_ParametersIn = TypeVar("_ParametersIn", contravariant=True)
+
+
+class RunningItems(Protocol[_PreparedIn, _ParametersIn]):
+    """A batch that items join and leave between its steps, see `Hooks.running`."""
+
+    def add(self, number: int, item: _PreparedIn, parameters: _ParametersIn) -> None:
+        """Takes an item in, with its own parameters; `number` tells it from the others."""
+
+    def drop(self, number: int) -> None:
+        """Gives up an item that has no result yet: nobody waits for it."""
+
+    def step(self) -> Iterable[tuple[int, Outputs | InfergraphError | None]]:
+        """Computes a step of all items; gives the result of each that has ended."""
+
 
 class Hooks(Generic[Prepared, Parameters, Model]):
-    """A task implements `setup`, and `predict_batch` or `predict_arrays`; the rest if it needs it.
+    """A task implements `setup`, and `predict_batch`, `predict_arrays` or `running`; the rest if it
+    needs it.
 
     All that a task holds once it is loaded, weights above all, hangs on the one object that `setup`
     gives: to unload the model is to drop that object. It is never an attribute of its own.
@@ -131,14 +148,30 @@ class Hooks(Generic[Prepared, Parameters, Model]):
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement predict_arrays")
 
-    def stream(self, item: Prepared, parameters: Parameters) -> Iterator[Outputs]:
-        """Gives the answer of one item in parts, as they come; a generator.
+    def running(self, parameters: Parameters) -> RunningItems[Prepared, Parameters]:
+        """Begins a batch that items join and leave between its steps; in place of `predict_batch`.
 
-        Each of its steps runs in the model's thread, and batches of other requests may run between
-        them. It is closed when the caller goes away or the deadline passes. Each part holds all
-        outputs that are not optional, of a text only what is new.
+        Its methods are called in the model's thread. Items that wait join while others run, if they
+        may share a batch. What a step raises is taken for a failure of some item: all are begun
+        again, in halves, until that item is found.
+
+        Args:
+            parameters: Those of the first item.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not implement stream")
+        raise NotImplementedError(f"{type(self).__name__} does not implement running")
+
+    def shared(self, parameters: Parameters) -> Hashable:
+        """What of their parameters items must have in common to share a batch; by default all."""
+        return cast(Hashable, parameters)
+
+    def followed(self, item: Prepared, give: Callable[[Outputs], None]) -> Prepared:
+        """The item, to be answered in parts: `running` calls `give` with each as it comes.
+
+        Its result is then the last part, or None if there is no more. Each part holds all outputs
+        that are not optional, of a text only what is new. If the item is begun again, what was
+        given is not given again.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not implement followed")
 
     @property
     def blocking(self) -> bool:
@@ -152,3 +185,13 @@ class Hooks(Generic[Prepared, Parameters, Model]):
     def takes_arrays(self) -> bool:
         """Whether it is given arrays (`predict_arrays`) rather than items (`predict_batch`)."""
         return type(self).predict_arrays is not Hooks.predict_arrays
+
+    @property
+    def continuous(self) -> bool:
+        """Whether items join and leave its batches (`running`)."""
+        return type(self).running is not Hooks.running
+
+    @property
+    def streams(self) -> bool:
+        """Whether it gives answers in parts (`followed`)."""
+        return type(self).followed is not Hooks.followed

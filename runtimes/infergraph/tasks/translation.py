@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .text.generation import Pieces, TextGeneration, TextGenerationOptions
+from .text.generation import TextGeneration, TextGenerationOptions
 from .text.languages import choose_languages
 from .text.sentences import split_sentences
+from .text.sources import Pieces
 
 
 class TranslationOptions(TextGenerationOptions):

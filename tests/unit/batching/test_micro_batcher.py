@@ -401,3 +401,16 @@ async def test_every_failure_is_an_infergraph_error() -> None:
     await bench.run_all()
 
     assert isinstance(task.exception(), InfergraphError)
+
+
+async def test_a_call_of_its_own_shares_no_batch(bench: Bench) -> None:
+    await bench.request("busy")
+    place = bench.batcher.admit(1)
+    call = asyncio.ensure_future(bench.batcher.call(place, lambda: "done"))
+    others = [await bench.request(item) for item in "ab"]
+    await bench.run_all()
+
+    assert (await call).results == ["done"]
+    assert bench.batches == [["busy"], ["a", "b"]]
+    assert all(task.done() for task in others)
+    assert bench.batcher.waiting == 0

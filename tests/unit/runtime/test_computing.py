@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from mlserver import ModelSettings
 
 from infergraph import devices
 from infergraph.errors import InfergraphError, StageFailure
@@ -45,10 +46,53 @@ class Counting(Runtime[Item, None, dict[str, int]]):
         self.model["batch"] = torch.get_num_threads()
         return [{"x": item["x"]} for item in items]
 
-    def stream(self, item: Item, parameters: Any) -> Iterator[Outputs]:
-        for step in ("first", "second"):
-            self.model[step] = torch.get_num_threads()
-            yield {"x": item["x"]}
+
+class Stepping(Counting):
+    """Answers in two steps; of one that is followed, 1 comes with the first.
+
+    Attributes:
+        between: Called between the two.
+    """
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__(settings)
+        self.between: Callable[[], None] = lambda: None
+
+    def followed(self, item: Item, give: Callable[[Outputs], None]) -> Item:
+        return {**item, "give": give}
+
+    def running(self, parameters: None) -> Steps:
+        return Steps(self)
+
+
+class Steps:
+    def __init__(self, task: Stepping) -> None:
+        self._task = task
+        self._items: dict[int, Item] = {}
+        self._done = 0
+
+    def add(self, number: int, item: Item, parameters: None) -> None:
+        self._items[number] = item
+
+    def drop(self, number: int) -> None:
+        del self._items[number]
+
+    def step(self) -> list[tuple[int, Outputs | InfergraphError | None]]:
+        self._done += 1
+        self._task.model[f"step {self._done}"] = torch.get_num_threads()
+        if self._done == 1:
+            for item in self._items.values():
+                item["give"]({"x": 1.0})
+            self._task.between()
+            return []
+        items, self._items = self._items, {}
+        return [(number, {"x": halved(item)}) for number, item in items.items()]
+
+
+def halved(item: Item) -> float:
+    """Half of a number; 13 is none."""
+    value = float(item["x"][0])
+    return np.nan if value == 13 else value / 2
 
 
 def message(*values: float) -> Message:
@@ -115,7 +159,7 @@ async def test_the_threads_of_a_model_that_computes_are_not_given_twice() -> Non
 
 
 async def test_each_step_of_a_stream_has_the_threads_of_its_moment() -> None:
-    model = await counting("steps")
+    model = await load(Stepping, name="steps", inputs=FLOATS, outputs=FLOATS)
     inside, leave = threading.Event(), threading.Event()
 
     def compute_too() -> None:
@@ -124,24 +168,27 @@ async def test_each_step_of_a_stream_has_the_threads_of_its_moment() -> None:
             assert leave.wait(60)
 
     other = threading.Thread(target=compute_too)
-    async for _ in model.infer_stream(message(1), RequestContext()):
-        if not inside.is_set():
-            other.start()
-            await asyncio.to_thread(inside.wait, 60)
+
+    def begin_other() -> None:
+        other.start()
+        assert inside.wait(60)
+
+    model.between = begin_other
+    answers = [each async for each in model.infer_stream(message(8), RequestContext())]
     leave.set()
     other.join()
 
-    assert (model.model["first"], model.model["second"]) == (6, 3)
+    assert [each.tensors[0].data.item() for each in answers] == [1, 4]
+    assert (model.model["step 1"], model.model["step 2"]) == (6, 3)
 
 
 class Halves(Runtime):
-    """Half of each number, computed as it is said; 13 is none."""
+    """Half of each number."""
 
     def predict_batch(
         self, items: Sequence[Item], parameters: Any
     ) -> Sequence[Outputs | InfergraphError]:
-        values = [float(item["x"][0]) for item in items]
-        return [{"x": np.nan if value == 13 else value / 2} for value in values]
+        return [{"x": halved(item)} for item in items]
 
 
 class InlineHalves(Halves):
@@ -155,12 +202,6 @@ class InlineHalves(Halves):
 class ArrayHalves(Runtime):
     def predict_arrays(self, arrays: Arrays, parameters: Any) -> Arrays:
         return {"x": np.where(arrays["x"] == 13, np.inf, arrays["x"] / 2)}
-
-
-class StreamedHalves(Halves):
-    def stream(self, item: Item, parameters: Any) -> Iterator[Outputs]:
-        yield {"x": 1.0}
-        yield from self.predict_batch([item], parameters)  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("kind", [Halves, InlineHalves, ArrayHalves])
@@ -179,7 +220,7 @@ async def test_only_requests_fail_whose_answers_are_no_numbers(kind: type[Runtim
 
 
 async def test_a_part_of_a_stream_that_is_no_number_ends_it() -> None:
-    model = await load(StreamedHalves, name="halves", inputs=FLOATS, outputs=FLOATS)
+    model = await load(Stepping, name="halves", inputs=FLOATS, outputs=FLOATS)
     parts = model.infer_stream(message(13), RequestContext())
 
     assert (await anext(parts)).tensors[0].data.item() == 1

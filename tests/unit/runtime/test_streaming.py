@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,34 +20,77 @@ from tests.unit.runtime.workbench import Doubler, load, settle
 TEXT = {"text": ("BYTES", [-1, 1])}
 
 
-class Speller(Runtime):
-    """Gives a text letter by letter; `gate` holds back all but the first letter."""
+@dataclass(frozen=True)
+class Word:
+    """A text, and who follows it."""
+
+    text: str
+    give: Callable[[Outputs], None] | None = None
+
+
+class Speller(Runtime[Word]):
+    """Gives a text letter by letter; `gate` holds back all but the first step.
+
+    Attributes:
+        steps: The letters of each step, of all texts.
+        dropped: Texts that were given up.
+        threads: The names of those that computed.
+    """
 
     text_inputs = frozenset({"text"})
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__(settings)
-        self.given: list[str] = []
+        self.steps: list[str] = []
+        self.dropped: list[str] = []
         self.threads: set[str] = set()
-        self.closed = threading.Event()
         self.gate = threading.Event()
         self.gate.set()
 
-    def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
-        return [{"text": item["text"]} for item in items]
+    def prepare(self, item: Item) -> Word:
+        return Word(item["text"])
 
-    def stream(self, item: Item, parameters: Any) -> Iterator[Outputs]:
-        try:
-            for letter in item["text"]:
-                if letter == "!":
-                    raise ValueError("secret")
-                if self.given:
-                    assert self.gate.wait(timeout=60)
-                self.threads.add(threading.current_thread().name)
-                self.given.append(letter)
-                yield {"text": letter}
-        finally:
-            self.closed.set()
+    def followed(self, item: Word, give: Callable[[Outputs], None]) -> Word:
+        return replace(item, give=give)
+
+    def running(self, parameters: None) -> Spelling:
+        return Spelling(self)
+
+
+class Spelling:
+    def __init__(self, speller: Speller) -> None:
+        self._speller = speller
+        self._words: dict[int, tuple[Word, int]] = {}
+
+    def add(self, number: int, item: Word, parameters: None) -> None:
+        self._words[number] = (item, 0)
+
+    def drop(self, number: int) -> None:
+        self._speller.dropped.append(self._words.pop(number)[0].text)
+
+    def step(self) -> Iterator[tuple[int, Outputs | None]]:
+        speller = self._speller
+        if speller.steps:
+            assert speller.gate.wait(timeout=60)
+        speller.threads.add(threading.current_thread().name)
+        speller.steps.append("".join(word.text[place] for word, place in self._words.values()))
+        if "!" in speller.steps[-1]:
+            raise ValueError("secret")
+        ended: list[tuple[int, Outputs | None]] = []
+        for number, (word, place) in list(self._words.items()):
+            self._words[number] = (word, place + 1)
+            if place + 1 < len(word.text):
+                if word.give is not None and word.text[place] != ".":
+                    word.give({"text": word.text[place]})
+                continue
+            del self._words[number]
+            if word.give is None:
+                ended.append((number, {"text": word.text}))
+            else:
+                # A full stop at the end is not said.
+                last = word.text[place]
+                ended.append((number, None if last == "." else {"text": last}))
+        return iter(ended)
 
 
 async def speller(**settings: Any) -> Speller:
@@ -80,7 +124,30 @@ async def test_a_task_that_does_not_stream_answers_in_one_part() -> None:
     assert await parts(model, message) == [[2, 4]]
 
 
-async def test_other_requests_are_answered_between_the_parts() -> None:
+async def test_a_last_part_of_nothing_is_not_given() -> None:
+    assert await parts(await speller(), text("ab.")) == [[b"a"], [b"b"]]
+
+
+async def test_streams_and_other_requests_are_computed_together() -> None:
+    model = await speller()
+    model.gate.clear()
+    stream = model.infer_stream(text("abcde"), RequestContext())
+    first = await anext(stream)
+    others = [
+        asyncio.ensure_future(parts(model, text("vwx"))),
+        asyncio.ensure_future(model.infer(text("yz"), RequestContext())),
+    ]
+    await settle()
+    model.gate.set()
+
+    assert (await others[1]).tensors[0].data.tolist() == [[b"yz"]]
+    assert await others[0] == [[b"v"], [b"w"], [b"x"]]
+    rest = [each.tensors[0].data.item() async for each in stream]
+    assert [first.tensors[0].data.item(), *rest] == [b"a", b"b", b"c", b"d", b"e"]
+    assert list(map(sorted, model.steps)) == [["a"], ["b"], [*"cvy"], [*"dwz"], [*"ex"]]
+
+
+async def test_a_slow_consumer_holds_nobody_up() -> None:
     model = await speller()
     stream = model.infer_stream(text("abc"), RequestContext())
     await anext(stream)
@@ -88,7 +155,6 @@ async def test_other_requests_are_answered_between_the_parts() -> None:
     answer = await model.infer(text("other"), RequestContext())
 
     assert answer.tensors[0].data.tolist() == [[b"other"]]
-    assert model.given == ["a"]
     assert [each.tensors[0].data.tolist() async for each in stream] == [[[b"b"]], [[b"c"]]]
 
 
@@ -101,40 +167,40 @@ async def test_a_stream_is_of_one_item(count: int) -> None:
     assert str(caught.value) == (
         f"model 'speller': the request holds {count} items; accepted for a stream: 1"
     )
-    assert model.given == []
+    assert model.steps == []
 
 
 async def test_a_consumer_that_goes_away_ends_the_generation() -> None:
     model = await speller()
-    stream = model.infer_stream(text("abc"), RequestContext())
+    model.gate.clear()
+    stream = model.infer_stream(text("abcdef"), RequestContext())
     await anext(stream)
 
     await stream.aclose()
+    model.gate.set()
 
-    assert await asyncio.to_thread(model.closed.wait, 60)
-    assert model.given == ["a"]
     assert (await model.infer(text("b"), RequestContext())).tensors[0].data.tolist() == [[b"b"]]
+    assert model.dropped == ["abcdef"]
+    assert "c" not in "".join(model.steps)
 
 
 async def test_a_deadline_ends_the_generation() -> None:
     model = await speller()
     model.gate.clear()
     deadline = SetDeadline()
-    stream = model.infer_stream(text("abc"), RequestContext(deadline=deadline))
+    stream = model.infer_stream(text("abcdef"), RequestContext(deadline=deadline))
     await anext(stream)
-    deadline.set(0.005)
-
-    with pytest.raises(DeadlineExceeded, match="model 'speller': the deadline of 250 ms passed"):
-        await anext(stream)
+    deadline.set(0)
     model.gate.set()
 
-    assert await asyncio.to_thread(model.closed.wait, 60)
-    assert "c" not in model.given
+    with pytest.raises(DeadlineExceeded, match="model 'speller': the deadline of 250 ms passed"):
+        _ = [part async for part in stream]
+    assert "c" not in "".join(model.steps)
 
 
 async def test_a_failure_in_the_middle_comes_after_the_parts_before_it() -> None:
     model = await speller()
-    stream = model.infer_stream(text("a!"), RequestContext())
+    stream = model.infer_stream(text("a!b"), RequestContext())
     await anext(stream)
 
     with pytest.raises(StageFailure) as caught:
@@ -146,18 +212,18 @@ async def test_a_failure_in_the_middle_comes_after_the_parts_before_it() -> None
 
 async def test_a_part_that_is_not_as_declared() -> None:
     class Wrong(Speller):
-        def stream(self, item: Item, parameters: Any) -> Iterator[Outputs]:
-            yield {"words": "a"}
+        def followed(self, item: Word, give: Callable[[Outputs], None]) -> Word:
+            return replace(item, give=lambda part: give({"words": "a"}))
 
     model = await load(Wrong, inputs=TEXT, outputs=TEXT)
 
     with pytest.raises(StageFailure, match=r"the model gave outputs \['words'\]; declared"):
-        await parts(model, text("a"))
+        await parts(model, text("ab"))
 
 
 async def test_an_item_that_cannot_be_prepared_is_refused_before_the_stream() -> None:
     class Preparing(Speller):
-        def prepare(self, item: Item) -> Item:
+        def prepare(self, item: Item) -> Word:
             raise InvalidInput("no text")
 
     model = await load(Preparing, inputs=TEXT, outputs=TEXT, max_queue_size=1)
@@ -168,15 +234,17 @@ async def test_an_item_that_cannot_be_prepared_is_refused_before_the_stream() ->
             await parts(model, text("a"))
 
 
-async def test_unloading_ends_streams_that_are_not_taken() -> None:
+async def test_unloading_lets_a_stream_end_that_runs() -> None:
     model = await speller(drain_seconds=0)
+    model.gate.clear()
     stream = model.infer_stream(text("abc"), RequestContext())
     await anext(stream)
-    closed = model.closed
-
-    assert await model.unload() is True
-
-    assert closed.is_set()
-    with pytest.raises(StageUnavailable, match="it is being unloaded"):
-        await anext(stream)
+    unloaded = asyncio.ensure_future(model.unload())
     await settle()
+    assert not unloaded.done()
+    model.gate.set()
+
+    assert await unloaded is True
+    assert [each.tensors[0].data.item() async for each in stream] == [b"b", b"c"]
+    with pytest.raises(StageUnavailable, match="it is being unloaded"):
+        await parts(model, text("a"))

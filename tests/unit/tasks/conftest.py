@@ -178,7 +178,6 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> Checks:
     """The checks that tasks make, instead of the real ones."""
     made = Checks()
     for name in (
-        "text.generator",
         "vision.plate_reader",
         "question_answering",
         "checkpoints.stoppable",
@@ -186,11 +185,6 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> Checks:
         module = importlib.import_module(f"infergraph.tasks.{name}")
         monkeypatch.setattr(module, "check_wanted", made)
     return made
-
-
-def step_threads() -> list[threading.Thread]:
-    """The threads in which streamed texts are generated now."""
-    return [thread for thread in threading.enumerate() if thread.name.endswith("-steps")]
 
 
 def _tensor(name: str, values: Any) -> Tensor:

@@ -81,22 +81,26 @@ async def test_tokens(
 
 
 async def test_tokens_of_sentences(
-    checkpoint: Callable[[str], str], serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
     texts = [". ".join(["The lamp", "Seven gulls", "The keep"][: 1 + n % 3]) for n in range(12)]
     free: Any = await serve("translation-fr-en", checkpoint("marian"))
-    bound: Any = await serve("translation-fr-en", checkpoint("marian"), max_batch_tokens=24)
+    bound: Any = await serve("translation-fr-en", checkpoint("marian"), max_batch_tokens=60)
     for runtime in (free, bound):
-        runtime.model.generate._network.double()
-    seen = Seen(bound, bound.model.generate._network.get_encoder(), monkeypatch)
+        runtime.model.generator.network.double()
+    # Rows, and the most tokens that one of them has read, each beam a row.
+    seen: list[tuple[int, int]] = []
+    bound.model.generator.network.get_decoder().register_forward_pre_hook(
+        lambda module, inputs, named: seen.append(tuple(named["encoder_hidden_states"].shape[:2])),
+        with_kwargs=True,
+    )
     search = {"num_beams": 2, "max_new_tokens": 5}
 
     expected, answer = await ask(free, search, text=texts), await ask(bound, search, text=texts)
 
     assert answer == expected
-    seen.check(24)
-    # Each beam is work of its own.
-    assert all(rows == 1 or rows * size <= 24 / 2 for rows, size in seen.calls)
+    assert all(rows <= 2 or rows * size <= 60 for rows, size in seen)
+    assert max(rows for rows, _ in seen) > 2
 
 
 async def test_pixels(
@@ -159,21 +163,27 @@ async def test_seconds(
     assert sorted(batches) == [1, 1, 2]
 
 
-async def test_padding_of_what_is_read_and_of_what_is_written(
+async def test_what_is_read_is_padded_and_what_is_written_is_not(
     checkpoint: Callable[[str], str], serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[tuple[int, int]] = []
-    monkeypatch.setattr(Runtime, "observe_padding", lambda _, *counts: told.append(counts))
+    read: list[tuple[int, int]] = []
+    steps: list[tuple[int, int]] = []
+    monkeypatch.setattr(Runtime, "observe_padding", lambda _, *counts: read.append(counts))
+    monkeypatch.setattr(Runtime, "observe_step", lambda _, *counts: steps.append(counts))
     runtime: Any = await serve("translation-fr-en", checkpoint("marian"))
     texts = [" ".join(WORDS[:5]), " ".join(WORDS[7:14])]
     lengths = [len(runtime.model.encoder(text, "text")) for text in texts]
     written = []
     for text in texts:
         await ask(runtime, {"num_beams": 1}, text=[text])
-        written.append(told[-1][0])
-    del told[:]
+        written.append(steps[-1][1])
+    del read[:], steps[:]
 
     await ask(runtime, {"num_beams": 1}, text=texts)
 
-    assert max(lengths) > min(lengths) >= max(lengths) / 2
-    assert told == [(sum(lengths), 2 * max(lengths)), (sum(written), 2 * max(written))]
+    assert max(lengths) > min(lengths)
+    assert read == [(sum(lengths), 2 * max(lengths))]
+    assert max(written) == len(steps) + 1
+    assert sum(tokens for _, tokens in steps) == sum(written)
+    # The first token of each is written when it is read.
+    assert sum(rows for rows, _ in steps) == sum(written) - 2

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
-import torch
 
 from infergraph.errors import ConfigurationError, InvalidInput
 from infergraph.tasks.checkpoints.pretrained import load_tokenizer
+from infergraph.tasks.text.decoding import DecodingParameters
 from infergraph.tasks.text.languages import language_tokens
 from infergraph.tasks.translation import Translation
 from tests.checkpoints import TEXT
@@ -24,7 +23,7 @@ async def served(
     runtime = await serve("translation-fr-en", checkpoint(family), **settings)
     assert isinstance(runtime, Translation)
     # See test_text_generation.
-    runtime.model.generate._network.double()
+    runtime.model.generator.network.double()
     return runtime
 
 
@@ -57,17 +56,19 @@ async def test_all_sentences_of_a_batch_run_together(
     runtime = await served("marian", checkpoint, serve, max_batch_size=3)
     texts = [f"{WORD} built it. {WORD} lives there." for WORD in ("Mira", "Arden", "Solano")]
     expected = [(await ask(runtime, text=[text]))["text"][0] for text in texts]
-    generate, rows = runtime.model.generate, []
-
-    def noting(batch: dict[str, torch.Tensor], search: Any) -> list[str]:
-        rows.append(len(batch["input_ids"]))
-        return generate(batch, search)
-
-    noting.padded, noting.max_rows = generate.padded, generate.max_rows  # type: ignore[attr-defined]
-    runtime.model = replace(runtime.model, generate=noting)
+    read: list[int] = []
+    rows: list[int] = []
+    network = runtime.model.generator.network
+    for part, seen in ((network.get_encoder(), read), (network.get_decoder(), rows)):
+        part.register_forward_pre_hook(
+            lambda module, given, named, seen=seen: seen.append(len(named["input_ids"])),
+            with_kwargs=True,
+        )
 
     assert (await ask(runtime, text=texts))["text"] == expected
-    assert rows == [3, 3]
+    # The first begins alone; later ones have the places of those that are done.
+    assert sum(read) == 6
+    assert max(rows) == 3 * runtime.accept(DecodingParameters()).num_beams
 
 
 async def test_a_text_as_a_whole(checkpoint: Callable[[str], str], serve: Serve, ask: Ask) -> None:
@@ -159,7 +160,7 @@ async def test_languages(
 
     special = {token for token in item.ids[0].tolist() if token in language_ids(tokenizer)}
     assert special == {source_id}
-    assert runtime.model.generate._base.forced_bos_token_id == target_id
+    assert runtime.model.generator._rules._own.forced_bos_token_id == target_id
 
 
 def language_ids(tokenizer: Any) -> set[int]:

@@ -79,7 +79,7 @@ class DecodingParameters(Decoding, RequestParameters):
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A complete `Decoding`: how a batch is decoded."""
+    """A complete `Decoding`: how a text is decoded."""
 
     max_new_tokens: int
     min_new_tokens: int
@@ -93,6 +93,12 @@ class Search:
     top_k: int
     top_p: float
     seed: int | None
+
+    @property
+    def shared(self) -> tuple[int | float, ...]:
+        """What texts have in common that are written together; the rest is each one's own."""
+        drawn = (self.temperature, self.top_k, self.top_p) if self.do_sample else ()
+        return (self.num_beams, *drawn)
 
 
 class DecodingLimits(BaseModel):

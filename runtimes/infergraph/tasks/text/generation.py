@@ -6,14 +6,10 @@ M2M100, NLLB, mBART, BART, Pegasus, T5. A request may choose how to decode by it
 
 from __future__ import annotations
 
-import collections.abc
-import contextlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from pydantic import PositiveInt
 from transformers import AutoModelForSeq2SeqLM
 
@@ -21,7 +17,7 @@ from ...errors import ConfigurationError, InvalidInput
 from ...runtime import Item, Outputs, Runtime
 from ...settings import RuntimeOptions
 from ..checkpoints.pretrained import load_network, load_tokenizer
-from ..minibatches import MAX_BATCH_TOKENS, minibatches
+from ..minibatches import MAX_BATCH_TOKENS
 from .decoding import (
     Decoding,
     DecodingLimits,
@@ -32,14 +28,13 @@ from .decoding import (
     ranges,
     resolve,
 )
-from .encoder import Ids, TextEncoder
+from .encoder import TextEncoder
 from .generator import Generator
+from .sources import Pieces, RunningSources, Source
+from .stream import Follower
 from .texts import check_text
 
 _DEFAULT_SOURCE_LENGTH = 512
-# Source tokens that take as long as the steps of a generation, most of whose time does not depend
-# on how many texts it is for.
-_CALL = 512
 # Tokenizers without a limit of their own report a length of this order.
 _UNLIMITED = 1_000_000
 
@@ -66,47 +61,17 @@ class TextGenerationOptions(Decoding, DecodingLimits, RuntimeOptions):
 
 
 @dataclass(frozen=True, slots=True)
-class Pieces:
-    """A text in pieces that are generated from on their own.
-
-    Attributes:
-        texts: The pieces; none is blank. May be empty, when nothing is to be generated.
-        between: What stands before, between and after them, one more than there are pieces.
-        name: What a piece is, for error texts; empty when the one piece is the whole text.
-    """
-
-    texts: Sequence[str]
-    between: Sequence[str]
-    name: str = ""
-
-    def joined(self, generated: Sequence[str]) -> str:
-        """The whole text of the pieces' new texts."""
-        parts = [self.between[0]]
-        for text, after in zip(generated, self.between[1:], strict=True):
-            parts += (text, after)
-        return "".join(parts)
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A text in pieces, and the tokens of each."""
-
-    pieces: Pieces
-    ids: Sequence[Ids]
-
-
-@dataclass(frozen=True, slots=True)
 class Writer:
     """A network that writes texts, and what goes with it.
 
     Attributes:
-        generate: From tokens to new texts.
+        generator: From tokens to new texts.
         encoder: From a piece of a text to tokens.
         accepted: What requests may choose.
         defaults: What they do not choose.
     """
 
-    generate: Generator
+    generator: Generator
     encoder: TextEncoder
     accepted: Ranges
     defaults: Search
@@ -169,8 +134,16 @@ class TextGeneration(Runtime[Source, Search, Writer]):
             truncation=options.truncation,
             prefix=task.get("prefix", "") if options.prefix is None else options.prefix,
         )
-        generate = Generator(network, tokenizer, first_token, self.observe_padding)
-        return Writer(generate, encoder, accepted, defaults)
+        generator = Generator(
+            network,
+            tokenizer,
+            encoder,
+            first_token,
+            max_texts=options.max_batch_size,
+            max_tokens=options.max_batch_tokens,
+            observer=self,
+        )
+        return Writer(generator, encoder, accepted, defaults)
 
     def accept(self, parameters: DecodingParameters) -> Search:
         """How to decode: the request's parameters, then the settings', then the checkpoint's own.
@@ -207,80 +180,14 @@ class TextGeneration(Runtime[Source, Search, Writer]):
         """Tokens."""
         return self.options.max_batch_tokens
 
-    @torch.inference_mode()
-    def predict_batch(self, items: Sequence[Source], parameters: Search) -> list[Outputs]:
-        """One `text` per item; pieces of all items run together, equal ones once if they may."""
-        pieces: list[Ids] = [ids for item in items for ids in item.ids]
-        keys = [_key(ids, parameters, number) for number, ids in enumerate(pieces)]
-        sources = dict(zip(keys, pieces, strict=True))
-        generated = dict(
-            zip(sources, self._generated(list(sources.values()), parameters), strict=True)
-        )
-        texts = iter([generated[key] for key in keys])
-        return [{"text": item.pieces.joined(list(islice(texts, len(item.ids))))} for item in items]
+    def running(self, parameters: Search) -> RunningSources:
+        return RunningSources(self.model.generator, parameters)
 
-    def stream(self, item: Source, parameters: Search) -> Iterator[Outputs]:
-        """The `text` of one item in parts, as it is generated, piece by piece.
+    def shared(self, parameters: Search) -> Hashable:
+        return parameters.shared
 
-        Joined, the parts are the text that `predict_batch` gives, but for its rounding in batches.
-        Closing the iterator ends the generation.
-
-        Yields:
-            `text`, only what is new; at least one, which is empty where the whole text is.
-        """
-        pieces = item.pieces
-        generated: dict[bytes, str] = {}
-        empty = True
-        # What stands between pieces goes with the part after it.
-        before = pieces.between[0]
-        numbered = enumerate(zip(item.ids, pieces.between[1:], strict=True))
-        for number, (ids, after) in numbered:
-            key = _key(ids, parameters, number)
-            with contextlib.closing(self._streamed(ids, key, parameters, generated)) as parts:
-                for part in parts:
-                    yield {"text": before + part}
-                    before, empty = "", False
-            before += after
-        if before or empty:
-            yield {"text": before}
-
-    def _streamed(
-        self, ids: Ids, key: bytes, search: Search, generated: dict[bytes, str]
-    ) -> collections.abc.Generator[str, None, None]:
-        """The text of a piece in parts; one whose `key` was `generated` before comes at once."""
-        if key in generated:
-            yield generated[key]
-            return
-        generated[key] = ""
-        batch = self.model.encoder.batch([ids], self.placement.device)
-        with contextlib.closing(self.model.generate.stream(batch, search)) as parts:
-            for part in parts:
-                generated[key] += part
-                yield part
-
-    def _generated(self, sources: Sequence[Ids], search: Search) -> list[str]:
-        generate, encoder = self.model.generate, self.model.encoder
-        texts = [""] * len(sources)
-        for indices in minibatches(
-            [len(ids) for ids in sources],
-            generate.max_rows or self.options.max_batch_size,
-            min_fill=0.5 if generate.padded else 1,
-            call=_CALL,
-            most=self.options.max_batch_tokens / search.num_beams,
-        ):
-            batch = encoder.batch([sources[index] for index in indices], self.placement.device)
-            self.observe_padding(
-                sum(len(sources[index]) for index in indices), batch["input_ids"].numel()
-            )
-            for index, text in zip(indices, generate(batch, search), strict=True):
-                texts[index] = text
-        return texts
-
-
-def _key(ids: Ids, search: Search, number: int) -> bytes:
-    """Equal for pieces that have one text: of those drawn without a seed, each has its own."""
-    drawn = search.do_sample and search.seed is None
-    return ids.tobytes() + (number.to_bytes(8, "little") if drawn else b"")
+    def followed(self, item: Source, give: Callable[[Outputs], None]) -> Source:
+        return replace(item, follower=Follower(lambda part: give({"text": part})))
 
 
 def _source_length(wanted: int | None, tokenizer: Any, positions: int | None) -> int:

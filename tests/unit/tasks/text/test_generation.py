@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForSeq2SeqLM, GenerationConfig
+from transformers import AutoModelForSeq2SeqLM
 
 from infergraph.errors import ConfigurationError, InvalidInput
 from infergraph.tasks.checkpoints.pretrained import load_tokenizer
-from infergraph.tasks.text.generator import Generator
 
 from ..conftest import Ask, Serve
 from ..text_families import FAMILIES, TEXTS, WORDS, folder_of, served
@@ -130,65 +128,15 @@ async def test_equal_texts_are_computed_once(
 ) -> None:
     runtime = await served("marian", checkpoint, serve)
     expected = (await ask(runtime, text=TEXTS[:2]))["text"]
-    generate, rows = runtime.model.generate, []
+    read: list[int] = []
+    runtime.model.generator.network.get_encoder().register_forward_pre_hook(
+        lambda module, inputs, named: read.append(len(named["input_ids"])), with_kwargs=True
+    )
 
-    def noting(batch: dict[str, torch.Tensor], search: Any) -> list[str]:
-        rows.append(len(batch["input_ids"]))
-        return generate(batch, search)
-
-    noting.padded, noting.max_rows = generate.padded, generate.max_rows  # type: ignore[attr-defined]
-    runtime.model = replace(runtime.model, generate=noting)
     answer = await ask(runtime, text=[TEXTS[1], TEXTS[0], TEXTS[1], TEXTS[1]])
 
-    assert sum(rows) == 2
+    assert sum(read) == 2
     assert answer["text"] == [expected[1], expected[0], expected[1], expected[1]]
-
-
-async def test_where_padding_would_be_seen_equal_lengths_run_together(
-    checkpoint: Callable[[str], str], serve: Serve, ask: Ask
-) -> None:
-    runtime = await served("bart", checkpoint, serve)
-    generate = runtime.model.generate
-    masks: list[torch.Tensor] = []
-
-    def noting(batch: dict[str, torch.Tensor], search: Any) -> list[str]:
-        masks.append(batch["attention_mask"])
-        return generate(batch, search)
-
-    noting.padded, noting.max_rows = False, None  # type: ignore[attr-defined]
-    runtime.model = replace(runtime.model, generate=noting)
-    await ask(runtime, text=["gulls", "lamps", "the lamp", "the keep", "seven"])
-
-    assert all(bool(mask.all()) for mask in masks)
-    assert sum(len(mask) for mask in masks) == 5
-    assert len(masks) == 2
-
-
-@pytest.mark.parametrize(
-    ("model_type", "rules", "padded", "rows"),
-    [
-        ("marian", {}, True, None),
-        ("t5", {"encoder_no_repeat_ngram_size": 3}, False, None),
-        ("bart", {"encoder_repetition_penalty": 1.2}, False, None),
-        ("led", {}, False, None),
-        ("nllb-moe", {}, False, 1),
-        ("switch_transformers", {}, False, 1),
-    ],
-)
-def test_what_may_share_a_batch(
-    model_type: str, rules: dict[str, Any], padded: bool, rows: int | None
-) -> None:
-    class Network:
-        generation_config = GenerationConfig(**rules)
-
-        class config:
-            pass
-
-    Network.config.model_type = model_type  # type: ignore[attr-defined]
-
-    generator = Generator(Network(), None, None)
-
-    assert (generator.padded, generator.max_rows) == (padded, rows)
 
 
 @pytest.mark.parametrize(

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import torch
 
-from infergraph.batching import BatchAbandoned
+from infergraph.request import RequestContext
+from infergraph.runtime import Outputs
 from infergraph.tasks.text.decoding import Search
-from infergraph.tasks.text.generation import Source, TextGeneration
+from infergraph.tasks.text.generation import TextGeneration
+from infergraph.tasks.text.sources import Source
+from infergraph.v2 import Message, Tensor
 
-from ..conftest import Checks, Serve, step_threads
-from ..text_families import FAMILIES, served
+from ..conftest import Ask, Serve
+from ..text_families import FAMILIES, TEXTS, served
 
 # Four sentences, of which one comes twice, with blanks and line breaks between them.
 TEXT = "The lamp. He counts!\n\n- Seven gulls.  The lamp."
@@ -40,21 +41,37 @@ def asked(runtime: TextGeneration, text: str, parameters: dict[str, Any]) -> tup
     return runtime.prepare({"text": text}), runtime.accept(given(**parameters))
 
 
-def parts(runtime: TextGeneration, item: Source, search: Search) -> Iterator[str]:
-    """The parts of a streamed text, each the answer's only output."""
-    with closing(runtime.stream(item, search)) as stream:
-        for answer in stream:
-            assert answer.keys() == {"text"}
-            yield answer["text"]
+def parts(runtime: TextGeneration, source: Source, search: Search) -> list[str]:
+    """The parts of a text that is followed, each the answer's only output."""
+    given: list[Outputs] = []
+    running = runtime.running(search)
+    running.add(7, runtime.followed(source, given.append), search)
+    ended: list[Any] = []
+    while not ended:
+        ended = running.step()
+    ((number, last),) = ended
+    assert number == 7
+    answers = given if last is None else [*given, last]
+    assert all(answer.keys() == {"text"} for answer in answers)
+    return [answer["text"] for answer in answers]
+
+
+def message(text: str, parameters: dict[str, Any]) -> Message:
+    return Message([Tensor.of_bytes("text", [text.encode()])], parameters=parameters)
+
+
+async def streamed(runtime: TextGeneration, text: str, parameters: dict[str, Any]) -> list[str]:
+    answers = runtime.infer_stream(message(text, parameters), RequestContext())
+    return [answer.tensors[0].data.item().decode() async for answer in answers]
 
 
 @pytest.fixture
-def steps(monkeypatch: pytest.MonkeyPatch) -> Callable[[TextGeneration], list[str]]:
+def steps() -> Callable[[TextGeneration], list[str]]:
     """`steps(runtime)`: "encode" and "decode" for each call of its network's two halves."""
 
     def note(runtime: TextGeneration) -> list[str]:
         made: list[str] = []
-        network = runtime.model.generate._network
+        network = runtime.model.generator.network
         for name, half in (("encode", network.get_encoder()), ("decode", network.get_decoder())):
             half.register_forward_pre_hook(lambda *_, name=name: made.append(name))
         return made
@@ -65,78 +82,55 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Callable[[TextGeneration], list[st
 @pytest.mark.parametrize("search", SEARCHES)
 @pytest.mark.parametrize("family", FAMILIES)
 async def test_the_parts_are_the_whole_answer(
-    family: str, search: str, checkpoint: Callable[[str], str], serve: Serve
+    family: str, search: str, checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
     runtime = await served(family, checkpoint, serve)
-    item, chosen = asked(runtime, TEXT, SEARCHES[search])
-    whole = runtime.predict_batch([item], chosen)[0]["text"]
+    (whole,) = (await ask(runtime, SEARCHES[search], text=[TEXT]))["text"]
 
-    streamed = list(parts(runtime, item, chosen))
+    given = parts(runtime, *asked(runtime, TEXT, SEARCHES[search]))
 
-    assert "".join(streamed) == whole
-    assert all(streamed)
-    pieces = len(item.ids)
+    assert "".join(given) == whole
+    assert all(given)
+    pieces = runtime.prepare({"text": TEXT}).ids
     if search == "beams":
-        assert len(streamed) <= pieces
+        assert len(given) <= len(pieces)
     else:
-        assert len(streamed) > 4 * len({ids.tobytes() for ids in item.ids})
+        assert len(given) > 4 * len({ids.tobytes() for ids in pieces}) - len(pieces)
 
 
-async def test_a_stream_that_is_closed_generates_no_further_token(
+async def test_a_text_that_is_dropped_is_not_written_on(
     checkpoint: Callable[[str], str], serve: Serve, steps: Callable[[TextGeneration], list[str]]
 ) -> None:
     runtime = await served("bart", checkpoint, serve)
-    item, search = asked(runtime, TEXT, {"num_beams": 1, "min_new_tokens": 20})
+    source, search = asked(runtime, TEXT, {"num_beams": 1, "min_new_tokens": 20})
+    given: list[Outputs] = []
     made = steps(runtime)
-    stream = parts(runtime, item, search)
-    for _ in range(3):
-        next(stream)
-    done = list(made)
-    assert len(step_threads()) == 1
+    running = runtime.running(search)
+    running.add(0, runtime.followed(source, given.append), search)
+    for _ in range(4):
+        assert running.step() == []
+    done, had = list(made), list(given)
 
-    stream.close()
+    running.drop(0)
 
-    assert made == done
+    assert running.step() == []
+    assert (made, given) == (done, had)
     assert made.count("encode") == 1
-    assert 3 <= made.count("decode") < 12
-    assert not step_threads()
-
-
-@pytest.mark.parametrize("beams", [1, 3])
-async def test_a_stream_that_nobody_waits_for_ends(
-    beams: int,
-    checkpoint: Callable[[str], str],
-    serve: Serve,
-    checks: Checks,
-    steps: Callable[[TextGeneration], list[str]],
-) -> None:
-    runtime = await served("marian", checkpoint, serve)
-    item, search = asked(runtime, TEXT, {"num_beams": beams, "min_new_tokens": 15})
-    made = steps(runtime)
-    checks.restart(abandoned_at=9)
-
-    with pytest.raises(BatchAbandoned):
-        list(parts(runtime, item, search))
-
-    assert checks.made == 9
-    assert made.count("encode") == 1
-    assert 1 <= made.count("decode") < 9
-    assert not step_threads()
-    checks.restart()
-    whole = runtime.predict_batch([item], search)[0]["text"]
-    assert "".join(parts(runtime, item, search)) == whole
+    assert 1 <= len(had) <= 4
 
 
 async def test_a_sentence_that_comes_twice_is_generated_once(
-    checkpoint: Callable[[str], str], serve: Serve, steps: Callable[[TextGeneration], list[str]]
+    checkpoint: Callable[[str], str], serve: Serve
 ) -> None:
     runtime = await served("marian", checkpoint, serve)
-    item, search = asked(runtime, "The lamp. The lamp. The lamp.", {"num_beams": 1})
-    made = steps(runtime)
+    read: list[int] = []
+    runtime.model.generator.network.get_encoder().register_forward_pre_hook(
+        lambda module, given, named: read.append(len(named["input_ids"])), with_kwargs=True
+    )
 
-    text = "".join(parts(runtime, item, search))
+    text = "".join(parts(runtime, *asked(runtime, "The lamp. The lamp. The lamp.", {})))
 
-    assert made.count("encode") == 1
+    assert read == [1]
     first = text[: len(text) // 3]
     assert text == " ".join([first] * 3)
 
@@ -146,60 +140,60 @@ async def test_what_is_no_sentence_is_one_part(
     text: str, checkpoint: Callable[[str], str], serve: Serve
 ) -> None:
     runtime = await served("marian", checkpoint, serve)
-    item, search = asked(runtime, text, {"num_beams": 1})
 
-    assert list(parts(runtime, item, search)) == [text]
+    assert await streamed(runtime, text, {"num_beams": 1}) == [text]
 
 
 async def test_a_text_of_which_nothing_is_said_is_one_empty_part(
     checkpoint: Callable[[str], str], serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime = await served("bart", checkpoint, serve)
-    item, search = asked(runtime, "the lamp", {"num_beams": 1})
     monkeypatch.setattr(
-        runtime.model.generate._tokenizer, "decode", lambda tokens, skip_special_tokens: " "
+        runtime.model.generator.tokenizer, "decode", lambda tokens, skip_special_tokens: " "
     )
 
-    assert list(parts(runtime, item, search)) == [""]
+    assert await streamed(runtime, "the lamp", {"num_beams": 1}) == [""]
 
 
-async def test_a_network_that_fails_fails_the_stream(
-    checkpoint: Callable[[str], str], serve: Serve
+async def test_streams_and_other_requests_of_many_lengths_do_not_meet(
+    checkpoint: Callable[[str], str],
+    serve: Serve,
+    ask: Ask,
+    steps: Callable[[TextGeneration], list[str]],
 ) -> None:
     runtime = await served("bart", checkpoint, serve)
-    item, search = asked(runtime, "the lamp", {"num_beams": 1, "min_new_tokens": 9})
-    left = iter(range(3))
+    asks = [
+        (text, {"num_beams": 1, "min_new_tokens": most, "max_new_tokens": most})
+        for text, most in zip(TEXTS, (3, 24, 9, 17, 5, 12), strict=True)
+    ]
+    alone = [(await ask(runtime, given, text=[text]))["text"][0] for text, given in asks]
+    made = steps(runtime)
 
-    def fail(*_: Any) -> None:
-        if next(left, None) is None:
+    answers = await asyncio.gather(
+        *(streamed(runtime, text, given) for text, given in asks),
+        *(ask(runtime, given, text=[text]) for text, given in asks),
+    )
+
+    assert ["".join(given) for given in answers[:6]] == alone
+    assert [answer["text"][0] for answer in answers[6:]] == alone
+    # Together, and equal texts once: fewer steps than two for each token.
+    assert made.count("decode") < 2 * sum(given["max_new_tokens"] for _, given in asks) / 3
+
+
+async def test_after_a_failure_a_stream_goes_on_where_it_was(
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask
+) -> None:
+    runtime = await served("bart", checkpoint, serve)
+    search = {"num_beams": 1, "min_new_tokens": 9, "max_new_tokens": 12}
+    expected = [(await ask(runtime, search, text=[text]))["text"][0] for text in TEXTS[:2]]
+    left = iter(range(5))
+
+    def fail_once(*_: Any) -> None:
+        if next(left, None) == 4:
             raise RuntimeError("out of memory")
 
-    runtime.model.generate._network.get_decoder().register_forward_pre_hook(fail)
+    runtime.model.generator.network.get_decoder().register_forward_pre_hook(fail_once)
+    answers = await asyncio.gather(*(streamed(runtime, text, search) for text in TEXTS[:2]))
 
-    with pytest.raises(RuntimeError, match="out of memory"):
-        list(parts(runtime, item, search))
-    assert not step_threads()
-
-
-async def test_a_stream_computes_as_its_model_does(
-    checkpoint: Callable[[str], str], serve: Serve
-) -> None:
-    runtime = await served("bart", checkpoint, serve)
-    item, search = asked(runtime, "the lamp", {"num_beams": 1})
-    seen: set[tuple[int, bool]] = set()
-    runtime.model.generate._network.register_forward_pre_hook(
-        lambda *_: seen.add((torch.get_num_threads(), torch.is_inference_mode_enabled()))
-    )
-    before = torch.get_num_threads()
-    torch.set_num_threads(before + 1)
-    # As another model does that is loaded later.
-    other = threading.Thread(target=torch.set_num_threads, args=(before + 2,))
-    other.start()
-    other.join()
-    try:
-        list(parts(runtime, item, search))
-    finally:
-        torch.set_num_threads(before)
-
-    assert seen == {(before + 1, True)}
-    assert not torch.is_inference_mode_enabled()
+    assert ["".join(given) for given in answers] == expected
+    assert next(left, None) is None

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-import torch
 import transformers as hf
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,9 +12,7 @@ from tokenizers import pre_tokenizers
 
 from infergraph.errors import StageFailure
 from infergraph.tasks.checkpoints.pretrained import load_tokenizer
-from infergraph.tasks.text.stream import GrowingText, TokenHandover, stepped
-
-from ..conftest import step_threads
+from infergraph.tasks.text.stream import Follower, settled
 
 TEXTS = [
     "Zwölf Größen, façade & naïve",
@@ -50,8 +47,13 @@ BYTES, CLEANING = every_byte(), cleaning()
 
 
 def parts_of(tokenizer: Any, tokens: Sequence[int]) -> list[str]:
-    text = GrowingText(tokenizer)
-    return [*(text.add([token]) for token in tokens), text.finish()]
+    """What is given with each token, and at the end."""
+    parts: list[str] = []
+    follower = Follower(lambda part: parts.append(parts.pop() + part))
+    for count in range(1, len(tokens) + 1):
+        parts.append("")
+        follower.grew(settled(tokenizer, tokens[:count]))
+    return [*parts, follower.rest(whole(tokenizer, tokens)) or ""]
 
 
 def whole(tokenizer: Any, tokens: Sequence[int]) -> str:
@@ -115,78 +117,34 @@ def test_any_tokens_of_every_family(family: str, checkpoint: Callable[[str], str
 
 
 def test_text_that_changes_after_it_was_given_is_a_failure() -> None:
-    class Turning:
-        def decode(self, tokens: list[int], skip_special_tokens: bool) -> str:
-            return "".join(map(str, reversed(tokens)))
+    parts: list[str] = []
+    follower = Follower(parts.append)
+    follower.grew("seven g")
+    follower.grew("seven l")
 
-    text = GrowingText(Turning())
-    assert (text.add([1]), text.add([2])) == ("1", "")
-
-    with pytest.raises(StageFailure, match="its tokenizer changed text that had been sent"):
-        text.finish()
-
-
-def test_tokens_are_handed_over_as_they_come() -> None:
-    handed: list[list[int]] = []
-    handover = TokenHandover(handed.append)
-
-    handover.put(torch.tensor([[2, 5]]))
-    handover.put(torch.tensor([7]))
-    handover.end()
-
-    assert handed == [[2, 5], [7]]
+    with pytest.raises(StageFailure, match="text that had been sent was changed by what came"):
+        follower.rest("seven lamps")
+    assert parts == ["seven g"]
 
 
-def counting(ran: list[int], count: int) -> Callable[[Callable[[int], None]], None]:
-    """Work that hands out 0, 1, ..., and notes each before."""
+@pytest.mark.parametrize(
+    ("grown", "text", "rest"),
+    [([], "", ""), ([], "a", "a"), (["a"], "a", None), (["a", "a b"], "a bc", "c"), ([""], "", "")],
+)
+def test_the_rest_is_nothing_only_where_a_part_was_given(
+    grown: list[str], text: str, rest: str | None
+) -> None:
+    follower = Follower(lambda part: None)
+    for each in grown:
+        follower.grew(each)
 
-    def work(hand: Callable[[int], None]) -> None:
-        for value in range(count):
-            ran.append(value)
-            hand(value)
-        ran.append(-1)
-
-    return work
-
-
-def test_work_goes_on_only_while_its_next_value_is_awaited() -> None:
-    ran: list[int] = []
-    steps = stepped(counting(ran, 3))
-
-    assert ran == []
-    assert next(steps) == 0
-    assert ran == [0]
-    assert next(steps) == 1
-    assert ran == [0, 1]
-    assert list(steps) == [2]
-    assert ran == [0, 1, 2, -1]
+    assert follower.rest(text) == rest
 
 
-def test_work_that_is_closed_ends_where_it_stands() -> None:
-    ran: list[int] = []
-    steps = stepped(counting(ran, 9))
-    next(steps)
-    next(steps)
-    assert len(step_threads()) == 1
+def test_a_text_that_is_begun_again_is_not_given_again() -> None:
+    parts: list[str] = []
+    follower = Follower(parts.append)
+    for text in ("a", "a b", "", "a", "a b", "a b c"):
+        follower.grew(text)
 
-    steps.close()
-
-    assert ran == [0, 1]
-    assert not step_threads()
-
-
-def test_work_that_fails_fails_its_caller() -> None:
-
-    def work(hand: Callable[[int], None]) -> None:
-        hand(1)
-        raise StageFailure("no more")
-
-    steps = stepped(work)
-    assert next(steps) == 1
-    with pytest.raises(StageFailure, match="no more"):
-        next(steps)
-    assert not step_threads()
-
-
-def test_work_without_values() -> None:
-    assert list(stepped(counting([], 0))) == []
+    assert (parts, follower.rest("a b c d")) == (["a", " b", " c"], " d")
