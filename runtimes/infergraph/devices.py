@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib.util
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigurationError
-from .machine import core_sharing
+from .machine import compute_threads, core_sharing
 from .settings import RuntimeOptions
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Placement:
         compile: Whether networks are compiled.
         quantized: Whether linear layers compute in int8.
         threads: Of one operation on the CPU; None is a share of the cores, see `computing`.
+        engine: What computes the networks that a task gives to `convert`: torch or openvino. The
+            latter computes in `dtype`; its networks' weights and tensors are in FP32.
     """
 
     device: torch.device
@@ -68,6 +71,7 @@ class Placement:
     compile: bool
     quantized: bool = False
     threads: int | None = None
+    engine: str = "torch"
 
     @property
     def format(self) -> str:
@@ -91,18 +95,35 @@ class Placement:
 
         from .finite import check_answers
 
-        network = network.to(device=self.device, dtype=self.dtype).eval().requires_grad_(False)
+        by_torch = self.engine == "torch"
+        dtype = self.dtype if by_torch else torch.float32
+        network = network.to(device=self.device, dtype=dtype).eval().requires_grad_(False)
         if self.quantized:
             from .quantized import quantize
 
             quantize(network)
-        if of_images:
+        if of_images and by_torch:
             network = network.to(memory_format=torch.channels_last)
         placed: Any = torch.compile(network) if self.compile else network
         # What generates calls the original's methods also where it is compiled.
         for each in dict.fromkeys((network, placed)):
             check_answers(each, self.format)
         return placed  # type: ignore[no-any-return]
+
+    def convert(self, network: torch.nn.Module, examples: Sequence[Any]) -> None:
+        """Has the engine compute a placed network, or a part of one, if it is not torch.
+
+        Args:
+            network: It is one forward pass; it is changed. Whoever reads its weights does so before.
+            examples: Arguments of calls, see `converted.convert`.
+
+        Raises:
+            ConfigurationError: the engine cannot compute it.
+        """
+        if self.engine != "torch":
+            from .converted import convert
+
+            convert(network, examples, self.format, self.threads or compute_threads())
 
     @contextlib.contextmanager
     def computing(self) -> Iterator[None]:
@@ -121,22 +142,38 @@ class Placement:
             yield
 
     def __str__(self) -> str:
-        return f"{self.device} in {self.format}" + (", compiled" if self.compile else "")
+        return (
+            f"{self.device} in {self.format}"
+            + (", compiled" if self.compile else "")
+            + (f", by {self.engine}" if self.engine != "torch" else "")
+        )
 
 
 def dtype_name(dtype: torch.dtype) -> str:
     return next(name for name, known in _DTYPES.items() if str(dtype) == f"torch.{known}")
 
 
-def resolve_placement(options: RuntimeOptions, model: str) -> Placement:
+def resolve_placement(
+    options: RuntimeOptions, model: str, engines: Container[str] = ("torch",)
+) -> Placement:
     """Resolves a model's device and number format, and applies its memory share.
 
+    Args:
+        options: The model's settings.
+        model: Its name, for error texts.
+        engines: Those that its task can compute with.
+
     Raises:
-        ConfigurationError: the device is not on this machine, or does not support the format.
+        ConfigurationError: the device is not on this machine, or does not support the format; or
+            the engine is not installed, or not for this task, device or format.
     """
     import torch
 
-    device = _resolve_device(options.device, model)
+    wanted = options.device
+    if options.engine != "torch":
+        _check_engine(options, model, engines)
+        wanted = "cpu"
+    device = _resolve_device(wanted, model)
     dtype = _resolve_dtype(options.dtype, device, model)
     if options.memory_fraction is not None:
         if device.type != "cuda":
@@ -153,7 +190,7 @@ def resolve_placement(options: RuntimeOptions, model: str) -> Placement:
         )
     if device.type == "cpu" and not quantized:
         _warn_if_emulated(dtype_name(dtype), model)
-    return Placement(device, dtype, options.compile, quantized, options.threads)
+    return Placement(device, dtype, options.compile, quantized, options.threads, options.engine)
 
 
 def one_thread() -> None:
@@ -216,6 +253,7 @@ def check_unplaced(options: RuntimeOptions, model: str) -> None:
         "memory_fraction": (options.memory_fraction, options.memory_fraction is None, "none"),
         "compile": (options.compile, not options.compile, "false"),
         "threads": (options.threads, options.threads is None, "none"),
+        "engine": (options.engine, options.engine == "torch", "torch"),
     }
     for name, (value, fits, accepted) in wanted.items():
         if not fits:
@@ -243,6 +281,30 @@ def lost_device(error: BaseException) -> str | None:
                     return said
         cause = cause.__cause__ or cause.__context__
     return None
+
+
+def _check_engine(options: RuntimeOptions, model: str, engines: Container[str]) -> None:
+    """Raises ConfigurationError where OpenVINO is not there, or not for what the settings say."""
+    which = f"model '{model}': setting 'engine' = '{options.engine}'"
+    if options.engine not in engines:
+        raise ConfigurationError(f"{which}: it is not for this model's task; accepted: torch")
+    fits = {
+        "device": (options.device, options.device in ("auto", "cpu"), "auto, cpu"),
+        "dtype": (options.dtype, options.dtype in ("auto", "fp32", "bf16"), "auto, fp32, bf16"),
+        "compile": (options.compile, not options.compile, "false"),
+    }
+    for name, (value, accepted, all_accepted) in fits.items():
+        if not accepted:
+            raise ConfigurationError(
+                f"{which}: not with the setting '{name}' = {value!r}; accepted with it: "
+                f"{all_accepted}"
+            )
+    # Not imported: it is, with torch, where a network is converted.
+    if importlib.util.find_spec(options.engine) is None:
+        raise ConfigurationError(
+            f"{which}: the package '{options.engine}' is not installed; accepted: torch, or after "
+            f"pip install 'infergraph[{options.engine}]' this, too"
+        )
 
 
 def _resolve_device(wanted: str, model: str) -> torch.device:
