@@ -9,13 +9,19 @@ from __future__ import annotations
 import importlib
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
+from torch.utils._pytree import (
+    tree_flatten,
+    tree_leaves,
+    tree_map_only,
+    tree_structure,
+    tree_unflatten,
+)
 
 from .errors import ConfigurationError
 from .weights import LOADING
@@ -27,50 +33,79 @@ _MOST_OFF = 1e-3
 """How far answers in FP32 may be from torch's, as a share of all values of a tensor."""
 
 
-def convert(network: nn.Module, examples: Sequence[Any], number_format: str, threads: int) -> None:
-    """Has OpenVINO compute what a network computes.
+Call = tuple[tuple[Any, ...], dict[str, Any], Any]
+"""Arguments, arguments by name, and what a network answers."""
 
-    Its own hooks still run, those of its parts do not. Its weights are freed, and must not be those
-    of another network. One thread at a time calls it then, with arguments as the examples' and
-    tensors of any shape.
+
+def convert(
+    networks: Sequence[nn.Module], run: Callable[[], Any], number_format: str, threads: int
+) -> None:
+    """Has OpenVINO compute what networks compute, each by itself.
+
+    Their own hooks still run, those of their parts do not. Their weights are freed, and must not be
+    those of another network. One thread at a time calls them then.
 
     Args:
-        network: In FP32, on the CPU, in evaluation mode; its `forward` is replaced.
-        examples: The arguments of calls, each by name (a mapping) or a lone one. What is 1 or the
-            same in all of them may be taken for fixed, so the first has several items, and the
-            others have other sizes.
-        number_format: `fp32`, or `bf16`: what it computes in. Tensors stay in FP32.
+        networks: In FP32, on the CPU, in evaluation mode; their `forward` is replaced.
+        run: Calls each of them at least twice, as it will be called: first with several items, then
+            with other numbers and sizes of them. What is the same each time may be taken for fixed.
+        number_format: `fp32`, or `bf16`: what they compute in. Tensors stay in FP32.
         threads: Most threads of a call.
 
     Raises:
-        ConfigurationError: it cannot be converted, or then does not answer as it did.
+        ConfigurationError: one cannot be converted, or then does not answer as it did.
     """
-    calls = [((), dict(each)) if isinstance(each, Mapping) else ((each,), {}) for each in examples]
     with LOADING, torch.no_grad():
-        try:
-            wanted = [network(*arguments, **named) for arguments, named in calls]
-            model = _traced(network, calls[0])
-            # Rounding is not what a conversion is judged by.
-            for each in dict.fromkeys(("fp32", number_format)):
-                converted = _Converted(_compiled(model, each, threads), calls[0], wanted[0])
-                if each == "fp32":
-                    _check_alike(converted, calls, wanted)
-        except Exception as error:
-            reason = " ".join(str(error).split())[:300] or type(error).__name__
-            raise ConfigurationError(
-                f"setting 'engine' = 'openvino': it cannot compute {type(network).__name__} "
-                f"({reason}); accepted: torch"
-            ) from error
-    network.forward = converted  # type: ignore[method-assign]
-    for weights in network.parameters():
-        weights.data = weights.data.new_empty(0)
+        for network, calls in zip(networks, _calls(networks, run), strict=True):
+            try:
+                converted = _converted(network, calls, number_format, threads)
+            except Exception as error:
+                reason = " ".join(str(error).split())[:300] or type(error).__name__
+                raise ConfigurationError(
+                    f"setting 'engine' = 'openvino': it cannot compute {type(network).__name__} "
+                    f"({reason}); accepted: torch"
+                ) from error
+            network.forward = converted  # type: ignore[method-assign]
+            for weights in network.parameters():
+                weights.data = weights.data.new_empty(0)
+
+
+def _calls(networks: Sequence[nn.Module], run: Callable[[], Any]) -> list[list[Call]]:
+    """The calls of each network that are made meanwhile."""
+    calls: dict[nn.Module, list[Call]] = {each: [] for each in networks}
+
+    def note(network: nn.Module, arguments: Any, named: Any, answer: Any) -> None:
+        # Whoever goes on with them may change them.
+        calls[network].append(tree_map_only(torch.Tensor, torch.clone, (arguments, named, answer)))
+
+    handles = [each.register_forward_hook(note, with_kwargs=True) for each in networks]
+    try:
+        run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return list(calls.values())
+
+
+def _converted(
+    network: nn.Module, calls: Sequence[Call], number_format: str, threads: int
+) -> _Converted:
+    model = _traced(network, calls[0])
+    converted = _Converted(_compiled(model, "fp32", threads), calls[0])
+    for call in calls:
+        _check_alike(converted, call)
+    # Rounding is not what a conversion is judged by.
+    if number_format != "fp32":
+        converted = _Converted(_compiled(model, number_format, threads), calls[0])
+    return converted
 
 
 class _Converted:
     """Takes what a network takes, and gives what it gives."""
 
-    def __init__(self, compiled: Any, call: Any, answer: Any) -> None:
-        _, self._taken = tree_flatten(call)
+    def __init__(self, compiled: Any, call: Call) -> None:
+        *taken, answer = call
+        self._taken = tree_structure(tuple(taken))
         self._given, self._answer = tree_flatten(answer)
         self._request = compiled.create_infer_request()
 
@@ -78,11 +113,11 @@ class _Converted:
         tensors, taken = tree_flatten((arguments, named))
         if taken != self._taken:
             raise TypeError(f"called with {taken}; accepted: {self._taken}")
-        values = [(each.float() if each.is_floating_point() else each).numpy() for each in tensors]
-        found = iter(self._request.infer(values, share_inputs=True).to_tuple())
+        found = self._request.infer([each.numpy() for each in tensors], share_inputs=True)
+        answers = iter(found.to_tuple())
         return tree_unflatten(
             [
-                torch.from_numpy(next(found)) if isinstance(each, torch.Tensor) else each
+                torch.from_numpy(next(answers)) if isinstance(each, torch.Tensor) else each
                 for each in self._given
             ],
             self._answer,
@@ -92,10 +127,10 @@ class _Converted:
 class _Flat(nn.Module):
     """A network that takes tensors and gives tensors, as a trace must."""
 
-    def __init__(self, network: nn.Module, call: Any) -> None:
+    def __init__(self, network: nn.Module, call: Call) -> None:
         super().__init__()
         self.network = network
-        _, self._taken = tree_flatten(call)
+        self._taken = tree_structure(call[:2])
 
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         arguments, named = tree_unflatten(tensors, self._taken)
@@ -106,14 +141,14 @@ def _tensors(answer: Any) -> list[torch.Tensor]:
     return [each for each in tree_leaves(answer) if isinstance(each, torch.Tensor)]
 
 
-def _traced(network: nn.Module, call: Any) -> Any:
+def _traced(network: nn.Module, call: Call) -> Any:
     """The network as OpenVINO knows it."""
     with warnings.catch_warnings():
         # Of what a trace may lose: whether it did is seen afterwards.
         warnings.simplefilter("ignore")
         # Not torch.export, which changes how all networks of the process are called meanwhile.
         trace = torch.jit.trace(
-            _Flat(network, call), tuple(tree_leaves(call)), check_trace=False, strict=False
+            _Flat(network, call), tuple(tree_leaves(call[:2])), check_trace=False, strict=False
         )
         return _openvino().convert_model(trace)
 
@@ -129,18 +164,16 @@ def _compiled(model: Any, number_format: str, threads: int) -> Any:
     return _openvino().Core().compile_model(model, "CPU", settings)
 
 
-def _check_alike(converted: _Converted, calls: Sequence[Any], wanted: Sequence[Any]) -> None:
-    for (arguments, named), answer in zip(calls, wanted, strict=True):
-        found = _tensors(converted(*arguments, **named))
-        for mine, theirs in zip(found, _tensors(answer), strict=True):
-            if mine.shape != theirs.shape:
-                raise ValueError(
-                    f"it gives {list(mine.shape)} where torch gives {list(theirs.shape)}"
-                )
-            # A norm, since of values near zero all digits may differ.
-            off, size = (mine - theirs).float().norm(), theirs.float().norm()
-            if not off <= _MOST_OFF * size + 1e-6:
-                raise ValueError(f"its answers are {float(off / size):.2g} off torch's")
+def _check_alike(converted: _Converted, call: Call) -> None:
+    arguments, named, answer = call
+    found = _tensors(converted(*arguments, **named))
+    for mine, theirs in zip(found, _tensors(answer), strict=True):
+        if mine.shape != theirs.shape:
+            raise ValueError(f"{list(mine.shape)} where torch gives {list(theirs.shape)}")
+        # A norm, since of values near zero all digits may differ.
+        off, size = (mine.float() - theirs.float()).norm(), theirs.float().norm()
+        if not off <= _MOST_OFF * size + 1e-6:
+            raise ValueError(f"its answers are off torch's by {float(off / size):.2g} of them")
 
 
 def _openvino() -> Any:

@@ -11,8 +11,8 @@ import gc
 import importlib.util
 import logging
 import sys
-from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigurationError
@@ -62,8 +62,8 @@ class Placement:
         compile: Whether networks are compiled.
         quantized: Whether linear layers compute in int8.
         threads: Of one operation on the CPU; None is a share of the cores, see `computing`.
-        engine: What computes the networks that a task gives to `convert`: torch or openvino. The
-            latter computes in `dtype`; its networks' weights and tensors are in FP32.
+        openvino: The format in which OpenVINO computes the networks that are given to `convert`,
+            fp32 or bf16; what goes in and comes out is in `dtype`. None leaves them to torch.
     """
 
     device: torch.device
@@ -71,12 +71,17 @@ class Placement:
     compile: bool
     quantized: bool = False
     threads: int | None = None
-    engine: str = "torch"
+    openvino: str | None = None
 
     @property
     def format(self) -> str:
         """The number format that networks compute in, as the settings name it."""
-        return "int8" if self.quantized else dtype_name(self.dtype)
+        return self.openvino or ("int8" if self.quantized else dtype_name(self.dtype))
+
+    @property
+    def engine(self) -> str:
+        """What computes the networks of one forward pass, as the settings name it."""
+        return "torch" if self.openvino is None else "openvino"
 
     def place(self, network: torch.nn.Module, *, of_images: bool = False) -> torch.nn.Module:
         """The network on this device in this format, in evaluation mode, compiled if so set.
@@ -95,14 +100,12 @@ class Placement:
 
         from .finite import check_answers
 
-        by_torch = self.engine == "torch"
-        dtype = self.dtype if by_torch else torch.float32
-        network = network.to(device=self.device, dtype=dtype).eval().requires_grad_(False)
+        network = network.to(device=self.device, dtype=self.dtype).eval().requires_grad_(False)
         if self.quantized:
             from .quantized import quantize
 
             quantize(network)
-        if of_images and by_torch:
+        if of_images and self.openvino is None:
             network = network.to(memory_format=torch.channels_last)
         placed: Any = torch.compile(network) if self.compile else network
         # What generates calls the original's methods also where it is compiled.
@@ -110,20 +113,21 @@ class Placement:
             check_answers(each, self.format)
         return placed  # type: ignore[no-any-return]
 
-    def convert(self, network: torch.nn.Module, examples: Sequence[Any]) -> None:
-        """Has the engine compute a placed network, or a part of one, if it is not torch.
+    def convert(self, networks: Sequence[torch.nn.Module], run: Callable[[], Any]) -> None:
+        """Has the engine compute placed networks, or parts of one, where it is not torch.
 
         Args:
-            network: It is one forward pass; it is changed. Whoever reads its weights does so before.
-            examples: Arguments of calls, see `converted.convert`.
+            networks: Each is one forward pass; they are changed. Whoever reads their weights does
+                so before.
+            run: Calls them, see `converted.convert`.
 
         Raises:
-            ConfigurationError: the engine cannot compute it.
+            ConfigurationError: the engine cannot compute one of them.
         """
-        if self.engine != "torch":
+        if self.openvino is not None:
             from .converted import convert
 
-            convert(network, examples, self.format, self.threads or compute_threads())
+            convert(networks, run, self.openvino, self.threads or compute_threads())
 
     @contextlib.contextmanager
     def computing(self) -> Iterator[None]:
@@ -145,7 +149,7 @@ class Placement:
         return (
             f"{self.device} in {self.format}"
             + (", compiled" if self.compile else "")
-            + (f", by {self.engine}" if self.engine != "torch" else "")
+            + (f", by {self.engine}" if self.openvino else "")
         )
 
 
@@ -169,11 +173,10 @@ def resolve_placement(
     """
     import torch
 
-    wanted = options.device
-    if options.engine != "torch":
-        _check_engine(options, model, engines)
-        wanted = "cpu"
-    device = _resolve_device(wanted, model)
+    by_openvino = options.engine == "openvino"
+    if by_openvino:
+        _check_openvino(options, model, engines)
+    device = _resolve_device("cpu" if by_openvino else options.device, model)
     dtype = _resolve_dtype(options.dtype, device, model)
     if options.memory_fraction is not None:
         if device.type != "cuda":
@@ -190,7 +193,10 @@ def resolve_placement(
         )
     if device.type == "cpu" and not quantized:
         _warn_if_emulated(dtype_name(dtype), model)
-    return Placement(device, dtype, options.compile, quantized, options.threads, options.engine)
+    placement = Placement(device, dtype, options.compile, quantized, options.threads)
+    if by_openvino:
+        placement = replace(placement, dtype=torch.float32, openvino=dtype_name(dtype))
+    return placement
 
 
 def one_thread() -> None:
@@ -283,27 +289,26 @@ def lost_device(error: BaseException) -> str | None:
     return None
 
 
-def _check_engine(options: RuntimeOptions, model: str, engines: Container[str]) -> None:
-    """Raises ConfigurationError where OpenVINO is not there, or not for what the settings say."""
+def _check_openvino(options: RuntimeOptions, model: str, engines: Container[str]) -> None:
+    """Raises ConfigurationError where it is not there, or not for what the settings say."""
     which = f"model '{model}': setting 'engine' = '{options.engine}'"
     if options.engine not in engines:
         raise ConfigurationError(f"{which}: it is not for this model's task; accepted: torch")
     fits = {
-        "device": (options.device, options.device in ("auto", "cpu"), "auto, cpu"),
-        "dtype": (options.dtype, options.dtype in ("auto", "fp32", "bf16"), "auto, fp32, bf16"),
-        "compile": (options.compile, not options.compile, "false"),
+        "device": (options.device, ("auto", "cpu")),
+        "dtype": (options.dtype, ("auto", "fp32", "bf16")),
+        "compile": (options.compile, (False,)),
     }
-    for name, (value, accepted, all_accepted) in fits.items():
-        if not accepted:
+    for name, (value, accepted) in fits.items():
+        if value not in accepted:
             raise ConfigurationError(
                 f"{which}: not with the setting '{name}' = {value!r}; accepted with it: "
-                f"{all_accepted}"
+                f"{', '.join(map(str, accepted))}"
             )
-    # Not imported: it is, with torch, where a network is converted.
-    if importlib.util.find_spec(options.engine) is None:
+    if importlib.util.find_spec("openvino") is None:
         raise ConfigurationError(
-            f"{which}: the package '{options.engine}' is not installed; accepted: torch, or after "
-            f"pip install 'infergraph[{options.engine}]' this, too"
+            f"{which}: the package 'openvino' is not installed; accepted: torch, or both after: "
+            "pip install 'infergraph[openvino]'"
         )
 
 
