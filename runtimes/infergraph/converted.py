@@ -65,7 +65,7 @@ def convert(
                     f"setting 'engine' = 'openvino': it cannot compute {type(network).__name__} "
                     f"({reason}); accepted: torch"
                 ) from error
-            network.forward = converted  # type: ignore[method-assign]
+            network.forward = converted
             for weights in network.parameters():
                 weights.data = weights.data.new_empty(0)
 
@@ -147,7 +147,7 @@ def _traced(network: nn.Module, call: Call) -> Any:
         # Of what a trace may lose: whether it did is seen afterwards.
         warnings.simplefilter("ignore")
         # Not torch.export, which changes how all networks of the process are called meanwhile.
-        trace = torch.jit.trace(
+        trace = torch.jit.trace(  # type: ignore[no-untyped-call]
             _Flat(network, call), tuple(tree_leaves(call[:2])), check_trace=False, strict=False
         )
         return _openvino().convert_model(trace)
