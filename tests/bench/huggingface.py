@@ -2,8 +2,9 @@
 
 The stock runtime has two best ways, so it runs in two servers: in the server's own process its
 latency is lowest, in a worker process per core its throughput highest. Its adaptive batching is
-left off: it doubled the latency and was no faster than workers. Both compute in FP32 with torch; rows
-beside them say what ours gains in BF16 and with OpenVINO, for which the stock runtime has no setting.
+left off: it doubled the latency and was no faster than workers. Both compute in FP32 with torch;
+rows beside them say what ours gains in BF16 and with OpenVINO, which the stock runtime has no
+settings for.
 """
 
 from __future__ import annotations
