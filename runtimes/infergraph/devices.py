@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib.util
 import logging
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigurationError
-from .machine import core_sharing
+from .machine import compute_threads, core_sharing
 from .settings import RuntimeOptions
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Placement:
         compile: Whether networks are compiled.
         quantized: Whether linear layers compute in int8.
         threads: Of one operation on the CPU; None is a share of the cores, see `computing`.
+        openvino: The format in which OpenVINO computes the networks that are given to `convert`,
+            fp32 or bf16; what goes in and comes out is in `dtype`. None leaves them to torch.
     """
 
     device: torch.device
@@ -68,11 +71,17 @@ class Placement:
     compile: bool
     quantized: bool = False
     threads: int | None = None
+    openvino: str | None = None
 
     @property
     def format(self) -> str:
         """The number format that networks compute in, as the settings name it."""
-        return "int8" if self.quantized else dtype_name(self.dtype)
+        return self.openvino or ("int8" if self.quantized else dtype_name(self.dtype))
+
+    @property
+    def engine(self) -> str:
+        """What computes the networks of one forward pass, as the settings name it."""
+        return "torch" if self.openvino is None else "openvino"
 
     def place(self, network: torch.nn.Module, *, of_images: bool = False) -> torch.nn.Module:
         """The network on this device in this format, in evaluation mode, compiled if so set.
@@ -96,13 +105,29 @@ class Placement:
             from .quantized import quantize
 
             quantize(network)
-        if of_images:
+        if of_images and self.openvino is None:
             network = network.to(memory_format=torch.channels_last)
         placed: Any = torch.compile(network) if self.compile else network
         # What generates calls the original's methods also where it is compiled.
         for each in dict.fromkeys((network, placed)):
             check_answers(each, self.format)
         return placed  # type: ignore[no-any-return]
+
+    def convert(self, networks: Sequence[torch.nn.Module], run: Callable[[], Any]) -> None:
+        """Has the engine compute placed networks, or parts of one, where it is not torch.
+
+        Args:
+            networks: Each is one forward pass; they are changed. Whoever reads their weights does
+                so before.
+            run: Calls them, see `converted.convert`.
+
+        Raises:
+            ConfigurationError: the engine cannot compute one of them.
+        """
+        if self.openvino is not None:
+            from .converted import convert
+
+            convert(networks, run, self.openvino, self.threads or compute_threads())
 
     @contextlib.contextmanager
     def computing(self) -> Iterator[None]:
@@ -121,22 +146,37 @@ class Placement:
             yield
 
     def __str__(self) -> str:
-        return f"{self.device} in {self.format}" + (", compiled" if self.compile else "")
+        return (
+            f"{self.device} in {self.format}"
+            + (", compiled" if self.compile else "")
+            + (f", by {self.engine}" if self.openvino else "")
+        )
 
 
 def dtype_name(dtype: torch.dtype) -> str:
     return next(name for name, known in _DTYPES.items() if str(dtype) == f"torch.{known}")
 
 
-def resolve_placement(options: RuntimeOptions, model: str) -> Placement:
+def resolve_placement(
+    options: RuntimeOptions, model: str, engines: Container[str] = ("torch",)
+) -> Placement:
     """Resolves a model's device and number format, and applies its memory share.
 
+    Args:
+        options: The model's settings.
+        model: Its name, for error texts.
+        engines: Those that its task can compute with.
+
     Raises:
-        ConfigurationError: the device is not on this machine, or does not support the format.
+        ConfigurationError: the device is not on this machine, or does not support the format; or
+            the engine is not installed, or not for this task, device or format.
     """
     import torch
 
-    device = _resolve_device(options.device, model)
+    by_openvino = options.engine == "openvino"
+    if by_openvino:
+        _check_openvino(options, model, engines)
+    device = _resolve_device("cpu" if by_openvino else options.device, model)
     dtype = _resolve_dtype(options.dtype, device, model)
     if options.memory_fraction is not None:
         if device.type != "cuda":
@@ -153,7 +193,10 @@ def resolve_placement(options: RuntimeOptions, model: str) -> Placement:
         )
     if device.type == "cpu" and not quantized:
         _warn_if_emulated(dtype_name(dtype), model)
-    return Placement(device, dtype, options.compile, quantized, options.threads)
+    placement = Placement(device, dtype, options.compile, quantized, options.threads)
+    if by_openvino:
+        placement = replace(placement, dtype=torch.float32, openvino=dtype_name(dtype))
+    return placement
 
 
 def one_thread() -> None:
@@ -216,6 +259,7 @@ def check_unplaced(options: RuntimeOptions, model: str) -> None:
         "memory_fraction": (options.memory_fraction, options.memory_fraction is None, "none"),
         "compile": (options.compile, not options.compile, "false"),
         "threads": (options.threads, options.threads is None, "none"),
+        "engine": (options.engine, options.engine == "torch", "torch"),
     }
     for name, (value, fits, accepted) in wanted.items():
         if not fits:
@@ -243,6 +287,29 @@ def lost_device(error: BaseException) -> str | None:
                     return said
         cause = cause.__cause__ or cause.__context__
     return None
+
+
+def _check_openvino(options: RuntimeOptions, model: str, engines: Container[str]) -> None:
+    """Raises ConfigurationError where it is not there, or not for what the settings say."""
+    which = f"model '{model}': setting 'engine' = '{options.engine}'"
+    if options.engine not in engines:
+        raise ConfigurationError(f"{which}: it is not for this model's task; accepted: torch")
+    fits = {
+        "device": (options.device, ("auto", "cpu")),
+        "dtype": (options.dtype, ("auto", "fp32", "bf16")),
+        "compile": (options.compile, (False,)),
+    }
+    for name, (value, accepted) in fits.items():
+        if value not in accepted:
+            raise ConfigurationError(
+                f"{which}: not with the setting '{name}' = {value!r}; accepted with it: "
+                f"{', '.join(map(str, accepted))}"
+            )
+    if importlib.util.find_spec("openvino") is None:
+        raise ConfigurationError(
+            f"{which}: the package 'openvino' is not installed; accepted: torch, or both after: "
+            "pip install 'infergraph[openvino]'"
+        )
 
 
 def _resolve_device(wanted: str, model: str) -> torch.device:

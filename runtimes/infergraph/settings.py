@@ -83,6 +83,7 @@ class RuntimeOptions(ModelOptions):
             linear layers then compute in 8 bits, the rest in fp32.
         memory_fraction: Largest share of the GPU's memory that this process may take, above 0 to 1.
         compile: Whether the network is compiled with torch.compile.
+        engine: What computes networks of one forward pass: torch, or on a CPU openvino.
         threads: Threads of one operation on the CPU; None is the process's cores, divided by the
             number of models that compute at the moment.
         max_batch_size: Most items that run together. 0, for tasks that compute on arrays, is a
@@ -102,6 +103,7 @@ class RuntimeOptions(ModelOptions):
     dtype: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
     memory_fraction: float | None = Field(default=None, gt=0, le=1)
     compile: bool = False
+    engine: Literal["torch", "openvino"] = "torch"
     threads: PositiveInt | None = None
     max_batch_size: NonNegativeInt = 32
     max_items: PositiveInt = 4096

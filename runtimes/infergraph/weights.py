@@ -33,7 +33,7 @@ _UNLOADABLE = (
 
 # transformers and timm change themselves, their classes and torch's initialisers while they build a
 # network: of two that are built in two threads, one would be left in pieces.
-_LOADING = threading.RLock()
+LOADING = threading.RLock()
 
 
 def find_weights(names: Iterable[str]) -> str | None:
@@ -93,7 +93,7 @@ def loading(part: str, checkpoint: str | Path) -> Iterator[None]:
         ConfigurationError: for any error of the library, in one line.
     """
     try:
-        with _LOADING:
+        with LOADING:
             yield
     except _UNLOADABLE as error:
         reason = " ".join(str(error).split()) or type(error).__name__

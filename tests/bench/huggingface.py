@@ -2,13 +2,15 @@
 
 The stock runtime has two best ways, so it runs in two servers: in the server's own process its
 latency is lowest, in a worker process per core its throughput highest. Its adaptive batching is
-left off: it doubled the latency and was no faster than workers. Both compute in FP32; a row beside
-them says what ours gains in BF16, which the stock runtime has no setting for.
+left off: it doubled the latency and was no faster than workers. Both compute in FP32 with torch;
+rows beside them say what ours gains in BF16 and with OpenVINO, which the stock runtime has no
+settings for.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import itertools
 import json
 import os
@@ -33,6 +35,12 @@ from .shares import Shares, measure_shares
 
 _CONCURRENCY = 16
 _SEED = 7
+_WAYS = {
+    "ours": {"dtype": "fp32"},
+    "ours, bf16": {"dtype": "bf16"},
+    "ours, openvino": {"engine": "openvino", "dtype": "fp32"},
+    "ours, openvino, bf16": {"engine": "openvino", "dtype": "bf16"},
+}
 _STOCK = "mlserver_huggingface.HuggingFaceRuntime"
 
 Request = Mapping[str, str]
@@ -69,7 +77,7 @@ class Case:
         calls: Calls per round and target at concurrency 1.
         together: Calls per round and target at concurrency 16.
         rounds: Most rounds.
-        dtypes: What ours computes in; ratios are those of the first.
+        ways: Settings of how ours computes, by name; the first is to compute as the stock one.
     """
 
     title: str
@@ -77,7 +85,7 @@ class Case:
     calls: int
     together: int
     rounds: int
-    dtypes: Sequence[str]
+    ways: Mapping[str, Mapping[str, str]]
 
 
 async def run(folder: Path, rounds: int) -> None:
@@ -85,13 +93,17 @@ async def run(folder: Path, rounds: int) -> None:
     if huggingface.MISSING is not None:
         print(f"\nStock Hugging Face runtime: left out; {huggingface.MISSING}")
         return
+    ways = dict(_WAYS)
+    if importlib.util.find_spec("openvino") is None:
+        print("\nThe engine openvino: left out; run: pip install 'infergraph[openvino]'")
+        ways = {name: settings for name, settings in _WAYS.items() if "engine" not in settings}
     for task in _tasks():
         embedded = REPOSITORY / "model-settings" / task.model / "embedded"
         base = folder / f"{task.model}-bert-base"
         write_bert_base(base, task.stock_task, embedded)
         for case in (
-            Case("embedded checkpoint", embedded, 96, 192, rounds, ["fp32"]),
-            Case("BERT base, untrained", base, 12, 32, min(rounds, 3), ["fp32", "bf16"]),
+            Case("embedded checkpoint", embedded, 96, 192, rounds, ways),
+            Case("BERT base, untrained", base, 12, 32, min(rounds, 3), ways),
         ):
             await _compare(folder / task.model / case.title, task, case)
         shutil.rmtree(base)
@@ -127,19 +139,18 @@ async def _compare(folder: Path, task: Task, case: Case) -> None:
             return stack.enter_context(server)
 
         ours = [
-            start(ServerProcess(_write(folder / dtype, _settings(task, case.checkpoint, dtype))))
-            for dtype in case.dtypes
+            start(ServerProcess(_write(folder / name, _settings(task, case.checkpoint, way))))
+            for name, way in case.ways.items()
         ]
         stock = start(StockServer(_write(folder / "stock", stock_settings)))
         forked = start(StockServer(_write(folder / "workers", stock_settings, workers)))
-        same = await _same_answers(task, ours[0], stock)
+        same = [await _same_answers(task, server, stock) for server in ours]
         targets = [
-            Target("ours", _driver(task, ours[0], {})),
             Target("stock", _driver(task, stock, task.stock_inputs)),
             Target(f"stock, {workers} workers", _driver(task, forked, task.stock_inputs)),
             *(
-                Target(f"ours, {dtype}", _driver(task, server, {}))
-                for dtype, server in list(zip(case.dtypes, ours, strict=True))[1:]
+                Target(name, _driver(task, server, {}))
+                for name, server in zip(case.ways, ours, strict=True)
             ),
         ]
         await measure_in_turn(
@@ -148,12 +159,14 @@ async def _compare(folder: Path, task: Task, case: Case) -> None:
         for target in targets:
             await target.driver.close()
     shares = await measure_shares(
-        _settings(task, case.checkpoint, case.dtypes[0]), task.requests, _CONCURRENCY
+        _settings(task, case.checkpoint, next(iter(case.ways.values()))),
+        task.requests,
+        _CONCURRENCY,
     )
     _report(f"{task.model}, {case.title}", targets, same, len(task.requests), shares)
 
 
-def _settings(task: Task, checkpoint: Path, dtype: str) -> dict[str, Any]:
+def _settings(task: Task, checkpoint: Path, way: Mapping[str, str]) -> dict[str, Any]:
     """Our servable's settings, with another checkpoint."""
     file = REPOSITORY / "model-settings" / task.model / "model-settings.json"
     settings: dict[str, Any] = json.loads(file.read_text())
@@ -162,7 +175,7 @@ def _settings(task: Task, checkpoint: Path, dtype: str) -> dict[str, Any]:
         "variant": "measured",
         "variants": {"measured": str(checkpoint)},
         "device": "cpu",
-        "dtype": dtype,
+        **way,
         **task.settings,
     }
     return settings
@@ -228,8 +241,10 @@ async def _same_answers(task: Task, ours: ServerProcess, stock: ServerProcess) -
     return same
 
 
-def _report(title: str, targets: Sequence[Target], same: int, count: int, shares: Shares) -> None:
-    ours, stock, forked = targets[:3]
+def _report(
+    title: str, targets: Sequence[Target], same: Sequence[int], count: int, shares: Shares
+) -> None:
+    stock, forked, *ours = targets
     print(
         table(
             f"Stock Hugging Face runtime: {title}, gRPC",
@@ -240,13 +255,13 @@ def _report(title: str, targets: Sequence[Target], same: int, count: int, shares
             ],
         )
     )
-    print(f"{count} requests of {shares.tokens[0]} to {shares.tokens[1]} tokens; ", end="")
-    print(f"{same} answered alike")
-    print(f"ours / stock, p50: {paired_ratio(ours, stock):.2f} (wanted <= 1)")
-    print(
-        f"ours / stock, throughput: {_gain(ours, stock):.2f} (wanted >= 2); "
-        f"ours / {forked.label}: {_gain(ours, forked):.2f}"
-    )
+    print(f"{count} requests of {shares.tokens[0]} to {shares.tokens[1]} tokens")
+    for each, alike in zip(ours, same, strict=True):
+        print(
+            f"{each.label} / stock, p50: {paired_ratio(each, stock):.2f} (wanted <= 1); "
+            f"throughput: {_gain(each, stock):.2f} (wanted >= 2 in FP32, 3 at best), "
+            f"/ {forked.label}: {_gain(each, forked):.2f}; {alike} answered alike"
+        )
     print(
         f"ours: {shares.padding:.0%} of the tokens computed are padding; the tokenizer takes "
         f"{shares.tokenizer_ms:.2f} ms of a request, {shares.tokenizer:.0%} of it and the network"

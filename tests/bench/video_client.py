@@ -1,9 +1,10 @@
 """Frames through `video`, or through its two models called one by one, with Triton's client.
 
-python -m tests.bench.video_client PORT FOLDER pipeline|by-hand CONCURRENCY FRAMES
+python -m tests.bench.video_client FOLDER FRAMES PORT:pipeline|by-hand:CONCURRENCY ...
 
-A process of its own, because Triton's gRPC client and MLServer cannot be in one. Prints one line of
-JSON: the seconds, the frames, and the objects that were classified.
+A process of its own, because Triton's gRPC client and MLServer cannot be in one. Makes the runs one
+after the other, and prints one line of JSON: of each the frames per second, and the objects that
+were classified.
 """
 
 from __future__ import annotations
@@ -52,12 +53,16 @@ async def by_hand(client: triton.InferenceServerClient, frame: bytes) -> int:
     return count
 
 
-async def run(port: int, frames: Sequence[bytes], way: str, concurrency: int, total: int) -> None:
-    ways: dict[str, Callable[[triton.InferenceServerClient, bytes], Awaitable[int]]] = {
-        "pipeline": through_pipeline,
-        "by-hand": by_hand,
-    }
-    call = ways[way]
+WAYS: dict[str, Callable[[triton.InferenceServerClient, bytes], Awaitable[int]]] = {
+    "pipeline": through_pipeline,
+    "by-hand": by_hand,
+}
+
+
+async def run(
+    port: int, frames: Sequence[bytes], way: str, concurrency: int, total: int
+) -> dict[str, float]:
+    call = WAYS[way]
     turn = itertools.islice(itertools.cycle(frames), total)
     objects = 0
 
@@ -72,11 +77,14 @@ async def run(port: int, frames: Sequence[bytes], way: str, concurrency: int, to
         started = time.perf_counter()
         await asyncio.gather(*(caller(client) for _ in range(concurrency)))
         seconds = time.perf_counter() - started
-    print(json.dumps({"seconds": seconds, "frames": total, "objects": objects}))
+    return {"rate": total / seconds, "objects": objects}
 
 
 if __name__ == "__main__":
-    _, port, folder, way, concurrency, total = sys.argv
-    files = sorted(Path(folder).glob("*.jpg"))
-    frames = [file.read_bytes() for file in files]
-    asyncio.run(run(int(port), frames, way, int(concurrency), int(total)))
+    _, folder, total, *runs = sys.argv
+    pictures = [file.read_bytes() for file in sorted(Path(folder).glob("*.jpg"))]
+    made = []
+    for each in runs:
+        port, way, concurrency = each.split(":")
+        made.append(asyncio.run(run(int(port), pictures, way, int(concurrency), int(total))))
+    print(json.dumps(made))

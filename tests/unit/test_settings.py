@@ -158,7 +158,7 @@ def test_an_unknown_setting_suggests_the_nearest() -> None:
 
     assert text == (
         "model 'my-model': unknown setting 'max_batchsize'; did you mean 'max_batch_size'? "
-        "accepted: compile, device, drain_seconds, dtype, max_batch_size, max_items, "
+        "accepted: compile, device, drain_seconds, dtype, engine, max_batch_size, max_items, "
         "max_queue_bytes, max_queue_size, memory_fraction, optional_inputs, optional_outputs, "
         "threads, timeout_ms, variant, variants"
     )

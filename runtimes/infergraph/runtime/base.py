@@ -152,7 +152,7 @@ class Runtime(Hooks[Prepared, Parameters, Model], Servable):
 
     def _set_up(self) -> None:
         if self.placed:
-            self.placement = resolve_placement(self.options, self.name)
+            self.placement = resolve_placement(self.options, self.name, self.engines)
         else:
             check_unplaced(self.options, self.name)
         self.checkpoint = self.checkpoint_name = ""
@@ -311,6 +311,7 @@ class Runtime(Hooks[Prepared, Parameters, Model], Servable):
             if self.placed:
                 known["device"] = str(self.placement.device)
                 known["dtype"] = self.placement.format
+                known["engine"] = self.placement.engine
             # As JSON text: MLServer drops lists over gRPC.
             for name in ("optional_inputs", "optional_outputs"):
                 if tensors := getattr(self.options, name):

@@ -55,6 +55,8 @@ class Hooks(Generic[Prepared, Parameters, Model]):
             requests of other tensors, datatypes or shapes run together.
         placed: Whether it computes on a device, with torch. Where it is False, torch is not
             imported, there is no `placement`, and settings that ask for a device are refused.
+        engines: What can compute it, see the setting `engine`: all that `setup` gives its networks
+            to, with `Placement.convert`.
         needs_weights: Whether it reads the weights of its checkpoint, or only how it is configured.
         finite: Whether NaN or infinity in an answer is a failure of the model. Only a task that
             hands on what came sets it to False.
@@ -65,6 +67,7 @@ class Hooks(Generic[Prepared, Parameters, Model]):
     parameters_class: ClassVar[type[RequestParameters] | None] = None
     prepares_alike: ClassVar[bool] = False
     placed: ClassVar[bool] = True
+    engines: ClassVar[tuple[str, ...]] = ("torch",)
     needs_weights: ClassVar[bool] = True
     finite: ClassVar[bool] = True
 

@@ -84,6 +84,7 @@ class ImageClassification(BoxRuntime[Pictures | ReadyPixels, Labeller]):
     """
 
     settings_class = ImageClassificationOptions
+    engines = ("torch", "openvino")
     options: ImageClassificationOptions
 
     def setup(self) -> Labeller:

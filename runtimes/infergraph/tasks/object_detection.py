@@ -75,6 +75,7 @@ class ObjectDetection(ImageRuntime[DetectorInput, Finder]):
     """Finds objects with any detector of transformers or torchvision."""
 
     settings_class = ObjectDetectionOptions
+    engines = ("torch", "openvino")
     options: ObjectDetectionOptions
 
     def setup(self) -> Finder:

@@ -83,12 +83,29 @@ class Reader:
     null_allowed: bool
     call: float
 
+    def batch(self, windows: Sequence[Window], device: torch.device) -> dict[str, torch.Tensor]:
+        """The network's inputs, INT64 [windows, longest], padded at the end."""
+        shape = (len(windows), max(len(window.ids) for window in windows))
+        ids = np.full(shape, self.pad_id)
+        type_ids = np.zeros(shape, np.int64)
+        mask = np.zeros(shape, np.int64)
+        for row, window in enumerate(windows):
+            length = len(window.ids)
+            ids[row, :length] = window.ids
+            type_ids[row, :length] = window.type_ids
+            mask[row, :length] = 1
+        batch = {"input_ids": ids, "attention_mask": mask}
+        if self.takes_type_ids:
+            batch["token_type_ids"] = type_ids
+        return {name: torch.from_numpy(values).to(device) for name, values in batch.items()}
+
 
 class QuestionAnswering(Runtime[Encoded, None, Reader]):
     """Answers questions with pieces of a context of any length, read in overlapping windows."""
 
     settings_class = QuestionAnsweringOptions
     text_inputs = frozenset({"question", "context"})
+    engines = ("torch", "openvino")
     options: QuestionAnsweringOptions
 
     def setup(self) -> Reader:
@@ -108,7 +125,7 @@ class QuestionAnswering(Runtime[Encoded, None, Reader]):
                 f"setting 'max_length' = {max_length}: the checkpoint takes at most {limit} tokens"
             )
         accepted = inspect.signature(getattr(network, "_orig_mod", network).forward).parameters
-        return Reader(
+        reader = Reader(
             network,
             WindowEncoder(tokenizer, max_length, options.doc_stride, options.max_answer_tokens),
             pad_id=tokenizer.pad_token_id or 0,
@@ -122,6 +139,17 @@ class QuestionAnswering(Runtime[Encoded, None, Reader]):
             ),
             call=call_cost(network),
         )
+        self.placement.convert([network], lambda: self._try_out(reader))
+        return reader
+
+    def _try_out(self, reader: Reader) -> None:
+        """Has it read windows of different lengths."""
+        short, long = (
+            reader.encode(question, context).windows[0]
+            for question, context in (("a", "b"), ("a b c", "d e f g h i j k"))
+        )
+        for windows in ([long, short], [short]):
+            reader.network(**reader.batch(windows, self.placement.device))
 
     def prepare(self, item: Item) -> Encoded:
         """Tokenizes the question and the context.
@@ -154,7 +182,10 @@ class QuestionAnswering(Runtime[Encoded, None, Reader]):
             call=self.model.call,
             most=self.options.max_batch_tokens,
         ):
-            logits = self.model.network(**self._batch([windows[index] for index in indices]))
+            batch = self.model.batch([windows[index] for index in indices], self.placement.device)
+            mask = batch["attention_mask"]
+            self.observe_padding(int(mask.sum()), mask.numel())
+            logits = self.model.network(**batch)
             start_rows = logits.start_logits.float().cpu().numpy()
             end_rows = logits.end_logits.float().cpu().numpy()
             for index, start, end in zip(indices, start_rows, end_rows, strict=True):
@@ -176,22 +207,3 @@ class QuestionAnswering(Runtime[Encoded, None, Reader]):
             )
             answers.append({"answer": answer.text, "score": answer.score})
         return answers
-
-    def _batch(self, windows: Sequence[Window]) -> dict[str, torch.Tensor]:
-        shape = (len(windows), max(len(window.ids) for window in windows))
-        ids = np.full(shape, self.model.pad_id)
-        type_ids = np.zeros(shape, np.int64)
-        mask = np.zeros(shape, np.int64)
-        for row, window in enumerate(windows):
-            length = len(window.ids)
-            ids[row, :length] = window.ids
-            type_ids[row, :length] = window.type_ids
-            mask[row, :length] = 1
-        self.observe_padding(int(mask.sum()), mask.size)
-        batch = {"input_ids": ids, "attention_mask": mask}
-        if self.model.takes_type_ids:
-            batch["token_type_ids"] = type_ids
-        return {
-            name: torch.from_numpy(values).to(self.placement.device)
-            for name, values in batch.items()
-        }

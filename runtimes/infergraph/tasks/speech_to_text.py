@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -110,6 +110,7 @@ class SpeechToText(Runtime[Sequence[Chunk], None, Listener]):
 
     settings_class = SpeechToTextOptions
     options: SpeechToTextOptions
+    engines = ("torch", "openvino")
     prepares_alike: ClassVar[bool] = True
 
     def setup(self) -> Listener:
@@ -128,6 +129,9 @@ class SpeechToText(Runtime[Sequence[Chunk], None, Listener]):
             {name: getattr(options, name) for name in (*_DECODING, *Doubts.__slots__)},
         )
         features = SpeechFeatures(load_feature_extractor(self.checkpoint), config)
+        self.placement.convert(
+            [recognizer.reader], lambda: self._try_out(recognizer.reader, features)
+        )
         chunk_seconds = self._chunk_seconds(features.max_seconds)
         samples = np.linspace(0, 1, int(chunk_seconds * features.sample_rate))
         return Listener(
@@ -138,6 +142,14 @@ class SpeechToText(Runtime[Sequence[Chunk], None, Listener]):
             # Of a generation's time most does not depend on how many texts it is for.
             call=math.inf if isinstance(recognizer, SequenceRecognizer) else 0,
         )
+
+    def _try_out(self, reader: Any, features: SpeechFeatures) -> None:
+        """Has it read noise of different lengths."""
+        noise = np.random.default_rng(0).normal(0, 0.1, features.sample_rate).astype(np.float32)
+        whole, part = features(noise), features(noise[: len(noise) * 2 // 3])
+        for clips in ([whole, part if features.padded else whole], [part]):
+            inputs, _ = features.batch(clips, self.placement.device, self.placement.dtype)
+            reader(**inputs)
 
     def preparing(self, items: Sequence[Item]) -> Callable[[Item], Sequence[Chunk]]:
         """Limits the seconds of all audio of the request."""

@@ -88,6 +88,7 @@ class TextClassification(Runtime[Text, None, Classifier]):
 
     settings_class = TextClassificationOptions
     text_inputs = frozenset({"text"})
+    engines = ("torch", "openvino")
     options: TextClassificationOptions
 
     def setup(self) -> Classifier:
@@ -118,9 +119,15 @@ class TextClassification(Runtime[Text, None, Classifier]):
             options.labels.get(config.id2label[index], config.id2label[index])
             for index in range(config.num_labels)
         ]
+        encoder = TextEncoder(tokenizer, max_length, truncation=options.truncation)
+        call = call_cost(network)
+        self.placement.convert(
+            [network],
+            lambda: [network(**each) for each in encoder.examples(self.placement.device)],
+        )
         return Classifier(
             network,
-            TextEncoder(tokenizer, max_length, truncation=options.truncation),
+            encoder,
             labels,
             # A single logit stands for itself, too.
             independent=(
@@ -129,7 +136,7 @@ class TextClassification(Runtime[Text, None, Classifier]):
             outputs_of=_group_outputs(
                 labels, options.groups, options.other_group, self._output_specs
             ),
-            call=call_cost(network),
+            call=call,
         )
 
     def prepare(self, item: Item) -> Text:

@@ -164,6 +164,7 @@ async def test_metadata_says_what_was_resolved() -> None:
         "variant": "embedded",
         "device": "cpu",
         "dtype": "fp32",
+        "engine": "torch",
         "max_batch_size": 7,
         "optional_outputs": '["maybe"]',
     }
@@ -399,7 +400,12 @@ async def test_a_model_without_a_device_says_none(caplog: pytest.LogCaptureFixtu
 
 @pytest.mark.parametrize(
     ("setting", "value", "accepted"),
-    [("device", "cuda", "auto, cpu"), ("dtype", "fp16", "auto, fp32"), ("threads", 2, "none")],
+    [
+        ("device", "cuda", "auto, cpu"),
+        ("dtype", "fp16", "auto, fp32"),
+        ("threads", 2, "none"),
+        ("engine", "openvino", "torch"),
+    ],
 )
 async def test_a_model_without_a_device_refuses_settings_of_one(
     setting: str, value: Any, accepted: str

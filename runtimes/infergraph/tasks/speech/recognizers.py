@@ -56,7 +56,13 @@ class Transcript:
 
 
 class Recognizer(Protocol):
-    """Transcribes a batch of clips."""
+    """Transcribes a batch of clips.
+
+    Attributes:
+        reader: What reads the network's inputs in one forward pass: the network, or its encoder.
+    """
+
+    reader: Any
 
     def __call__(
         self,
@@ -116,7 +122,7 @@ class CtcRecognizer:
     """
 
     def __init__(self, network: Any, tokenizer: Any, decoding: Mapping[str, Any]) -> None:
-        self._network = network
+        self.reader = network
         self._tokenizer = tokenizer
         self._blank: int = tokenizer.pad_token_id
         self._min_score: float = decoding.get("min_score", _MIN_SCORE_OF_LETTERS)
@@ -127,13 +133,13 @@ class CtcRecognizer:
         lengths: torch.Tensor | None,
         seconds: Sequence[float],
     ) -> list[Transcript]:
-        logits = self._network(**inputs).logits.float()
+        logits = self.reader(**inputs).logits.float()
         best, tokens = logits.max(dim=-1)
         best = (best - logits.logsumexp(dim=-1)).cpu().numpy()
         if lengths is None:
             frames = [tokens.shape[1]] * len(tokens)
         else:
-            frames = self._network._get_feat_extract_output_lengths(lengths).tolist()
+            frames = self.reader._get_feat_extract_output_lengths(lengths).tolist()
         collapsed = [
             collapse(row[:count], likely[:count], self._blank)
             for row, likely, count in zip(tokens.cpu().numpy(), best, frames, strict=True)
@@ -162,6 +168,7 @@ class SequenceRecognizer:
     def __init__(self, network: Any, tokenizer: Any, decoding: Mapping[str, Any]) -> None:
         # `generate` of a compiled network is the original's.
         self._network = getattr(network, "_orig_mod", network)
+        self.reader = self._network.get_encoder()
         self._tokenizer = tokenizer
         doubts = {name: decoding[name] for name in Doubts.__slots__ if name in decoding}
         self._doubts = Doubts(**{"min_score": _MIN_SCORE_OF_WORDS} | doubts)
@@ -178,7 +185,7 @@ class SequenceRecognizer:
         lengths: torch.Tensor | None,
         seconds: Sequence[float],
     ) -> list[Transcript]:
-        encoded = self._network.get_encoder()(**inputs)
+        encoded = self.reader(**inputs)
         mask = {name: inputs[name] for name in ("attention_mask",) if name in inputs}
         bounds = Bounds([self._doubts.most_tokens(each) for each in seconds])
         generated = self._network.generate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,14 @@ class TextEncoder:
         return [
             each for token in tokens for each in (unknown if token in self._special else [token])
         ]
+
+    def examples(self, device: torch.device) -> list[dict[str, torch.Tensor]]:
+        """Batches of different shapes, of letters, to try a network with."""
+        tokens = self._tokenize(self._prefix + " ".join(ascii_lowercase))[: self._room]
+        long, short, other = (
+            np.array([*self._before, *tokens[:size], *self._after], np.int64) for size in (12, 7, 9)
+        )
+        return [self.batch([long, short], device), self.batch([other], device)]
 
     def batch(self, texts: Sequence[Ids], device: torch.device) -> dict[str, torch.Tensor]:
         """`input_ids` and `attention_mask`, INT64 [texts, longest], padded at the end."""

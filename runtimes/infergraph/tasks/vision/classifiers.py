@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import timm
 import torch
 from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
@@ -59,12 +60,15 @@ def load_classifier(checkpoint: str, placement: Placement) -> ImageClassifier:
             classifier, or its labels are not as many as its logits.
     """
     load = {"torchvision": _of_torchvision, "timm": _of_timm, "transformers": _of_transformers}
-    classifier = load[library_of(checkpoint)](checkpoint, placement)
+    classifier, network = load[library_of(checkpoint)](checkpoint, placement)
     _check(classifier, checkpoint, placement)
+    placement.convert([network], lambda: _try_out(classifier, placement))
     return classifier
 
 
-def _of_torchvision(checkpoint: str, placement: Placement) -> ImageClassifier:
+def _of_torchvision(
+    checkpoint: str, placement: Placement
+) -> tuple[ImageClassifier, torch.nn.Module]:
     if read_config(checkpoint) is not None:
         network, config = load_torchvision_network(checkpoint)
         labels = list(config["labels"])
@@ -72,21 +76,21 @@ def _of_torchvision(checkpoint: str, placement: Placement) -> ImageClassifier:
         network, labels = load_published(checkpoint)
     transform = load_transform(checkpoint)
     network = stoppable(placement.place(_folded(network, transform), of_images=True))
-    return ImageClassifier(network, labels, len(labels) == 1, transform)
+    return ImageClassifier(network, labels, len(labels) == 1, transform), network
 
 
 def _folded(network: torch.nn.Module, transform: ImageTransform) -> torch.nn.Module:
     return folded(network, transform.size or (224, 224))
 
 
-def _of_timm(checkpoint: str, placement: Placement) -> ImageClassifier:
+def _of_timm(checkpoint: str, placement: Placement) -> tuple[ImageClassifier, torch.nn.Module]:
     weights_in(checkpoint)
     with loading("network", checkpoint):
         network: Any = timm.create_model(f"local-dir:{checkpoint}", pretrained=True)
     labels = _timm_labels(network.pretrained_cfg, network.num_classes)
     transform = of_timm(network.pretrained_cfg)
     network = stoppable(placement.place(_folded(network, transform), of_images=True))
-    return ImageClassifier(network, labels, len(labels) == 1, transform)
+    return ImageClassifier(network, labels, len(labels) == 1, transform), network
 
 
 def _timm_labels(config: dict[str, Any], count: int) -> list[str]:
@@ -100,7 +104,9 @@ def _timm_labels(config: dict[str, Any], count: int) -> list[str]:
     return [info.index_to_description(index) for index in range(count)]
 
 
-def _of_transformers(checkpoint: str, placement: Placement) -> ImageClassifier:
+def _of_transformers(
+    checkpoint: str, placement: Placement
+) -> tuple[ImageClassifier, torch.nn.Module]:
     network = load_transformers_network(
         AutoModelForImageClassification, checkpoint, placement, of_images=True
     )
@@ -117,15 +123,13 @@ def _of_transformers(checkpoint: str, placement: Placement) -> ImageClassifier:
 
     labels = [config.id2label[index] for index in range(config.num_labels)]
     independent = len(labels) == 1 or config.problem_type == "multi_label_classification"
-    return ImageClassifier(logits, labels, independent, load_transform(checkpoint))
+    return ImageClassifier(logits, labels, independent, load_transform(checkpoint)), network
 
 
 @torch.inference_mode()
 def _check(classifier: ImageClassifier, checkpoint: str, placement: Placement) -> None:
     """Classifies one black image."""
-    transform = classifier.transform
-    image = transform.resized(np.zeros((64, 64, 3), np.uint8))
-    pixels = transform.normalized([image], placement.device).to(placement.dtype)
+    pixels = _pixels(classifier, placement, np.zeros((1, 64, 64, 3), np.uint8))
     try:
         shape = list(classifier.network(pixels).shape)
     except (RuntimeError, ValueError, AttributeError) as error:
@@ -139,3 +143,18 @@ def _check(classifier: ImageClassifier, checkpoint: str, placement: Placement) -
             f"the checkpoint '{checkpoint}' gives logits of shape {shape} and has "
             f"{len(classifier.labels)} labels; accepted: a classifier, one logit for each label"
         )
+
+
+def _try_out(classifier: ImageClassifier, placement: Placement) -> None:
+    """Has it classify noise of different shapes."""
+    noise = np.random.default_rng(0).integers(0, 255, (2, 48, 64, 3), np.uint8)
+    classifier.network(_pixels(classifier, placement, noise))
+    classifier.network(_pixels(classifier, placement, noise[:1].swapaxes(1, 2)))
+
+
+def _pixels(
+    classifier: ImageClassifier, placement: Placement, images: npt.NDArray[np.uint8]
+) -> torch.Tensor:
+    transform = classifier.transform
+    resized = [transform.resized(image) for image in images]
+    return transform.normalized(resized, placement.device).to(placement.dtype)

@@ -121,6 +121,12 @@ class Detector(ABC):
                 found[index] = _tidy(detections, image)
         return [each for each in found if each is not None]
 
+    def try_out(self) -> None:
+        """Looks at noise of different shapes."""
+        noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+        self([self.prepare(noise)] * 2)
+        self([self.prepare(noise.swapaxes(0, 1))])
+
     @abstractmethod
     def _prepare(self, pixels: torch.Tensor) -> tuple[Mapping[str, torch.Tensor], Hashable]:
         """UINT8 [3, H, W] as the network's inputs, and the shape in which they reach it.

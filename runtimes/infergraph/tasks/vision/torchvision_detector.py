@@ -26,6 +26,9 @@ from .folded import folded
 _SCORING = ("head", "rpn.head", "roi_heads.box_predictor")
 """What scores in these networks, and places boxes."""
 
+_PASSES = ("backbone", "head", "rpn.head", "roi_heads.box_head")
+"""What of them is one forward pass, and takes time."""
+
 _FOLDED_SIZE = (128, 128)
 """Of an image that any backbone can look at; it is not worth more."""
 
@@ -34,7 +37,8 @@ class TorchvisionDetector(Detector):
     """A detector with torchvision's interface: float images of any size in, boxes out.
 
     In bf16 and fp16 its backbone runs in that format (torch's autocast); the heads and the boxes
-    stay in fp32, because a corner at pixel 1000 is good to 4 pixels in bf16.
+    stay in fp32, because a corner at pixel 1000 is good to 4 pixels in bf16. The engine openvino
+    computes the backbone and the heads; boxes are made of what they say in fp32.
 
     How many candidates an architecture considers at all (1000 proposals of Faster R-CNN, 1000 a
     level of RetinaNet and FCOS, 400 a class of SSD) is its own; how many of them are answered is
@@ -88,6 +92,8 @@ class TorchvisionDetector(Detector):
         # It takes ten times as long as the image's own copy, and frames of a video are alike.
         self._scaled_shape = functools.lru_cache(maxsize=1024)(self._scale)
         super().__init__(labels, threshold, max_batch_size)
+        parts = [part for name, part in network.named_modules() if name in _PASSES]
+        placement.convert(parts, self.try_out)
 
     def _scale(self, shape: torch.Size) -> tuple[int, ...]:
         """The shape in which an image reaches the network, which scales images itself."""
