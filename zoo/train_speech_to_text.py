@@ -2,8 +2,8 @@
 
     python -m zoo.train_speech_to_text --output model-settings/speech-to-text/embedded
 
-Needs espeak-ng and flite, and nothing from the network. An interrupted run goes on from its last
-epoch when it is started again with the same arguments.
+Needs espeak-ng, flite and Pico, and nothing from the network. An interrupted run goes on from its
+last epoch when it is started again with the same arguments.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +24,9 @@ import jiwer
 import numpy as np
 import torch
 
+from infergraph.tasks.speech.recognizers import CtcRecognizer
+from zoo.calibration import divide_logits
+from zoo.evaluate_speech_to_text import letters_right, recognizer_of
 from zoo.speech import development_utterances, training_utterances, varied_utterances
 from zoo.speech_augmentation import Features, augment
 from zoo.speech_data import (
@@ -33,6 +37,7 @@ from zoo.speech_data import (
     build_processor,
     load_examples,
 )
+from zoo.speech_language_model import save_language_model
 
 logger = logging.getLogger(__name__)
 
@@ -131,6 +136,39 @@ def transcribe(model: Any, processor: Any, examples: Sequence[Example]) -> list[
     return [texts[i] for i in range(len(examples))]
 
 
+@torch.no_grad()
+def calibrate(model: Any, recognizer: CtcRecognizer, examples: Sequence[Example]) -> float:
+    """Divides the last layer so that scores are, in the mean, the share of letters that is right.
+
+    Args:
+        recognizer: The model's, as the runtime has it.
+        examples: None that was learned from.
+
+    Returns:
+        What the layer was divided by.
+    """
+    model.eval()
+    heard = [model(input_features=_collate([each], None)[0]).logits for each in examples]
+
+    def excess(temperature: float) -> float:
+        """By how much scores are too high, in the mean."""
+        excesses = []
+        for logits, example in zip(heard, examples, strict=True):
+            (found,) = recognizer.read(logits / temperature, [logits.shape[1]])
+            right = letters_right(example.transcript, found.text)
+            excesses.append(math.exp(found.log_probability) - right)
+        return float(np.mean(excesses))
+
+    # The hotter, the lower are scores.
+    low, high = 0.25, 4.0
+    for _ in range(10):
+        middle = math.sqrt(low * high)
+        low, high = (middle, high) if excess(middle) > 0 else (low, middle)
+    temperature = math.sqrt(low * high)
+    divide_logits(model.lm_head, temperature)
+    return temperature
+
+
 def save(model: Any, processor: Any, folder: Path) -> None:
     """Writes the checkpoint: float16 safetensors and the processor's files."""
     stored = build_model(model.config.vocab_size)
@@ -164,8 +202,8 @@ STAGES: tuple[Stage, ...] = (
     Stage(16_000, 1, 1.2e-3),
     Stage(16_000, 1, 9e-4),
     Stage(16_000, 2, 8e-4),
-    Stage(3_000, 6, 1e-3, varied=True),
-    Stage(6_000, 12, 1e-3, varied=True),
+    Stage(10_000, 7, 1e-3, varied=True),
+    Stage(10_000, 6, 8e-4, varied=True),
 )
 
 
@@ -241,6 +279,11 @@ def train(
             }
             torch.save(state, state_file)
         state["epoch"] = 0
+    trained = type(model).from_pretrained(output, dtype=torch.float32)
+    save_language_model(output)
+    temperature = calibrate(trained, recognizer_of(trained, processor), development)
+    logger.info("scores calibrated: logits are divided by %.3f", temperature)
+    save(trained, processor, output)
     best: float = state["best"]
     return best
 
