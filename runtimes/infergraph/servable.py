@@ -15,7 +15,7 @@ from mlserver.types import InferenceRequest, InferenceResponse
 from .errors import InfergraphError, StageFailure
 from .mlserver_types import read_request, write_response
 from .request import TRACE_PARAMETER, RequestContext
-from .tensors.requested import select
+from .tensors.partial import select
 from .v2 import Message
 from .v2.request import InferRequest
 

@@ -55,7 +55,7 @@ async def measure_shares(
             mask = kwargs["attention_mask"]
             computed.append((mask.numel(), int(mask.sum())))
 
-        hook = runtime.network.register_forward_pre_hook(count, with_kwargs=True)
+        hook = runtime.model.network.register_forward_pre_hook(count, with_kwargs=True)
         turn = itertools.cycle(requests)
 
         async def call() -> None:

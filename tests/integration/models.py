@@ -7,7 +7,7 @@ import json
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, List, Tuple  # noqa: UP035
+from typing import ClassVar, List, Tuple  # noqa: UP035
 
 import numpy as np
 from mlserver import MLModel
@@ -33,15 +33,16 @@ class GatedOptions(RuntimeOptions):
     gate: str
 
 
-class Gated(Runtime):
+class Gated(Runtime[Item, None, threading.Event]):
     """Hands `text` back, once a file exists; writes down what it did."""
 
     settings_class: ClassVar[type[RuntimeOptions]] = GatedOptions
     text_inputs: ClassVar[frozenset[str]] = frozenset({"text"})
     options: GatedOptions
 
-    def setup(self) -> None:
-        self._pause = threading.Event()
+    def setup(self) -> threading.Event:
+        """What nobody sets: waiting for it is a pause."""
+        return threading.Event()
 
     async def infer(self, message: Message, context: RequestContext) -> Message:
         self._note("arrived", message.id)
@@ -51,11 +52,11 @@ class Gated(Runtime):
             self._note("cancelled", message.id)
             raise
 
-    def predict_batch(self, items: Sequence[Item], parameters: Any) -> Sequence[Outputs]:
+    def predict_batch(self, items: Sequence[Item], parameters: None) -> Sequence[Outputs]:
         for item in items:
             self._note("ran", item["text"])
         while not Path(self.options.gate).exists():
-            self._pause.wait(0.005)
+            self.model.wait(0.005)
         return [{"text": item["text"]} for item in items]
 
     def _note(self, event: str, subject: str) -> None:
@@ -97,7 +98,7 @@ class Reverse(MLModel):
 class Broken(Runtime):
     """Fails with a text that must not reach a client."""
 
-    def predict_batch(self, items: Sequence[Item], parameters: Any) -> Sequence[Outputs]:
+    def predict_batch(self, items: Sequence[Item], parameters: None) -> Sequence[Outputs]:
         raise RuntimeError("the secret inside")
 
 
@@ -106,7 +107,7 @@ class Sorter(Runtime):
 
     text_inputs: ClassVar[frozenset[str]] = frozenset({"text"})
 
-    def predict_batch(self, items: Sequence[Item], parameters: Any) -> Sequence[Outputs]:
+    def predict_batch(self, items: Sequence[Item], parameters: None) -> Sequence[Outputs]:
         return [
             {"escalate" if item["text"].startswith("hard") else "accepted": item["text"]}
             for item in items

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from infergraph.graph import RULES
+from infergraph.request import RequestContext
 from infergraph.router import RouterSettings
 from infergraph.settings import ModelOptions, RuntimeOptions
 from infergraph.tasks.echo import EchoOptions
@@ -20,6 +21,8 @@ from infergraph.tasks.object_detection import ObjectDetectionOptions
 from infergraph.tasks.plate_reading import PlateReadingOptions
 from infergraph.tasks.question_answering import QuestionAnsweringOptions
 from infergraph.tasks.speech_to_text import SpeechToTextOptions
+from infergraph.v2 import Message, Tensor
+from tests.unit.runtime.workbench import load
 
 REPOSITORY = Path(__file__).parents[2]
 DOCUMENTS = [
@@ -48,6 +51,29 @@ def test_lint_rules() -> None:
         ]
         for rule in RULES.values()
     ]
+
+
+async def test_the_task_that_contributors_are_shown(tmp_path: Path) -> None:
+    page = (REPOSITORY / "CONTRIBUTING.md").read_text()
+    (block,) = re.findall(r"^```python\n(.*?)^```$", page, flags=re.M | re.S)
+    shown: dict[str, Any] = {}
+    exec(block, shown)
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "words.txt").write_text("gulls lamp\nkeeper")
+    column = [-1, 1]
+
+    model = await load(
+        shown["KnownWords"],
+        inputs={"text": ("BYTES", column)},
+        outputs={"known": ("INT64", column)},
+        folder=tmp_path,
+        variants={"embedded": "./words"},
+    )
+    asked = Message([Tensor.of_bytes("text", [b"the keeper counts gulls", b"nothing"])])
+    answer = await model.infer(asked, RequestContext())
+    await model.unload()
+
+    assert answer.tensors[0].data.tolist() == [[2], [0]]
 
 
 @pytest.mark.parametrize(

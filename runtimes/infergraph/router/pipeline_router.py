@@ -30,9 +30,9 @@ from ..spans import Spans, spans_of
 from ..tensors.shared_media import sharing_media
 from ..tensors.validate import check_tensors, widened
 from ..v2 import Message, Parameter
-from . import pipeline_file, step_parameters
+from . import pipeline_file
 from .admission import Admission
-from .calls import Emit, StepCalls
+from .calls import Emit, StepCalls, divide_parameters
 from .checks import check_edges, remote_declarations
 from .expiry import Expired, within
 from .routes import Routes, own_grpc_endpoint
@@ -197,7 +197,7 @@ class PipelineRouter(Servable):
 
     def _divided(self, message: Message) -> tuple[Message, dict[str, dict[str, Parameter]]]:
         try:
-            plain, of_steps = step_parameters.divide(message.parameters, self._steps)
+            plain, of_steps = divide_parameters(message.parameters, self._steps)
         except InfergraphError as error:
             raise error.prefixed(self._where) from None
         return replace(message, parameters=plain), of_steps

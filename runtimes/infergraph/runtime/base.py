@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mlserver.types import MetadataModelResponse, Parameters
+from mlserver import types
 from mlserver.utils import to_absolute_path
 
 from .. import registry
@@ -44,7 +44,7 @@ from ..spans import Spans, spans_of
 from ..tensors.validate import check_tensors, validate, widened
 from ..v2 import Message, Tensor
 from .engine import Engine, Request
-from .hooks import Hooks
+from .hooks import Hooks, Model, Parameters, Prepared
 from .items import held_bytes
 from .parameters import parse_parameters
 
@@ -80,8 +80,11 @@ class _OpenCalls:
         return self._open == 0
 
 
-class Runtime(Hooks, Servable):
+class Runtime(Hooks[Prepared, Parameters, Model], Servable):
     """Base of model runtimes: everything but the task itself, which `Hooks` describes.
+
+    A task says what it prepares of an item, what it runs with, and what it loads:
+    `class Reader(Runtime[Encoded, None, Network])`. What is left out is `Item`, None and None.
 
     Attributes after loading:
         options: The parsed settings.
@@ -89,6 +92,7 @@ class Runtime(Hooks, Servable):
         checkpoint: A local folder's path, or an id of torchvision's; empty when the model has no
             variants.
         checkpoint_name: What people call it: `owner/name@commit`, or the folder's path.
+        model: What `setup` gave; gone once the model is unloaded.
     """
 
     options: RuntimeOptions
@@ -129,16 +133,13 @@ class Runtime(Hooks, Servable):
         self._output_specs = declared_specs(self.outputs, options.optional_outputs)
         self._calls = _OpenCalls()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"infergraph-{self.name}")
-        self._kept = frozenset(
-            {*self.__dict__, "_kept", "_engine", "_unavailable", "_frozen_before"}
-        )
         try:
             await self._in_thread(self._set_up)
         except BaseException:
             self._thread.shutdown(wait=False)
             raise
         self._frozen_before = gc.get_freeze_count()
-        self._engine = Engine(
+        self._engine: Engine[Prepared, Parameters] = Engine(
             self,
             self._thread,
             name=self.name,
@@ -160,13 +161,13 @@ class Runtime(Hooks, Servable):
                 self.options, self.folder, self.name, weights=self.needs_weights
             )
             self.checkpoint, self.checkpoint_name = found.path, found.name
-        with self._computing():
-            self.setup()
         if self._takes_whole_tensors and not self.takes_arrays:
             raise ConfigurationError(
                 "setting 'max_batch_size' = 0, for models without a batch axis: this one takes "
                 "items; accepted: 1 or more"
             )
+        with self._computing():
+            self.model = self.setup()
         logger.info(
             "model '%s': variant '%s' (%s)%s%s",
             self.name,
@@ -252,7 +253,7 @@ class Runtime(Hooks, Servable):
         finally:
             self._metrics.ended()
 
-    def _accepted(self, message: Message, context: RequestContext) -> Request:
+    def _accepted(self, message: Message, context: RequestContext) -> Request[Parameters]:
         deadline = context.deadline
         if deadline is not None:
             deadline.check(self._where)
@@ -270,7 +271,7 @@ class Runtime(Hooks, Servable):
                 "(setting 'max_items')",
                 cause="too_large",
             )
-        parameters = None
+        parameters: Any = None
         if self.parameters_class is not None:
             parameters = self.accept(parse_parameters(self.parameters_class, message.parameters))
         return Request(message, count, parameters, deadline, context.caller, held_bytes(message))
@@ -292,11 +293,11 @@ class Runtime(Hooks, Servable):
         """Tells the metrics of a network call of `padded` elements, `real` of them no padding."""
         self._metrics.observe_padding(real, padded)
 
-    async def metadata(self) -> MetadataModelResponse:
+    async def metadata(self) -> types.MetadataModelResponse:
         """The declared tensors, and as parameters what variant and placement were resolved."""
         metadata = await super().metadata()
         known: dict[str, Any] = {}
-        if hasattr(self, "checkpoint"):
+        if hasattr(self, "model"):
             known = {
                 "variant": self.options.variant,
                 "max_batch_size": self.options.max_batch_size,
@@ -310,7 +311,7 @@ class Runtime(Hooks, Servable):
             for name in ("optional_inputs", "optional_outputs"):
                 if tensors := getattr(self.options, name):
                     known[name] = json.dumps(tensors)
-        metadata.parameters = Parameters(**known)
+        metadata.parameters = types.Parameters(**known)
         return metadata
 
     async def unload(self) -> bool:
@@ -336,8 +337,7 @@ class Runtime(Hooks, Servable):
         return True
 
     def _release(self) -> None:
-        for name in set(self.__dict__) - self._kept:
-            del self.__dict__[name]
+        del self.model
         # Models without weights hold little, and a collection stops the event loop.
         if self.placed:
             release_memory(self._frozen_before)

@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
 from ..batching import MicroBatcher, Place, Served
 from ..devices import one_thread
@@ -19,10 +19,12 @@ from ..request import Deadline
 from ..settings import RuntimeOptions
 from ..tensors import TensorSpec
 from ..v2 import Message, Tensor
-from .hooks import Hooks
+from .hooks import Hooks, Parameters, Prepared
 from .items import Arrays, Item, Outputs, batch_key, merged_rows, rows_of, split
 from .outputs import check_finite, divided_rows, join, join_arrays
 from .preparation import Preparation, preparation_pool
+
+Value = TypeVar("Value")
 
 _INLINE_ITEMS = 64
 _INLINE_BYTES = 2**20
@@ -33,7 +35,7 @@ Answer = tuple[list[Tensor], Served[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class Request(Generic[Parameters]):
     """A request that was checked.
 
     Attributes:
@@ -47,22 +49,22 @@ class Request:
 
     message: Message
     count: int
-    parameters: Any
+    parameters: Parameters
     deadline: Deadline | None
     caller: str
     size: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
+class _Work(Generic[Value, Parameters]):
     """What is queued as one: an item, or the arrays of so many rows; and the parameters."""
 
-    value: Any
-    parameters: Any
+    value: Value
+    parameters: Parameters
     rows: int = 1
 
 
-class Engine:
+class Engine(Generic[Prepared, Parameters]):
     """Divides requests, has their items prepared and run, and joins the answers.
 
     Args:
@@ -82,7 +84,7 @@ class Engine:
 
     def __init__(
         self,
-        task: Hooks,
+        task: Hooks[Prepared, Parameters, Any],
         thread: Executor,
         *,
         name: str,
@@ -106,8 +108,10 @@ class Engine:
             Hooks.preparing,
         )
         self._computing = computing
-        self._preparation = Preparation(self._where, one_thread if task.placed else None)
-        self._batcher: MicroBatcher[_Work, Any] = MicroBatcher(
+        self._preparation: Preparation[Prepared] = Preparation(
+            self._where, one_thread if task.placed else None
+        )
+        self._batcher: MicroBatcher[_Work[Any, Parameters], Outputs] = MicroBatcher(
             self._run,
             thread,
             name=name,
@@ -119,7 +123,7 @@ class Engine:
             diagnose=diagnose,
         )
 
-    async def answer(self, request: Request) -> Answer:
+    async def answer(self, request: Request[Parameters]) -> Answer:
         """The answer to a request.
 
         Raises:
@@ -131,7 +135,7 @@ class Engine:
         self._metrics.observe_queue(served.queue_us)
         return await self._joined(served.results), served
 
-    async def stream(self, request: Request) -> AsyncGenerator[Answer, None]:
+    async def stream(self, request: Request[Parameters]) -> AsyncGenerator[Answer, None]:
         """The parts of the answer to a request of one item, as the task gives them.
 
         Raises:
@@ -176,7 +180,7 @@ class Engine:
         self._batcher.close(reason)
         await self._preparation.close()
 
-    async def _answer_inline(self, request: Request) -> Answer:
+    async def _answer_inline(self, request: Request[Parameters]) -> Answer:
         compute = partial(self._compute_inline, request)
         few = self.takes_arrays or request.count <= _INLINE_ITEMS
         if few and request.size <= _INLINE_BYTES:
@@ -187,7 +191,7 @@ class Engine:
         tensors, served = in_turn.results[0]
         return tensors, replace(served, queue_us=in_turn.queue_us)
 
-    def _compute_inline(self, request: Request) -> Answer:
+    def _compute_inline(self, request: Request[Parameters]) -> Answer:
         started = time.perf_counter()
         with self._computing():
             if self.takes_arrays:
@@ -200,13 +204,15 @@ class Engine:
         self._metrics.observe_batch(request.count, 0, seconds)
         return tensors, Served([], 0, round(seconds * 1e6), request.count)
 
-    def _inline_results(self, request: Request) -> list[Outputs]:
+    def _inline_results(self, request: Request[Parameters]) -> list[Outputs]:
         task, count = self._task, request.count
         items = split(request.message, count, task.text_inputs, self._where)
         if self._prepares:
-            items = list(map(task.preparing(items), items))
+            prepared = list(map(task.preparing(items), items))
+        else:
+            prepared = cast("list[Prepared]", items)
         results: list[Outputs] = []
-        for index, result in enumerate(task.predict_batch(items, request.parameters)):
+        for index, result in enumerate(task.predict_batch(prepared, request.parameters)):
             if isinstance(result, InfergraphError):
                 raise result.prefixed(f"item {index}") if count > 1 else result
             results.append(result)
@@ -214,27 +220,27 @@ class Engine:
             raise StageFailure(f"it gave {len(results)} results for {count} items")
         return results
 
-    async def _batched(self, request: Request) -> Served[Any]:
+    async def _batched(self, request: Request[Parameters]) -> Served[Outputs]:
         place = self._batcher.admit(request.count, request.size, request.caller)
         if self.takes_arrays:
             return await self._batched_arrays(request, place)
         message, parameters, task = request.message, request.parameters, self._task
         try:
             items = split(message, request.count, task.text_inputs, self._where)
-            items = await self._prepared(items, request.deadline)
-            lengths = [task.length(item) for item in items]
+            prepared = await self._prepared(items, request.deadline)
+            lengths = [task.length(item) for item in prepared]
         except BaseException:
             place.release()
             raise
         return await self._batcher.submit(
             place,
-            [_Work(item, parameters) for item in items],
+            [_Work(item, parameters) for item in prepared],
             key=parameters if task.prepares_alike else batch_key(message, parameters),
             lengths=lengths,
             deadline=request.deadline,
         )
 
-    async def _batched_arrays(self, request: Request, place: Place) -> Served[Any]:
+    async def _batched_arrays(self, request: Request[Parameters], place: Place) -> Served[Outputs]:
         works = self._divided(request, self._max_batch_size)
         return await self._batcher.submit(
             place,
@@ -246,30 +252,35 @@ class Engine:
             deadline=request.deadline,
         )
 
-    async def _prepared(self, items: list[Item], deadline: Deadline | None) -> list[Item]:
+    async def _prepared(self, items: list[Item], deadline: Deadline | None) -> list[Prepared]:
         if not self._prepares:
-            return items
+            return cast("list[Prepared]", items)
         prepare = self._task.preparing(items)
         return await self._preparation.prepare_all(prepare, items, deadline)
 
-    def _divided(self, request: Request, at_most: int) -> list[_Work]:
+    def _divided(
+        self, request: Request[Parameters], at_most: int
+    ) -> list[_Work[Arrays, Parameters]]:
         blocks = rows_of(request.message, request.count, at_most)
         return [_Work(arrays, request.parameters, rows) for arrays, rows in blocks]
 
-    def _run(self, works: Sequence[_Work]) -> Sequence[Any]:
+    def _run(self, works: Sequence[_Work[Any, Parameters]]) -> Sequence[Outputs | InfergraphError]:
         with self._computing():
-            if self.takes_arrays:
-                return self._run_arrays(works)
-            return self._task.predict_batch([work.value for work in works], works[0].parameters)
+            return self._run_arrays(works) if self.takes_arrays else self._run_items(works)
 
-    def _run_arrays(self, works: Sequence[_Work]) -> list[Arrays]:
+    def _run_items(
+        self, works: Sequence[_Work[Prepared, Parameters]]
+    ) -> Sequence[Outputs | InfergraphError]:
+        return self._task.predict_batch([work.value for work in works], works[0].parameters)
+
+    def _run_arrays(self, works: Sequence[_Work[Arrays, Parameters]]) -> list[Arrays]:
         arrays = merged_rows([work.value for work in works])
         outputs = self._task.predict_arrays(arrays, works[0].parameters)
         if self._whole:
             return [outputs]
         return divided_rows(outputs, [work.rows for work in works], self._where)
 
-    async def _joined(self, results: Sequence[Any]) -> list[Tensor]:
+    async def _joined(self, results: Sequence[Outputs]) -> list[Tensor]:
         function = join_arrays if self.takes_arrays else join
 
         def put_together() -> list[Tensor]:

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, cast
+
+from typing_extensions import TypeVar
 
 from ..errors import InfergraphError
 from ..settings import RuntimeOptions
 from .items import Arrays, Item, Outputs
 from .parameters import RequestParameters
 
+Prepared = TypeVar("Prepared", default=Item)
+"""What `prepare` makes of an item; the item itself for a task without."""
+Parameters = TypeVar("Parameters", default=None)
+"""What `accept` makes of a request's parameters; None for a task without `parameters_class`."""
+Model = TypeVar("Model", default=None)
+"""What `setup` loads."""
 
-class Hooks:
+
+class Hooks(Generic[Prepared, Parameters, Model]):
     """A task implements `setup`, and `predict_batch` or `predict_arrays`; the rest if it needs it.
+
+    All that a task holds once it is loaded, weights above all, hangs on the one object that `setup`
+    gives: to unload the model is to drop that object. It is never an attribute of its own.
+
+    Attributes:
+        model: What `setup` gave; there from the end of `setup` until the model is unloaded.
 
     Class attributes that a task may set:
         settings_class: Its settings, a subclass of `RuntimeOptions`.
@@ -36,10 +51,17 @@ class Hooks:
     needs_weights: ClassVar[bool] = True
     finite: ClassVar[bool] = True
 
-    def setup(self) -> None:
-        """Loads weights and what else the task needs, as attributes. Runs in the model's thread."""
+    model: Model
 
-    def accept(self, parameters: Any) -> Any:
+    def setup(self) -> Model:
+        """Loads the model: weights, and what else the task needs. Runs in the model's thread.
+
+        Raises:
+            ConfigurationError: a setting, a declaration or the checkpoint is wrong.
+        """
+        return cast(Model, None)
+
+    def accept(self, parameters: Any) -> Parameters:
         """The parameters to run with: those of a request, an instance of `parameters_class`.
 
         A task that overrides it checks them against its settings, and fills in what was not given.
@@ -47,9 +69,9 @@ class Hooks:
         Raises:
             InvalidInput: a parameter is outside of the settings' limits.
         """
-        return parameters
+        return cast(Parameters, parameters)
 
-    def preparing(self, items: Sequence[Item]) -> Callable[[Item], Item]:
+    def preparing(self, items: Sequence[Item]) -> Callable[[Item], Prepared]:
         """What prepares each item of one request; runs on the event loop, and so must cost little.
 
         A task that limits what the items of a request are together overrides it.
@@ -59,7 +81,7 @@ class Hooks:
         """
         return self.prepare
 
-    def prepare(self, item: Item) -> Item:
+    def prepare(self, item: Item) -> Prepared:
         """Decodes or checks one item before it is queued. Runs in a pool thread, if overridden.
 
         What takes long calls `batching.check_wanted`, which ends it when its request is over.
@@ -67,9 +89,9 @@ class Hooks:
         Raises:
             InvalidInput: the item is not acceptable; only its request fails.
         """
-        return item
+        return cast(Prepared, item)
 
-    def length(self, item: Item) -> int:
+    def length(self, item: Prepared) -> int:
         """A measure of an item's work (tokens, pixels); items of similar length run together."""
         return 0
 
@@ -82,19 +104,19 @@ class Hooks:
         return None
 
     def predict_batch(
-        self, items: Sequence[Item], parameters: Any
+        self, items: Sequence[Prepared], parameters: Parameters
     ) -> Sequence[Outputs | InfergraphError]:
         """Computes the answers of a batch, one per item in order; runs in the model's thread.
 
-        `parameters` is what `accept` gave, equal for all items; None without `parameters_class`.
-        Item keys are input tensor names, output keys are output tensor names. An item's own failure
-        is returned in its place as an error; anything raised is taken for a failure of some item,
-        and the batch is halved until that item is found. Between units of work call
-        `batching.check_wanted`, which ends a batch that nobody waits for any more.
+        `items` are as `prepare` made them, `parameters` is what `accept` gave, equal for all items.
+        Output keys are output tensor names. An item's own failure is returned in its place as an
+        error; anything raised is taken for a failure of some item, and the batch is halved until
+        that item is found. Between units of work call `batching.check_wanted`, which ends a batch
+        that nobody waits for any more.
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement predict_batch")
 
-    def predict_arrays(self, arrays: Arrays, parameters: Any) -> Arrays:
+    def predict_arrays(self, arrays: Arrays, parameters: Parameters) -> Arrays:
         """Computes the answers of a batch on arrays; runs as `predict_batch`, in whose place it is.
 
         For tasks on numbers: no dictionary is made of each item. The arrays hold the rows of all
@@ -109,7 +131,7 @@ class Hooks:
         """
         raise NotImplementedError(f"{type(self).__name__} does not implement predict_arrays")
 
-    def stream(self, item: Item, parameters: Any) -> Iterator[Outputs]:
+    def stream(self, item: Prepared, parameters: Parameters) -> Iterator[Outputs]:
         """Gives the answer of one item in parts, as they come; a generator.
 
         Each of its steps runs in the model's thread, and batches of other requests may run between

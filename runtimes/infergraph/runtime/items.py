@@ -12,10 +12,10 @@ from ..errors import InvalidInput
 from ..v2 import Message
 
 Item = dict[str, Any]
-"""One item's inputs by tensor name: `str` for text, `bytes` for other BYTES, an array for numbers.
+"""One item's inputs as they came, by tensor name.
 
-Arrays have the item's shape, without the batch dimension; BYTES of more than one element per item
-are object arrays.
+`str` for text, `bytes` for other BYTES, an array for numbers. Arrays have the item's shape, without
+the batch dimension; BYTES of more than one element per item are object arrays.
 """
 
 Arrays = dict[str, npt.NDArray[Any]]

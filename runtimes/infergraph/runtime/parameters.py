@@ -34,10 +34,10 @@ class RequestParameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-Parameters = TypeVar("Parameters", bound=RequestParameters)
+Kind = TypeVar("Kind", bound=RequestParameters)
 
 
-def parse_parameters(cls: type[Parameters], given: Mapping[str, Any]) -> Parameters:
+def parse_parameters(cls: type[Kind], given: Mapping[str, Any]) -> Kind:
     """A request's parameters; those of the protocol itself are left out.
 
     Raises:

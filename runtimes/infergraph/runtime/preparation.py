@@ -7,6 +7,7 @@ import functools
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from typing import Generic, TypeVar
 
 from ..batching import BatchAbandoned, check_wanted
 from ..batching.stopping import computing
@@ -14,6 +15,8 @@ from ..errors import InfergraphError, Overloaded, StageUnavailable
 from ..machine import available_cores
 from ..request import Deadline
 from .items import Item
+
+Prepared = TypeVar("Prepared")
 
 _THREADS = available_cores()
 _AT_ONCE = min(_THREADS, 8)
@@ -27,7 +30,7 @@ def preparation_pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(_THREADS, thread_name_prefix="infergraph-prepare")
 
 
-class Preparation:
+class Preparation(Generic[Prepared]):
     """Prepares the items of one model's requests.
 
     Args:
@@ -38,19 +41,19 @@ class Preparation:
     def __init__(self, where: str, begin: Callable[[], None] | None = None) -> None:
         self._where = where
         self._begin_item = begin
-        self._running: set[Future[Item]] = set()
+        self._running: set[Future[Prepared]] = set()
         self._closed = False
 
     async def prepare_all(
-        self, prepare: Callable[[Item], Item], items: list[Item], deadline: Deadline | None
-    ) -> list[Item]:
+        self, prepare: Callable[[Item], Prepared], items: list[Item], deadline: Deadline | None
+    ) -> list[Prepared]:
         """Each item prepared, in order; a few of them at a time.
 
         When the request fails or its caller goes away, nothing more of it begins, and what runs
         ends where it calls `check_wanted`.
 
         Args:
-            prepare: Makes of an item the one to run; called in a pool's thread.
+            prepare: Makes of an item what is run; called in a pool's thread.
             items: Those of one request.
             deadline: The request's.
 
@@ -64,16 +67,16 @@ class Preparation:
         if not items:
             return []
         loop = asyncio.get_running_loop()
-        prepared: list[Item] = [{} for _ in items]
+        prepared: dict[int, Prepared] = {}
         waiting = iter(enumerate(items))
-        begun: set[asyncio.Future[Item]] = set()
+        begun: set[asyncio.Future[Prepared]] = set()
         over: asyncio.Future[None] = loop.create_future()
 
         def wanted() -> bool:
             passed = deadline is not None and deadline.remaining() <= 0
             return not (passed or over.done() or self._closed)
 
-        def guarded(item: Item) -> Item:
+        def guarded(item: Item) -> Prepared:
             try:
                 with computing(wanted):
                     check_wanted()
@@ -101,7 +104,7 @@ class Preparation:
             begun.add(future)
             future.add_done_callback(lambda ended: take(index, ended))
 
-        def take(index: int, ended: asyncio.Future[Item]) -> None:
+        def take(index: int, ended: asyncio.Future[Prepared]) -> None:
             begun.discard(ended)
             error = self._error(ended)
             if over.done():
@@ -133,7 +136,7 @@ class Preparation:
                 future.cancel()
         if self._closed:
             raise self._unloading()
-        return prepared
+        return [prepared[index] for index in range(len(items))]
 
     async def close(self) -> None:
         """Begins no more, and returns once nothing runs."""
@@ -143,13 +146,13 @@ class Preparation:
         while running := list(self._running):
             await asyncio.wait([asyncio.wrap_future(future) for future in running])
 
-    def _begin(self, prepare: Callable[[], Item]) -> asyncio.Future[Item]:
+    def _begin(self, prepare: Callable[[], Prepared]) -> asyncio.Future[Prepared]:
         future = preparation_pool().submit(prepare)
         self._running.add(future)
         future.add_done_callback(self._running.discard)
         return asyncio.wrap_future(future)
 
-    def _error(self, ended: asyncio.Future[Item]) -> BaseException | None:
+    def _error(self, ended: asyncio.Future[Prepared]) -> BaseException | None:
         """Why an item was not prepared; asked of each, as asyncio logs errors that nobody took."""
         return self._unloading() if ended.cancelled() else ended.exception()
 

@@ -6,7 +6,8 @@ It answers with its own inputs, or with what its settings say, after a service t
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,20 @@ class EchoOptions(RuntimeOptions):
     fail_on: str | None = None
 
 
-class Echo(Runtime):
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """What the settings say, ready to be answered.
+
+    Attributes:
+        constants: Output -> what each item's holds.
+        fail_on: The bytes on which an item fails.
+    """
+
+    constants: Mapping[str, Any]
+    fail_on: bytes | None
+
+
+class Echo(Runtime[Item, None, Fixed]):
     """Answers with its inputs. While it "serves", it sleeps in its thread, one batch at a time.
 
     It hands arrays on as they came, and needs no batch axis (`max_batch_size` 0). Only `fail_on`
@@ -69,14 +83,15 @@ class Echo(Runtime):
     finite = False
     options: EchoOptions
 
-    def setup(self) -> None:
+    def setup(self) -> Fixed:
         """Turns the constants of the settings into what an item's output holds."""
-        self.constants = {
+        constants = {
             name: np.asarray(source.value) if isinstance(source.value, list) else source.value
             for name, source in self.options.outputs.items()
             if source.input is None
         }
-        self.fail_on = None if self.options.fail_on is None else self.options.fail_on.encode()
+        fail_on = self.options.fail_on
+        return Fixed(constants, None if fail_on is None else fail_on.encode())
 
     @property
     def blocking(self) -> bool:
@@ -86,7 +101,7 @@ class Echo(Runtime):
     def takes_arrays(self) -> bool:
         return self.options.fail_on is None
 
-    def predict_arrays(self, arrays: Arrays, parameters: Any) -> Arrays:
+    def predict_arrays(self, arrays: Arrays, parameters: None) -> Arrays:
         """The outputs of all rows, after the service time.
 
         Raises:
@@ -98,11 +113,11 @@ class Echo(Runtime):
         rows = 1 if whole else len(first)
         self._serve(rows)
         shape = () if whole else (rows,)
-        constants = {name: _repeated(value, shape) for name, value in self.constants.items()}
+        constants = {name: _repeated(value, shape) for name, value in self.model.constants.items()}
         return self._outputs(arrays, constants)
 
     def predict_batch(
-        self, items: Sequence[Item], parameters: Any
+        self, items: Sequence[Item], parameters: None
     ) -> list[Outputs | InfergraphError]:
         """Each item's outputs, after the service time, or the failure of the one to fail."""
         self._serve(len(items))
@@ -114,16 +129,16 @@ class Echo(Runtime):
             time.sleep((options.service_time_ms + options.service_time_per_item_ms * items) / 1000)
 
     def _outputs_or_failure(self, item: Item) -> Outputs | InfergraphError:
-        if any(type(value) is bytes and value == self.fail_on for value in item.values()):
+        if any(type(value) is bytes and value == self.model.fail_on for value in item.values()):
             return InvalidInput(
                 f"the item is {self.options.fail_on!r}, on which this model must fail"
             )
         try:
-            return self._outputs(item, self.constants)
+            return self._outputs(item, self.model.constants)
         except InfergraphError as error:
             return error
 
-    def _outputs(self, inputs: dict[str, Any], constants: dict[str, Any]) -> dict[str, Any]:
+    def _outputs(self, inputs: dict[str, Any], constants: Mapping[str, Any]) -> dict[str, Any]:
         options = self.options
         if options.fail is not None:
             raise StageFailure(options.fail)

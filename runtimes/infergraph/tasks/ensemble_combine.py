@@ -8,7 +8,8 @@ and, if declared, `probabilities` FP32 [-1, C].
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -42,14 +43,29 @@ class EnsembleCombineOptions(RuntimeOptions):
     labels: list[str] = Field(min_length=1)
 
 
-class EnsembleCombine(Runtime):
+@dataclass(frozen=True, slots=True)
+class Members:
+    """Whose probabilities are combined, and how.
+
+    Attributes:
+        names: The members' inputs, in order.
+        weights: FP32 [members], together 1.
+        gives_probabilities: Whether `probabilities` is an output.
+    """
+
+    names: Sequence[str]
+    weights: Rows
+    gives_probabilities: bool
+
+
+class EnsembleCombine(Runtime[Item, None, Members]):
     """Answers with the label that the members agree on best."""
 
     settings_class = EnsembleCombineOptions
     placed = False
     options: EnsembleCombineOptions
 
-    def setup(self) -> None:
+    def setup(self) -> Members:
         """Checks the declarations against the settings.
 
         Raises:
@@ -68,10 +84,10 @@ class EnsembleCombine(Runtime):
                     f"FP32 [-1, {len(labels)}], a column for each of the setting 'labels', "
                     "not optional"
                 )
-        self.members = [spec.name for spec in self._input_specs]
-        if len(self.members) < 2:
+        members = [spec.name for spec in self._input_specs]
+        if len(members) < 2:
             raise ConfigurationError(
-                f"declared inputs: {', '.join(self.members) or 'none'}; accepted: at least two, "
+                f"declared inputs: {', '.join(members) or 'none'}; accepted: at least two, "
                 "one for each member of the ensemble"
             )
         for spec in self._output_specs:
@@ -80,31 +96,31 @@ class EnsembleCombine(Runtime):
                     f"declared output '{spec.name}' is none of the model's; its outputs: label, "
                     "score, probabilities"
                 )
-        self.gives_probabilities = not self._output_specs or any(
+        gives_probabilities = not self._output_specs or any(
             spec.name == "probabilities" for spec in self._output_specs
         )
-        self.weights = self._normalized_weights()
+        return Members(members, self._normalized_weights(members), gives_probabilities)
 
     @property
     def blocking(self) -> bool:
         return False
 
     def predict_batch(
-        self, items: Sequence[Item], parameters: Any
+        self, items: Sequence[Item], parameters: None
     ) -> list[Outputs | InfergraphError]:
         """The combined answer of each item; of one whose rows are no probabilities an error."""
         return [self._combine(item) for item in items]
 
     def _combine(self, item: Item) -> Outputs | InfergraphError:
-        for name in self.members:
+        for name in self.model.names:
             problem = self._problem(item[name])
             if problem:
                 return InvalidInput(
                     f"tensor '{name}': {problem}; accepted: {len(self.options.labels)} "
                     "probabilities from 0 to 1"
                 )
-        rows: Rows = np.stack([item[name] for name in self.members])
-        combined = self.weights @ rows
+        rows: Rows = np.stack([item[name] for name in self.model.names])
+        combined = self.model.weights @ rows
         if self.options.method == "vote":
             votes = np.bincount(rows.argmax(axis=1), minlength=rows.shape[1])
             tied = np.flatnonzero(votes == votes.max())
@@ -113,7 +129,7 @@ class EnsembleCombine(Runtime):
         else:
             best = int(combined.argmax())
         answer: Outputs = {"label": self.options.labels[best], "score": combined[best]}
-        if self.gives_probabilities:
+        if self.model.gives_probabilities:
             answer["probabilities"] = combined
         return answer
 
@@ -127,7 +143,7 @@ class EnsembleCombine(Runtime):
             return f"{row[column]} in column {column} ('{self.options.labels[column]}')"
         return None
 
-    def _normalized_weights(self) -> Rows:
+    def _normalized_weights(self, members: Sequence[str]) -> Rows:
         weights = self.options.weights
         if self.options.method != "weighted":
             if weights:
@@ -135,14 +151,14 @@ class EnsembleCombine(Runtime):
                     f"setting 'weights' goes with the method 'weighted', not with "
                     f"'{self.options.method}'"
                 )
-            return np.full(len(self.members), 1 / len(self.members), np.float32)
-        if weights.keys() != set(self.members) or not all(
+            return np.full(len(members), 1 / len(members), np.float32)
+        if weights.keys() != set(members) or not all(
             0 < weight < float("inf") for weight in weights.values()
         ):
             raise ConfigurationError(
                 f"setting 'weights' = {weights}; accepted: a number above 0 for each of "
-                f"{', '.join(self.members)}"
+                f"{', '.join(members)}"
             )
-        values = np.array([weights[name] for name in self.members])
+        values = np.array([weights[name] for name in members])
         shares: Rows = (values / values.sum()).astype(np.float32)
         return shares

@@ -13,8 +13,10 @@ a pipeline's next steps take only the items that are theirs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,11 +29,12 @@ from ..runtime import Item, Outputs
 from .class_scores import class_scores
 from .minibatches import equal_batches
 from .vision.boxes import crop, item_boxes
-from .vision.classifiers import load_classifier
-from .vision.images import BoxOptions, BoxRuntime
+from .vision.classifiers import ImageClassifier, load_classifier
+from .vision.images import BoxOptions, BoxRuntime, ReadyPixels
 from .vision.ports import ROUTES, check_item, check_ports
 
 Scores = npt.NDArray[np.float32]
+Piece = TypeVar("Piece", torch.Tensor, ReadyPixels)
 
 
 class ImageClassificationOptions(BoxOptions):
@@ -52,7 +55,28 @@ class ImageClassificationOptions(BoxOptions):
     jpeg_draft: bool = False
 
 
-class ImageClassification(BoxRuntime):
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """What is classified of an image, resized.
+
+    Attributes:
+        pieces: The image, or its boxes.
+        rows: Rows of the answer for boxes; None where the image is looked at as a whole.
+    """
+
+    pieces: Sequence[torch.Tensor]
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Labeller:
+    """A classifier with the labels of the answers, and the names of the outputs."""
+
+    classifier: ImageClassifier
+    given: AbstractSet[str]
+
+
+class ImageClassification(BoxRuntime[Pictures | ReadyPixels, Labeller]):
     """Gives each image or box the likeliest label of a torchvision, timm or Hugging Face network.
 
     An answer does not depend on the batch: only what has one shape once it is resized runs
@@ -62,7 +86,7 @@ class ImageClassification(BoxRuntime):
     settings_class = ImageClassificationOptions
     options: ImageClassificationOptions
 
-    def setup(self) -> None:
+    def setup(self) -> Labeller:
         """Loads the network and the transform that goes with it.
 
         Raises:
@@ -70,26 +94,24 @@ class ImageClassification(BoxRuntime):
                 tensors or the settings do not fit it or each other.
         """
         classifier = load_classifier(self.checkpoint, self.placement)
-        self.network = classifier.network
-        self.transform = classifier.transform
-        self.independent = classifier.independent
         names = self.options.labels
-        self.labels = [names.get(label, label) for label in classifier.labels]
+        labels = [names.get(label, label) for label in classifier.labels]
         check_ports(
             self._input_specs,
             self._output_specs,
             threshold=self.options.threshold,
-            labels=len(self.labels),
+            labels=len(labels),
         )
-        self.given = {spec.name for spec in self._output_specs} or {
+        given = {spec.name for spec in self._output_specs} or {
             "label",
             "score",
             "probabilities",
             *(() if self.options.threshold is None else ROUTES),
         }
+        return Labeller(replace(classifier, labels=labels), given)
 
-    def prepare(self, item: Item) -> Item:
-        """Decodes the image, cuts out its boxes if it has any, and resizes.
+    def prepare(self, item: Item) -> Pictures | ReadyPixels:
+        """Decodes the image, cuts out its boxes if it has any, and resizes; checks `pixels`.
 
         Raises:
             InvalidInput: the tensors are not those of one of the three ways, `image` is no image or
@@ -98,18 +120,19 @@ class ImageClassification(BoxRuntime):
         """
         check_item(item)
         if "pixels" in item:
-            return {"ready": True, "pieces": [self._checked_pixels(item["pixels"])]}
+            return self._checked_pixels(item["pixels"])
+        transform = self.model.classifier.transform
         drafted = self.options.jpeg_draft and "boxes" not in item
-        image = self.image_of(item, self.transform.enough if drafted else None)
+        image = self.image_of(item, transform.enough if drafted else None)
         if "boxes" not in item:
-            return {"pieces": [self.transform.resized(image)]}
+            return Pictures([transform.resized(image)])
         boxes = item_boxes(item, *image.shape[:2])
-        pieces = [self.transform.resized(crop(image, box)) for box in boxes]
-        return {"pieces": pieces, "rows": len(item["boxes"])}
+        pieces = [transform.resized(crop(image, box)) for box in boxes]
+        return Pictures(pieces, rows=len(item["boxes"]))
 
-    def length(self, item: Item) -> int:
+    def length(self, item: Pictures | ReadyPixels) -> int:
         """Images of the item: its boxes, or 1."""
-        return len(item["pieces"])
+        return len(item.pieces) if isinstance(item, Pictures) else 1
 
     @property
     def work_limit(self) -> float:
@@ -117,60 +140,73 @@ class ImageClassification(BoxRuntime):
         return max(self.options.max_crops, self.options.max_batch_size)
 
     @torch.inference_mode()
-    def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
+    def predict_batch(
+        self, items: Sequence[Pictures | ReadyPixels], parameters: None
+    ) -> list[Outputs]:
         """The outputs of each item."""
-        # Items that run together came with the same tensors.
-        of_boxes, ready = "rows" in items[0], "ready" in items[0]
-        scores = self._scores(
-            [piece for item in items for piece in item["pieces"]],
-            self.options.max_crops if of_boxes else self.options.max_batch_size,
-            ready,
-        )
-        if not of_boxes:
+        # Items that run together came with the same tensors: all are of one kind.
+        most, device = self.options.max_batch_size, self.placement.device
+        if pixels := [item for item in items if not isinstance(item, Pictures)]:
+            scores = self._scores(
+                pixels, most, lambda rows: moved(torch.from_numpy(np.stack(rows)), device)
+            )
             return [self._whole(row) for row in scores]
+        pictures = [item for item in items if isinstance(item, Pictures)]
+        normalized = self.model.classifier.transform.normalized
+        scores = self._scores(
+            [piece for item in pictures for piece in item.pieces],
+            most if pictures[0].rows is None else self.options.max_crops,
+            lambda pieces: normalized(pieces, device),
+        )
         answers: list[Outputs] = []
         start = 0
-        for item in items:
-            end = start + len(item["pieces"])
-            answers.append(self._of_boxes(scores[start:end], item["rows"]))
+        for item in pictures:
+            end = start + len(item.pieces)
+            if item.rows is None:
+                answers.append(self._whole(scores[start]))
+            else:
+                answers.append(self._of_boxes(scores[start:end], item.rows))
             start = end
         return answers
 
-    def _scores(self, pieces: Sequence[Any], most: int, ready: bool) -> Scores:
-        """FP32 [pieces, labels]."""
-        scores = np.zeros((len(pieces), len(self.labels)), np.float32)
-        device, dtype = self.placement.device, self.placement.dtype
+    def _scores(
+        self,
+        pieces: Sequence[Piece],
+        most: int,
+        normalized: Callable[[list[Piece]], torch.Tensor],
+    ) -> Scores:
+        """FP32 [pieces, labels]; pieces of one shape are normalized together, `most` at a time."""
+        classifier = self.model.classifier
+        scores = np.zeros((len(pieces), len(classifier.labels)), np.float32)
         for indices in equal_batches([tuple(piece.shape) for piece in pieces], most):
-            together = [pieces[index] for index in indices]
-            if ready:
-                pixels = moved(torch.from_numpy(np.stack(together)), device)
-            else:
-                pixels = self.transform.normalized(together, device)
-            logits = self.network(pixels.to(dtype))
-            scores[indices] = class_scores(logits, independent=self.independent).cpu().numpy()
+            pixels = normalized([pieces[index] for index in indices])
+            logits = classifier.network(pixels.to(self.placement.dtype))
+            found = class_scores(logits, independent=classifier.independent)
+            scores[indices] = found.cpu().numpy()
         return scores
 
     def _whole(self, scores: Scores) -> Outputs:
         best = int(scores.argmax())
-        label, score = self.labels[best], scores[best]
+        label, score = self.model.classifier.labels[best], scores[best]
         outputs = {"label": label, "score": score, "probabilities": scores}
         threshold = self.options.threshold
         if threshold is not None and score >= threshold:
             outputs |= {"accepted": label, "accepted_score": score}
         elif threshold is not None:
             outputs["escalate"] = label
-        return {name: value for name, value in outputs.items() if name in self.given}
+        return {name: value for name, value in outputs.items() if name in self.model.given}
 
     def _of_boxes(self, scores: Scores, rows: int) -> Outputs:
         labels = np.full(rows, "", dtype=object)
         best = np.zeros(rows, np.float32)
         if len(scores):
-            labels[: len(scores)] = [self.labels[index] for index in scores.argmax(axis=1)]
+            names = self.model.classifier.labels
+            labels[: len(scores)] = [names[index] for index in scores.argmax(axis=1)]
             best[: len(scores)] = scores.max(axis=1)
         return {"label": labels, "score": best}
 
-    def _checked_pixels(self, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        size = self.transform.size
+    def _checked_pixels(self, pixels: ReadyPixels) -> ReadyPixels:
+        size = self.model.classifier.transform.size
         if len(pixels) != 3 or (size is not None and pixels.shape[1:] != size):
             accepted = "3, any, any" if size is None else f"3, {size[0]}, {size[1]}"
             raise InvalidInput(

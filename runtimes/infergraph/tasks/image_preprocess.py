@@ -7,29 +7,28 @@ The variant's checkpoint says how, as it does for the classifier of the same che
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ..errors import ConfigurationError
 from ..runtime import Item, Outputs
-from .vision.images import ImageRuntime
-from .vision.transform import load_transform
+from .vision.images import ImageRuntime, ReadyPixels
+from .vision.transform import ImageTransform, load_transform
 
 
-class ImagePreprocess(ImageRuntime):
+class ImagePreprocess(ImageRuntime[ReadyPixels, ImageTransform]):
     """Decodes, resizes and normalises; all of it in the pool's threads, since no image waits for
     another."""
 
     needs_weights = False
 
-    def setup(self) -> None:
+    def setup(self) -> ImageTransform:
         """Reads the checkpoint's preprocessing; its weights are not needed.
 
         Raises:
             ConfigurationError: there is none, its result has no fixed size, or the declared output
                 is of another.
         """
-        self.transform = load_transform(self.checkpoint)
-        size = self.transform.size
+        transform = load_transform(self.checkpoint)
+        size = transform.size
         if size is None:
             raise ConfigurationError(
                 f"the checkpoint '{self.checkpoint}' prepares images to sizes that follow from "
@@ -41,16 +40,18 @@ class ImagePreprocess(ImageRuntime):
                     f"declared output {spec}; accepted: pixels FP32 {[-1, 3, *size]}, the size "
                     "that the checkpoint takes, or -1 for it"
                 )
+        return transform
 
-    def prepare(self, item: Item) -> Item:
-        """Makes the pixels of an item.
+    def prepare(self, item: Item) -> ReadyPixels:
+        """Makes the pixels of an item, FP32 [3, H, W].
 
         Raises:
             InvalidInput: `image` is no image, damaged, or too large.
             Overloaded: there is not enough memory to decode it now.
         """
-        return {"pixels": self.transform(self.image_of(item)).numpy()}
+        pixels: ReadyPixels = self.model(self.image_of(item)).numpy()
+        return pixels
 
-    def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
+    def predict_batch(self, items: Sequence[ReadyPixels], parameters: None) -> list[Outputs]:
         """`pixels` of each item."""
-        return [dict(item) for item in items]
+        return [{"pixels": pixels} for pixels in items]

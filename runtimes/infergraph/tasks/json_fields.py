@@ -40,15 +40,19 @@ class JsonFieldsOptions(RuntimeOptions):
     fields: dict[str, str] = Field(default_factory=dict)
 
 
-class JsonFields(Runtime):
+Fields = list[tuple[str, TensorSpec]]
+"""The field of each output."""
+
+
+class JsonFields(Runtime[Item, None, Fields]):
     """Reads tensors from the fields of JSON objects."""
 
     settings_class = JsonFieldsOptions
     placed = False
     options: JsonFieldsOptions
 
-    def setup(self) -> None:
-        """Checks the declared outputs.
+    def setup(self) -> Fields:
+        """Checks the declared outputs, and says which field each is read from.
 
         Raises:
             ConfigurationError: there is none, one is not [-1, 1] of an accepted datatype, or
@@ -69,7 +73,7 @@ class JsonFields(Runtime):
                     f"setting 'fields' names '{name}', no declared output; accepted: "
                     f"{', '.join(names)}"
                 )
-        self.fields = [
+        return [
             (self.options.fields.get(spec.name, spec.name), spec) for spec in self._output_specs
         ]
 
@@ -78,7 +82,7 @@ class JsonFields(Runtime):
         return False
 
     def predict_batch(
-        self, items: Sequence[Item], parameters: Any
+        self, items: Sequence[Item], parameters: None
     ) -> list[Outputs | InfergraphError]:
         """Each item's fields. An optional output is left out where its field is absent or null."""
         return [self._read(item["json"]) for item in items]
@@ -93,7 +97,7 @@ class JsonFields(Runtime):
                 f"tensor 'json': a {type(document).__name__}; accepted: a JSON object"
             )
         outputs: Outputs = {}
-        for field, spec in self.fields:
+        for field, spec in self.model:
             value = document.get(field)
             if value is not None:
                 if not _fits(value, spec):

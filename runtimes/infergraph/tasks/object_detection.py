@@ -15,8 +15,9 @@ the objects of the group, and given only for images that have at least one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from pydantic import Field, PositiveInt
 from ..runtime import Item, Outputs
 from ..tensors import TensorSpec
 from .declared_outputs import check_declared, check_groups
-from .vision.detections import Detections, DetectorInput
+from .vision.detections import Detections, Detector, DetectorInput
 from .vision.detectors import load_detector
 from .vision.images import ImageOptions, ImageRuntime
 
@@ -53,13 +54,30 @@ class ObjectDetectionOptions(ImageOptions):
     max_batch_pixels: PositiveInt = 2**23
 
 
-class ObjectDetection(ImageRuntime):
+@dataclass(frozen=True, slots=True)
+class Finder:
+    """A detector, and how its objects are answered.
+
+    Attributes:
+        detector: Finds objects.
+        labels: The network's number of a class -> its name in answers.
+        groups: Group -> the numbers of its classes.
+        given: The names of the outputs.
+    """
+
+    detector: Detector
+    labels: Mapping[int, str]
+    groups: Mapping[str, Sequence[int]]
+    given: AbstractSet[str]
+
+
+class ObjectDetection(ImageRuntime[DetectorInput, Finder]):
     """Finds objects with any detector of transformers or torchvision."""
 
     settings_class = ObjectDetectionOptions
     options: ObjectDetectionOptions
 
-    def setup(self) -> None:
+    def setup(self) -> Finder:
         """Loads the detector.
 
         Raises:
@@ -67,44 +85,43 @@ class ObjectDetection(ImageRuntime):
                 fit its labels or the declared outputs.
         """
         options = self.options
-        self.detector = load_detector(
+        detector = load_detector(
             self.checkpoint,
             self.placement,
             threshold=options.threshold,
             max_batch_size=options.max_batch_size,
         )
-        self.detector.max_batch_pixels = options.max_batch_pixels
-        self.labels = {
-            number: options.labels.get(label, label)
-            for number, label in self.detector.labels.items()
+        detector.max_batch_pixels = options.max_batch_pixels
+        labels = {
+            number: options.labels.get(label, label) for number, label in detector.labels.items()
         }
-        check_groups(options.groups, list(self.labels.values()))
-        self.members = {
-            group: [number for number, label in self.labels.items() if label in labels]
-            for group, labels in options.groups.items()
+        check_groups(options.groups, list(labels.values()))
+        groups = {
+            group: [number for number, label in labels.items() if label in members]
+            for group, members in options.groups.items()
         }
         # What need not be declared is not given: a declaration may leave out what nobody reads.
         undeclared = {
             "num_found",
-            *(f"{group}_{name}" for group in self.members for name in ("scores", "labels")),
+            *(f"{group}_{name}" for group in groups for name in ("scores", "labels")),
         }
-        given = _specs(options.max_detections, self.members)
+        given = _specs(options.max_detections, groups)
         check_declared(given, self._output_specs, undeclared=undeclared)
-        self.given = {spec.name for spec in self._output_specs or given}
+        names = {spec.name for spec in self._output_specs or given}
+        return Finder(detector, labels, groups, names)
 
-    def prepare(self, item: Item) -> Item:
+    def prepare(self, item: Item) -> DetectorInput:
         """Decodes the image and scales it.
 
         Raises:
             InvalidInput: `image` is no image, damaged, too large, or too narrow.
             Overloaded: there is not enough memory to decode it now.
         """
-        return {"image": self.detector.prepare(self.image_of(item))}
+        return self.model.detector.prepare(self.image_of(item))
 
-    def length(self, item: Item) -> int:
+    def length(self, item: DetectorInput) -> int:
         """Pixels that the network looks at."""
-        image: DetectorInput = item["image"]
-        return image.pixels
+        return item.pixels
 
     @property
     def work_limit(self) -> float:
@@ -112,17 +129,18 @@ class ObjectDetection(ImageRuntime):
         return self.options.max_batch_pixels
 
     @torch.inference_mode()
-    def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
+    def predict_batch(self, items: Sequence[DetectorInput], parameters: None) -> list[Outputs]:
         """The objects of each image."""
         answers: list[Outputs] = []
-        for found in self.detector([item["image"] for item in items]):
+        given = self.model.given
+        for found in self.model.detector(items):
             answer = self._rows(found) | {"num_found": len(found)}
-            for group, members in self.members.items():
+            for group, members in self.model.groups.items():
                 of_group = found.of(np.isin(found.classes, members))
                 if len(of_group):
                     rows = self._rows(of_group)
                     answer |= {f"{group}_{name}": rows[name] for name in _GROUP_OUTPUTS}
-            answers.append({name: value for name, value in answer.items() if name in self.given})
+            answers.append({name: value for name, value in answer.items() if name in given})
         return answers
 
     def _rows(self, found: Detections) -> Outputs:
@@ -135,7 +153,7 @@ class ObjectDetection(ImageRuntime):
         classes[:count] = found.classes[:count]
         labels = np.full(size, "", object)
         labels[:count] = [
-            self.labels.get(number, str(number)) for number in found.classes[:count].tolist()
+            self.model.labels.get(number, str(number)) for number in found.classes[:count].tolist()
         ]
         return {
             "num_detections": count,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..errors import ConfigurationError
 from ..runtime import Arrays, Runtime
 
@@ -35,6 +33,6 @@ class PassThrough(Runtime):
     def blocking(self) -> bool:
         return False
 
-    def predict_arrays(self, arrays: Arrays, parameters: Any) -> Arrays:
+    def predict_arrays(self, arrays: Arrays, parameters: None) -> Arrays:
         """The arrays as they came."""
         return arrays

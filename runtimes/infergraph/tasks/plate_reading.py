@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +57,7 @@ class PlateReadingOptions(BoxOptions):
 
 
 @dataclass(frozen=True, slots=True)
-class _Window:
+class Window:
     """The part of an image in which a box's plate may lie; what else there was of it is freed.
 
     Attributes:
@@ -79,7 +78,45 @@ class _Window:
         return crop(self.pixels, region - offset)
 
 
-class PlateReading(BoxRuntime):
+@dataclass(frozen=True, slots=True)
+class Vehicles:
+    """The boxes of an image.
+
+    Attributes:
+        boxes: FP32 [boxes, 4], in pixels of the image.
+        rows: Rows of the answer.
+        searched: Of each box the locator's input, None where no plate can be; empty without one.
+        windows: The pixels of each box.
+    """
+
+    boxes: Boxes
+    rows: int
+    searched: Sequence[DetectorInput | None]
+    windows: Sequence[Window]
+
+
+@dataclass(frozen=True, slots=True)
+class Locator:
+    """What finds plates.
+
+    Attributes:
+        detector: Finds objects.
+        plates: The numbers of the classes that are plates.
+    """
+
+    detector: Detector
+    plates: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Readers:
+    """The networks: what finds plates, if there is one, and what reads them."""
+
+    locator: Locator | None
+    reader: PlateReader
+
+
+class PlateReading(BoxRuntime[Vehicles, Readers]):
     """Finds a plate in each vehicle's box, and reads it.
 
     All boxes of a batch are searched together, and then all plates read together.
@@ -88,7 +125,7 @@ class PlateReading(BoxRuntime):
     settings_class = PlateReadingOptions
     options: PlateReadingOptions
 
-    def setup(self) -> None:
+    def setup(self) -> Readers:
         """Loads the locator and the reader.
 
         Raises:
@@ -98,29 +135,30 @@ class PlateReading(BoxRuntime):
         options = self.options
         given = [TensorSpec("text", "BYTES", (-1, -1)), TensorSpec("score", "FP32", (-1, -1))]
         check_declared(given, self._output_specs)
-        self.locator: Detector | None = None
         try:
-            locator = source_for(options.locator, options.variant)
-            found = None if locator is None else locate(locator, self.folder)
+            source = source_for(options.locator, options.variant)
+            found = None if source is None else locate(source, self.folder)
         except ConfigurationError as error:
             raise error.prefixed("setting 'locator'") from None
+        locator = None
         if found is not None:
-            self.locator = load_detector(
+            detector = load_detector(
                 found.path,
                 # Detectors are convolutions mostly, which int8 is not for.
                 replace(self.placement, quantized=False),
                 threshold=options.locator_threshold,
                 max_batch_size=options.max_crops,
             )
-            self.plates = _classes(self.locator, options.locator_labels)
-        self.reader = PlateReader(
+            locator = Locator(detector, _classes(detector, options.locator_labels))
+        reader = PlateReader(
             self.checkpoint,
             self.placement,
             max_new_tokens=options.max_new_tokens,
             max_batch_size=options.max_crops,
         )
+        return Readers(locator, reader)
 
-    def prepare(self, item: Item) -> Item:
+    def prepare(self, item: Item) -> Vehicles:
         """Decodes the image, checks the boxes, and scales what is in them for the locator.
 
         Raises:
@@ -132,14 +170,15 @@ class PlateReading(BoxRuntime):
         image = self.image_of(item)
         boxes, rows = _boxes(item, *image.shape[:2])
         searched: list[DetectorInput | None] = []
-        if self.locator is not None:
-            searched = [_searchable(self.locator, crop(image, box)) for box in boxes]
-        windows = _windows(image, boxes, 0.0 if self.locator is None else self.options.margin)
-        return {"boxes": boxes, "rows": rows, "searched": searched, "windows": windows}
+        locator = self.model.locator
+        if locator is not None:
+            searched = [_searchable(locator.detector, crop(image, box)) for box in boxes]
+        windows = _windows(image, boxes, 0.0 if locator is None else self.options.margin)
+        return Vehicles(boxes, rows, searched, windows)
 
-    def length(self, item: Item) -> int:
+    def length(self, item: Vehicles) -> int:
         """The number of boxes."""
-        return len(item["boxes"])
+        return len(item.boxes)
 
     @property
     def work_limit(self) -> float:
@@ -147,10 +186,10 @@ class PlateReading(BoxRuntime):
         return self.options.max_crops
 
     @torch.inference_mode()
-    def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
+    def predict_batch(self, items: Sequence[Vehicles], parameters: None) -> list[Outputs]:
         """`text` and `score` of each row of each image's boxes."""
         answers: list[Outputs] = [
-            {"text": np.full(item["rows"], "", object), "score": np.zeros(item["rows"], np.float32)}
+            {"text": np.full(item.rows, "", object), "score": np.zeros(item.rows, np.float32)}
             for item in items
         ]
         places: list[tuple[int, int]] = []
@@ -159,31 +198,30 @@ class PlateReading(BoxRuntime):
             for row, region in enumerate(regions):
                 if region is not None:
                     places.append((index, row))
-                    pictures.append(item["windows"][row].crop(region))
-        for (index, row), reading in zip(places, self.reader(pictures), strict=True):
+                    pictures.append(item.windows[row].crop(region))
+        for (index, row), reading in zip(places, self.model.reader(pictures), strict=True):
             if reading.text:
                 text = reading.text.upper() if self.options.upper_case else reading.text
                 answers[index]["text"][row] = text
                 answers[index]["score"][row] = reading.score
         return answers
 
-    def _regions(self, items: Sequence[Item]) -> list[list[Boxes | None]]:
+    def _regions(self, items: Sequence[Vehicles]) -> list[list[Boxes | None]]:
         """For each box of each item, the part of the image to read; None where no plate is."""
-        if self.locator is None:
-            return [list(item["boxes"]) for item in items]
+        locator = self.model.locator
+        if locator is None:
+            return [list(item.boxes) for item in items]
         found = iter(
-            self.locator([each for item in items for each in item["searched"] if each is not None])
+            locator.detector([each for item in items for each in item.searched if each is not None])
         )
         regions: list[list[Boxes | None]] = []
         for item in items:
             regions.append([])
-            for box, searched, window in zip(
-                item["boxes"], item["searched"], item["windows"], strict=True
-            ):
+            for box, searched, window in zip(item.boxes, item.searched, item.windows, strict=True):
                 region = None
                 if searched is not None:
                     detections = next(found)
-                    plates = detections.boxes[np.isin(detections.classes, self.plates)]
+                    plates = detections.boxes[np.isin(detections.classes, locator.plates)]
                     if len(plates):
                         region = _region(plates[0], box, window.image_size, self.options.margin)
                 regions[-1].append(region)
@@ -203,7 +241,7 @@ def _boxes(item: Item, height: int, width: int) -> tuple[Boxes, int]:
     return item_boxes(item, height, width), len(item["boxes"])
 
 
-def _windows(image: Pixels, boxes: Boxes, margin: float) -> list[_Window]:
+def _windows(image: Pixels, boxes: Boxes, margin: float) -> list[Window]:
     """For each box its part of the image, wider by the margin on each side.
 
     They are copies, so that a large image does not wait in the queue for the sake of a small box;
@@ -231,7 +269,7 @@ def _windows(image: Pixels, boxes: Boxes, margin: float) -> list[_Window]:
         what = f"tensor 'image': an image of {width}x{height} pixels"
         decode_memory().keep(pixels, pixels.nbytes, what)
     return [
-        _Window(pixels, columns.start, rows.start, (width, height))
+        Window(pixels, columns.start, rows.start, (width, height))
         for pixels, (rows, columns) in zip(pieces, places, strict=True)
     ]
 

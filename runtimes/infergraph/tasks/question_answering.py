@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -62,14 +63,35 @@ class QuestionAnsweringOptions(RuntimeOptions):
         return {"true": True, "false": False}.get(str(value).lower(), value)
 
 
-class QuestionAnswering(Runtime):
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A network that reads windows, and what goes with it.
+
+    Attributes:
+        network: From tokens to the logits of an answer's start and end.
+        encode: From a question and its context to windows.
+        pad_id: The token that pads.
+        takes_type_ids: Whether the network is given segment numbers.
+        null_allowed: Whether "the context does not say" is an answer.
+        call: See `call_cost`.
+    """
+
+    network: Any
+    encode: WindowEncoder
+    pad_id: int
+    takes_type_ids: bool
+    null_allowed: bool
+    call: float
+
+
+class QuestionAnswering(Runtime[Encoded, None, Reader]):
     """Answers questions with pieces of a context of any length, read in overlapping windows."""
 
     settings_class = QuestionAnsweringOptions
     text_inputs = frozenset({"question", "context"})
     options: QuestionAnsweringOptions
 
-    def setup(self) -> None:
+    def setup(self) -> Reader:
         """Loads the tokenizer and the network.
 
         Raises:
@@ -78,33 +100,30 @@ class QuestionAnswering(Runtime):
         """
         options = self.options
         tokenizer = load_tokenizer(self.checkpoint)
-        self.network: Any = load_network(
-            AutoModelForQuestionAnswering, self.checkpoint, self.placement
-        )
-        self.call = call_cost(self.network)
-        limit = window_limit(tokenizer, self.network)
+        network: Any = load_network(AutoModelForQuestionAnswering, self.checkpoint, self.placement)
+        limit = window_limit(tokenizer, network)
         max_length = options.max_length or limit
         if max_length > limit:
             raise ConfigurationError(
                 f"setting 'max_length' = {max_length}: the checkpoint takes at most {limit} tokens"
             )
-        self.windows_of = WindowEncoder(
-            tokenizer, max_length, options.doc_stride, options.max_answer_tokens
-        )
-        self.pad_id: int = tokenizer.pad_token_id or 0
-        accepted = inspect.signature(
-            getattr(self.network, "_orig_mod", self.network).forward
-        ).parameters
-        self.takes_type_ids = (
-            "token_type_ids" in tokenizer.model_input_names and "token_type_ids" in accepted
-        )
-        self.null_allowed = (
-            not _ALWAYS_ANSWERED.search(self.checkpoint_name.rpartition("/")[2])
-            if options.no_answer == "auto"
-            else options.no_answer
+        accepted = inspect.signature(getattr(network, "_orig_mod", network).forward).parameters
+        return Reader(
+            network,
+            WindowEncoder(tokenizer, max_length, options.doc_stride, options.max_answer_tokens),
+            pad_id=tokenizer.pad_token_id or 0,
+            takes_type_ids=(
+                "token_type_ids" in tokenizer.model_input_names and "token_type_ids" in accepted
+            ),
+            null_allowed=(
+                not _ALWAYS_ANSWERED.search(self.checkpoint_name.rpartition("/")[2])
+                if options.no_answer == "auto"
+                else options.no_answer
+            ),
+            call=call_cost(network),
         )
 
-    def prepare(self, item: Item) -> Item:
+    def prepare(self, item: Item) -> Encoded:
         """Tokenizes the question and the context.
 
         Raises:
@@ -112,11 +131,11 @@ class QuestionAnswering(Runtime):
         """
         check_text(item["question"], "question", self.options.max_question_characters)
         check_text(item["context"], "context", self.options.max_context_characters)
-        return {"encoded": self.windows_of(item["question"], item["context"])}
+        return self.model.encode(item["question"], item["context"])
 
-    def length(self, item: Item) -> int:
+    def length(self, item: Encoded) -> int:
         """Tokens of the item, over all its windows."""
-        return sum(len(window.ids) for window in item["encoded"].windows)
+        return sum(len(window.ids) for window in item.windows)
 
     @property
     def work_limit(self) -> float:
@@ -124,36 +143,35 @@ class QuestionAnswering(Runtime):
         return self.options.max_batch_tokens
 
     @torch.inference_mode()
-    def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
+    def predict_batch(self, items: Sequence[Encoded], parameters: None) -> list[Outputs]:
         """One `answer` and `score` per item; runs the windows of all items together."""
-        encoded: list[Encoded] = [item["encoded"] for item in items]
-        windows = [window for each in encoded for window in each.windows]
+        windows = [window for item in items for window in item.windows]
         starts: list[npt.NDArray[np.float32]] = [np.empty(0, np.float32)] * len(windows)
         ends = list(starts)
         for indices in minibatches(
             [len(window.ids) for window in windows],
             self.options.max_batch_size,
-            call=self.call,
+            call=self.model.call,
             most=self.options.max_batch_tokens,
         ):
-            logits = self.network(**self._batch([windows[index] for index in indices]))
+            logits = self.model.network(**self._batch([windows[index] for index in indices]))
             start_rows = logits.start_logits.float().cpu().numpy()
             end_rows = logits.end_logits.float().cpu().numpy()
             for index, start, end in zip(indices, start_rows, end_rows, strict=True):
                 starts[index], ends[index] = start, end
         answers: list[Outputs] = []
         done = 0
-        for each in encoded:
+        for item in items:
             # Of a long context, tens of milliseconds without the network.
             check_wanted()
-            part = slice(done, done + len(each.windows))
+            part = slice(done, done + len(item.windows))
             done = part.stop
             answer = best_answer(
-                each,
+                item,
                 starts[part],
                 ends[part],
                 max_answer_tokens=self.options.max_answer_tokens,
-                null_allowed=self.null_allowed,
+                null_allowed=self.model.null_allowed,
                 null_threshold=self.options.no_answer_threshold,
             )
             answers.append({"answer": answer.text, "score": answer.score})
@@ -161,7 +179,7 @@ class QuestionAnswering(Runtime):
 
     def _batch(self, windows: Sequence[Window]) -> dict[str, torch.Tensor]:
         shape = (len(windows), max(len(window.ids) for window in windows))
-        ids = np.full(shape, self.pad_id)
+        ids = np.full(shape, self.model.pad_id)
         type_ids = np.zeros(shape, np.int64)
         mask = np.zeros(shape, np.int64)
         for row, window in enumerate(windows):
@@ -171,7 +189,7 @@ class QuestionAnswering(Runtime):
             mask[row, :length] = 1
         self.observe_padding(int(mask.sum()), mask.size)
         batch = {"input_ids": ids, "attention_mask": mask}
-        if self.takes_type_ids:
+        if self.model.takes_type_ids:
             batch["token_type_ids"] = type_ids
         return {
             name: torch.from_numpy(values).to(self.placement.device)

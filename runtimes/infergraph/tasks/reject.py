@@ -25,15 +25,19 @@ class RejectOptions(RuntimeOptions):
     message: str
 
 
-class Reject(Runtime):
+Parts = list[tuple[str, str | None]]
+"""Of a message: what stands between its fields, each with the field after it."""
+
+
+class Reject(Runtime[Item, None, Parts]):
     """Answers each item with status 400 and the text of the setting `message`."""
 
     settings_class = RejectOptions
     placed = False
     options: RejectOptions
 
-    def setup(self) -> None:
-        """Checks the message.
+    def setup(self) -> Parts:
+        """Checks the message, and divides it.
 
         Raises:
             ConfigurationError: it is malformed, or a field of it is not a declared input.
@@ -51,20 +55,20 @@ class Reject(Runtime):
                     f"setting 'message' = {self.options.message!r}: no input '{field}' to fill in; "
                     f"accepted: {', '.join(f'{{{name}}}' for name in inputs) or 'no fields'}"
                 )
-        self.parts = [(literal, field) for literal, field, _, _ in parts]
+        return [(literal, field) for literal, field, _, _ in parts]
 
     @property
     def blocking(self) -> bool:
         return False
 
-    def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[InfergraphError]:
+    def predict_batch(self, items: Sequence[Item], parameters: None) -> list[InfergraphError]:
         """The refusal of each item."""
         return [Rejected(self._message(item)) for item in items]
 
     def _message(self, item: Item) -> str:
         return "".join(
             literal + ("" if field is None else _shown(item[field]))
-            for literal, field in self.parts
+            for literal, field in self.model
         )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -29,10 +29,10 @@ from ..tensors.audio import Samples, accept_samples, decode_audio
 from ..tensors.request_limit import RequestLimit
 from .checkpoints.pretrained import load_config, load_feature_extractor
 from .minibatches import minibatches
-from .speech.chunks import cut_at_pauses
+from .speech.chunks import Chunk, cut_at_pauses
 from .speech.doubts import Doubts
-from .speech.features import Features, SpeechFeatures
-from .speech.recognizers import SequenceRecognizer, Transcript, load_recognizer
+from .speech.features import SpeechFeatures
+from .speech.recognizers import Recognizer, SequenceRecognizer, Transcript, load_recognizer
 from .speech.voice_activity import without_silence
 
 _DEFAULT_CHUNK_SECONDS = 15.0
@@ -79,14 +79,25 @@ class SpeechToTextOptions(RuntimeOptions):
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """A piece of an item's audio: its features, and how many seconds of it are heard."""
+class Listener:
+    """A recogniser, and what goes with it.
 
-    features: Features
-    seconds: float
+    Attributes:
+        recognizer: From features to texts.
+        features: From samples to features.
+        chunk_seconds: The longest chunk.
+        chunk_frames: Its feature frames.
+        call: See `minibatches`.
+    """
+
+    recognizer: Recognizer
+    features: SpeechFeatures
+    chunk_seconds: float
+    chunk_frames: int
+    call: float
 
 
-class SpeechToText(Runtime):
+class SpeechToText(Runtime[Sequence[Chunk], None, Listener]):
     """Transcribes encoded audio, or raw samples, of any sample rate.
 
     The text of an item does not depend on what else is in its batch. Audio longer than a chunk is
@@ -101,7 +112,7 @@ class SpeechToText(Runtime):
     options: SpeechToTextOptions
     prepares_alike: ClassVar[bool] = True
 
-    def setup(self) -> None:
+    def setup(self) -> Listener:
         """Loads the feature extractor and the recogniser.
 
         Raises:
@@ -110,20 +121,25 @@ class SpeechToText(Runtime):
         """
         options = self.options
         config = load_config(self.checkpoint)
-        self.recognizer = load_recognizer(
+        recognizer = load_recognizer(
             self.checkpoint,
             config,
             self.placement,
             {name: getattr(options, name) for name in (*_DECODING, *Doubts.__slots__)},
         )
-        self.features = SpeechFeatures(load_feature_extractor(self.checkpoint), config)
-        self.chunk_seconds = self._chunk_seconds(self.features.max_seconds)
-        # Of a generation's time most does not depend on how many texts it is for.
-        self.call = math.inf if isinstance(self.recognizer, SequenceRecognizer) else 0
-        samples = np.linspace(0, 1, int(self.chunk_seconds * self.features.sample_rate))
-        self.chunk_frames = len(self.features(samples.astype(np.float32)))
+        features = SpeechFeatures(load_feature_extractor(self.checkpoint), config)
+        chunk_seconds = self._chunk_seconds(features.max_seconds)
+        samples = np.linspace(0, 1, int(chunk_seconds * features.sample_rate))
+        return Listener(
+            recognizer,
+            features,
+            chunk_seconds,
+            chunk_frames=len(features(samples.astype(np.float32))),
+            # Of a generation's time most does not depend on how many texts it is for.
+            call=math.inf if isinstance(recognizer, SequenceRecognizer) else 0,
+        )
 
-    def preparing(self, items: Sequence[Item]) -> Callable[[Item], Item]:
+    def preparing(self, items: Sequence[Item]) -> Callable[[Item], Sequence[Chunk]]:
         """Limits the seconds of all audio of the request."""
         most = self.options.max_request_audio_seconds
         limit = RequestLimit(
@@ -135,7 +151,7 @@ class SpeechToText(Runtime):
         )
         return partial(self.prepare, request=limit)
 
-    def prepare(self, item: Item, request: RequestLimit | None = None) -> Item:
+    def prepare(self, item: Item, request: RequestLimit | None = None) -> Sequence[Chunk]:
         """Decodes the audio, cuts it and computes the features of each chunk with speech in it.
 
         Args:
@@ -148,20 +164,20 @@ class SpeechToText(Runtime):
             Overloaded: there is not enough memory to decode it now.
         """
         samples = self._samples(item, request)
-        sample_rate = self.features.sample_rate
-        options = self.options
+        features, options = self.model.features, self.options
+        sample_rate = features.sample_rate
         chunks = []
-        for piece in cut_at_pauses(samples, sample_rate, self.chunk_seconds):
+        for piece in cut_at_pauses(samples, sample_rate, self.model.chunk_seconds):
             check_wanted()
             heard = without_silence(
                 piece, sample_rate, options.silence_dbfs, options.speech_rise_db
             )
             if len(heard):
-                chunks.append(Chunk(self.features(heard), len(heard) / sample_rate))
-        return {"chunks": chunks}
+                chunks.append(Chunk(features(heard), len(heard) / sample_rate))
+        return chunks
 
     def _samples(self, item: Item, request: RequestLimit | None) -> Samples:
-        sample_rate, longest = self.features.sample_rate, self.options.max_audio_seconds
+        sample_rate, longest = self.model.features.sample_rate, self.options.max_audio_seconds
         if ("audio" in item) == ("samples" in item):
             came = "both" if "audio" in item else "neither"
             raise InvalidInput(
@@ -190,36 +206,38 @@ class SpeechToText(Runtime):
             check=check_wanted,
         )
 
-    def length(self, item: Item) -> int:
+    def length(self, item: Sequence[Chunk]) -> int:
         """Feature frames of the item, of all its chunks."""
-        return sum(len(chunk.features) for chunk in item["chunks"])
+        return sum(len(chunk.features) for chunk in item)
 
     @property
     def work_limit(self) -> float:
         """Feature frames: as many as the longest chunk has for each of its seconds."""
-        return self.options.max_batch_audio_seconds / self.chunk_seconds * self.chunk_frames
+        model = self.model
+        return self.options.max_batch_audio_seconds / model.chunk_seconds * model.chunk_frames
 
     @torch.inference_mode()
-    def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
+    def predict_batch(self, items: Sequence[Sequence[Chunk]], parameters: None) -> list[Outputs]:
         """One `text` and `score` per item; runs the chunks of all in batches of similar length."""
-        chunks: list[Chunk] = [chunk for item in items for chunk in item["chunks"]]
+        model = self.model
+        chunks = [chunk for item in items for chunk in item]
         transcripts: dict[int, Transcript] = {}
         for indices in minibatches(
             [len(chunk.features) for chunk in chunks],
             self.options.max_batch_size,
-            min_fill=0.5 if self.features.padded else 1,
-            call=self.call,
+            min_fill=0.5 if model.features.padded else 1,
+            call=model.call,
         ):
             batch = [chunks[index] for index in indices]
-            inputs, lengths = self.features.batch(
+            inputs, lengths = model.features.batch(
                 [chunk.features for chunk in batch], self.placement.device, self.placement.dtype
             )
             if lengths is not None:
                 self.observe_padding(int(lengths.sum()), len(lengths) * int(lengths.max()))
-            heard = self.recognizer(inputs, lengths, [chunk.seconds for chunk in batch])
+            heard = model.recognizer(inputs, lengths, [chunk.seconds for chunk in batch])
             transcripts.update(zip(indices, heard, strict=True))
         in_order = (transcripts[index] for index in range(len(chunks)))
-        return [_joined(list(islice(in_order, len(item["chunks"])))) for item in items]
+        return [_joined(list(islice(in_order, len(item)))) for item in items]
 
     def _chunk_seconds(self, limit: float | None) -> float:
         wanted = self.options.chunk_seconds

@@ -8,6 +8,7 @@ that a pipeline's next steps take only the items that are theirs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ from .checkpoints.pretrained import load_network, load_tokenizer
 from .class_scores import class_scores
 from .declared_outputs import check_declared, check_groups
 from .minibatches import MAX_BATCH_TOKENS, call_cost, minibatches
-from .text.encoder import TextEncoder
+from .text.encoder import Ids, TextEncoder
 from .text.texts import check_text
 from .text.windows import window_limit
 
@@ -53,14 +54,43 @@ class TextClassificationOptions(RuntimeOptions):
     other_group: str | None = None
 
 
-class TextClassification(Runtime):
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text, and its tokens."""
+
+    text: str
+    ids: Ids
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """A network that classifies texts, and what goes with it.
+
+    Attributes:
+        network: From tokens to logits.
+        encoder: From a text to tokens.
+        labels: The logits' names in answers, in order.
+        independent: Whether labels do not exclude each other: each logit stands for itself.
+        outputs_of: For each label, the outputs that carry the text.
+        call: See `call_cost`.
+    """
+
+    network: Any
+    encoder: TextEncoder
+    labels: Sequence[str]
+    independent: bool
+    outputs_of: Sequence[Sequence[str]]
+    call: float
+
+
+class TextClassification(Runtime[Text, None, Classifier]):
     """Gives each text the likeliest label of any sequence classification checkpoint."""
 
     settings_class = TextClassificationOptions
     text_inputs = frozenset({"text"})
     options: TextClassificationOptions
 
-    def setup(self) -> None:
+    def setup(self) -> Classifier:
         """Loads the tokenizer and the network.
 
         Raises:
@@ -69,36 +99,40 @@ class TextClassification(Runtime):
         """
         options = self.options
         tokenizer = load_tokenizer(self.checkpoint)
-        self.network: Any = load_network(
+        network: Any = load_network(
             AutoModelForSequenceClassification, self.checkpoint, self.placement
         )
-        self.call = call_cost(self.network)
-        config = self.network.config
+        config = network.config
         if config.problem_type == "regression":
             raise ConfigurationError(
                 f"the checkpoint '{self.checkpoint}' predicts a number (problem_type 'regression');"
                 " accepted: a classifier"
             )
-        limit = window_limit(tokenizer, self.network)
+        limit = window_limit(tokenizer, network)
         max_length = options.max_length or limit
         if max_length > limit:
             raise ConfigurationError(
                 f"setting 'max_length' = {max_length}: the checkpoint takes at most {limit} tokens"
             )
-        self.encoder = TextEncoder(tokenizer, max_length, truncation=options.truncation)
-        self.labels = [
+        labels = [
             options.labels.get(config.id2label[index], config.id2label[index])
             for index in range(config.num_labels)
         ]
-        # With a single logit, or when labels do not exclude each other, each stands for itself.
-        self.independent = (
-            config.num_labels == 1 or config.problem_type == "multi_label_classification"
-        )
-        self.outputs_of = _group_outputs(
-            self.labels, options.groups, options.other_group, self._output_specs
+        return Classifier(
+            network,
+            TextEncoder(tokenizer, max_length, truncation=options.truncation),
+            labels,
+            # A single logit stands for itself, too.
+            independent=(
+                config.num_labels == 1 or config.problem_type == "multi_label_classification"
+            ),
+            outputs_of=_group_outputs(
+                labels, options.groups, options.other_group, self._output_specs
+            ),
+            call=call_cost(network),
         )
 
-    def prepare(self, item: Item) -> Item:
+    def prepare(self, item: Item) -> Text:
         """Tokenizes the text.
 
         Raises:
@@ -106,11 +140,11 @@ class TextClassification(Runtime):
         """
         text: str = item["text"]
         check_text(text, "text", self.options.max_text_characters)
-        return {"text": text, "ids": self.encoder(text, "text")}
+        return Text(text, self.model.encoder(text, "text"))
 
-    def length(self, item: Item) -> int:
+    def length(self, item: Text) -> int:
         """Tokens of the text."""
-        return len(item["ids"])
+        return len(item.ids)
 
     @property
     def work_limit(self) -> float:
@@ -118,28 +152,29 @@ class TextClassification(Runtime):
         return self.options.max_batch_tokens
 
     @torch.inference_mode()
-    def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
+    def predict_batch(self, items: Sequence[Text], parameters: None) -> list[Outputs]:
         """`label`, `score` and the texts of the label's groups, for each item."""
+        model = self.model
         answers: list[Outputs] = [{} for _ in items]
-        lengths = [len(item["ids"]) for item in items]
+        lengths = [len(item.ids) for item in items]
         for indices in minibatches(
             lengths,
             self.options.max_batch_size,
-            call=self.call,
+            call=model.call,
             most=self.options.max_batch_tokens,
         ):
-            batch = self.encoder.batch(
-                [items[index]["ids"] for index in indices], self.placement.device
+            batch = model.encoder.batch(
+                [items[index].ids for index in indices], self.placement.device
             )
             self.observe_padding(
                 sum(lengths[index] for index in indices), batch["input_ids"].numel()
             )
-            scores = class_scores(self.network(**batch).logits, independent=self.independent)
+            scores = class_scores(model.network(**batch).logits, independent=model.independent)
             best, chosen = scores.max(dim=-1)
             for index, label, score in zip(indices, chosen.tolist(), best.tolist(), strict=True):
-                answers[index] = {"label": self.labels[label], "score": score}
-                for output in self.outputs_of[label]:
-                    answers[index][output] = items[index]["text"]
+                answers[index] = {"label": model.labels[label], "score": score}
+                for output in model.outputs_of[label]:
+                    answers[index][output] = items[index].text
         return answers
 
 

@@ -1,14 +1,17 @@
-"""Answers of which some items have no part: rows that name their item, and items that failed."""
+"""Answers in part: rows that name their item, items that failed, and the outputs asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from ..errors import InfergraphError, from_status
+from ..errors import InfergraphError, InvalidInput, from_status
 from ..v2 import Message, Tensor
+from ..v2.classification import classify
+from ..v2.request import RequestedOutput, quoted
 
 ITEM_SUFFIX = "_item"
 """Ends the name of the tensor that tells the item of each row of another tensor."""
@@ -43,3 +46,36 @@ def first_failure(message: Message) -> InfergraphError:
     """The error of the first item that failed, its text after ``item <i>``."""
     error, status, item = (tensor.data.ravel()[0] for tensor in message.tensors[-3:])
     return from_status(int(status), f"item {int(item)}: {error.decode()}")
+
+
+def select(
+    message: Message, requested: Sequence[RequestedOutput], declared: Sequence[str], where: str
+) -> Message:
+    """The message with the requested outputs only; all of them where none is named.
+
+    A requested output that is declared but not in this answer (a condition that did not hold) is
+    left out. With an output that only some items have goes `<name>_item`, which says which. The
+    errors of items that failed are always there. Classifications take their tensors' place.
+
+    Raises:
+        InvalidInput: a requested output is neither in the answer nor declared, or has no largest
+            values.
+    """
+    if not requested:
+        return message
+    known = list(dict.fromkeys([*declared, *message.names()]))
+    for each in requested:
+        if each.name not in known:
+            raise InvalidInput(
+                f"{where}: no output tensor {quoted(each.name)}; "
+                f"accepted: {', '.join(known) or 'none'}"
+            )
+    names = [each.name for each in requested]
+    errors = ERROR_TENSORS if has_failed_items(message) else ()
+    tensors = message.selected([*names, *(name + ITEM_SUFFIX for name in names), *errors])
+    classes = {each.name: each.classification for each in requested if each.classification}
+    if classes:
+        tensors = [
+            classify(each, classes[each.name]) if each.name in classes else each for each in tensors
+        ]
+    return replace(message, tensors=tensors)

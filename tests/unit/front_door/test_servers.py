@@ -23,6 +23,8 @@ from prometheus_client.metrics import MetricWrapperBase
 from infergraph.errors import ConfigurationError
 from infergraph.front_door import servers
 from infergraph.front_door.servers import RestServer
+from infergraph.request import RequestContext
+from infergraph.transports import connect
 from infergraph.v2 import Message
 from infergraph.v2.grpc import encode_request
 from infergraph.v2.schema import SERVICE
@@ -296,6 +298,14 @@ async def test_no_call_stops_the_grpc_server_before_its_pipelines_are_answered(
     await asyncio.gather(*calls)
 
     assert len(server._server.graces) == 2
+
+
+async def test_a_hops_call_without_a_request_does_not_hold_the_grpc_server(serve: Serve) -> None:
+    async with listening(serve, grace_seconds=600) as at:
+        transport = connect(f"grpc://{at.grpc}")
+        await transport.infer("echo", Message([], "kept"), RequestContext())
+        await asyncio.wait_for(at.front.server._grpc_server.stop(sig=15), 60)
+        await transport.close()
 
 
 async def test_the_rest_server_waits_for_what_is_left_of_the_grace(

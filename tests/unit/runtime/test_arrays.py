@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mlserver import ModelSettings
 
 from infergraph.errors import ConfigurationError, InvalidInput, StageFailure
 from infergraph.request import RequestContext
@@ -22,7 +23,8 @@ WHOLE = {"inputs": {"x": ("INT64", [-1])}, "outputs": {"y": ("INT64", [-1])}, "m
 class ArrayDoubler(Runtime):
     """Doubles arrays in its thread, held until `released`; refuses negative numbers."""
 
-    def setup(self) -> None:
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__(settings)
         self.came: list[Arrays] = []
         self.entered = threading.Event()
         self.released = threading.Event()
@@ -41,8 +43,8 @@ class ArrayDoubler(Runtime):
 
 
 class Free(ArrayDoubler):
-    def setup(self) -> None:
-        super().setup()
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__(settings)
         self.released.set()
 
 
@@ -138,8 +140,8 @@ async def test_arrays_have_no_limit_of_items_but_the_queues() -> None:
 
 
 class InlineArrays(Free):
-    def setup(self) -> None:
-        super().setup()
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__(settings)
         self.threads: set[str] = set()
 
     @property

@@ -31,23 +31,23 @@ def own_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-class Counting(Runtime):
+class Counting(Runtime[Item, None, dict[str, int]]):
     """Answers with the number of threads that torch has where each part of it runs."""
 
-    def setup(self) -> None:
-        self.threads = {"setup": torch.get_num_threads()}
+    def setup(self) -> dict[str, int]:
+        return {"setup": torch.get_num_threads()}
 
     def prepare(self, item: Item) -> Item:
-        self.threads["prepare"] = torch.get_num_threads()
+        self.model["prepare"] = torch.get_num_threads()
         return item
 
     def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
-        self.threads["batch"] = torch.get_num_threads()
+        self.model["batch"] = torch.get_num_threads()
         return [{"x": item["x"]} for item in items]
 
     def stream(self, item: Item, parameters: Any) -> Iterator[Outputs]:
         for step in ("first", "second"):
-            self.threads[step] = torch.get_num_threads()
+            self.model[step] = torch.get_num_threads()
             yield {"x": item["x"]}
 
 
@@ -71,10 +71,10 @@ async def test_threads_of_one_model_are_not_those_of_another() -> None:
     await asyncio.gather(ask(one, 1), ask(other, 1))
     await ask(one, 1)
 
-    assert one.threads == {"setup": 2, "prepare": 1, "batch": 2}
-    assert (other.threads["setup"], other.threads["prepare"]) == (6, 1)
+    assert one.model == {"setup": 2, "prepare": 1, "batch": 2}
+    assert (other.model["setup"], other.model["prepare"]) == (6, 1)
     # Alone or beside the other: never what the other one set.
-    assert other.threads["batch"] in (6, 3)
+    assert other.model["batch"] in (6, 3)
 
 
 async def test_what_computes_on_the_event_loop_has_threads_of_its_own_too() -> None:
@@ -88,7 +88,7 @@ async def test_what_computes_on_the_event_loop_has_threads_of_its_own_too() -> N
 
     await ask(model, 1)
 
-    assert model.threads["batch"] == 4
+    assert model.model["batch"] == 4
 
 
 async def test_the_threads_of_a_model_that_computes_are_not_given_twice() -> None:
@@ -106,12 +106,12 @@ async def test_the_threads_of_a_model_that_computes_are_not_given_twice() -> Non
     await asyncio.to_thread(inside.wait, 60)
 
     await ask(beside, 1)
-    shared = beside.threads["batch"]
+    shared = beside.model["batch"]
     leave.set()
     await waiting
     await ask(beside, 1)
 
-    assert (shared, beside.threads["batch"]) == (3, 6)
+    assert (shared, beside.model["batch"]) == (3, 6)
 
 
 async def test_each_step_of_a_stream_has_the_threads_of_its_moment() -> None:
@@ -131,7 +131,7 @@ async def test_each_step_of_a_stream_has_the_threads_of_its_moment() -> None:
     leave.set()
     other.join()
 
-    assert (model.threads["first"], model.threads["second"]) == (6, 3)
+    assert (model.model["first"], model.model["second"]) == (6, 3)
 
 
 class Halves(Runtime):

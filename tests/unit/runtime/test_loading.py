@@ -28,7 +28,6 @@ async def test_loading_does_not_block_the_event_loop() -> None:
 
     class Slow(Doubler):
         def setup(self) -> None:
-            super().setup()
             threads.append(threading.current_thread().name)
             assert released.wait(timeout=60)
 
@@ -49,7 +48,6 @@ async def test_batches_run_in_the_thread_that_loaded_the_model() -> None:
 
     class Noting(Doubler):
         def setup(self) -> None:
-            super().setup()
             threads.append(threading.get_ident())
 
         def predict_batch(self, items: Sequence[Item], parameters: Any) -> Sequence[Any]:
@@ -179,29 +177,33 @@ async def test_metadata_says_what_was_resolved() -> None:
 
 
 class Weights:
-    pass
+    factor = 2
 
 
-class Weighty(Doubler):
-    def setup(self) -> None:
-        super().setup()
-        self.weights = Weights()
+class Weighty(Runtime[int, None, Weights]):
+    """Doubles numbers with a model that is freed at once when nothing holds it."""
 
-    def predict_batch(self, items: Sequence[Item], parameters: Any) -> Sequence[Any]:
-        self.compiled_later = self.weights
-        return super().predict_batch(items, parameters)
+    def setup(self) -> Weights:
+        return Weights()
+
+    def prepare(self, item: Item) -> int:
+        return int(item["x"][0])
+
+    def predict_batch(self, items: Sequence[int], parameters: None) -> list[Outputs]:
+        return [{"y": self.model.factor * item} for item in items]
 
 
-async def test_unloading_frees_what_the_task_holds_and_unregisters() -> None:
+async def test_unloading_frees_the_model_and_unregisters() -> None:
     model = await load(Weighty)
     await model.predict(rest([1]))
-    weights = weakref.ref(model.weights)
+    weights = weakref.ref(model.model)
 
     assert await model.unload() is True
 
     gc.collect()
     assert weights() is None
-    assert not hasattr(model, "compiled_later")
+    assert not hasattr(model, "model")
+    assert (await model.metadata()).parameters.model_dump() == {}
     assert registry.find("model") is None
     with pytest.raises(MLServerError) as caught:
         await model.predict(rest([1]))
@@ -265,19 +267,18 @@ async def test_nothing_is_freed_under_a_thread_that_prepares() -> None:
     entered, released = threading.Event(), threading.Event()
     seen: list[str] = []
 
-    class Preparing(Weighty):
-        def setup(self) -> None:
-            super().setup()
-            self.vocabulary = "vocabulary"
+    class Preparing(Runtime[int, None, str]):
+        def setup(self) -> str:
+            return "vocabulary"
 
-        def prepare(self, item: Item) -> Item:
+        def prepare(self, item: Item) -> int:
             entered.set()
             assert released.wait(timeout=60)
-            seen.append(self.vocabulary)
-            return item
+            seen.append(self.model)
+            return len(seen)
 
-        def length(self, item: Item) -> int:
-            return len(self.vocabulary)
+        def length(self, item: int) -> int:
+            return item + len(self.model)
 
     model = await load(Preparing, drain_seconds=0)
     request = asyncio.ensure_future(model.predict(rest([1])))
@@ -291,7 +292,7 @@ async def test_nothing_is_freed_under_a_thread_that_prepares() -> None:
         await request
     assert await unloading is True
     assert seen == ["vocabulary"]
-    assert not hasattr(model, "vocabulary")
+    assert not hasattr(model, "model")
 
 
 async def test_a_reload_under_load_loses_no_request() -> None:
@@ -363,12 +364,12 @@ async def test_a_reload_keeps_the_newer_one_registered() -> None:
 
 
 async def test_two_models_do_not_share_what_they_hold() -> None:
-    class Constant(Runtime):
-        def setup(self) -> None:
-            self.constant = self.options.max_batch_size
+    class Constant(Runtime[Item, None, int]):
+        def setup(self) -> int:
+            return self.options.max_batch_size
 
         def predict_batch(self, items: Sequence[Item], parameters: Any) -> list[Outputs]:
-            return [{"y": self.constant} for _ in items]
+            return [{"y": self.model} for _ in items]
 
     one = await load(Constant, name="one", max_batch_size=1)
     two = await load(Constant, name="two", max_batch_size=2)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from mlserver import ModelSettings
 from mlserver.errors import MLServerError
 from pydantic import Field
 
@@ -26,8 +27,8 @@ class Multiplier(HeldDoubler):
 
     parameters_class = FactorParameters
 
-    def setup(self) -> None:
-        super().setup()
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__(settings)
         self.seen: list[tuple[list[int], Any]] = []
 
     def accept(self, parameters: FactorParameters) -> FactorParameters:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mlserver import ModelSettings
 from mlserver.errors import MLServerError
 from prometheus_client import REGISTRY
 
@@ -445,8 +446,8 @@ async def test_in_process_callers_get_the_same_errors() -> None:
 class Prepared(Doubler):
     """Prepares in a pool thread, where it refuses negative numbers."""
 
-    def setup(self) -> None:
-        super().setup()
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__(settings)
         self.threads: set[str] = set()
 
     def prepare(self, item: Item) -> Item:
@@ -579,8 +580,8 @@ async def test_a_large_request_is_answered_off_the_loop() -> None:
 class HeldInline(Inline):
     """Waits in its thread for `released`; on the event loop it never waits."""
 
-    def setup(self) -> None:
-        super().setup()
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__(settings)
         self.entered = threading.Event()
         self.released = threading.Event()
 

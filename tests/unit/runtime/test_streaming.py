@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mlserver import ModelSettings
 
 from infergraph.errors import DeadlineExceeded, InvalidInput, StageFailure, StageUnavailable
 from infergraph.request import RequestContext
@@ -23,7 +24,8 @@ class Speller(Runtime):
 
     text_inputs = frozenset({"text"})
 
-    def setup(self) -> None:
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__(settings)
         self.given: list[str] = []
         self.threads: set[str] = set()
         self.closed = threading.Event()

@@ -39,7 +39,8 @@ async def settle() -> None:
 class Doubler(Runtime):
     """Doubles numbers; refuses negative ones, one by one, and fails for 666."""
 
-    def setup(self) -> None:
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__(settings)
         self.batches: list[list[int]] = []
 
     def predict_batch(
@@ -60,8 +61,8 @@ class Doubler(Runtime):
 class HeldDoubler(Doubler):
     """Waits in each batch for `released`; `entered` says that a batch has begun."""
 
-    def setup(self) -> None:
-        super().setup()
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__(settings)
         self.entered = threading.Event()
         self.released = threading.Event()
 

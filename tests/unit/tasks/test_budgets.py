@@ -71,7 +71,7 @@ async def test_tokens(
     small = {"doc_stride": 8, "max_answer_tokens": 4} if task == "question-answering" else {}
     free: Any = await serve(task, checkpoint(family), **small)
     bound: Any = await serve(task, checkpoint(family), max_batch_tokens=70, **small)
-    seen = Seen(bound, bound.network, monkeypatch)
+    seen = Seen(bound, bound.model.network, monkeypatch)
 
     expected, answer = await ask(free, **asked), await ask(bound, **asked)
 
@@ -87,8 +87,8 @@ async def test_tokens_of_sentences(
     free: Any = await serve("translation-fr-en", checkpoint("marian"))
     bound: Any = await serve("translation-fr-en", checkpoint("marian"), max_batch_tokens=24)
     for runtime in (free, bound):
-        runtime.generate._network.double()
-    seen = Seen(bound, bound.generate._network.get_encoder(), monkeypatch)
+        runtime.model.generate._network.double()
+    seen = Seen(bound, bound.model.generate._network.get_encoder(), monkeypatch)
     search = {"num_beams": 2, "max_new_tokens": 5}
 
     expected, answer = await ask(free, search, text=texts), await ask(bound, search, text=texts)
@@ -106,12 +106,12 @@ async def test_pixels(
     settings: dict[str, Any] = {"groups": {}, "labels": {}, "optional_outputs": []}
     folder = checkpoint("yolos")
     free: Any = await serve("object-detection", folder, declared=declared, **settings)
-    image = free.prepare({"image": picture(pattern(64, 48))})["image"]
+    image = free.prepare({"image": picture(pattern(64, 48))})
     most = 2 * image.pixels + 1
     bound: Any = await serve(
         "object-detection", folder, declared=declared, max_batch_pixels=most, **settings
     )
-    seen = Seen(bound, bound.detector._network, monkeypatch)
+    seen = Seen(bound, bound.model.detector._network, monkeypatch)
     images = [picture(pattern(64, 48, seed=seed)) for seed in range(5)]
 
     expected, answer = await ask(free, image=images), await ask(bound, image=images)
@@ -126,7 +126,7 @@ async def test_boxes(
     checkpoint: Callable[[str], str], serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime: Any = await serve("plate-reading", checkpoint("trocr"), locator=None, max_crops=4)
-    seen = Seen(runtime, runtime.reader._network.get_encoder(), monkeypatch)
+    seen = Seen(runtime, runtime.model.reader._network.get_encoder(), monkeypatch)
     boxes = np.tile(np.array([0, 0, 60, 40], np.float32), (4, 6, 1))
     asked = {
         "image": [picture(pattern(64, 48))] * 4,
@@ -166,7 +166,7 @@ async def test_padding_of_what_is_read_and_of_what_is_written(
     monkeypatch.setattr(Runtime, "observe_padding", lambda _, *counts: told.append(counts))
     runtime: Any = await serve("translation-fr-en", checkpoint("marian"))
     texts = [" ".join(WORDS[:5]), " ".join(WORDS[7:14])]
-    lengths = [len(runtime.encoder(text, "text")) for text in texts]
+    lengths = [len(runtime.model.encoder(text, "text")) for text in texts]
     written = []
     for text in texts:
         await ask(runtime, {"num_beams": 1}, text=[text])

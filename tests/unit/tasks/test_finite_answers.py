@@ -155,7 +155,8 @@ async def test_only_the_items_fail_whose_numbers_are_none(
     runtime = await serve("sentiment", checkpoint("bert"))
     texts = ["the lamp", "gulls", "the keep", "seven gulls"]
     expected = (await ask(runtime, text=texts))["label"]
-    (word,) = set(runtime.encoder("gulls", "text")) - set(runtime.encoder("the lamp", "text"))  # type: ignore[attr-defined]
+    encoder = runtime.model.encoder
+    (word,) = set(encoder("gulls", "text")) - set(encoder("the lamp", "text"))
     embeddings: Any = networks[0].get_input_embeddings()  # type: ignore[operator]
     embeddings.weight[word] = NAN
 

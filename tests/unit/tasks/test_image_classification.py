@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -244,12 +245,13 @@ async def test_boxes_are_classified_like_images_of_them(
 
 async def alone(runtime: Runtime, parts: list[Pixels]) -> tuple[list[str], list[float]]:
     assert isinstance(runtime, ImageClassification)
+    classifier = runtime.model.classifier
     labels, scores = [], []
     for part in parts:
-        pixels = runtime.transform(np.ascontiguousarray(part))[None]
+        pixels = classifier.transform(np.ascontiguousarray(part))[None]
         with torch.inference_mode():
-            probabilities = runtime.network(pixels)[0].softmax(dim=-1)
-        labels.append(runtime.labels[int(probabilities.argmax())])
+            probabilities = classifier.network(pixels)[0].softmax(dim=-1)
+        labels.append(classifier.labels[int(probabilities.argmax())])
         scores.append(float(probabilities.max()))
     return labels, scores
 
@@ -258,17 +260,17 @@ async def test_so_many_boxes_run_together(
     checkpoint: Callable[[str], str],
     serve: Serve,
     ask: Ask,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     runtime = await serve("alexnet", checkpoint("vit"), max_crops=4)
     assert isinstance(runtime, ImageClassification)
-    network, sizes = runtime.network, []
+    network, sizes = runtime.model.classifier.network, []
 
     def noting(pixels: torch.Tensor) -> torch.Tensor:
         sizes.append(len(pixels))
         return network(pixels)
 
-    monkeypatch.setattr(runtime, "network", noting)
+    classifier = replace(runtime.model.classifier, network=noting)
+    runtime.model = replace(runtime.model, classifier=classifier)
     boxes = np.tile(np.array([0, 0, 9, 9], np.float32), (2, 5, 1))
     counts = np.array([[5], [4]], np.int64)
     await ask(runtime, image=FILES[:2], boxes=boxes, num_detections=counts)
@@ -281,20 +283,20 @@ async def test_images_that_stay_of_unlike_size_do_not_share_a_batch(
     checkpoint: Callable[[str], str],
     serve: Serve,
     ask: Ask,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = shutil.copytree(checkpoint("resnet"), tmp_path / "resnet")
     processor = ViTImageProcessor(do_resize=False)
     processor.save_pretrained(folder)
     runtime = await serve("alexnet", str(folder))
     assert isinstance(runtime, ImageClassification)
-    network, shapes = runtime.network, []
+    network, shapes = runtime.model.classifier.network, []
 
     def noting(pixels: torch.Tensor) -> torch.Tensor:
         shapes.append(tuple(pixels.shape))
         return network(pixels)
 
-    monkeypatch.setattr(runtime, "network", noting)
+    classifier = replace(runtime.model.classifier, network=noting)
+    runtime.model = replace(runtime.model, classifier=classifier)
     files = [FILES[0], FILES[2], pattern_file(90, 70, seed=9)]
     together = await ask(runtime, image=files)
 

@@ -80,8 +80,10 @@ async def test_plates_are_read_in_int8_and_found_in_fp32(serve: Serve) -> None:
     folder = embedded(model, locator["parameters"]["extra"]["locator"]["embedded"])
     runtime: Any = await serve(model, embedded(model), locator=folder, dtype="int8")
 
-    assert any(isinstance(part, Int8Linear) for part in runtime.reader._network.modules())
-    assert not any(isinstance(part, Int8Linear) for part in runtime.locator._network.modules())
+    assert any(isinstance(part, Int8Linear) for part in runtime.model.reader._network.modules())
+    assert not any(
+        isinstance(part, Int8Linear) for part in runtime.model.locator.detector._network.modules()
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,10 @@ def found_in(folder: str, threshold: float) -> list[Detections]:
         return [detector([detector.prepare(image)])[0] for image in IMAGES]
 
 
-def knowing(
-    runtime: Any, monkeypatch: pytest.MonkeyPatch, found: dict[tuple[int, int], Sequence[Found]]
-) -> None:
+def knowing(runtime: Any, found: dict[tuple[int, int], Sequence[Found]]) -> None:
     """Lets the runtime find what is listed for images of a size, (height, width)."""
     assert isinstance(runtime, ObjectDetection)
-    monkeypatch.setattr(runtime, "detector", KnownDetector(OBJECTS, found))
+    runtime.model = replace(runtime.model, detector=KnownDetector(OBJECTS, found))
 
 
 async def test_an_answer_is_what_the_detector_found(folder: str, serve: Serve, ask: Ask) -> None:
@@ -96,9 +95,7 @@ async def test_of_more_than_k_the_best_are_answered_and_all_are_counted(
     )
 
 
-async def test_none_one_and_many_in_one_batch(
-    folder: str, serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_none_one_and_many_in_one_batch(folder: str, serve: Serve, ask: Ask) -> None:
     runtime = await serve("object-detection", folder, max_detections=2)
     many = [
         (DOG, 0.6, (0, 0, 9, 9)),
@@ -107,7 +104,7 @@ async def test_none_one_and_many_in_one_batch(
         (BUS, 0.8, (2, 2, 4, 4)),
     ]
     known = {(60, 80): [], (96, 200): [(PERSON, 0.7, (-4, 3, 20, 300))], (120, 160): many}
-    knowing(runtime, monkeypatch, known)
+    knowing(runtime, known)
 
     answer = await ask(runtime, image=[FILES[4], FILES[1], FILES[0]])
 
@@ -136,11 +133,9 @@ async def test_none_one_and_many_in_one_batch(
     assert answer["person_labels"] == ["person", "", "person", ""]
 
 
-async def test_nothing_at_all(
-    folder: str, serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_nothing_at_all(folder: str, serve: Serve, ask: Ask) -> None:
     runtime = await serve("object-detection", folder, max_detections=3)
-    knowing(runtime, monkeypatch, {})
+    knowing(runtime, {})
 
     answer = await ask(runtime, image=FILES[:1])
 
@@ -154,11 +149,9 @@ async def test_nothing_at_all(
     }
 
 
-async def test_datatypes_are_those_declared(
-    folder: str, serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_datatypes_are_those_declared(folder: str, serve: Serve) -> None:
     runtime = await serve("object-detection", folder, max_detections=1)
-    knowing(runtime, monkeypatch, {(120, 160): [(CAR, 0.9, (1, 2, 30, 40))]})
+    knowing(runtime, {(120, 160): [(CAR, 0.9, (1, 2, 30, 40))]})
 
     answer = await runtime.infer(Message([Tensor.of_bytes("image", FILES[:1])]), RequestContext())
 
@@ -199,7 +192,7 @@ def _turned() -> Image.Exif:
 
 
 async def test_labels_are_renamed_and_grouped_by_their_new_names(
-    folder: str, serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    folder: str, serve: Serve, ask: Ask
 ) -> None:
     runtime = await serve(
         "object-detection",
@@ -208,7 +201,7 @@ async def test_labels_are_renamed_and_grouped_by_their_new_names(
         groups={"vehicle": ["motor vehicle"], "person": ["person", "dog"]},
     )
     found = [(TRUCK, 0.9, (0, 0, 9, 9)), (BUS, 0.8, (0, 0, 8, 8)), (DOG, 0.7, (0, 0, 7, 7))]
-    knowing(runtime, monkeypatch, {(120, 160): found})
+    knowing(runtime, {(120, 160): found})
 
     answer = await ask(runtime, image=FILES[:1])
 
@@ -218,7 +211,7 @@ async def test_labels_are_renamed_and_grouped_by_their_new_names(
 
 
 async def test_outputs_that_nobody_declared_are_left_out(
-    folder: str, serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    folder: str, serve: Serve, ask: Ask
 ) -> None:
     names = ["num_detections", "boxes", "scores", "classes", "labels"]
     names += ["person_boxes", "person_num_detections"]
@@ -228,7 +221,7 @@ async def test_outputs_that_nobody_declared_are_left_out(
         declared={"outputs": [spec for spec in _declared() if spec["name"] in names]},
         groups={"person": ["person"]},
     )
-    knowing(runtime, monkeypatch, {(120, 160): [(PERSON, 0.9, (0, 0, 9, 9))]})
+    knowing(runtime, {(120, 160): [(PERSON, 0.9, (0, 0, 9, 9))]})
 
     answer = await ask(runtime, image=FILES[:1])
 
@@ -236,10 +229,10 @@ async def test_outputs_that_nobody_declared_are_left_out(
 
 
 async def test_a_model_that_declares_no_outputs_gives_all(
-    folder: str, serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    folder: str, serve: Serve, ask: Ask
 ) -> None:
     runtime = await serve("object-detection", folder, declared={"outputs": []})
-    knowing(runtime, monkeypatch, {(120, 160): [(PERSON, 0.9, (0, 0, 9, 9))]})
+    knowing(runtime, {(120, 160): [(PERSON, 0.9, (0, 0, 9, 9))]})
 
     answer = await ask(runtime, image=FILES[:1])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 
 from infergraph.devices import Placement
 from infergraph.errors import ConfigurationError, InvalidInput
-from infergraph.tasks.plate_reading import PlateReading
+from infergraph.tasks.plate_reading import PlateReading, Readers
 from infergraph.tasks.vision.boxes import crop
 from infergraph.tasks.vision.detectors import load_detector
 from infergraph.tasks.vision.plate_reader import Reading
@@ -114,7 +115,7 @@ async def test_each_variant_may_have_a_locator_of_its_own(
     found = []
     for locators in ({"test": checkpoint("plates"), "*": "./nowhere"}, {"other": "./nowhere"}):
         runtime: Any = await serve("plate-reading", checkpoint("trocr"), locator=form(locators))
-        found.append(runtime.locator is not None)
+        found.append(runtime.model.locator is not None)
 
     assert found == [True, False]
 
@@ -146,21 +147,20 @@ class Noting:
 async def noted(
     runtime: Any,
     ask: Ask,
-    monkeypatch: pytest.MonkeyPatch,
     labels: Sequence[str],
     found: dict[tuple[int, int], Sequence[Found]],
 ) -> tuple[dict[str, list[Any]], list[Pixels], KnownDetector]:
     """What is answered of `BOXES`, and read, if the locator finds this in crops of these sizes."""
     assert isinstance(runtime, PlateReading)
     locator, reader = KnownDetector(labels, found, max_batch_size=2), Noting()
-    monkeypatch.setattr(runtime, "locator", locator)
-    monkeypatch.setattr(runtime, "reader", reader)
+    assert runtime.model.locator is not None
+    runtime.model = Readers(replace(runtime.model.locator, detector=locator), reader)
     answer = await ask(runtime, image=FILES, boxes=BOXES, num_detections=COUNTS)
     return answer, reader.pictures, locator
 
 
 async def test_plates_are_cut_out_of_the_image_with_a_margin(
-    checkpoint: Callable[[str], str], serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
     # The crops (height, width) begin at (10, 20), (0, 0), (0, 100) and (30, 3).
     found = {
@@ -177,7 +177,7 @@ async def test_plates_are_cut_out_of_the_image_with_a_margin(
         upper_case=True,
     )
 
-    answer, pictures, locator = await noted(runtime, ask, monkeypatch, ["plate"], found)
+    answer, pictures, locator = await noted(runtime, ask, ["plate"], found)
 
     # The margin reaches beyond a box, but not beyond the image.
     assert answer["text"] == ["W24", "", "W67", "", "W48", *[""] * 7]
@@ -203,7 +203,7 @@ async def test_of_a_large_image_only_the_boxes_wait(
 
     prepared = runtime.prepare(item)
 
-    windows = prepared["windows"]
+    windows = prepared.windows
     assert decode_memory().held == 0
     assert decode_memory().kept == sum(window.pixels.nbytes for window in windows)
     assert sum(window.pixels.size for window in windows) < picture.size / 20
@@ -225,7 +225,7 @@ async def test_an_image_of_large_boxes_waits_once(
 
     prepared = runtime.prepare(item)
 
-    first, second = (window.pixels for window in prepared["windows"])
+    first, second = (window.pixels for window in prepared.windows)
     assert np.shares_memory(first, second)
     assert decode_memory().kept == 100 * 80 * 3
     del prepared, first, second
@@ -233,7 +233,7 @@ async def test_an_image_of_large_boxes_waits_once(
 
 
 async def test_only_the_labels_of_plates_count(
-    checkpoint: Callable[[str], str], serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
     found = {(50, 80): [(1, 0.9, (0, 0, 9, 9)), (4, 0.6, (0, 0, 7, 7))]}
     runtime = await serve(
@@ -244,19 +244,20 @@ async def test_only_the_labels_of_plates_count(
     )
     assert isinstance(runtime, PlateReading)
 
-    answer, _, _ = await noted(runtime, ask, monkeypatch, OBJECTS, found)
+    answer, _, _ = await noted(runtime, ask, OBJECTS, found)
 
-    assert runtime.plates == [2, 4]
+    assert runtime.model.locator is not None
+    assert runtime.model.locator.plates == [2, 4]
     assert answer["text"] == ["w7", *[""] * 11]
 
 
 async def test_in_a_box_too_narrow_for_the_locator_there_is_no_plate(
-    checkpoint: Callable[[str], str], serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
     runtime = await serve(
         "plate-reading", checkpoint("trocr"), locator=checkpoint("plates"), locator_threshold=0.01
     )
-    monkeypatch.setattr(runtime, "reader", Noting())
+    runtime.model = replace(runtime.model, reader=Noting())
     boxes = np.array([[[0, 5, 4000, 5.5], [10, 5, 90, 75]]], np.float32)
 
     answer = await ask(
@@ -273,13 +274,13 @@ async def test_a_network_call_has_at_most_max_crops(
 ) -> None:
     runtime = await serve("plate-reading", checkpoint("trocr"), locator=None, max_crops=3)
     assert isinstance(runtime, PlateReading)
-    run, calls = runtime.reader._read, []
+    run, calls = runtime.model.reader._read, []
 
     def noting(batch: torch.Tensor) -> list[Reading]:
         calls.append(len(batch))
         return run(batch)
 
-    monkeypatch.setattr(runtime.reader, "_read", noting)
+    monkeypatch.setattr(runtime.model.reader, "_read", noting)
     await ask(runtime, image=FILES, boxes=BOXES, num_detections=COUNTS)
 
     assert calls == [3, 1]

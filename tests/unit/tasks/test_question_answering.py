@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -105,7 +106,7 @@ async def pointing(
     assert isinstance(runtime, QuestionAnswering)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     network = PointsAt(tokenizer.convert_tokens_to_ids(word))
-    runtime.network = network
+    runtime.model = replace(runtime.model, network=network)
     return runtime, network
 
 
@@ -171,7 +172,7 @@ async def test_auto_knows_squad_1_by_its_name(
     runtime = await serve("question-answering", checkpoints.bert_qa(tmp_path / name))
 
     assert isinstance(runtime, QuestionAnswering)
-    assert runtime.null_allowed is allowed
+    assert runtime.model.null_allowed is allowed
 
 
 async def test_white_space_and_case_are_the_contexts_own(

@@ -7,6 +7,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +183,8 @@ async def test_long_audio_is_cut_at_its_pauses_and_joined(
         "speech-to-text", checkpoint("wav2vec2-bert"), chunk_seconds=2, max_batch_size=3
     )
     assert isinstance(runtime, SpeechToText)
-    recorder = runtime.recognizer = Recorder()
+    recorder = Recorder()
+    runtime.model = replace(runtime.model, recognizer=recorder)
     sound = warble(5)
     for second in (1.7, 3.3):
         sound[round((second - 0.15) * 16_000) : round((second + 0.15) * 16_000)] = 0
@@ -205,7 +207,8 @@ async def test_chunks_without_speech_are_not_transcribed(
 ) -> None:
     runtime = await serve("speech-to-text", checkpoint("wav2vec2-bert"), chunk_seconds=2)
     assert isinstance(runtime, SpeechToText)
-    recorder = runtime.recognizer = Recorder()
+    recorder = Recorder()
+    runtime.model = replace(runtime.model, recognizer=recorder)
     sound = np.concatenate([warble(1.5), np.zeros(20 * 16_000, np.float32), warble(1.5)])
 
     answer = await ask(
@@ -328,10 +331,10 @@ async def test_chunks_are_transcribed_as_if_alone(
     silence = np.zeros(round(0.2 * 16_000), np.float32)
     whole = np.concatenate([part for sound in parts for part in (sound, silence)])
     assert isinstance(runtime, SpeechToText)
-    pieces = runtime.prepare({"audio": encoded(whole, subtype="FLOAT")})["chunks"]
+    pieces = runtime.prepare({"audio": encoded(whole, subtype="FLOAT")})
 
     answer = await ask(runtime, audio=[encoded(whole, subtype="FLOAT")])
-    alone = [runtime.predict_batch([{"chunks": [piece]}], None)[0]["text"] for piece in pieces]
+    alone = [runtime.predict_batch([[piece]], None)[0]["text"] for piece in pieces]
 
     assert len(pieces) == 3
     assert answer["text"][0] == " ".join(alone)
@@ -342,7 +345,8 @@ async def test_group_normalised_networks_run_equal_lengths_together(
 ) -> None:
     runtime = await serve("speech-to-text", checkpoint("wav2vec2-group"))
     assert isinstance(runtime, SpeechToText)
-    recorder = runtime.recognizer = Recorder()
+    recorder = Recorder()
+    runtime.model = replace(runtime.model, recognizer=recorder)
 
     answer = await ask(runtime, audio=[encoded(warble(each)) for each in (1, 2, 1, 3, 2, 1)])
 
@@ -609,10 +613,13 @@ async def test_the_score_of_several_chunks_is_the_mean_of_their_tokens(
     runtime = await serve("speech-to-text", checkpoint("wav2vec2-bert"), chunk_seconds=2)
     assert isinstance(runtime, SpeechToText)
     transcripts = iter([Transcript("one", -1.0, 3), Transcript("", -5.0, 1)])
-    runtime.recognizer = lambda inputs, lengths, seconds: [next(transcripts) for _ in seconds]
-    chunks = [each for _ in range(2) for each in runtime.prepare({"samples": warble(1)})["chunks"]]
+    runtime.model = replace(
+        runtime.model,
+        recognizer=lambda inputs, lengths, seconds: [next(transcripts) for _ in seconds],
+    )
+    chunks = [each for _ in range(2) for each in runtime.prepare({"samples": warble(1)})]
 
-    answer = runtime.predict_batch([{"chunks": chunks}], None)
+    answer = runtime.predict_batch([chunks], None)
 
     assert answer == [{"text": "one", "score": pytest.approx(np.exp(-2.0))}]
 

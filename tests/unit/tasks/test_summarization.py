@@ -48,13 +48,13 @@ async def test_of_a_long_article_the_first_part_is_read(
     runtime = await serve(
         "summarization", checkpoint(family), truncation=True, max_source_length=20
     )
-    tokens = runtime.prepare({"text": ARTICLE})["ids"][0]
+    tokens = runtime.prepare({"text": ARTICLE}).ids[0]
     # The first words that fill the window.
     first = next(
         part
         for count in range(1, 21)
         for part in [" ".join(words[:count])]
-        if runtime.prepare({"text": part})["ids"][0].tolist() == tokens.tolist()
+        if runtime.prepare({"text": part}).ids[0].tolist() == tokens.tolist()
     )
 
     assert len(tokens) == 20
@@ -68,5 +68,5 @@ async def test_an_article_is_read_as_a_whole(
 
     item = runtime.prepare({"text": " Mira built it. She lives there.\n"})
 
-    assert len(item["ids"]) == 1
-    assert item["pieces"].texts == ["Mira built it. She lives there."]
+    assert len(item.ids) == 1
+    assert item.pieces.texts == ["Mira built it. She lives there."]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ async def test_the_share_of_padding_is_told(
         runtime, "observe_padding", lambda real, padded: told.append((real, padded))
     )
     short, long = " ".join(WORDS[:3]), " ".join(WORDS[:4])
-    lengths = [len(runtime.encoder(text, "text")) for text in (short, long)]
+    lengths = [len(runtime.model.encoder(text, "text")) for text in (short, long)]
 
     await ask(runtime, text=[short, long])
     await ask(runtime, text=[short])
@@ -102,17 +103,17 @@ def reference_logits(folder: str, text: str) -> torch.Tensor:
 
 
 async def test_texts_of_unlike_length_do_not_share_a_batch(
-    checkpoint: Callable[[str], str], serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
     runtime = await serve("sentiment", checkpoint("bert"), max_batch_size=4)
     assert isinstance(runtime, TextClassification)
-    network, shapes = runtime.network, []
+    network, shapes = runtime.model.network, []
 
     def noting(**batch: torch.Tensor) -> Any:
         shapes.append(tuple(batch["input_ids"].shape))
         return network(**batch)
 
-    monkeypatch.setattr(runtime, "network", noting)
+    runtime.model = replace(runtime.model, network=noting)
     await ask(runtime, text=["the"] * 3 + ["the " * 60] * 3)
 
     # The micro-batcher sorts the six by length, and takes four at once.

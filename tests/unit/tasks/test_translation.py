@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ async def served(
     runtime = await serve("translation-fr-en", checkpoint(family), **settings)
     assert isinstance(runtime, Translation)
     # See test_text_generation.
-    runtime.generate._network.double()
+    runtime.model.generate._network.double()
     return runtime
 
 
@@ -51,19 +52,19 @@ async def test_sentences_are_translated_one_by_one_and_joined_as_they_were(
 
 
 async def test_all_sentences_of_a_batch_run_together(
-    checkpoint: Callable[[str], str], serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
     runtime = await served("marian", checkpoint, serve, max_batch_size=3)
     texts = [f"{WORD} built it. {WORD} lives there." for WORD in ("Mira", "Arden", "Solano")]
     expected = [(await ask(runtime, text=[text]))["text"][0] for text in texts]
-    generate, rows = runtime.generate, []
+    generate, rows = runtime.model.generate, []
 
     def noting(batch: dict[str, torch.Tensor], search: Any) -> list[str]:
         rows.append(len(batch["input_ids"]))
         return generate(batch, search)
 
     noting.padded, noting.max_rows = generate.padded, generate.max_rows  # type: ignore[attr-defined]
-    monkeypatch.setattr(runtime, "generate", noting)
+    runtime.model = replace(runtime.model, generate=noting)
 
     assert (await ask(runtime, text=texts))["text"] == expected
     assert rows == [3, 3]
@@ -156,9 +157,9 @@ async def test_languages(
 
     item = runtime.prepare({"text": "Mira"})
 
-    special = {token for token in item["ids"][0].tolist() if token in language_ids(tokenizer)}
+    special = {token for token in item.ids[0].tolist() if token in language_ids(tokenizer)}
     assert special == {source_id}
-    assert runtime.generate._base.forced_bos_token_id == target_id
+    assert runtime.model.generate._base.forced_bos_token_id == target_id
 
 
 def language_ids(tokenizer: Any) -> set[int]:
@@ -217,4 +218,4 @@ async def test_the_prefix_is_the_checkpoints_own_for_the_languages_or_a_setting(
         (chosen, "who built: "),
     ):
         expected = tokenizer(f"{prefix}the lamp")["input_ids"]
-        assert runtime.prepare({"text": "the lamp"})["ids"][0].tolist() == expected
+        assert runtime.prepare({"text": "the lamp"}).ids[0].tolist() == expected

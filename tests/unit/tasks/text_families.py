@@ -43,5 +43,5 @@ async def served(
     assert isinstance(runtime, TextGeneration)
     # A batch of another shape rounds otherwise, and what random networks find likeliest is often a
     # matter of the last digits; in double precision it is not.
-    runtime.generate._network.double()
+    runtime.model.generate._network.double()
     return runtime

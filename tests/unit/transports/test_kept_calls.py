@@ -31,6 +31,8 @@ from infergraph.v2 import Message, Tensor, schema
 from tests.unit.front_door.front import Echo, Front, Mirror, serving
 from tests.unit.transports.peers import GrpcPeer
 
+_LONGEST_SECONDS = 30.0
+
 
 def numbers(*values: float) -> Message:
     return Message([Tensor.of("x", np.array([values]))], str(values))
@@ -60,7 +62,9 @@ class Place:
         self.transport: Transport = connect(f"grpc://127.0.0.1:{self.port}")
 
     async def infer(self, message: Message, model: str = "echo", **context: Any) -> Message:
-        return await self.transport.infer(model, message, RequestContext(**context))
+        # Answers that are swapped are waited for by nobody's call.
+        answering = self.transport.infer(model, message, RequestContext(**context))
+        return await asyncio.wait_for(answering, _LONGEST_SECONDS)
 
     async def stop(self) -> None:
         await self.transport.close()

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from .specification import Bursts
+
 _SINE_POINTS_PER_PERIOD = 1024
 
 
@@ -84,3 +86,21 @@ class RateProfile:
         times = np.linspace(0.0, duration, max(points, 2))
         rates = rate * (1 + amplitude * np.sin(2 * np.pi * times / period))
         return cls(times, np.maximum(rates, 0.0))
+
+
+def burst_profile(bursts: Bursts, duration: float, generator: np.random.Generator) -> RateProfile:
+    """One path of a Markov-modulated Poisson process of two states.
+
+    The first state is drawn by its share of the time.
+    """
+    durations = (bursts.calm_s, bursts.burst_s)
+    state = int(generator.random() < bursts.burst_s / sum(durations))
+    ends: list[float] = []
+    rates: list[float] = []
+    end = 0.0
+    while end < duration:
+        end += float(generator.exponential(durations[state]))
+        ends.append(min(end, duration))
+        rates.append((bursts.rate, bursts.burst_rate)[state])
+        state = 1 - state
+    return RateProfile.steps(rates, ends)

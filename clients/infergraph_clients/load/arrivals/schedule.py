@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from ..errors import LoadError
 from . import specification as spec
-from .bursts import burst_profile
-from .intervals import unit_arrivals
-from .profile import RateProfile
+from .profile import RateProfile, burst_profile
 from .traces import read_trace
 
 MOST_REQUESTS = 50_000_000
 """More than fit into the memory of most machines."""
+
+_CHUNK = 65_536
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def build_schedule(
             f"about {profile.expected:.0f} requests would be sent; accepted: at most "
             f"{MOST_REQUESTS}"
         )
-    operational = unit_arrivals(_cv(arrivals), profile.expected, generator)
+    operational = _unit_arrivals(_cv(arrivals), profile.expected, generator)
     return _checked(profile.when(operational), duration)
 
 
@@ -104,3 +104,39 @@ def _checked(seconds: npt.NDArray[np.float64], duration: float) -> Schedule:
             "rate"
         )
     return Schedule(np.rint(seconds * 1e9).astype(np.int64))
+
+
+def _unit_intervals(
+    cv: float, count: int, generator: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Gamma-distributed distances with mean 1 and coefficient of variation `cv`.
+
+    One of 0 is a constant distance, of 1 the exponential distribution of a Poisson process.
+    InferLine's workloads (https://arxiv.org/abs/1812.01776) have 1 and 4.
+    """
+    if cv == 0:
+        return np.ones(count)
+    if cv == 1:
+        return generator.exponential(1.0, count)
+    shape = 1 / cv**2
+    return generator.gamma(shape, 1 / shape, count)
+
+
+def _unit_arrivals(
+    cv: float, until: float, generator: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Arrivals of mean rate 1 in [0, until), ascending.
+
+    Regular arrivals (cv 0) start at 0, random ones one distance after it.
+    """
+    if cv == 0:
+        return np.arange(np.ceil(until), dtype=np.float64)
+    parts, end = [], 0.0
+    while end < until:
+        part = end + np.cumsum(_unit_intervals(cv, _CHUNK, generator))
+        end = float(part[-1])
+        parts.append(part)
+    if not parts:
+        return np.empty(0)
+    arrivals = np.concatenate(parts)
+    return arrivals[: np.searchsorted(arrivals, until)]

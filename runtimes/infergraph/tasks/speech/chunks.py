@@ -1,14 +1,23 @@
-"""Cuts long audio where it is quiet, so that a cut rarely falls into a word."""
+"""Chunks: long audio is cut where it is quiet, so that a cut rarely falls into a word."""
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
+from dataclasses import dataclass
 
-Samples = npt.NDArray[np.float32]
+import numpy as np
+
+from .features import Features, Samples
 
 _SEARCHED_SHARE = 1 / 3
 _PAUSE_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of an item's audio: its features, and how many seconds of it are heard."""
+
+    features: Features
+    seconds: float
 
 
 def cut_at_pauses(samples: Samples, sample_rate: int, max_seconds: float) -> list[Samples]:

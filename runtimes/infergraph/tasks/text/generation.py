@@ -26,6 +26,7 @@ from .decoding import (
     Decoding,
     DecodingLimits,
     DecodingParameters,
+    Ranges,
     Search,
     checkpoint_search,
     ranges,
@@ -86,7 +87,32 @@ class Pieces:
         return "".join(parts)
 
 
-class TextGeneration(Runtime):
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A text in pieces, and the tokens of each."""
+
+    pieces: Pieces
+    ids: Sequence[Ids]
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """A network that writes texts, and what goes with it.
+
+    Attributes:
+        generate: From tokens to new texts.
+        encoder: From a piece of a text to tokens.
+        accepted: What requests may choose.
+        defaults: What they do not choose.
+    """
+
+    generate: Generator
+    encoder: TextEncoder
+    accepted: Ranges
+    defaults: Search
+
+
+class TextGeneration(Runtime[Source, Search, Writer]):
     """Generates a text from each text. A task chooses prefix, languages and pieces."""
 
     settings_class = TextGenerationOptions
@@ -110,7 +136,7 @@ class TextGeneration(Runtime):
         """The pieces of a text that are generated from on their own."""
         return Pieces([text.strip()], ["", ""])
 
-    def setup(self) -> None:
+    def setup(self) -> Writer:
         """Loads the tokenizer and the network.
 
         Raises:
@@ -125,17 +151,15 @@ class TextGeneration(Runtime):
         known = getattr(config, "task_specific_params", None) or {}
         task = known.get(self.task(), {})
         positions = getattr(config, "max_position_embeddings", None)
-        self.accepted = ranges(
-            options, getattr(config, "max_decoder_position_embeddings", positions)
-        )
-        self.defaults = resolve(
+        accepted = ranges(options, getattr(config, "max_decoder_position_embeddings", positions))
+        defaults = resolve(
             options,
-            checkpoint_search(network.generation_config, task, self.accepted),
-            self.accepted,
+            checkpoint_search(network.generation_config, task, accepted),
+            accepted,
             kind="setting",
             error=ConfigurationError,
         )
-        self.encoder = TextEncoder(
+        encoder = TextEncoder(
             tokenizer,
             _source_length(
                 options.max_source_length,
@@ -145,7 +169,8 @@ class TextGeneration(Runtime):
             truncation=options.truncation,
             prefix=task.get("prefix", "") if options.prefix is None else options.prefix,
         )
-        self.generate = Generator(network, tokenizer, first_token, self.observe_padding)
+        generate = Generator(network, tokenizer, first_token, self.observe_padding)
+        return Writer(generate, encoder, accepted, defaults)
 
     def accept(self, parameters: DecodingParameters) -> Search:
         """How to decode: the request's parameters, then the settings', then the checkpoint's own.
@@ -153,11 +178,12 @@ class TextGeneration(Runtime):
         Raises:
             InvalidInput: a parameter is out of its limits, or contradicts another one.
         """
+        model = self.model
         return resolve(
-            parameters, self.defaults, self.accepted, kind="parameter", error=InvalidInput
+            parameters, model.defaults, model.accepted, kind="parameter", error=InvalidInput
         )
 
-    def prepare(self, item: Item) -> Item:
+    def prepare(self, item: Item) -> Source:
         """Divides the text into pieces and tokenizes them.
 
         Raises:
@@ -167,14 +193,14 @@ class TextGeneration(Runtime):
         check_text(text, "text", self.options.max_text_characters)
         pieces = self.pieces(text)
         ids = [
-            self.encoder(piece, "text", f"{pieces.name} {number}" if pieces.name else "")
+            self.model.encoder(piece, "text", f"{pieces.name} {number}" if pieces.name else "")
             for number, piece in enumerate(pieces.texts, 1)
         ]
-        return {"pieces": pieces, "ids": ids}
+        return Source(pieces, ids)
 
-    def length(self, item: Item) -> int:
+    def length(self, item: Source) -> int:
         """Tokens of the text, over all its pieces."""
-        return sum(len(ids) for ids in item["ids"])
+        return sum(len(ids) for ids in item.ids)
 
     @property
     def work_limit(self) -> float:
@@ -182,20 +208,18 @@ class TextGeneration(Runtime):
         return self.options.max_batch_tokens
 
     @torch.inference_mode()
-    def predict_batch(self, items: Sequence[Item], parameters: Search) -> list[Outputs]:
+    def predict_batch(self, items: Sequence[Source], parameters: Search) -> list[Outputs]:
         """One `text` per item; pieces of all items run together, equal ones once if they may."""
-        pieces: list[Ids] = [ids for item in items for ids in item["ids"]]
+        pieces: list[Ids] = [ids for item in items for ids in item.ids]
         keys = [_key(ids, parameters, number) for number, ids in enumerate(pieces)]
         sources = dict(zip(keys, pieces, strict=True))
         generated = dict(
             zip(sources, self._generated(list(sources.values()), parameters), strict=True)
         )
         texts = iter([generated[key] for key in keys])
-        return [
-            {"text": item["pieces"].joined(list(islice(texts, len(item["ids"]))))} for item in items
-        ]
+        return [{"text": item.pieces.joined(list(islice(texts, len(item.ids))))} for item in items]
 
-    def stream(self, item: Item, parameters: Search) -> Iterator[Outputs]:
+    def stream(self, item: Source, parameters: Search) -> Iterator[Outputs]:
         """The `text` of one item in parts, as it is generated, piece by piece.
 
         Joined, the parts are the text that `predict_batch` gives, but for its rounding in batches.
@@ -204,12 +228,12 @@ class TextGeneration(Runtime):
         Yields:
             `text`, only what is new; at least one, which is empty where the whole text is.
         """
-        pieces: Pieces = item["pieces"]
+        pieces = item.pieces
         generated: dict[bytes, str] = {}
         empty = True
         # What stands between pieces goes with the part after it.
         before = pieces.between[0]
-        numbered = enumerate(zip(item["ids"], pieces.between[1:], strict=True))
+        numbered = enumerate(zip(item.ids, pieces.between[1:], strict=True))
         for number, (ids, after) in numbered:
             key = _key(ids, parameters, number)
             with contextlib.closing(self._streamed(ids, key, parameters, generated)) as parts:
@@ -228,26 +252,27 @@ class TextGeneration(Runtime):
             yield generated[key]
             return
         generated[key] = ""
-        batch = self.encoder.batch([ids], self.placement.device)
-        with contextlib.closing(self.generate.stream(batch, search)) as parts:
+        batch = self.model.encoder.batch([ids], self.placement.device)
+        with contextlib.closing(self.model.generate.stream(batch, search)) as parts:
             for part in parts:
                 generated[key] += part
                 yield part
 
     def _generated(self, sources: Sequence[Ids], search: Search) -> list[str]:
+        generate, encoder = self.model.generate, self.model.encoder
         texts = [""] * len(sources)
         for indices in minibatches(
             [len(ids) for ids in sources],
-            self.generate.max_rows or self.options.max_batch_size,
-            min_fill=0.5 if self.generate.padded else 1,
+            generate.max_rows or self.options.max_batch_size,
+            min_fill=0.5 if generate.padded else 1,
             call=_CALL,
             most=self.options.max_batch_tokens / search.num_beams,
         ):
-            batch = self.encoder.batch([sources[index] for index in indices], self.placement.device)
+            batch = encoder.batch([sources[index] for index in indices], self.placement.device)
             self.observe_padding(
                 sum(len(sources[index]) for index in indices), batch["input_ids"].numel()
             )
-            for index, text in zip(indices, self.generate(batch, search), strict=True):
+            for index, text in zip(indices, generate(batch, search), strict=True):
                 texts[index] = text
         return texts
 

@@ -9,10 +9,13 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Callable, Sequence
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import PositiveInt
 
 from ...batching import check_wanted
 from ...runtime import Item, Runtime
+from ...runtime.hooks import Model, Prepared
 from ...settings import RuntimeOptions
 from ...tensors.image import (
     MAX_IMAGE_PIXELS,
@@ -24,6 +27,9 @@ from ...tensors.image import (
 from ...tensors.image_headers import claimed_pixels
 from ...tensors.request_limit import RequestLimit
 from .boxes import check_box_counts
+
+ReadyPixels = npt.NDArray[np.float32]
+"""FP32 [3, h, w], as a network takes them: what the model image-preprocess gives."""
 
 
 class ImageOptions(RuntimeOptions):
@@ -50,13 +56,13 @@ class BoxOptions(ImageOptions):
     max_request_boxes: PositiveInt = 1024
 
 
-class ImageRuntime(Runtime):
+class ImageRuntime(Runtime[Prepared, None, Model]):
     """A model whose input `image` is BYTES [-1, 1]: a JPEG, PNG or WebP file for each item."""
 
     settings_class = ImageOptions
     options: ImageOptions
 
-    def preparing(self, items: Sequence[Item]) -> Callable[[Item], Item]:
+    def preparing(self, items: Sequence[Item]) -> Callable[[Item], Prepared]:
         """Limits the pixels that all images of the request have, by their headers."""
         files = [item["image"] for item in items if "image" in item]
         most = self.options.max_request_pixels
@@ -76,7 +82,7 @@ class ImageRuntime(Runtime):
         # What the steps of a pipeline share is found in the request's own context.
         context = contextvars.copy_context()
 
-        def prepare(item: Item) -> Item:
+        def prepare(item: Item) -> Prepared:
             limit.take_once(claimed)
             return context.copy().run(self.prepare, item)
 
@@ -97,13 +103,13 @@ class ImageRuntime(Runtime):
         )
 
 
-class BoxRuntime(ImageRuntime):
+class BoxRuntime(ImageRuntime[Prepared, Model]):
     """A model that may also take `boxes` and `num_detections`, as an object detector gives them."""
 
     settings_class = BoxOptions
     options: BoxOptions
 
-    def preparing(self, items: Sequence[Item]) -> Callable[[Item], Item]:
+    def preparing(self, items: Sequence[Item]) -> Callable[[Item], Prepared]:
         """Limits the boxes of each image and of all, and the pixels.
 
         Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -125,18 +126,18 @@ async def test_a_sample_depends_on_its_seed_alone(
 
 
 async def test_equal_texts_are_computed_once(
-    checkpoint: Callable[[str], str], serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
     runtime = await served("marian", checkpoint, serve)
     expected = (await ask(runtime, text=TEXTS[:2]))["text"]
-    generate, rows = runtime.generate, []
+    generate, rows = runtime.model.generate, []
 
     def noting(batch: dict[str, torch.Tensor], search: Any) -> list[str]:
         rows.append(len(batch["input_ids"]))
         return generate(batch, search)
 
     noting.padded, noting.max_rows = generate.padded, generate.max_rows  # type: ignore[attr-defined]
-    monkeypatch.setattr(runtime, "generate", noting)
+    runtime.model = replace(runtime.model, generate=noting)
     answer = await ask(runtime, text=[TEXTS[1], TEXTS[0], TEXTS[1], TEXTS[1]])
 
     assert sum(rows) == 2
@@ -144,10 +145,10 @@ async def test_equal_texts_are_computed_once(
 
 
 async def test_where_padding_would_be_seen_equal_lengths_run_together(
-    checkpoint: Callable[[str], str], serve: Serve, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
     runtime = await served("bart", checkpoint, serve)
-    generate = runtime.generate
+    generate = runtime.model.generate
     masks: list[torch.Tensor] = []
 
     def noting(batch: dict[str, torch.Tensor], search: Any) -> list[str]:
@@ -155,7 +156,7 @@ async def test_where_padding_would_be_seen_equal_lengths_run_together(
         return generate(batch, search)
 
     noting.padded, noting.max_rows = False, None  # type: ignore[attr-defined]
-    monkeypatch.setattr(runtime, "generate", noting)
+    runtime.model = replace(runtime.model, generate=noting)
     await ask(runtime, text=["gulls", "lamps", "the lamp", "the keep", "seven"])
 
     assert all(bool(mask.all()) for mask in masks)

@@ -11,9 +11,8 @@ import pytest
 import torch
 
 from infergraph.batching import BatchAbandoned
-from infergraph.runtime import Item
 from infergraph.tasks.text.decoding import Search
-from infergraph.tasks.text.generation import TextGeneration
+from infergraph.tasks.text.generation import Source, TextGeneration
 
 from ..conftest import Checks, Serve, step_threads
 from ..text_families import FAMILIES, served
@@ -34,14 +33,14 @@ SEARCHES: dict[str, dict[str, Any]] = {
 }
 
 
-def asked(runtime: TextGeneration, text: str, parameters: dict[str, Any]) -> tuple[Item, Search]:
+def asked(runtime: TextGeneration, text: str, parameters: dict[str, Any]) -> tuple[Source, Search]:
     """What the runtime makes of a request."""
     given = runtime.parameters_class
     assert given is not None
     return runtime.prepare({"text": text}), runtime.accept(given(**parameters))
 
 
-def parts(runtime: TextGeneration, item: Item, search: Search) -> Iterator[str]:
+def parts(runtime: TextGeneration, item: Source, search: Search) -> Iterator[str]:
     """The parts of a streamed text, each the answer's only output."""
     with closing(runtime.stream(item, search)) as stream:
         for answer in stream:
@@ -55,7 +54,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Callable[[TextGeneration], list[st
 
     def note(runtime: TextGeneration) -> list[str]:
         made: list[str] = []
-        network = runtime.generate._network
+        network = runtime.model.generate._network
         for name, half in (("encode", network.get_encoder()), ("decode", network.get_decoder())):
             half.register_forward_pre_hook(lambda *_, name=name: made.append(name))
         return made
@@ -76,11 +75,11 @@ async def test_the_parts_are_the_whole_answer(
 
     assert "".join(streamed) == whole
     assert all(streamed)
-    pieces = len(item["ids"])
+    pieces = len(item.ids)
     if search == "beams":
         assert len(streamed) <= pieces
     else:
-        assert len(streamed) > 4 * len({ids.tobytes() for ids in item["ids"]})
+        assert len(streamed) > 4 * len({ids.tobytes() for ids in item.ids})
 
 
 async def test_a_stream_that_is_closed_generates_no_further_token(
@@ -158,7 +157,7 @@ async def test_a_text_of_which_nothing_is_said_is_one_empty_part(
     runtime = await served("bart", checkpoint, serve)
     item, search = asked(runtime, "the lamp", {"num_beams": 1})
     monkeypatch.setattr(
-        runtime.generate._tokenizer, "decode", lambda tokens, skip_special_tokens: " "
+        runtime.model.generate._tokenizer, "decode", lambda tokens, skip_special_tokens: " "
     )
 
     assert list(parts(runtime, item, search)) == [""]
@@ -175,7 +174,7 @@ async def test_a_network_that_fails_fails_the_stream(
         if next(left, None) is None:
             raise RuntimeError("out of memory")
 
-    runtime.generate._network.get_decoder().register_forward_pre_hook(fail)
+    runtime.model.generate._network.get_decoder().register_forward_pre_hook(fail)
 
     with pytest.raises(RuntimeError, match="out of memory"):
         list(parts(runtime, item, search))
@@ -188,7 +187,7 @@ async def test_a_stream_computes_as_its_model_does(
     runtime = await served("bart", checkpoint, serve)
     item, search = asked(runtime, "the lamp", {"num_beams": 1})
     seen: set[tuple[int, bool]] = set()
-    runtime.generate._network.register_forward_pre_hook(
+    runtime.model.generate._network.register_forward_pre_hook(
         lambda *_: seen.add((torch.get_num_threads(), torch.is_inference_mode_enabled()))
     )
     before = torch.get_num_threads()

@@ -9,7 +9,7 @@ import pytest
 from infergraph.errors import InvalidInput
 from infergraph.request import RequestContext
 from infergraph.router import PipelineRouter
-from infergraph.router.step_parameters import divide
+from infergraph.router.calls import divide_parameters
 from infergraph.v2 import Message
 from tests.unit.router.world import CHAIN, Answer, Model, mapping, request
 
@@ -31,7 +31,9 @@ spec:
 
 
 def test_parameters_are_divided_by_step() -> None:
-    plain, of_steps = divide({"a": 1, "one.a": 2, "one.b.c": 3, "two.a": 4}, ["one", "two"])
+    plain, of_steps = divide_parameters(
+        {"a": 1, "one.a": 2, "one.b.c": 3, "two.a": 4}, ["one", "two"]
+    )
     assert plain == {"a": 1}
     assert of_steps == {"one": {"a": 2, "b.c": 3}, "two": {"a": 4}}
 

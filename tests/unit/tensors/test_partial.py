@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from infergraph.errors import InvalidInput
-from infergraph.tensors.partial import ERROR_TENSORS
-from infergraph.tensors.requested import select
+from infergraph.tensors.partial import ERROR_TENSORS, select
 from infergraph.v2 import Message, Tensor
 from infergraph.v2.request import RequestedOutput
 
