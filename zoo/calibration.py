@@ -17,14 +17,12 @@ import torch.nn.functional as F
 Numbers = Sequence[float] | npt.NDArray[np.floating]
 
 
-def expected_calibration_error(
-    scores: Numbers, right: Sequence[bool] | Numbers, bins: int = 10
-) -> float:
+def expected_calibration_error(scores: Numbers, right: Sequence[bool], bins: int = 10) -> float:
     """The mean difference, from 0 to 1, between a score and the share that is right of its like.
 
     Args:
         scores: From 0 to 1.
-        right: Whether what got the score was right, or which share of it from 0 to 1.
+        right: Whether what got the score was right.
         bins: Scores of one bin, all of the same width, are alike.
     """
     values, hits = np.asarray(scores, np.float64), np.asarray(right, np.float64)

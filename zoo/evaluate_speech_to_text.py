@@ -25,7 +25,11 @@ import numpy as np
 import torch
 
 from infergraph.tasks.speech.language_model import read_language_model
-from infergraph.tasks.speech.recognizers import CtcRecognizer, Transcript
+from infergraph.tasks.speech.recognizers import (
+    MIN_SCORE_OF_LETTERS,
+    CtcRecognizer,
+    Transcript,
+)
 from zoo.calibration import auroc, expected_calibration_error, false_accepts
 from zoo.speech import Utterance, held_out_utterances, outside_utterances, speak
 from zoo.speech_engines import ENGINES, SAMPLE_RATE, Samples
@@ -52,11 +56,6 @@ def score(references: Sequence[str], transcripts: Sequence[str]) -> Score:
         word_error_rate=jiwer.wer(list(references), list(transcripts)),
         exact=sum(said == heard for said, heard in pairs) / len(pairs),
     )
-
-
-def letters_right(reference: str, transcript: str) -> float:
-    """The share from 0 to 1 of the letters of `reference` that `transcript` has right."""
-    return max(0.0, 1.0 - jiwer.cer(reference, transcript))
 
 
 def recognizer_of(model: Any, processor: Any) -> CtcRecognizer:
@@ -136,28 +135,32 @@ def report_scores(
 ) -> dict[str, float]:
     """What the scores mean: of held-out sentences by `engine`, and of as many from outside.
 
-    `calibration error` is how far scores are from the share of letters that is right.
+    `calibration error` is how far scores are from the share of sentences without an error, and
+    `dropped` the share whose score is too low for the runtime to give a text.
 
     Raises:
         RuntimeError: If an engine is missing.
     """
     model, processor = load(checkpoint)
-    inside = held_out_utterances(seed, utterances, engine)
-    outside = outside_utterances(seed, utterances)
-    heard = [hear_batch(model, processor, [samples])[0] for samples in _spoken([*inside, *outside])]
-    scores = [math.exp(each.log_probability) for each in heard]
-    right = [
-        letters_right(utterance.transcript, each.text)
-        for utterance, each in zip([*inside, *outside], heard, strict=True)
+    spoken = [
+        *held_out_utterances(seed, utterances, engine),
+        *outside_utterances(seed, utterances),
     ]
-    count = len(inside)
+    heard = [hear_batch(model, processor, [samples])[0] for samples in _spoken(spoken)]
+    scores = np.array([math.exp(each.log_probability) for each in heard])
+    inside, outside = scores[:utterances], scores[utterances:]
+    right = [
+        utterance.transcript == each.text
+        for utterance, each in zip(spoken[:utterances], heard, strict=False)
+    ]
     return {
-        "calibration error": expected_calibration_error(scores, right),
-        "of the world alone": expected_calibration_error(scores[:count], right[:count]),
-        "mean score": float(np.mean(scores[:count])),
-        "mean score outside": float(np.mean(scores[count:])),
-        "auroc": auroc(scores[:count], scores[count:]),
-        "false accepts": false_accepts(scores[:count], scores[count:]),
+        "calibration error": expected_calibration_error(inside, right),
+        "mean score": float(inside.mean()),
+        "mean score outside": float(outside.mean()),
+        "dropped": float((inside < MIN_SCORE_OF_LETTERS).mean()),
+        "dropped outside": float((outside < MIN_SCORE_OF_LETTERS).mean()),
+        "auroc": auroc(inside, outside),
+        "false accepts": false_accepts(inside, outside),
     }
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import logging
-import math
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,9 +23,6 @@ import jiwer
 import numpy as np
 import torch
 
-from infergraph.tasks.speech.recognizers import CtcRecognizer
-from zoo.calibration import divide_logits
-from zoo.evaluate_speech_to_text import letters_right, recognizer_of
 from zoo.speech import development_utterances, training_utterances, varied_utterances
 from zoo.speech_augmentation import Features, augment
 from zoo.speech_data import (
@@ -134,39 +130,6 @@ def transcribe(model: Any, processor: Any, examples: Sequence[Example]) -> list[
         decoded = processor.batch_decode(logits.argmax(-1).masked_fill(mask == 0, 0))
         texts.update(zip(rows, decoded, strict=True))
     return [texts[i] for i in range(len(examples))]
-
-
-@torch.no_grad()
-def calibrate(model: Any, recognizer: CtcRecognizer, examples: Sequence[Example]) -> float:
-    """Divides the last layer so that scores are, in the mean, the share of letters that is right.
-
-    Args:
-        recognizer: The model's, as the runtime has it.
-        examples: None that was learned from.
-
-    Returns:
-        What the layer was divided by.
-    """
-    model.eval()
-    heard = [model(input_features=_collate([each], None)[0]).logits for each in examples]
-
-    def excess(temperature: float) -> float:
-        """By how much scores are too high, in the mean."""
-        excesses = []
-        for logits, example in zip(heard, examples, strict=True):
-            (found,) = recognizer.read(logits / temperature, [logits.shape[1]])
-            right = letters_right(example.transcript, found.text)
-            excesses.append(math.exp(found.log_probability) - right)
-        return float(np.mean(excesses))
-
-    # The hotter, the lower are scores.
-    low, high = 0.25, 4.0
-    for _ in range(10):
-        middle = math.sqrt(low * high)
-        low, high = (middle, high) if excess(middle) > 0 else (low, middle)
-    temperature = math.sqrt(low * high)
-    divide_logits(model.lm_head, temperature)
-    return temperature
 
 
 def save(model: Any, processor: Any, folder: Path) -> None:
@@ -279,11 +242,7 @@ def train(
             }
             torch.save(state, state_file)
         state["epoch"] = 0
-    trained = type(model).from_pretrained(output, dtype=torch.float32)
     save_language_model(output)
-    temperature = calibrate(trained, recognizer_of(trained, processor), development)
-    logger.info("scores calibrated: logits are divided by %.3f", temperature)
-    save(trained, processor, output)
     best: float = state["best"]
     return best
 

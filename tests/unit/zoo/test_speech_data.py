@@ -7,14 +7,11 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 
 from infergraph.tasks.speech.language_model import read_language_model
-from infergraph.tasks.speech.recognizers import CtcRecognizer
 from zoo.speech import (
     HELD_OUT_ENGINES,
     HELD_OUT_VOICES,
@@ -269,35 +266,3 @@ def test_the_embedded_language_is_the_worlds(tmp_path: Path) -> None:
     assert model.words == vocabulary()
     said = model.score(("who",), "is")[0]
     assert said > model.score(("who",), "goat")[0] > model.score(("who",), "quux")[0]
-
-
-def test_scores_are_brought_to_the_share_of_letters_that_is_right() -> None:
-    training = pytest.importorskip("zoo.train_speech_to_text")
-    processor = build_processor()
-    heard = np.array([4, 5, 6])
-
-    class Network:
-        """Hears `bcd` each time, and is very sure of it."""
-
-        config = SimpleNamespace(pad_token_id=0)
-        lm_head = torch.nn.Linear(1, 1)
-
-        def eval(self) -> None: ...
-
-        def __call__(self, input_features: torch.Tensor) -> SimpleNamespace:
-            logits = torch.zeros(1, 3, len(processor.tokenizer))
-            logits[0, np.arange(3), heard] = 12.0
-            return SimpleNamespace(logits=logits)
-
-    network = Network()
-    weight = network.lm_head.weight.item()
-    recognizer = CtcRecognizer(network, processor.tokenizer, {"min_score": 0.0})
-    # Two letters of three are right.
-    examples = [Example(np.ones((3, 240), np.float16), heard, "bcz")] * 2
-
-    temperature = training.calibrate(network, recognizer, examples)
-
-    assert network.lm_head.weight.item() == pytest.approx(weight / temperature)
-    logits = torch.zeros(28 + 2)
-    logits[0] = 12.0
-    assert (logits / temperature).softmax(-1)[0].item() == pytest.approx(2 / 3, abs=0.02)

@@ -43,7 +43,7 @@ _SEQUENCE_SETTINGS = (
 # A text of known words whose letters are so likely is what a search would find.
 _SURE = 0.95
 # Letters are each likely where speech is heard well; of words, one of several may do.
-_MIN_SCORE_OF_LETTERS, _MIN_SCORE_OF_WORDS = 0.5, 0.1
+MIN_SCORE_OF_LETTERS, _MIN_SCORE_OF_WORDS = 0.5, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class CtcRecognizer:
         self._tokenizer = tokenizer
         self._blank: int = tokenizer.pad_token_id
         self._search = None if language is None else word_search(tokenizer, language)
-        self._min_score: float = decoding.get("min_score", _MIN_SCORE_OF_LETTERS)
+        self._min_score: float = decoding.get("min_score", MIN_SCORE_OF_LETTERS)
 
     def __call__(
         self,
