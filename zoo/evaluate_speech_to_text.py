@@ -2,15 +2,18 @@
 
     python -m zoo.evaluate_speech_to_text --checkpoint model-settings/speech-to-text/embedded
     python -m zoo.evaluate_speech_to_text --checkpoint ... --engine festival
+    python -m zoo.evaluate_speech_to_text --checkpoint ... --outside
 
 Needs the engine that speaks the sentences, espeak-ng by default. Fails where a transcript from a
-padded batch is not that of the utterance alone.
+padded batch is not that of the utterance alone. With `--outside` it says what scores mean, in the
+world and for other subjects and languages.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import multiprocessing
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +21,17 @@ from pathlib import Path
 from typing import Any
 
 import jiwer
+import numpy as np
 import torch
 
-from zoo.speech import held_out_utterances, speak
+from infergraph.tasks.speech.language_model import read_language_model
+from infergraph.tasks.speech.recognizers import (
+    MIN_SCORE_OF_LETTERS,
+    CtcRecognizer,
+    Transcript,
+)
+from zoo.calibration import auroc, expected_calibration_error, false_accepts
+from zoo.speech import Utterance, held_out_utterances, outside_utterances, speak
 from zoo.speech_engines import ENGINES, SAMPLE_RATE, Samples
 
 # The training script chooses its checkpoint by sentences of seed 0.
@@ -47,9 +58,15 @@ def score(references: Sequence[str], transcripts: Sequence[str]) -> Score:
     )
 
 
+def recognizer_of(model: Any, processor: Any) -> CtcRecognizer:
+    """The runtime's recognizer, which drops no text; with the checkpoint's language model."""
+    language = read_language_model(Path(model.config.name_or_path))
+    return CtcRecognizer(model, processor.tokenizer, {"min_score": 0.0}, language)
+
+
 @torch.inference_mode()
-def transcribe_batch(model: Any, processor: Any, batch: Sequence[Samples]) -> list[str]:
-    """The transcripts of mono samples at 16 kHz, computed as one padded batch.
+def hear_batch(model: Any, processor: Any, batch: Sequence[Samples]) -> list[Transcript]:
+    """What the runtime's recognizer hears in mono samples at 16 kHz, computed as one padded batch.
 
     Features are extracted from each clip alone: the extractor joins three frames into one step,
     and, given several clips, may count one step more of the shorter ones than of the clip alone.
@@ -61,10 +78,27 @@ def transcribe_batch(model: Any, processor: Any, batch: Sequence[Samples]) -> li
     lengths = torch.tensor([len(clip) for clip in clips])
     features = torch.nn.utils.rnn.pad_sequence(clips, batch_first=True)
     mask = (torch.arange(features.shape[1]) < lengths[:, None]).long()
-    tokens = model(input_features=features, attention_mask=mask).logits.argmax(-1)
-    blank = processor.tokenizer.pad_token_id
-    transcripts: list[str] = processor.batch_decode(tokens.masked_fill(mask == 0, blank))
-    return transcripts
+    recognizer = recognizer_of(model, processor)
+    seconds = [len(samples) / SAMPLE_RATE for samples in batch]
+    return recognizer({"input_features": features, "attention_mask": mask}, lengths, seconds)
+
+
+def transcribe_batch(model: Any, processor: Any, batch: Sequence[Samples]) -> list[str]:
+    """The texts that `hear_batch` hears."""
+    return [transcript.text for transcript in hear_batch(model, processor, batch)]
+
+
+def load(checkpoint: Path) -> tuple[Any, Any]:
+    """A checkpoint's model and processor."""
+    from transformers import AutoModelForCTC, AutoProcessor
+
+    model = AutoModelForCTC.from_pretrained(checkpoint, dtype=torch.float32).eval()
+    return model, AutoProcessor.from_pretrained(checkpoint)
+
+
+def _spoken(utterances: Sequence[Utterance]) -> list[Samples]:
+    with multiprocessing.get_context("spawn").Pool(torch.get_num_threads()) as pool:
+        return pool.map(speak, utterances, chunksize=16)
 
 
 def evaluate(
@@ -76,13 +110,9 @@ def evaluate(
         AssertionError: If a batch gives another transcript than the utterance alone.
         RuntimeError: If the engine is missing.
     """
-    from transformers import AutoModelForCTC, AutoProcessor
-
-    processor = AutoProcessor.from_pretrained(checkpoint)
-    model = AutoModelForCTC.from_pretrained(checkpoint, dtype=torch.float32).eval()
+    model, processor = load(checkpoint)
     spoken = held_out_utterances(seed, utterances, engine)
-    with multiprocessing.get_context("spawn").Pool(torch.get_num_threads()) as pool:
-        audio = pool.map(speak, spoken, chunksize=16)
+    audio = _spoken(spoken)
     alone = [transcribe_batch(model, processor, [samples])[0] for samples in audio]
     batched: list[str] = []
     for start in range(0, len(audio), _BATCH):
@@ -100,6 +130,40 @@ def evaluate(
     return scores, mistakes
 
 
+def report_scores(
+    checkpoint: Path, utterances: int, seed: int, engine: str = "espeak-ng"
+) -> dict[str, float]:
+    """What the scores mean: of held-out sentences by `engine`, and of as many from outside.
+
+    `calibration error` is how far scores are from the share of sentences without an error, and
+    `dropped` the share whose score is too low for the runtime to give a text.
+
+    Raises:
+        RuntimeError: If an engine is missing.
+    """
+    model, processor = load(checkpoint)
+    spoken = [
+        *held_out_utterances(seed, utterances, engine),
+        *outside_utterances(seed, utterances),
+    ]
+    heard = [hear_batch(model, processor, [samples])[0] for samples in _spoken(spoken)]
+    scores = np.array([math.exp(each.log_probability) for each in heard])
+    inside, outside = scores[:utterances], scores[utterances:]
+    right = [
+        utterance.transcript == each.text
+        for utterance, each in zip(spoken[:utterances], heard, strict=False)
+    ]
+    return {
+        "calibration error": expected_calibration_error(inside, right),
+        "mean score": float(inside.mean()),
+        "mean score outside": float(outside.mean()),
+        "dropped": float((inside < MIN_SCORE_OF_LETTERS).mean()),
+        "dropped outside": float((outside < MIN_SCORE_OF_LETTERS).mean()),
+        "auroc": auroc(inside, outside),
+        "false accepts": false_accepts(inside, outside),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", type=Path, required=True)
@@ -107,12 +171,22 @@ def main() -> None:
     parser.add_argument("--utterances", type=int, default=200)
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--outside", action="store_true", help="say what the scores mean, and outside of the world"
+    )
     parser.add_argument("--json", action="store_true", help="print the scores as JSON")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    scores, mistakes = evaluate(
-        arguments.checkpoint, arguments.utterances, arguments.seed, arguments.engine
-    )
+    drawn = (arguments.checkpoint, arguments.utterances, arguments.seed, arguments.engine)
+    if arguments.outside:
+        numbers = report_scores(*drawn)
+        if arguments.json:
+            print(json.dumps(numbers))
+            return
+        for name, number in numbers.items():
+            print(f"{name:22} {number:.4f}")
+        return
+    scores, mistakes = evaluate(*drawn)
     if arguments.json:
         print(json.dumps({voice: vars(entry) for voice, entry in scores.items()}))
         return

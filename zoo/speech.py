@@ -14,6 +14,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
+from zoo.outside_texts import english_prose
 from zoo.speech_engines import ENGINES, SAMPLE_RATE, Samples, say
 from zoo.world import normalise_transcript, sentences
 
@@ -39,6 +40,9 @@ _VARIANTS = (
 )
 # Their sound is not made of formants in parallel but in a row.
 _KLATT_VARIANTS = ("klatt", "klatt2", "klatt3", "klatt4")
+_FOREIGN_VOICES = ("fr", "de", "es")
+# Those of training besides espeak-ng's.
+_OTHER_VOICES = tuple((name, voice) for name in ("flite", "pico") for voice in ENGINES[name].voices)
 # What recordings come in besides 16 kHz.
 _OTHER_RATES = (8_000, 11_025, 22_050, 44_100)
 
@@ -110,17 +114,17 @@ def training_utterances(seed: int, count: int) -> list[Utterance]:
 
 
 def varied_utterances(seed: int, count: int) -> list[Utterance]:
-    """`count` training utterances by both engines of training, by speakers of all sizes, in rooms.
+    """`count` training utterances by all engines of training, by speakers of all sizes, in rooms.
 
-    Two in three are flite's. The sentences are others than those of `training_utterances`.
+    Two in three are flite's and Pico's. The sentences are others than those of
+    `training_utterances`.
     """
     rng = random.Random(f"varied utterances/{seed}")
     utterances = []
     for utterance in training_utterances(seed + 1000, count):
         if rng.random() < 0.65:
-            utterance = replace(
-                utterance, engine="flite", voice=rng.choice(ENGINES["flite"].voices)
-            )
+            engine, voice = rng.choice(_OTHER_VOICES)
+            utterance = replace(utterance, engine=engine, voice=voice)
         elif rng.random() < 0.15:
             voice = f"{rng.choice(_ACCENTS)}+{rng.choice(_KLATT_VARIANTS)}"
             utterance = replace(utterance, voice=voice)
@@ -147,10 +151,31 @@ def held_out_utterances(seed: int, count: int, engine: str = "espeak-ng") -> lis
     ]
 
 
+def outside_utterances(seed: int, count: int) -> list[Utterance]:
+    """`count` utterances, clean, of what is not of the world: one in two English on other subjects.
+
+    Those are in the held-out voices; the others are in other languages, in voices of theirs.
+    """
+    english = iter(english_prose(seed, count, "held_out"))
+    foreign = {
+        language: iter(sentences(seed, count, "held_out", language=language))
+        for language in _FOREIGN_VOICES
+    }
+    utterances = []
+    for number in range(count):
+        if number % 2:
+            language = _FOREIGN_VOICES[number // 2 % len(_FOREIGN_VOICES)]
+            utterances.append(Utterance(texts=(next(foreign[language]),), voice=language))
+        else:
+            voice = HELD_OUT_VOICES[number // 2 % len(HELD_OUT_VOICES)]
+            utterances.append(Utterance(texts=(next(english),), voice=voice))
+    return utterances
+
+
 def development_utterances(seed: int, count: int) -> list[Utterance]:
     """`count` utterances of held-out sentences in training voices, to choose a checkpoint by.
 
-    Every other one is flite's.
+    Every other one is flite's or Pico's.
     """
     rng = random.Random(f"development/{seed}")
     utterances = [
@@ -158,8 +183,8 @@ def development_utterances(seed: int, count: int) -> list[Utterance]:
         for text in sentences(seed, count, "held_out")
     ]
     for number in range(1, count, 2):
-        voice = rng.choice(ENGINES["flite"].voices)
-        utterances[number] = replace(utterances[number], engine="flite", voice=voice)
+        engine, voice = rng.choice(_OTHER_VOICES)
+        utterances[number] = replace(utterances[number], engine=engine, voice=voice)
     return utterances
 
 

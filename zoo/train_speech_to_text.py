@@ -2,8 +2,8 @@
 
     python -m zoo.train_speech_to_text --output model-settings/speech-to-text/embedded
 
-Needs espeak-ng and flite, and nothing from the network. An interrupted run goes on from its last
-epoch when it is started again with the same arguments.
+Needs espeak-ng, flite and Pico, and nothing from the network. An interrupted run goes on from its
+last epoch when it is started again with the same arguments.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from zoo.speech_data import (
     build_processor,
     load_examples,
 )
+from zoo.speech_language_model import save_language_model
 
 logger = logging.getLogger(__name__)
 
@@ -164,8 +165,8 @@ STAGES: tuple[Stage, ...] = (
     Stage(16_000, 1, 1.2e-3),
     Stage(16_000, 1, 9e-4),
     Stage(16_000, 2, 8e-4),
-    Stage(3_000, 6, 1e-3, varied=True),
-    Stage(6_000, 12, 1e-3, varied=True),
+    Stage(10_000, 7, 1e-3, varied=True),
+    Stage(10_000, 6, 8e-4, varied=True),
 )
 
 
@@ -241,6 +242,7 @@ def train(
             }
             torch.save(state, state_file)
         state["epoch"] = 0
+    save_language_model(output)
     best: float = state["best"]
     return best
 

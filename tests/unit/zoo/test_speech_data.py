@@ -1,19 +1,24 @@
 """Features and labels of spoken utterances, without speaking any."""
 
+import json
+import math
 import random
-import shutil
+import sys
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from infergraph.tasks.speech.language_model import read_language_model
 from zoo.speech import (
     HELD_OUT_ENGINES,
     HELD_OUT_VOICES,
     Utterance,
     development_utterances,
     held_out_utterances,
+    outside_utterances,
     speak,
     training_utterances,
     varied_utterances,
@@ -21,6 +26,8 @@ from zoo.speech import (
 from zoo.speech_augmentation import _warped, augment
 from zoo.speech_data import Example, build_processor, fast_log_mel
 from zoo.speech_engines import ENGINES, say
+from zoo.speech_language_model import bigrams, save_language_model
+from zoo.world import vocabulary
 
 RATE = 16_000
 
@@ -75,13 +82,23 @@ def test_held_out_variants_occur_nowhere_in_training() -> None:
 def test_held_out_engines_speak_nowhere_in_training() -> None:
     trained = {u.engine for u in varied_utterances(0, 1000)}
     trained |= {u.engine for u in development_utterances(0, 200)}
-    assert trained == {"espeak-ng", "flite"}
+    assert trained == {"espeak-ng", "flite", "pico"}
     assert trained.isdisjoint(HELD_OUT_ENGINES)
     for engine in HELD_OUT_ENGINES:
         spoken = held_out_utterances(1, 12, engine)
         assert {u.engine for u in spoken} == {engine}
         assert {u.voice for u in spoken} == {*ENGINES[engine].voices}
         assert [u.texts for u in spoken] == [u.texts for u in held_out_utterances(1, 12)]
+
+
+def test_what_is_outside_is_english_of_other_subjects_and_other_languages() -> None:
+    spoken = outside_utterances(0, 12)
+    assert spoken == outside_utterances(0, 12)
+    assert {u.voice for u in spoken[::2]} == set(HELD_OUT_VOICES)
+    assert [u.voice for u in spoken[1::2]] == ["fr", "de", "es"] * 2
+    known = vocabulary()
+    for utterance in spoken:
+        assert not known.issuperset(utterance.transcript.split()), utterance.transcript
 
 
 def test_varied_utterances_are_a_function_of_the_seed() -> None:
@@ -143,18 +160,27 @@ def test_a_missing_engine_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
         say("flite", "Hello.", "slt", 175, 50)
 
 
+def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ttspico", None)
+    with pytest.raises(RuntimeError, match="ttspico cannot be imported: install PyPI's ttspico"):
+        say("pico", "Hello.", "en-US", 175, 50)
+
+
 def test_an_engine_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda program: "/bin/false")
-    with pytest.raises(RuntimeError, match="festival with voice 'kal_diphone' failed"):
+    with pytest.raises(RuntimeError, match="text2wave with voice 'kal_diphone' failed"):
         say("festival", "Hello.", "kal_diphone", 175, 50)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_engine_says_more_when_slower(engine: str) -> None:
-    if shutil.which(ENGINES[engine].program) is None:
-        pytest.skip(f"{engine} is not installed")
     (voice, *_) = ENGINES[engine].voices or HELD_OUT_VOICES
-    fast, slow = (say(engine, "Anna lives in Oslo.", voice, speed, 50) for speed in (200, 120))
+    try:
+        fast, slow = (say(engine, "Anna lives in Oslo.", voice, speed, 50) for speed in (200, 120))
+    except RuntimeError as error:
+        if "install" not in str(error):
+            raise
+        pytest.skip(str(error))
     assert RATE < len(fast) < len(slow) < 5 * RATE
     assert np.abs(fast).max() > 0.1
 
@@ -216,3 +242,27 @@ def test_an_epoch_has_each_example_once() -> None:
     batches = list(training._batches(examples, random.Random(1)))
     assert sorted(e.transcript for b in batches for e in b) == sorted(map(str, range(200)))
     assert all(max(len(e.features) for e in b) * len(b) <= 1600 for b in batches)
+
+
+def test_pairs_of_words_are_likelier_than_others_and_all_shares_are_one(tmp_path: Path) -> None:
+    folder = tmp_path / "language_model"
+    folder.mkdir()
+    (folder / "pairs.arpa").write_text(bigrams(["a goat", "a goat", "a cat"], ["a", "goat", "hat"]))
+    (folder / "unigrams.txt").write_text("a cat goat hat")
+    weights = {"alpha": 1.0, "beta": 0.0, "unk_score_offset": -10.0}
+    (folder / "attrs.json").write_text(json.dumps(weights))
+    model = read_language_model(tmp_path)
+
+    after_a = {word: math.exp(model.score(("a",), word)[0]) for word in model.words}
+    unknown = math.exp(model.score(("a",), "bat")[0] - model.unknown("bat"))
+    assert sum(after_a.values()) + unknown == pytest.approx(1, abs=0.01)
+    assert after_a["goat"] > after_a["cat"] > after_a["hat"] > 0
+    assert math.exp(model.score(model.start, "a")[0]) > 0.7
+
+
+def test_the_embedded_language_is_the_worlds(tmp_path: Path) -> None:
+    save_language_model(tmp_path)
+    model = read_language_model(tmp_path)
+    assert model.words == vocabulary()
+    said = model.score(("who",), "is")[0]
+    assert said > model.score(("who",), "goat")[0] > model.score(("who",), "quux")[0]

@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from ...errors import ConfigurationError
 from ...weights import BIN, SAFETENSORS, is_index, loading, weights_in
+from ..speech import language_model
 from .ctranslate2 import convert_whisper, is_ctranslate2
 from .image_library import timm_config
 
@@ -64,6 +65,8 @@ def _convert_bin(source: Path, target: Path) -> None:
         # Configurations and vocabularies; no weights, and no code.
         if file.suffix in (".json", ".txt", ".model", ".spm", ".jinja") and not is_index(file.name):
             shutil.copyfile(file, target / file.name)
+    if (source / language_model.FOLDER).is_dir():
+        shutil.copytree(source / language_model.FOLDER, target / language_model.FOLDER)
     if timm_config(str(source)) is not None:
         with loading("network", source):
             network: Any = timm.create_model(f"local-dir:{source}", pretrained=True)

@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,10 +23,13 @@ from transformers.models.auto.modeling_auto import (
 )
 from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE
 
+from ...batching import check_wanted
 from ...devices import Placement
 from ...errors import ConfigurationError
 from ..checkpoints.pretrained import load_network, load_tokenizer
 from .doubts import Bounds, Doubts, without_loop
+from .language_model import LanguageModel, read_language_model
+from .word_search import WordSearch
 
 # Whisper puts up to four tokens of its own before the text: start, language, task, no timestamps.
 _PROMPT_TOKENS = 4
@@ -36,8 +40,10 @@ _SEQUENCE_SETTINGS = (
     *("language", "task", "num_beams", "max_new_tokens"),
     *("compression_ratio_threshold", "max_tokens_per_second"),
 )
+# A text of known words whose letters are so likely is what a search would find.
+_SURE = 0.95
 # Letters are each likely where speech is heard well; of words, one of several may do.
-_MIN_SCORE_OF_LETTERS, _MIN_SCORE_OF_WORDS = 0.5, 0.1
+MIN_SCORE_OF_LETTERS, _MIN_SCORE_OF_WORDS = 0.5, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,8 @@ def load_recognizer(
     if config.model_type in MODEL_FOR_CTC_MAPPING_NAMES:
         _check_taken(wanted, f"{config.model_type} is a CTC model", ("min_score",))
         network = load_network(AutoModelForCTC, checkpoint, placement)
-        return CtcRecognizer(network, load_tokenizer(checkpoint), wanted)
+        language = read_language_model(Path(checkpoint))
+        return CtcRecognizer(network, load_tokenizer(checkpoint), wanted, language)
     if config.model_type in MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES:
         taken: tuple[str, ...] = _SEQUENCE_SETTINGS
         if config.model_type == "whisper":
@@ -118,14 +125,22 @@ def load_recognizer(
 class CtcRecognizer:
     """Takes the likeliest token of each frame, drops repetitions, then blanks.
 
-    A text of unlikely tokens is dropped, see `Doubts`.
+    Where that is doubtful, and there is a language model, it searches for words instead. A text of
+    unlikely tokens is dropped, see `Doubts`.
     """
 
-    def __init__(self, network: Any, tokenizer: Any, decoding: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        network: Any,
+        tokenizer: Any,
+        decoding: Mapping[str, Any],
+        language: LanguageModel | None = None,
+    ) -> None:
         self.reader = network
         self._tokenizer = tokenizer
         self._blank: int = tokenizer.pad_token_id
-        self._min_score: float = decoding.get("min_score", _MIN_SCORE_OF_LETTERS)
+        self._search = None if language is None else word_search(tokenizer, language)
+        self._min_score: float = decoding.get("min_score", MIN_SCORE_OF_LETTERS)
 
     def __call__(
         self,
@@ -133,30 +148,45 @@ class CtcRecognizer:
         lengths: torch.Tensor | None,
         seconds: Sequence[float],
     ) -> list[Transcript]:
-        logits = self.reader(**inputs).logits.float()
-        best, tokens = logits.max(dim=-1)
-        best = (best - logits.logsumexp(dim=-1)).cpu().numpy()
+        logits = self.reader(**inputs).logits
         if lengths is None:
-            frames = [tokens.shape[1]] * len(tokens)
+            frames = [logits.shape[1]] * len(logits)
         else:
             frames = self.reader._get_feat_extract_output_lengths(lengths).tolist()
-        collapsed = [
-            collapse(row[:count], likely[:count], self._blank)
-            for row, likely, count in zip(tokens.cpu().numpy(), best, frames, strict=True)
-        ]
+        return self.read(logits, frames)
+
+    def read(self, logits: torch.Tensor, frames: Sequence[int]) -> list[Transcript]:
+        """The transcripts of what the network makes of clips.
+
+        Args:
+            logits: [clips, frames, tokens].
+            frames: How many of them are each clip's.
+        """
+        likely = logits.float().log_softmax(dim=-1).cpu().numpy()
+        found = [self._tokens(clip[:count]) for clip, count in zip(likely, frames, strict=True)]
         # Wav2Vec2's tokenizer, told to skip special tokens, drops blanks before it joins
         # repetitions, and loses double letters: it gets collapsed tokens and must join none.
         texts = self._tokenizer.batch_decode(
-            [kept for kept, _ in collapsed], skip_special_tokens=True, group_tokens=False
+            [tokens for tokens, _ in found], skip_special_tokens=True, group_tokens=False
         )
         return [
             Transcript(
                 text.strip() if math.exp(likely) >= self._min_score else "",
                 likely,
-                max(1, len(kept)),
+                max(1, len(tokens)),
             )
-            for text, (kept, likely) in zip(texts, collapsed, strict=True)
+            for text, (tokens, likely) in zip(texts, found, strict=True)
         ]
+
+    def _tokens(self, likely: npt.NDArray[np.float32]) -> tuple[list[int], float]:
+        """The tokens of a clip, and the mean of their log-probabilities."""
+        check_wanted()
+        heard, score = collapse(likely.argmax(axis=-1), likely.max(axis=-1), self._blank)
+        if self._search is None or (math.exp(score) >= _SURE and self._search.knows(heard)):
+            return heard, score
+        tokens, probability = self._search(likely)
+        # Words that are likely of themselves may be far from what was heard.
+        return tokens, min(score, probability / max(1, len(tokens)))
 
 
 class SequenceRecognizer:
@@ -233,6 +263,27 @@ class SequenceRecognizer:
         if math.exp(log_probability) < self._doubts.min_score or self._doubts.repetitive(text):
             text = ""
         return Transcript(text, log_probability, len(following))
+
+
+def word_search(tokenizer: Any, language: LanguageModel) -> WordSearch:
+    """A search for the words of a language in the tokens of a CTC network.
+
+    Raises:
+        ConfigurationError: the tokens are not letters, or none of them divides words.
+    """
+    blank, delimiter = tokenizer.pad_token_id, getattr(tokenizer, "word_delimiter_token_id", None)
+    special = {*tokenizer.all_special_ids, delimiter}
+    letters = [
+        "" if id in special else token
+        for id, token in enumerate(tokenizer.convert_ids_to_tokens(range(len(tokenizer))))
+    ]
+    missing = set().union(*language.words) - {*letters}
+    if delimiter is None or missing:
+        what = f"letters {', '.join(sorted(missing))}" if missing else "divider of words"
+        raise ConfigurationError(
+            f"the language model does not fit the vocabulary, which has no {what}"
+        )
+    return WordSearch(language, letters, blank, delimiter)
 
 
 def collapse(

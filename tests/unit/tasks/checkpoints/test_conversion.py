@@ -54,6 +54,16 @@ def test_bin_becomes_safetensors(
     assert ids[0] == ids[1]
 
 
+def test_a_language_model_goes_along(tmp_path: Path) -> None:
+    source = as_bin(bert_qa(tmp_path / "source"))
+    (source / "language_model").mkdir()
+    (source / "language_model" / "unigrams.txt").write_text("goat")
+
+    target = convert(source, tmp_path / "target")
+
+    assert (target / "language_model" / "unigrams.txt").read_text() == "goat"
+
+
 def test_bin_of_timm_becomes_safetensors(tmp_path: Path) -> None:
     source = as_bin(timm_resnet(tmp_path / "source"))
     pixels = torch.rand(1, 3, 64, 64)
