@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from infergraph.manifests.checks import check
 from infergraph.manifests.resource import dump
-from tests.unit.manifests.rendered import Change, Objects, faults, objects, of
+from tests.unit.manifests.rendered import Change, Objects, faults, objects, of, read
 
 REPOSITORY = Path(__file__).parents[4]
 
@@ -460,3 +461,24 @@ def test_a_finding_names_its_line() -> None:
 
     lines = dump(found).splitlines()
     assert finding.line == lines.index("  namespace: My_Space") + 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "value", "since"),
+    [
+        ("Pipeline", "allowCycles", True, (2, 7)),
+        ("Pipeline", "dataflow", {"cleanTopicsOnDelete": True}, (2, 9, 1)),
+        ("Model", "dataflow", {"cleanTopicsOnDelete": True}, (2, 9, 1)),
+        ("Server", "deploymentStrategy", {"type": "Recreate"}, (2, 10)),
+    ],
+)
+def test_a_field_is_one_since_its_version(
+    kind: str, field: str, value: object, since: tuple[int, ...]
+) -> None:
+    found = objects("audio-qa", "seldon-v2")
+    of(found, kind)["spec"][field] = value
+    documents = read(found)
+
+    assert check(documents, since) == []
+    (finding,) = check(documents, (2, 6, 0))
+    assert f"'{field}' was unexpected" in finding.message
