@@ -175,7 +175,7 @@ def _not_next(consumer: Consumer, before: str, pipeline: str, edges: Edges) -> I
         extra = [
             spec.name
             for spec in edges.specs(source) or ()
-            if spec.name not in taken and spec.name not in accepted and not spec.optional
+            if spec.name not in taken and spec.name not in accepted
         ]
         if extra:
             yield f"{consumer.name} does not take '{extra[0]}' of '{before}', which a chain sends"

@@ -61,3 +61,14 @@ def faults(objects: Objects, file: str = "objects.yaml") -> list[Finding]:
 
 
 Change = Callable[[Objects], object]
+
+
+def assert_found(found: Objects, change: Change, rule: str, file: str = "objects.yaml") -> None:
+    """Asserts that sound objects have no faults, and after a change one that a rule finds."""
+    assert faults(found, file) == []
+    change(found)
+    findings = faults(found, file)
+    assert rule in {finding.rule for finding in findings}
+    for finding in findings:
+        assert str(finding).startswith(f"{file}:")
+        assert finding.fix

@@ -301,3 +301,14 @@ def test_models_without_our_metrics_are_not_scaled() -> None:
     assert scaled == {"speech-to-text", "hf-label", "hf-audio-sent"}
     assert of(objects_, "Deployment", "hf-sentiment")["spec"]["replicas"] == 2
     assert "Not scaled, for want of our metrics: hf-sentiment" in found.files["NOTES.md"]
+
+
+@pytest.mark.parametrize("scaler", ["native", "hpa", "keda"])
+def test_a_server_grows_with_its_models(scaler: str) -> None:
+    found = objects("audio-qa", "seldon-v2", scaler)
+
+    bounds = {"replicas": 1, "minReplicas": 1, "maxReplicas": 4}
+    assert bounds.items() <= of(found, "Server")["spec"].items()
+    model = of(found, "Model", "speech-to-text")["spec"]
+    assert model["replicas"] == 1
+    assert ("maxReplicas" in model) is (scaler == "native")

@@ -157,6 +157,11 @@ def test_a_branch_that_may_be_silent_and_a_time_out_are_remarked() -> None:
             "  output: {steps: [b.outputs.y]}\n",
             "step 'b' does not take 'z' of 'c', which a chain sends",
         ),
+        (
+            f"  steps:\n  {A}  - {{name: b, inputs: [a.outputs.y]}}\n"
+            "  output: {steps: [b.outputs.y]}\n",
+            "step 'b' does not take 'left' of 'a', which a chain sends",
+        ),
     ],
 )
 def test_seldon_1_holds_chains_whose_tensors_keep_their_names(

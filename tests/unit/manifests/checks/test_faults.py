@@ -1,4 +1,4 @@
-"""Each fault that a cluster would meet is put into sound manifests, and found."""
+"""Each fault of Kubernetes objects is put into sound manifests, and found."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from infergraph.manifests.resource import dump
-from tests.unit.manifests.rendered import Change, Objects, faults, objects, of
+from tests.unit.manifests.rendered import Change, Objects, assert_found, faults, objects, of
 
 REPOSITORY = Path(__file__).parents[4]
 
@@ -251,176 +251,6 @@ SCALED: dict[str, tuple[str, str, Change]] = {
 }
 
 
-def scaled_model(found: Objects) -> dict[str, Any]:
-    return of(found, "Model", "speech-to-text")
-
-
-SELDON: dict[str, tuple[str | None, str, Change]] = {
-    "a VPA of a Model": (
-        "vpa",
-        "scale-target",
-        lambda o: of(o, "VerticalPodAutoscaler")["spec"]["targetRef"].update(
-            kind="Model", name="speech-to-text"
-        ),
-    ),
-    "an HPA beside Seldon's own": (
-        "hpa",
-        "two-scalers",
-        lambda o: scaled_model(o)["spec"].update(minReplicas=1, maxReplicas=2),
-    ),
-    "an HPA of a Model without replicas": (
-        "hpa",
-        "missing-replicas",
-        lambda o: scaled_model(o)["spec"].pop("replicas"),
-    ),
-    "metrics of the pods of a Model": (
-        "hpa",
-        "model-metric",
-        lambda o: of(o, "HorizontalPodAutoscaler")["spec"]["metrics"][0]["external"].update(
-            target={"type": "Value", "value": "3"}
-        ),
-    ),
-    "a requirement that no Server offers": (
-        None,
-        "no-server",
-        lambda o: scaled_model(o)["spec"].update(requirements=["infergraph-gpu"]),
-    ),
-    "more memory than the Server has": (
-        None,
-        "memory",
-        lambda o: scaled_model(o)["spec"].update(memory="64Gi"),
-    ),
-    "no memory": (None, "memory", lambda o: scaled_model(o)["spec"].pop("memory")),
-    "a step without a Model": (None, "unknown-model", lambda o: o.remove(scaled_model(o))),
-    "a Pipeline that does not pass the lint": (
-        None,
-        "unknown-step",
-        lambda o: of(o, "Pipeline")["spec"]["steps"][1]["inputs"].append("nobody"),
-    ),
-    "an Experiment of a Model that is not there": (
-        None,
-        "unknown-candidate",
-        lambda o: o.append(experiment("speech-to-text", "nobody")),
-    ),
-    "an Experiment whose default is no candidate": (
-        None,
-        "unknown-candidate",
-        lambda o: o.append(experiment("nobody", "speech-to-text", default="nobody")),
-    ),
-    "an Experiment of a Model with itself": (
-        None,
-        "repeated-candidate",
-        lambda o: o.append(experiment("speech-to-text", "speech-to-text")),
-    ),
-    "more replicas than at most": (
-        "native",
-        "bounds",
-        lambda o: scaled_model(o)["spec"].update(replicas=9),
-    ),
-    "a field that a Model does not have": (
-        None,
-        "schema",
-        lambda o: scaled_model(o)["spec"].update(memry="1Gi"),
-    ),
-    "a field deep in a Server": (
-        None,
-        "schema",
-        lambda o: of(o, "Server")["spec"]["podSpec"]["containers"][0]["resources"].update(gpu=1),
-    ),
-}
-
-
-def experiment(*names: str, default: str | None = None) -> dict[str, Any]:
-    candidates = [{"name": name, "weight": 50} for name in names]
-    return {
-        "apiVersion": "mlops.seldon.io/v1alpha1",
-        "kind": "Experiment",
-        "metadata": {"name": "two"},
-        "spec": {"default": default or names[0], "candidates": candidates},
-    }
-
-
-def predictor(found: Objects) -> dict[str, Any]:
-    first: dict[str, Any] = of(found, "SeldonDeployment")["spec"]["predictors"][0]
-    return first
-
-
-SELDON_1: dict[str, tuple[str, Change]] = {
-    "a node below another without a container": (
-        "graph-node",
-        lambda o: predictor(o)["graph"]["children"][0].update(name="nobody"),
-    ),
-    "a type of a node below another": (
-        "graph-node",
-        lambda o: predictor(o)["graph"]["children"][0].update(type="SWITCH"),
-    ),
-    "a field of a node below another": (
-        "graph-node",
-        lambda o: predictor(o)["graph"]["children"][0].update(chlidren=[]),
-    ),
-    "two predictors of one name": (
-        "repeated-predictor",
-        lambda o: of(o, "SeldonDeployment")["spec"]["predictors"].append(predictor(o)),
-    ),
-    "traffic that does not sum to 100": (
-        "traffic",
-        lambda o: of(o, "SeldonDeployment")["spec"]["predictors"].append(
-            {**predictor(o), "name": "canary", "traffic": 10}
-        ),
-    ),
-    "replicas beside an autoscaler": (
-        "two-scalers",
-        lambda o: predictor(o)["componentSpecs"][0].update(
-            hpaSpec={"minReplicas": 1, "maxReplicas": 2}
-        ),
-    ),
-    "a field that a SeldonDeployment does not have": (
-        "schema",
-        lambda o: predictor(o).update(replcas=2),
-    ),
-}
-
-
-def service(found: Objects, name: str = "audio-qa") -> dict[str, Any]:
-    one: dict[str, Any] = found[0]["services"][name]
-    return one
-
-
-COMPOSE: dict[str, tuple[str, Change]] = {
-    "a service that is not there": (
-        "unknown-service",
-        lambda o: service(o)["depends_on"].update(nobody={"condition": "service_healthy"}),
-    ),
-    "a wait for health that nobody tells": (
-        "no-healthcheck",
-        lambda o: service(o, "speech-to-text").pop("healthcheck"),
-    ),
-    "less time to stop than it takes": (
-        "short-grace",
-        lambda o: service(o).pop("stop_grace_period"),
-    ),
-    "a step at an address where nobody is": (
-        "unknown-endpoint",
-        lambda o: service(o)["environment"].update(INFERGRAPH_ENDPOINTS='{"a": "http://a:8080"}'),
-    ),
-    "a port that is open to the network": (
-        "open-port",
-        lambda o: service(o)["ports"].append("9000:8080"),
-    ),
-    "a field that does not exist": ("schema", lambda o: service(o).update(imge="x")),
-}
-
-
-def assert_found(found: Objects, change: Change, rule: str, file: str = "objects.yaml") -> None:
-    assert faults(found, file) == []
-    change(found)
-    findings = faults(found, file)
-    assert rule in {finding.rule for finding in findings}
-    for finding in findings:
-        assert str(finding).startswith(f"{file}:")
-        assert finding.fix
-
-
 @pytest.mark.parametrize("fault", KUBERNETES)
 def test_a_fault_of_kubernetes_objects_is_found(fault: str) -> None:
     rule, change = KUBERNETES[fault]
@@ -431,25 +261,6 @@ def test_a_fault_of_kubernetes_objects_is_found(fault: str) -> None:
 def test_a_fault_of_an_autoscaler_is_found(fault: str) -> None:
     scaler, rule, change = SCALED[fault]
     assert_found(objects("audio-qa", "kubernetes", scaler), change, rule)
-
-
-@pytest.mark.parametrize("fault", SELDON)
-def test_a_fault_of_seldons_objects_is_found(fault: str) -> None:
-    scaler, rule, change = SELDON[fault]
-    assert_found(objects("audio-qa", "seldon-v2", scaler), change, rule)
-
-
-@pytest.mark.parametrize("fault", SELDON_1)
-def test_a_fault_of_a_seldondeployment_is_found(fault: str) -> None:
-    rule, change = SELDON_1[fault]
-    assert_found(objects("preprocess", "seldon-v1"), change, rule)
-
-
-@pytest.mark.parametrize("fault", COMPOSE)
-def test_a_fault_of_a_compose_file_is_found(fault: str) -> None:
-    rule, change = COMPOSE[fault]
-    found = objects("audio-qa", "compose")
-    assert_found(found, change, rule, file="compose.yaml")
 
 
 def test_a_finding_names_its_line() -> None:
