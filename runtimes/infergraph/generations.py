@@ -17,8 +17,12 @@ def plain_name(name: str) -> str:
     return found[1] if found else name
 
 
-def newest(plain: str, names: Iterable[str]) -> str | None:
-    """Of `names`, the one of the highest generation of a plain name; None if there is none."""
-    found = [(int(match[2]), name) for name in names if (match := _NAMED.match(name))]
-    mine = [each for each in found if plain_name(each[1]) == plain]
-    return max(mine)[1] if mine else None
+def newest_first(plain: str, names: Iterable[str]) -> list[str]:
+    """Of `names`, the generations of a plain name, the highest first."""
+    start = f"{plain}_"
+    found = [
+        (int(match[2]), name)
+        for name in names
+        if name.startswith(start) and (match := _NAMED.match(name))
+    ]
+    return [name for _, name in sorted(found, reverse=True)]

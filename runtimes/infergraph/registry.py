@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
-from .generations import newest, plain_name
+from .generations import newest_first, plain_name
 from .request import RequestContext
 from .v2 import Message
 
@@ -58,8 +58,8 @@ def find(name: str) -> Servable | None:
 
 def _find_newest(name: str) -> None:
     plain = plain_name(name)
-    found = newest(plain, _loaded)
-    if found is None:
-        _newest.pop(plain, None)
+    found = newest_first(plain, _loaded)
+    if found:
+        _newest[plain] = _loaded[found[0]]
     else:
-        _newest[plain] = _loaded[found]
+        _newest.pop(plain, None)

@@ -32,6 +32,7 @@ class Image:
 
     Attributes:
         root: The folder of its files.
+        folder: Where its processes start.
         environment: What its processes are given.
         command: What it runs.
         health: What tells whether it is well.
@@ -39,6 +40,7 @@ class Image:
     """
 
     root: Path
+    folder: Path
     environment: dict[str, str]
     command: list[str] = field(default_factory=list)
     health: list[str] = field(default_factory=list)
@@ -53,7 +55,7 @@ class Image:
         that the system does not know, where this process may choose."""
         return subprocess.Popen(
             command,
-            cwd=self.root / "tmp",
+            cwd=self.folder,
             env={**self.environment, **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -78,7 +80,8 @@ def build(target: str, folder: Path, arguments: dict[str, str] | None = None) ->
         arguments: Values of ARG.
     """
     stages = read(DOCKERFILE.read_text())
-    image = Image(folder.resolve(), {"PATH": f"{folder.resolve()}/python/bin:{_SYSTEM}"})
+    root = folder.resolve()
+    image = Image(root, root, {"PATH": f"{root}/python/bin:{_SYSTEM}"})
     for path in ("tmp", "build", "opt", "mnt"):
         (image.root / path).mkdir(parents=True)
     (image.root / "tmp").chmod(0o1777)
@@ -107,7 +110,6 @@ class _Builder:
         self._stages = stages
         self._given = arguments
         self._arguments: dict[str, str] = {}
-        self._folder = image.root
 
     def perform(self, stage: Stage) -> None:
         for each in stage.instructions:
@@ -119,8 +121,8 @@ class _Builder:
                 for name, value in pairs(each).items():
                     self._arguments[name] = self._given.get(name, value)
             elif each.word == "WORKDIR":
-                self._folder = Path(self._image.path(each.text))
-                self._folder.mkdir(parents=True, exist_ok=True)
+                self._image.folder = Path(self._image.path(each.text))
+                self._image.folder.mkdir(parents=True, exist_ok=True)
             elif each.word == "COPY":
                 self._copy(each)
             elif each.word == "RUN":
@@ -138,7 +140,7 @@ class _Builder:
 
     def _copy(self, instruction: Instruction) -> None:
         *sources, target = instruction.text.split()
-        place = self._folder / self._image.path(target)
+        place = self._image.folder / self._image.path(target)
         for each in map(ROOT.joinpath, sources):
             if each.is_dir():
                 ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
@@ -163,7 +165,7 @@ class _Builder:
         subprocess.run(
             command,
             shell=isinstance(command, str),
-            cwd=self._folder,
+            cwd=self._image.folder,
             env=environment,
             check=True,
             stdout=sys.stderr,

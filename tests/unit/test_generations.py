@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from infergraph.generations import newest, plain_name
+from infergraph.generations import newest_first, plain_name
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_plain_names(name: str, plain: str) -> None:
 
 
 def test_the_newest_is_the_highest_number() -> None:
-    names = ["resnet_9", "resnet_10", "resnet-50_11", "resnet"]
-    assert newest("resnet", names) == "resnet_10"
-    assert newest("resnet-50", names) == "resnet-50_11"
-    assert newest("inception", names) is None
+    names = ["resnet_9", "resnet_10", "resnet-50_11", "resnet", "resnet_x", "resnet_9_12"]
+    assert newest_first("resnet", names) == ["resnet_10", "resnet_9"]
+    assert newest_first("resnet-50", names) == ["resnet-50_11"]
+    assert newest_first("inception", names) == []

@@ -131,6 +131,9 @@ def test_what_is_written_is_below_tmp() -> None:
     assert {"HOME", "HF_HOME", "MLSERVER_METRICS_DIR", "MLSERVER_ENVIRONMENTS_DIR"} <= written
     assert {folders[name].split("/")[1] for name in written} == {"tmp"}
     assert "MLSERVER_MODEL_REPOSITORY_IMPLEMENTATION" in environment
+    # MLServer imports from there.
+    (folder,) = [each.text for each in STAGES["python"].instructions if each.word == "WORKDIR"]
+    assert folder == "/opt/infergraph"
 
 
 @pytest.mark.parametrize("name", IMAGES)

@@ -21,7 +21,7 @@ from mlserver.registry import (
 from mlserver.types import State
 
 from ..errors import InfergraphError, StageUnavailable, UnknownModel
-from ..generations import newest
+from ..generations import newest_first
 from .errors import NOT_LOADED
 from .versions import Hooks, ModelVersions, Serving
 
@@ -138,10 +138,10 @@ class Registry(MultiModelRegistry):
         versions = self._models.get(name)
         if versions is not None:
             return versions
+        generations = [self._models[each] for each in newest_first(name, self._models)]
         # One that loads or goes has no turn while another one is ready.
-        ready = [each for each, held in self._models.items() if held.usable(None) is not None]
-        generation = newest(name, ready) or newest(name, self._models)
-        return None if generation is None else self._models[generation]
+        ready = (each for each in generations if each.usable(None) is not None)
+        return next(ready, generations[0] if generations else None)
 
     def _why_not(self, name: str, version: str | None) -> InfergraphError:
         what = f"model '{name[:LONGEST_NAME]}'"

@@ -96,7 +96,8 @@ class Addresses:
                 if address not in self._known:
                     self._forget(address)
         finally:
-            self._asked = loop.time()
+            if self._known:
+                self._asked = loop.time()
             self._asking = None
 
     def _forget(self, address: str) -> None:

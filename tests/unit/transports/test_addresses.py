@@ -152,6 +152,13 @@ async def test_a_name_that_nobody_knows(names: Names) -> None:
         await client.request("GET", "/", {}, (), None)
     client.close()
 
+    # As long as nothing is known it is asked for each connection.
+    place = Addresses(NAME, 80)
+    with pytest.raises(OSError, match="no such name"):
+        await place.known()
+    names.known = ["10.0.0.1"]
+    assert await place.known() == ["10.0.0.1"]
+
 
 class Replica:
     """A server on one of the addresses; it counts its requests and connections."""
@@ -202,8 +209,9 @@ async def together(client: HttpClient, count: int) -> None:
 
 @several
 async def test_requests_are_spread_over_the_servers_of_a_name(
-    names: Names, replicas: tuple[list[Replica], int]
+    names: Names, replicas: tuple[list[Replica], int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(http_client, "_IDLE_SECONDS", 1e9)  # however slow this machine is
     servers, port = replicas
     names.known = [each.address for each in servers]
     client = HttpClient(Endpoint.parse(f"http://{NAME}:{port}"), 10)
