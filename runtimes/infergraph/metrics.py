@@ -149,7 +149,8 @@ class ModelMetrics:
 
     def observe_step(self, rows: int, tokens: int) -> None:
         """Notes a step that wrote a token of each row; the texts that it ended have `tokens`."""
-        _step_rows.labels(self._model).observe(rows)
+        if rows:
+            _step_rows.labels(self._model).observe(rows)
         if tokens:
             _generated.labels(self._model).inc(tokens)
 

@@ -66,6 +66,18 @@ def test_padding_is_a_share_of_what_was_computed() -> None:
     assert value("infergraph_model_padding_share_bucket", model="metrics-padding", le="0.0") == 1
 
 
+def test_steps_of_a_generation_and_the_tokens_of_its_texts() -> None:
+    metrics = ModelMetrics("metrics-steps")
+    metrics.observe_step(16, 0)
+    metrics.observe_step(15, 12)
+    # The texts of one token each are done when they begin.
+    metrics.observe_step(0, 3)
+
+    assert value("infergraph_model_step_rows_sum", model="metrics-steps") == 31
+    assert value("infergraph_model_step_rows_count", model="metrics-steps") == 2
+    assert value("infergraph_model_generated_tokens_total", model="metrics-steps") == 15
+
+
 def test_gauges_go_up_and_down() -> None:
     metrics = ModelMetrics("metrics-gauges")
     metrics.began()

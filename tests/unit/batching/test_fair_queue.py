@@ -164,3 +164,48 @@ async def test_removing_and_clearing(queue: Queue) -> None:
     assert len(queue) == 1
     assert [entry.ticket for entry in queue.clear()] == [kept]
     assert queue.take() == []
+
+
+async def test_those_that_fit_join_a_batch_that_goes_on(queue: Queue) -> None:
+    add(queue, "a", "b", key="x")
+    running = queue.take()
+    add(queue, "c", "d", "e", key="x")
+    add(queue, "f", key="x")
+
+    joining = queue.take(running)
+
+    assert [entry.item for entry in joining] == ["c", "f"]
+    assert queue.take(running + joining) == []
+    assert [entry.item for entry in queue.take(running)] == ["d", "e"]
+
+
+async def test_nobody_joins_before_one_of_another_key_whose_turn_it_is(queue: Queue) -> None:
+    add(queue, "a", key="x")
+    running = queue.take()
+    add(queue, "b", key="y")
+    add(queue, "c", key="x")
+
+    assert queue.take(running) == []
+    assert batches(queue) == [["b"], ["c"]]
+
+
+async def test_one_that_is_too_long_to_join_is_not_passed_over() -> None:
+    queue: Queue = FairQueue(4, max_batch_work=10)
+    add(queue, "a", lengths=[6])
+    running = queue.take()
+    add(queue, "long", lengths=[30])
+    add(queue, "short", lengths=[1])
+
+    assert queue.take(running) == []
+    assert batches(queue) == [["long"], ["short"]]
+
+
+async def test_only_what_is_waited_for_joins(queue: Queue) -> None:
+    add(queue, "a")
+    running = queue.take()
+    gone = add(queue, "b")
+    add(queue, "c")
+    gone.fail(ValueError())
+
+    assert [entry.item for entry in queue.take(running)] == ["c"]
+    assert gone.future.exception() is not None

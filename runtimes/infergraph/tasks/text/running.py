@@ -79,7 +79,7 @@ class Observer(Protocol):
         """Texts of `real` tokens were read, and `padded` tokens computed for it."""
 
     def observe_step(self, rows: int, tokens: int) -> None:
-        """A step computed so many rows; the texts that were done with it have so many tokens."""
+        """A step wrote a token of so many rows; the texts that it ended have so many tokens."""
 
 
 class RunningTexts:
@@ -167,13 +167,14 @@ class RunningTexts:
         done: list[Draft] = []
         for texts in self._due():
             done += self._begin(texts)
-        if self._running is not None:
-            together = self._running
+        rows = 0
+        if (together := self._running) is not None:
             tokens = [row[-1] for text in together.texts for row in text.written]
             done += self._write(together, self._decoder.step(together.rows, tokens))
             if not together.texts:
                 self._running = None
-            self._observer.observe_step(len(tokens), sum(text.count for text in done))
+            rows = len(tokens)
+        self._observer.observe_step(rows, sum(len(text.text) - 1 for text in done))
         return done
 
     def _forget_dropped(self) -> None:

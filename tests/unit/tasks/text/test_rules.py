@@ -12,7 +12,7 @@ from transformers.generation.utils import GenerationMixin
 
 from infergraph.tasks.text.decoding import Search
 from infergraph.tasks.text.drafts import Draft
-from infergraph.tasks.text.rules import draw, shaping
+from infergraph.tasks.text.rules import NO_IDS, Rules, draw, shaping
 
 GREEDY = Search(
     max_new_tokens=9,
@@ -28,7 +28,6 @@ GREEDY = Search(
     top_p=1.0,
     seed=None,
 )
-NO_IDS: Any = torch.empty(1, 0, dtype=torch.int64)
 
 
 def draft(*ids: int, **choices: Any) -> Draft:
@@ -107,6 +106,63 @@ def test_the_ends_of_the_distribution(value: float) -> None:
     logits = torch.tensor([[-torch.inf, 0.0, 0.0, -torch.inf]])
 
     assert draw(logits, [value]) == [1 if value == 0 else 2]
+
+
+def written(*tokens: int, **choices: Any) -> Draft:
+    """A text of so many tokens after the one that it begins with."""
+    text = Draft(np.array([1]), replace(GREEDY, **choices), 0, frozenset())
+    for token in tokens:
+        text.add(token)
+    return text
+
+
+def allowed(own: dict[str, Any], *texts: Draft) -> list[list[int]]:
+    """Which of eight tokens each text may go on with."""
+    rules = Rules(GenerationConfig(**own), torch.device("cpu"))
+    looking = [rules.of_text(text) for text in texts]
+    scores = rules.apply(texts, looking, torch.zeros(len(texts), 8))
+    return [[token for token in range(8) if row[token] == 0] for row in scores]
+
+
+ALL = list(range(8))
+
+
+def test_each_text_has_the_rules_of_its_own_place() -> None:
+    own = {"eos_token_id": [1, 2], "forced_bos_token_id": 6, "forced_eos_token_id": 1}
+
+    assert allowed(
+        own,
+        written(),
+        written(6, min_new_tokens=2),
+        written(6, 5, min_new_tokens=2),
+        written(6, 5, max_new_tokens=3),
+        written(6, 5, max_new_tokens=4),
+    ) == [[6], [0, 3, 4, 5, 6, 7], ALL, [1], ALL]
+
+
+@pytest.mark.parametrize(("forced", "counts"), [(None, [0]), (6, [1])])
+def test_what_no_text_begins_with(forced: int | None, counts: list[int]) -> None:
+    own = {"begin_suppress_tokens": [3, 4], "forced_bos_token_id": forced}
+
+    found = allowed(own, *(written(*[6] * count) for count in range(3)))
+
+    assert [count for count, row in enumerate(found) if row == [0, 1, 2, 5, 6, 7]] == counts
+
+
+def test_what_no_text_holds() -> None:
+    own = {"suppress_tokens": [3], "bad_words_ids": [[4], [5, 6], [1]], "eos_token_id": 1}
+
+    assert allowed(own, written(), written(5), written(6)) == [
+        [0, 1, 2, 5, 6, 7],
+        [0, 1, 2, 5, 7],
+        [0, 1, 2, 5, 6, 7],
+    ]
+
+
+def test_what_a_text_has_written_rules_it_alone() -> None:
+    found = allowed({}, *(written(*tokens, no_repeat_ngram_size=2) for tokens in ([3, 4, 3], [3])))
+
+    assert found == [[0, 1, 2, 3, 5, 6, 7], ALL]
 
 
 def warped(logits: torch.Tensor, choices: dict[str, Any]) -> torch.Tensor:

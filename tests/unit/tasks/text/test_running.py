@@ -168,6 +168,7 @@ def test_each_text_is_the_one_that_it_would_be_alone(
     assert width < max(made.seen.rows) <= 5 * width
     assert 1 < len(made.seen.read) < len(texts)
     assert sum(real for real, _ in made.seen.read) == sum(map(len, texts))
+    assert made.seen.tokens == sum(len(each) - 1 for each in expected)
 
 
 @pytest.mark.parametrize("beams", [1, 3])
