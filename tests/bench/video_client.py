@@ -1,10 +1,10 @@
 """Frames through `video`, or through its two models called one by one, with Triton's client.
 
-python -m tests.bench.video_client FOLDER FRAMES PORT:pipeline|by-hand:CONCURRENCY ...
+python -m tests.bench.video_client FOLDER FRAMES PORT:PID:pipeline|by-hand:CONCURRENCY ...
 
 A process of its own, because Triton's gRPC client and MLServer cannot be in one. Makes the runs one
-after the other, and prints one line of JSON: of each the frames per second, and the objects that
-were classified.
+after the other, and prints one line of JSON, of each: the frames per second; what a frame took of
+the processor in client and server (PID is the latter's), in ms; the objects that were classified.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import asyncio
 import io
 import itertools
 import json
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -60,7 +61,7 @@ WAYS: dict[str, Callable[[triton.InferenceServerClient, bytes], Awaitable[int]]]
 
 
 async def run(
-    port: int, frames: Sequence[bytes], way: str, concurrency: int, total: int
+    port: int, server: int, frames: Sequence[bytes], way: str, concurrency: int, total: int
 ) -> dict[str, float]:
     call = WAYS[way]
     turn = itertools.islice(itertools.cycle(frames), total)
@@ -74,10 +75,17 @@ async def run(
     async with triton.InferenceServerClient(f"127.0.0.1:{port}") as client:
         for frame in frames[:4]:
             await call(client, frame)
-        started = time.perf_counter()
+        started, taken = time.perf_counter(), _processor_seconds(server)
         await asyncio.gather(*(caller(client) for _ in range(concurrency)))
-        seconds = time.perf_counter() - started
-    return {"rate": total / seconds, "objects": objects}
+        seconds, taken = time.perf_counter() - started, _processor_seconds(server) - taken
+    return {"rate": total / seconds, "processor_ms": taken / total * 1e3, "objects": objects}
+
+
+def _processor_seconds(server: int) -> float:
+    """What this process and the server have taken of the processor."""
+    fields = Path(f"/proc/{server}/stat").read_text().rpartition(")")[2].split()
+    ticks = int(fields[11]) + int(fields[12])
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":
@@ -85,6 +93,8 @@ if __name__ == "__main__":
     pictures = [file.read_bytes() for file in sorted(Path(folder).glob("*.jpg"))]
     made = []
     for each in runs:
-        port, way, concurrency = each.split(":")
-        made.append(asyncio.run(run(int(port), pictures, way, int(concurrency), int(total))))
+        port, pid, way, concurrency = each.split(":")
+        made.append(
+            asyncio.run(run(int(port), int(pid), pictures, way, int(concurrency), int(total)))
+        )
     print(json.dumps(made))
