@@ -139,11 +139,9 @@ class _Call:
         """The server's answer; None if it ended the call before it read the request."""
         timer = None if seconds is None else loop.call_later(seconds, self._expire)
         try:
-            await self._call.write(frame)
+            if not await self._wrote(frame):
+                return None
             answer = await self._call.read()
-        except asyncio.InvalidStateError:
-            # It ended between two requests; `read` would not say so.
-            return None
         except asyncio.CancelledError:
             # Of this task, or of the call when its time was over.
             self.end()
@@ -154,6 +152,19 @@ class _Call:
             if timer is not None:
                 timer.cancel()
         return None if answer is grpc.aio.EOF else answer
+
+    async def _wrote(self, frame: bytes) -> bool:
+        """Writes a request; False if the call has ended between two requests."""
+        try:
+            await self._call.write(frame)
+        except asyncio.InvalidStateError:
+            return False
+        except grpc.aio.AioRpcError as error:
+            # What gRPC says of a call whose end it is just reading.
+            if error.code() is grpc.StatusCode.INTERNAL:
+                return False
+            raise
+        return True
 
     def _expire(self) -> None:
         self._is_late = True
