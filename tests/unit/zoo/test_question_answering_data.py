@@ -14,6 +14,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, BertForQuestionAnswering, BertTokenizer
 
+from zoo import train_question_answering
 from zoo.evaluate_question_answering import (
     answered,
     best_span,
@@ -310,16 +311,26 @@ def test_batches_are_seeded_and_grow(tokenizer: BertTokenizer) -> None:
     assert any(outside[5:])
 
 
-def test_short_contexts_are_of_the_world_as_well_as_from_outside(tokenizer: BertTokenizer) -> None:
-    whole = Path("a checkpoint to go on from")
-    args = argparse.Namespace(seed=3, steps=60, batch_tokens=1500, start=whole)
-    drawn = list(batches(tokenizer, args))
+def test_short_contexts_are_of_the_world_as_well_as_from_outside(
+    tokenizer: BertTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = argparse.Namespace(seed=3, steps=60, batch_tokens=1500, start=Path("a checkpoint"))
 
-    tokens = torch.cat([batch.inputs["attention_mask"].sum(-1) for batch in drawn])
-    first = torch.cat([batch.first for batch in drawn])
-    for kind in (first > 0, first == OUT_OF_WORLD):
-        assert 0.35 < (tokens[kind] < 50).float().mean() < 0.75
-        assert (tokens[kind] > 100).any()
+    def shortest() -> tuple[float, float]:
+        """Shares of the answers, and of the questions from outside, of at most 60 tokens."""
+        drawn = list(batches(tokenizer, args))
+        short = torch.cat([batch.inputs["attention_mask"].sum(-1) for batch in drawn]) <= 60
+        first = torch.cat([batch.first for batch in drawn])
+        kinds = first > 0, first == OUT_OF_WORLD
+        of_world, outside = (short[kind].float().mean().item() for kind in kinds)
+        return of_world, outside
+
+    of_world, outside = shortest()
+    monkeypatch.setattr(train_question_answering, "SHORT", 0.0)
+    without, _ = shortest()
+
+    assert of_world > 1.5 * without
+    assert outside > 0.2
 
 
 def test_out_of_the_world_the_loss_wants_no_answer(tokenizer: BertTokenizer) -> None:
