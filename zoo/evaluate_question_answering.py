@@ -6,6 +6,7 @@ python -m zoo.evaluate_question_answering --checkpoint DIR --questions 1000
 from __future__ import annotations
 
 import argparse
+import random
 import re
 import string
 from collections import Counter
@@ -28,6 +29,7 @@ from infergraph.tasks.text.answer_spans import Answer, best_answer
 from infergraph.tasks.text.windows import WindowEncoder
 from zoo.calibration import auroc, expected_calibration_error, false_accepts
 from zoo.outside_texts import outside_questions
+from zoo.question_answering_data import crop
 from zoo.world import QuestionExample, normalise_transcript, questions
 from zoo.world_english import ENGLISH_GRAMMAR
 
@@ -246,12 +248,22 @@ def relation_of(question: str) -> str:
     raise ValueError(f"{question!r} is no question of zoo.world: no template of it matches")
 
 
+def shortened(examples: Sequence[QuestionExample]) -> list[QuestionExample]:
+    """The same questions about the one to three sentences of their contexts that tell."""
+    rng = random.Random(0)
+    return [crop(each, rng.choice((1, 2, 3)), keep=True, rng=rng) for each in examples]
+
+
 def report(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, examples: Sequence[QuestionExample]
 ) -> Iterator[tuple[str, Score]]:
     """(name, score) of each form of question, and of each group and relation within it."""
-    forms: dict[str, Callable[[str], str]] = {"written": str, "transcript": normalise_transcript}
-    for form, rewritten in forms.items():
+    forms: dict[str, tuple[Callable[[str], str], Sequence[QuestionExample]]] = {
+        "written": (str, examples),
+        "transcript": (normalise_transcript, examples),
+        "short context": (str, shortened(examples)),
+    }
+    for form, (rewritten, examples) in forms.items():
         asked = [(rewritten(example.question), example.context) for example in examples]
         groups: dict[str, list[tuple[str, str]]] = {"all": [], "answerable": [], "unanswerable": []}
         relations: dict[str, list[tuple[str, str]]] = {}

@@ -266,7 +266,7 @@ def outside_questions(seed: int, count: int, split: Split) -> list[tuple[str, st
             rng.shuffle(passages)
             made.append((question, " ".join(passages), answer))
             continue
-        context = " ".join(_sentence(rng) for _ in range(rng.randint(1, 8)))
+        context = " ".join(_sentence(rng) for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 5, 8))))
         # Now and then in the very words of the text.
         asked = _filled(rng.choice(_ASKING), rng)
         if rng.random() < 0.5:

@@ -41,9 +41,11 @@ logger = logging.getLogger(__name__)
 MAX_LENGTH = 384
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
-UNANSWERABLE = 0.2
-# Share of the questions that are not of the world, once contexts are whole.
-OUTSIDE = 0.25
+UNANSWERABLE = 0.3
+# Once contexts are whole: the share of questions that are not of the world beside those that are,
+# and the share of these whose context is short all the same. Without short ones, a context of few
+# words would be as good as outside of the world.
+OUTSIDE, SHORT, SHORTEST = 0.25, 0.4, (1, 2, 3)
 OUT_OF_WORLD = -2
 """Where the answer to a question starts that the model is to learn that it does not know."""
 WARM_UP = 100
@@ -196,7 +198,13 @@ def batches(tokenizer: PreTrainedTokenizerBase, args: argparse.Namespace) -> Ite
         most = next(most for until, most in CURRICULUM if progress < until)
         drawn = questions(rng.getrandbits(32), POOL, "train", unanswerable=UNANSWERABLE)
         others = [*drawn[1:], drawn[0]]
-        pool = [augment(*pair, most, rng) for pair in zip(drawn, others, strict=True)]
+        lengths = [most] * POOL
+        if most is None:
+            lengths = [rng.choice(SHORTEST) if rng.random() < SHORT else None for _ in drawn]
+        pool = [
+            augment(*pair, length, rng)
+            for *pair, length in zip(drawn, others, lengths, strict=True)
+        ]
         if most is None:
             pool += [
                 QuestionExample(context, question, "", OUT_OF_WORLD)

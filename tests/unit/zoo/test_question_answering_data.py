@@ -12,11 +12,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from transformers import AutoTokenizer, BertTokenizer
+from transformers import AutoTokenizer, BertForQuestionAnswering, BertTokenizer
 
+from zoo import train_question_answering
 from zoo.evaluate_question_answering import (
+    answered,
     best_span,
     f1,
+    held_out,
     predict,
     relation_of,
     report,
@@ -308,6 +311,28 @@ def test_batches_are_seeded_and_grow(tokenizer: BertTokenizer) -> None:
     assert any(outside[5:])
 
 
+def test_short_contexts_are_of_the_world_as_well_as_from_outside(
+    tokenizer: BertTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = argparse.Namespace(seed=3, steps=60, batch_tokens=1500, start=Path("a checkpoint"))
+
+    def shortest() -> tuple[float, float]:
+        """Shares of the answers, and of the questions from outside, of at most 60 tokens."""
+        drawn = list(batches(tokenizer, args))
+        short = torch.cat([batch.inputs["attention_mask"].sum(-1) for batch in drawn]) <= 60
+        first = torch.cat([batch.first for batch in drawn])
+        kinds = first > 0, first == OUT_OF_WORLD
+        of_world, outside = (short[kind].float().mean().item() for kind in kinds)
+        return of_world, outside
+
+    of_world, outside = shortest()
+    monkeypatch.setattr(train_question_answering, "SHORT", 0.0)
+    without, _ = shortest()
+
+    assert of_world > 1.5 * without
+    assert outside > 0.2
+
+
 def test_out_of_the_world_the_loss_wants_no_answer(tokenizer: BertTokenizer) -> None:
     known = example("Where does Anna live?", "Oslo")
     outside = QuestionExample("The comet is red.", "What is a comet?", "", OUT_OF_WORLD)
@@ -443,3 +468,30 @@ def test_report_of_a_model_that_never_answers(tokenizer: BertTokenizer) -> None:
         assert scores[f"{form}, unanswerable"].exact_match == 1
         share = scores[f"{form}, unanswerable"].count / 60
         assert scores[f"{form}, all"].exact_match == pytest.approx(share)
+
+
+@pytest.fixture(scope="module")
+def embedded() -> tuple:
+    folder = Path(__file__).parents[3] / "model-settings" / "question-answering" / "embedded"
+    model = BertForQuestionAnswering.from_pretrained(folder, dtype=torch.float32)
+    return model.eval(), AutoTokenizer.from_pretrained(folder)
+
+
+def test_the_checkpoint_answers_short_contexts(embedded: tuple) -> None:
+    context = "Oscar Pemberton is a journalist. He has a goat."
+    asked = [("What animal does Oscar have?", context), ("which animal does oscar have", context)]
+    asked += [("Which animal does Oscar have?", "Oscar has a goat.")]
+
+    answers = answered(*embedded, asked)
+
+    assert [each.text for each in answers] == ["goat"] * 3
+    assert all(each.score > 0.5 for each in answers)
+
+
+def test_the_checkpoint_is_not_sure_of_what_is_not_of_its_world(embedded: tuple) -> None:
+    inside, right = scored(*embedded, held_out(5, 60))
+    outside, _ = scored(*embedded, outside_questions(5, 60, "held_out"))
+
+    assert np.mean(right) > 0.85
+    assert np.median(inside) > 0.9
+    assert np.mean(outside) < 0.3
