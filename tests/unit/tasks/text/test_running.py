@@ -14,6 +14,7 @@ import torch
 import transformers as hf
 
 from infergraph.batching import BatchAbandoned
+from infergraph.finite import check_answers
 from infergraph.tasks.checkpoints.pretrained import load_tokenizer
 from infergraph.tasks.checkpoints.stoppable import stoppable
 from infergraph.tasks.text.decoding import Search
@@ -364,6 +365,35 @@ def test_memory_is_no_longer_than_the_longest_that_runs(
     assert {layer.keys.shape[2] for layer in memory.cross_attention_cache.layers} == {
         len(draft.ids)
     }
+
+
+@torch.inference_mode()
+def test_a_text_without_numbers_fails_alone_when_it_begins(
+    bench: Callable[..., tuple[Bench, list[Ids]]],
+) -> None:
+    made, _ = bench("bart")
+    search = replace(GREEDY, min_new_tokens=9, max_new_tokens=9)
+    texts = [np.array([0, *each, 2]) for each in ([7, 8], [9, 10, 11], [12], [13, 14])]
+    expected = [made.alone(ids, search) for ids in texts]
+    made.generator.network.get_encoder().embed_tokens.weight[9] = torch.nan
+    check_answers(made.generator.network, "fp64")
+    running = made.running(search)
+    first = running.add(texts[0], search)
+    running.step()
+
+    bad, *others = [running.add(ids, search) for ids in texts[1:]]
+    done = running.step()
+
+    assert done == [bad]
+    assert "no numbers" in str(bad.error)
+    assert bad.done
+    while len(running):
+        running.step()
+    assert [first.text, *(each.text for each in others)] == [expected[0], *expected[2:]]
+    assert made.seen.rows == [1, 3, 3, 3, 3, 3, 3, 3, 2]
+    # Nobody was begun again who ran.
+    assert made.seen.read[0] == (4, 4)
+    assert sum(real for real, _ in made.seen.read[1:]) == 2 * sum(map(len, texts[1:]))
 
 
 @torch.inference_mode()
