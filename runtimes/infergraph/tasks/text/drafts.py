@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Sequence
 from random import Random
 
+from ...errors import InfergraphError
 from .decoding import Search
 from .encoder import Ids
 
@@ -28,6 +29,7 @@ class Draft:
         written: The tokens of each of its rows, the one before the first included.
         text: The tokens of the answer; so far, if it may still change.
         done: Whether nothing is to be added.
+        error: Why it cannot be written, if so.
     """
 
     rows = 1
@@ -38,6 +40,7 @@ class Draft:
         self.search = search
         self.written = [[start]]
         self.done = False
+        self.error: InfergraphError | None = None
         self._ends = ends
         # What the seed and the text give, so that a sample does not depend on its batch.
         if search.do_sample:
@@ -61,6 +64,10 @@ class Draft:
         """Takes the next token."""
         self.written[0].append(token)
         self.done = self._ends_with(token)
+
+    def fail(self, error: InfergraphError) -> None:
+        """Notes that it cannot be written."""
+        self.error, self.done = error, True
 
     def _ends_with(self, token: int) -> bool:
         return token in self._ends or self.count == self.search.max_new_tokens

@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 from transformers.generation.logits_process import LogitsProcessorList
 
+from ...errors import StageFailure
 from ..minibatches import minibatches
 from .decoding import Search
 from .drafts import BeamDraft, Draft
@@ -161,12 +162,13 @@ class RunningTexts:
 
         Raises:
             BatchAbandoned: nobody waits for any of them, see `check_wanted`.
-            StageFailure: the network computed values that are no numbers.
+            StageFailure: the network computed values that are no numbers, of texts that run. One
+                that cannot even begin is done, with that error.
         """
         self._forget_dropped()
         done: list[Draft] = []
         for texts in self._due():
-            done += self._begin(texts)
+            done += self._begin_each(texts)
         rows = 0
         if (together := self._running) is not None:
             tokens = [row[-1] for text in together.texts for row in text.written]
@@ -223,6 +225,16 @@ class RunningTexts:
                 break
             chosen.append(text)
         return chosen
+
+    def _begin_each(self, texts: list[Draft]) -> list[Draft]:
+        """Begins texts; one that the network has no numbers for fails, and no other with it."""
+        try:
+            return self._begin(texts)
+        except StageFailure as error:
+            if len(texts) == 1:
+                texts[0].fail(error)
+                return texts
+        return [done for text in texts for done in self._begin_each([text])]
 
     def _begin(self, texts: list[Draft]) -> list[Draft]:
         batch = self._batch([text.ids for text in texts])

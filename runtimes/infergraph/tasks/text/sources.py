@@ -137,6 +137,9 @@ class RunningSources:
 
 
 def _result(answer: _Answer) -> Outputs | InfergraphError | None:
+    failed = next((draft.error for draft in answer.drafts if draft.error is not None), None)
+    if failed is not None:
+        return failed.copy()
     if answer.source.follower is None:
         return {"text": answer.text}
     try:

@@ -14,6 +14,7 @@ import torch
 import transformers as hf
 
 from infergraph.batching import BatchAbandoned
+from infergraph.finite import check_answers
 from infergraph.tasks.checkpoints.pretrained import load_tokenizer
 from infergraph.tasks.checkpoints.stoppable import stoppable
 from infergraph.tasks.text.decoding import Search
@@ -199,72 +200,6 @@ def test_rules_of_a_checkpoint(
     assert answers != [plain.alone(ids, search) for ids in texts]
 
 
-class Plain:
-    """Batches of texts of equal length."""
-
-    def batch(self, texts: Sequence[Ids], device: torch.device) -> dict[str, torch.Tensor]:
-        ids = torch.from_numpy(np.stack(texts))
-        return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-
-
-BART_LIKE = {
-    "vocab_size": 60,
-    "d_model": 32,
-    "encoder_layers": 2,
-    "decoder_layers": 2,
-    "encoder_attention_heads": 2,
-    "decoder_attention_heads": 2,
-    "encoder_ffn_dim": 48,
-    "decoder_ffn_dim": 48,
-    "init_std": 0.4,
-}
-T5_LIKE = {
-    "vocab_size": 60,
-    "d_model": 32,
-    "d_kv": 16,
-    "d_ff": 48,
-    "num_layers": 2,
-    "num_decoder_layers": 2,
-    "num_heads": 2,
-    "initializer_factor": 3.0,
-}
-OTHERS: dict[str, Callable[[], Any]] = {
-    "blenderbot": lambda: hf.BlenderbotForConditionalGeneration(
-        hf.BlenderbotConfig(max_position_embeddings=64, **BART_LIKE)
-    ),
-    "fsmt": lambda: hf.FSMTForConditionalGeneration(
-        hf.FSMTConfig(langs=["a", "b"], src_vocab_size=60, tgt_vocab_size=60, **BART_LIKE)
-    ),
-    "umt5": lambda: hf.UMT5ForConditionalGeneration(hf.UMT5Config(**T5_LIKE)),
-    "switch": lambda: hf.SwitchTransformersForConditionalGeneration(
-        hf.SwitchTransformersConfig(
-            num_experts=2, num_sparse_encoder_layers=1, num_sparse_decoder_layers=1, **T5_LIKE
-        )
-    ),
-}
-
-
-@pytest.mark.parametrize("beams", [1, 3])
-@pytest.mark.parametrize("kind", OTHERS)
-def test_where_padding_may_be_seen_only_equal_lengths_run_together(kind: str, beams: int) -> None:
-    torch.manual_seed(0)
-    network = OTHERS[kind]()
-    network.generation_config = hf.GenerationConfig(
-        decoder_start_token_id=2, eos_token_id=1, pad_token_id=0
-    )
-    made = Bench(network, Plain())
-    rng = np.random.default_rng(0)
-    texts = [rng.integers(4, 60, size) for size in (5, 8, 8, 5, 8)]
-    searches = [replace(GREEDY, num_beams=beams, max_new_tokens=most) for most in (9, 4, 12, 7, 2)]
-    expected = [made.alone(*each) for each in zip(texts, searches, strict=True)]
-
-    answers = written(made, texts, searches, random.Random(1))
-
-    assert answers == expected
-    assert all(real == padded for real, padded in made.seen.read)
-    assert max(made.seen.rows) == (1 if kind == "switch" else 2) * beams
-
-
 @torch.inference_mode()
 def test_those_that_wait_join_when_they_have_waited_as_long_as_they_hold_others_up(
     bench: Callable[..., tuple[Bench, list[Ids]]],
@@ -364,6 +299,35 @@ def test_memory_is_no_longer_than_the_longest_that_runs(
     assert {layer.keys.shape[2] for layer in memory.cross_attention_cache.layers} == {
         len(draft.ids)
     }
+
+
+@torch.inference_mode()
+def test_a_text_without_numbers_fails_alone_when_it_begins(
+    bench: Callable[..., tuple[Bench, list[Ids]]],
+) -> None:
+    made, _ = bench("bart")
+    search = replace(GREEDY, min_new_tokens=9, max_new_tokens=9)
+    texts = [np.array([0, *each, 2]) for each in ([7, 8], [9, 10, 11], [12], [13, 14])]
+    expected = [made.alone(ids, search) for ids in texts]
+    made.generator.network.get_encoder().embed_tokens.weight[9] = torch.nan
+    check_answers(made.generator.network, "fp64")
+    running = made.running(search)
+    first = running.add(texts[0], search)
+    running.step()
+
+    bad, *others = [running.add(ids, search) for ids in texts[1:]]
+    done = running.step()
+
+    assert done == [bad]
+    assert "no numbers" in str(bad.error)
+    assert bad.done
+    while len(running):
+        running.step()
+    assert [first.text, *(each.text for each in others)] == [expected[0], *expected[2:]]
+    assert made.seen.rows == [1, 3, 3, 3, 3, 3, 3, 3, 2]
+    # Nobody was begun again who ran.
+    assert made.seen.read[0] == (4, 4)
+    assert sum(real for real, _ in made.seen.read[1:]) == 2 * sum(map(len, texts[1:]))
 
 
 @torch.inference_mode()

@@ -105,6 +105,22 @@ def test_a_follower_is_given_the_pieces_in_order(running: RunningSources) -> Non
     assert given == ["<a", "b"]
 
 
+def test_a_piece_that_fails_fails_those_that_have_it(
+    running: RunningSources, letters: Letters
+) -> None:
+    for number, words in enumerate([("ab", "cd"), ("cd",), ("ef",)]):
+        running.add(number, source(*words), SEARCH)
+    letters.texts.drafts[1].fail(StageFailure("no numbers"))
+
+    found = dict([*running.step(), *running.step()])
+
+    assert found.pop(2) == {"text": "<ef>"}
+    assert [(type(each), str(each)) for each in found.values()] == [
+        (StageFailure, "no numbers")
+    ] * 2
+    assert found[0] is not found[1]
+
+
 def test_a_text_that_is_not_what_was_given_fails_alone(
     running: RunningSources, letters: Letters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
