@@ -142,8 +142,9 @@ async def _compare(folder: Path, task: Task, case: Case) -> None:
             start(ServerProcess(_write(folder / name, _settings(task, case.checkpoint, way))))
             for name, way in case.ways.items()
         ]
-        stock = start(StockServer(_write(folder / "stock", stock_settings)))
-        forked = start(StockServer(_write(folder / "workers", stock_settings, workers)))
+        stock = start(StockServer(_write(folder / "stock", stock_settings, **repositories.STOCK)))
+        many = {**repositories.STOCK, "parallel_workers": workers}
+        forked = start(StockServer(_write(folder / "workers", stock_settings, **many)))
         same = [await _same_answers(task, server, stock) for server in ours]
         targets = [
             Target("stock", _driver(task, stock, task.stock_inputs)),
@@ -189,8 +190,8 @@ def _stock_settings(task: Task, checkpoint: Path) -> dict[str, Any]:
     }
 
 
-def _write(root: Path, settings: dict[str, Any], parallel_workers: int = 0) -> Path:
-    repositories.write_server(root, parallel_workers=parallel_workers, **repositories.STOCK)
+def _write(root: Path, settings: dict[str, Any], **server: Any) -> Path:
+    repositories.write_server(root, **server)
     repositories.write_model(root, "measured", settings)
     return root
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -21,6 +22,7 @@ from infergraph.devices import (
 from infergraph.errors import ConfigurationError
 from infergraph.machine import Sharing
 from infergraph.settings import RuntimeOptions
+from tests.imitation_openvino import ImitationOpenvino
 
 
 def place(**options: Any) -> Placement:
@@ -270,6 +272,28 @@ def test_int8_is_for_cpus(machine: FakeMachine) -> None:
 def test_what_computes_in_int8_is_not_compiled(machine: FakeMachine) -> None:
     with pytest.raises(ConfigurationError, match="setting 'compile' = True: what computes in int8"):
         place(dtype="int8", compile=True)
+
+
+def test_openvino_is_for_the_cpu_beside_a_gpu(
+    machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.has(gpus=1, native_bf16=("cuda:0",))
+    monkeypatch.setitem(sys.modules, "openvino", ImitationOpenvino())
+    options = RuntimeOptions(engine="openvino")
+
+    exact = resolve_placement(options, "asr", ("torch", "openvino"))
+    rounded = resolve_placement(
+        options.model_copy(update={"dtype": "bf16"}), "asr", ("torch", "openvino")
+    )
+
+    assert [str(each) for each in (exact, rounded)] == [
+        "cpu in fp32, by openvino",
+        "cpu in bf16, by openvino",
+    ]
+    # What goes in and comes out.
+    assert {each.dtype for each in (exact, rounded)} == {torch.float32}
+    with pytest.raises(ConfigurationError, match="not for this model's task; accepted: torch"):
+        resolve_placement(options, "asr")
 
 
 def test_place_casts_freezes_and_leaves_training_mode() -> None:
