@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -69,6 +69,19 @@ def calls() -> Iterator[list[nn.Module]]:
     hook.remove()
 
 
+def answers(runtime: Runtime, work: Sequence[Any], parameters: Any) -> Sequence[Any]:
+    """What comes of prepared items, all in one batch."""
+    if not runtime.continuous:
+        return runtime.predict_batch(work, parameters)
+    running = runtime.running(parameters)
+    for number, item in enumerate(work):
+        running.add(number, item, parameters)
+    written: dict[int, Any] = {}
+    while len(written) < len(work):
+        written.update(running.step())
+    return [written[number] for number in range(len(work))]
+
+
 async def prepared(
     case: str, checkpoint: Callable[[str], str], serve: Serve
 ) -> tuple[Runtime, Callable[[], Any]]:
@@ -78,7 +91,7 @@ async def prepared(
     work = [runtime.prepare(dict(item)) for item in items]
     given = runtime.parameters_class
     parameters = None if given is None else runtime.accept(given())
-    return runtime, lambda: runtime.predict_batch(work, parameters)
+    return runtime, lambda: answers(runtime, work, parameters)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -152,7 +165,8 @@ async def test_more_tokens_mean_more_checks_not_more_between_two(
     assert given is not None
     few, many = (
         gaps(
-            lambda: runtime.predict_batch(
+            lambda: answers(
+                runtime,
                 work,
                 runtime.accept(given(min_new_tokens=tokens, max_new_tokens=tokens)),  # noqa: B023
             ),
