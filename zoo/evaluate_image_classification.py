@@ -33,7 +33,7 @@ Picture = npt.NDArray[np.uint8]
 SMALL, LARGE = "resnet", "inception"
 ENSEMBLE = ("alexnet", "inception", "resnet")
 _BATCH = 64
-_OUTSIDE = 300
+_SHADED, _OTHERS = 200, 300
 _SURE = 0.85
 """The cascade's threshold."""
 
@@ -84,7 +84,7 @@ def report_model(
 ) -> None:
     classifier, task = load(model, checkpoint), TASKS[model]
     forms = (("close-ups", close_ups(count, split)), ("boxes", boxes(count // 5, split)))
-    outside = outside_of_the_world(photographs, _OUTSIDE)
+    outside = outside_of_the_world(photographs, _SHADED)
     inside, hits = [], []
     for form, examples in forms:
         known = [
@@ -94,7 +94,7 @@ def report_model(
         ]
         others = [picture for picture, made in examples if task.label(made) is None]
         if others:
-            outside[f"other {form}"] = others[:_OUTSIDE]
+            outside[f"other {form}"] = others[:_OTHERS]
         scores = probabilities(classifier, [picture for picture, _ in known])
         right = np.array([classifier.labels.index(label) for _, label in known])
         print(f"{form:12} accuracy {accuracy(scores, right):6.1%}  n={len(known)}")
