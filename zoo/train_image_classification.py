@@ -209,7 +209,7 @@ TASKS = {
 """Model -> what it learns."""
 
 
-class _ClassifierLoss(torch.nn.Module):
+class ClassifierLoss(torch.nn.Module):
     """A classifier whose output has the cross entropy as `loss`.
 
     A teacher's probabilities of the labels of the world are learnt along with the world's pictures:
@@ -231,7 +231,8 @@ class _ClassifierLoss(torch.nn.Module):
             with torch.no_grad():
                 taught = self.teacher(pixels[of_world])[:, :unknown].softmax(dim=1)
             learnt = logits[of_world, :unknown].log_softmax(dim=1)
-            loss = loss + TAUGHT * F.kl_div(learnt, taught, reduction="batchmean")
+            apart = F.kl_div(learnt, taught, reduction="sum") / max(len(taught), 1)
+            loss = loss + TAUGHT * apart
         return SimpleNamespace(loss=loss)
 
 
@@ -354,7 +355,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         sum(each.numel() for each in network.parameters()) / 1e6,
         len(pictures),
     )
-    loss = _ClassifierLoss(network, teacher)
+    loss = ClassifierLoss(network, teacher)
     fitting.fit(loss, batches(pictures, labels, task.size, args), args)
     logger.info("temperature %.3f", calibrate_on_validation(network, args.model))
     # timm saves no others.

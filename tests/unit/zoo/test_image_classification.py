@@ -9,11 +9,20 @@ import pytest
 import torch
 
 from zoo import fitting, train_image_classification, vision_data
+from zoo.calibration import last_layer
 from zoo.evaluate_image_classification import boxes, load, probabilities
 from zoo.outside_pictures import outside_picture
 from zoo.outside_texts import UNKNOWN
 from zoo.scenes import photo
-from zoo.train_image_classification import TASKS, examples, main
+from zoo.train_image_classification import (
+    TASKS,
+    ClassifierLoss,
+    calibrate_on_validation,
+    examples,
+    logits_of,
+    main,
+    network_input,
+)
 
 EMBEDDED = Path(__file__).parents[3] / "model-settings"
 
@@ -58,6 +67,34 @@ def test_training_goes_on_from_a_checkpoint_that_knows_no_unknown(tmp_path: Path
     assert trained.labels == [*TASKS["resnet"].labels, UNKNOWN]
     (row,) = probabilities(trained, [np.zeros((64, 64, 3), np.uint8)])
     assert row.shape == (len(trained.labels),)
+
+
+@pytest.mark.usefixtures("few_pictures")
+def test_little_of_the_world_is_called_unknown() -> None:
+    torch.manual_seed(0)
+    network, _ = TASKS["resnet"].builder((*TASKS["resnet"].labels, UNKNOWN), 80)
+    last_layer(network).bias.data[-1] = 9.0
+    calibrate_on_validation(network.eval(), "resnet")
+
+    pictures, labels = examples("resnet", "validation", 4, 15)
+    with torch.inference_mode():
+        logits = logits_of(network, network_input(pictures.float() / 255, 80))
+    unknown = logits.argmax(dim=1) == len(TASKS["resnet"].labels)
+    assert int(unknown[labels < len(TASKS["resnet"].labels)].sum()) <= 1
+
+
+def test_a_teacher_is_followed_in_the_world_alone_and_never_changed() -> None:
+    taught, told = torch.nn.Linear(4, 3), torch.nn.Linear(4, 3)
+    loss = ClassifierLoss(taught, told)
+    pixels = torch.randn(8, 4, generator=torch.Generator().manual_seed(0))
+    world, outside = torch.zeros(8, dtype=torch.int64), torch.full((8,), 2)
+
+    alone = ClassifierLoss(taught)
+    assert loss(pixels, world).loss > alone(pixels, world).loss
+    assert loss(pixels, outside).loss == alone(pixels, outside).loss
+    taught.load_state_dict(told.state_dict())
+    assert loss(pixels, world).loss == pytest.approx(alone(pixels, world).loss.item())
+    assert {id(each) for each in loss.parameters()} == {id(each) for each in taught.parameters()}
 
 
 def test_weights_of_one_shape_are_taken_over_as_they_are() -> None:
