@@ -66,3 +66,25 @@ def divide_logits(layer: torch.nn.Linear, temperature: float) -> None:
         layer.weight /= temperature
         if layer.bias is not None:
             layer.bias /= temperature
+
+
+def calibrate(model: torch.nn.Module, logits: torch.Tensor, labels: torch.Tensor) -> float:
+    """Divides a classifier's logits by the temperature that fits examples best, in place.
+
+    Args:
+        model: Its last linear layer gives the logits.
+        logits: What it gives of the examples, FP32 [n, labels].
+        labels: What is right, INT64 [n].
+
+    Returns:
+        The temperature.
+    """
+    temperature = fit_temperature(logits, labels)
+    divide_logits(last_layer(model), temperature)
+    return temperature
+
+
+def last_layer(model: torch.nn.Module) -> torch.nn.Linear:
+    """The linear layer that gives a classifier's logits."""
+    *_, last = (layer for layer in model.modules() if isinstance(layer, torch.nn.Linear))
+    return last

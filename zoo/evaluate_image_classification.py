@@ -3,8 +3,9 @@
 python -m zoo.evaluate_image_classification --model resnet
 python -m zoo.evaluate_image_classification --pipelines
 
-Of a model: on close-ups as a whole, and on the true boxes of objects in scenes. Of the pipelines
-cascade and ensemble: on close-ups, for several thresholds of the cascade.
+Of a model: on close-ups as a whole, and on the true boxes of objects in scenes; what its scores
+mean there, and in pictures that are not of the world. Of the pipelines cascade and ensemble: on
+close-ups, for several thresholds of the cascade.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ import torch
 from infergraph.tasks.class_scores import class_scores
 from infergraph.tasks.vision.boxes import crop
 from infergraph.tasks.vision.classifiers import ImageClassifier, load_classifier
+from zoo.calibration import auroc, expected_calibration_error
 from zoo.evaluate_object_detection import CPU
+from zoo.outside_pictures import outside_of_the_world
+from zoo.outside_texts import UNKNOWN
 from zoo.scenes import OBJECTS, SceneObject, photo
 from zoo.train_image_classification import TASKS
 from zoo.vision_data import varied_scene
@@ -29,6 +33,9 @@ Picture = npt.NDArray[np.uint8]
 SMALL, LARGE = "resnet", "inception"
 ENSEMBLE = ("alexnet", "inception", "resnet")
 _BATCH = 64
+_SHADED, _OTHERS = 200, 300
+_SURE = 0.85
+"""The cascade's threshold."""
 
 
 def close_ups(count: int, split: str) -> list[tuple[Picture, SceneObject]]:
@@ -72,24 +79,69 @@ def accuracy(scores: npt.NDArray[np.float32], right: npt.NDArray[np.int64]) -> f
     return float((scores.argmax(axis=1) == right).mean())
 
 
-def report_model(model: str, checkpoint: Path | None, count: int, split: str) -> None:
+def report_model(
+    model: str, checkpoint: Path | None, count: int, split: str, photographs: Path | None
+) -> None:
     classifier, task = load(model, checkpoint), TASKS[model]
     forms = (("close-ups", close_ups(count, split)), ("boxes", boxes(count // 5, split)))
+    outside = outside_of_the_world(photographs, _SHADED)
+    inside, hits = [], []
     for form, examples in forms:
         known = [
             (picture, label)
             for picture, made in examples
             if (label := task.label(made)) is not None
         ]
+        others = [picture for picture, made in examples if task.label(made) is None]
+        if others:
+            outside[f"other {form}"] = others[:_OTHERS]
         scores = probabilities(classifier, [picture for picture, _ in known])
         right = np.array([classifier.labels.index(label) for _, label in known])
         print(f"{form:12} accuracy {accuracy(scores, right):6.1%}  n={len(known)}")
-        if len(classifier.labels) <= len(OBJECTS):
-            for number, label in enumerate(classifier.labels):
-                of_label = right == number
-                if of_label.any():
-                    share = accuracy(scores[of_label], right[of_label])
-                    print(f"  {label:20} {share:6.1%}  n={of_label.sum()}")
+        if len(task.labels) <= len(OBJECTS):
+            report_labels(classifier.labels, scores, right)
+        inside.append(scores)
+        hits.append(scores.argmax(axis=1) == right)
+    of_world, found = np.concatenate(inside), np.concatenate(hits)
+    error = expected_calibration_error(of_world.max(axis=1), found.tolist())
+    print(f"{'calibration error':24} {error:.3f}  mean score {of_world.max(axis=1).mean():.3f}")
+    for kind, pictures in outside.items():
+        print(f"{kind:24} {report_outside(classifier, pictures, of_world)}")
+
+
+def report_labels(
+    labels: Sequence[str], scores: npt.NDArray[np.float32], right: npt.NDArray[np.int64]
+) -> None:
+    """How often each label is found, and how often what has it is called unknown."""
+    for number, label in enumerate(labels):
+        of_label = scores[right == number].argmax(axis=1)
+        if len(of_label):
+            called = np.array(labels)[of_label]
+            print(
+                f"  {label:20} {(called == label).mean():6.1%}  "
+                f"unknown {(called == UNKNOWN).mean():5.1%}  n={len(called)}"
+            )
+
+
+def report_outside(
+    classifier: ImageClassifier, pictures: Sequence[Picture], inside: npt.NDArray[np.float32]
+) -> str:
+    """How often and how surely pictures that have nothing to tell are taken for something.
+
+    Args:
+        classifier: A checkpoint of the world.
+        pictures: Of what it should not know.
+        inside: The probabilities that it gives pictures of the world, FP32 [n, labels].
+    """
+    scores = probabilities(classifier, pictures)
+    world = [number for number, label in enumerate(classifier.labels) if label != UNKNOWN]
+    best = scores[:, world].max(axis=1)
+    taken = np.isin(scores.argmax(axis=1), world)
+    return (
+        f"a label of the world {taken.mean():6.1%}, at {_SURE} or above "
+        f"{(best >= _SURE).mean():6.1%}, mean of its score {best.mean():.3f}, "
+        f"AUROC {auroc(inside[:, world].max(axis=1), best):.3f}  n={len(pictures)}"
+    )
 
 
 def report_pipelines(count: int, split: str) -> None:
@@ -117,12 +169,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     group.add_argument("--pipelines", action="store_true", help="cascade and ensemble")
     parser.add_argument("--checkpoint", type=Path, help="default: the model's embedded one")
     parser.add_argument("--pictures", type=int, default=3000, help="close-ups; scenes: a fifth")
+    parser.add_argument("--photographs", type=Path, help="a folder of pictures of no street")
     parser.add_argument("--split", choices=("validation", "held-out"), default="held-out")
     args = parser.parse_args(argv)
     if args.pipelines:
         report_pipelines(args.pictures, args.split)
     else:
-        report_model(args.model, args.checkpoint, args.pictures, args.split)
+        report_model(args.model, args.checkpoint, args.pictures, args.split, args.photographs)
 
 
 if __name__ == "__main__":

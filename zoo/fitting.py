@@ -1,4 +1,7 @@
-"""`fit`: the training loop of checkpoints whose batches are a model's keyword arguments."""
+"""The training loop of checkpoints whose batches are a model's keyword arguments: `fit`.
+
+`go_on_from` has it start at another training's weights.
+"""
 
 from __future__ import annotations
 
@@ -71,3 +74,18 @@ def fit(
             )
             losses.clear()
     model.train(False)
+
+
+def go_on_from(model: torch.nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Loads `weights` of the same network, in place; labels that they lack start at nothing.
+
+    Such labels are the last of the network's.
+    """
+    own = model.state_dict()
+    for name, weight in weights.items():
+        if own[name].shape == weight.shape:
+            own[name] = weight
+        else:
+            own[name] = torch.zeros_like(own[name])
+            own[name][: len(weight)] = weight
+    model.load_state_dict(own)

@@ -36,7 +36,7 @@ def outside_picture(seed: int, split: Split, width: int, height: int) -> Picture
     pixels = np.asarray(picture, np.float32)
     grain = np.random.default_rng(rng.getrandbits(32)).standard_normal(pixels.shape)
     pixels = pixels * rng.uniform(0.6, 1.2) + grain * rng.choice((0, 2, 6, 12))
-    if rng.random() < 0.08:
+    if rng.random() < 0.2:
         pixels = np.repeat(pixels.mean(axis=2, keepdims=True), 3, axis=2)
     return pixels.clip(0, 255).astype(np.uint8)
 
@@ -196,6 +196,41 @@ def _landscape(rng: random.Random, width: int, height: int) -> Image.Image:
     return image
 
 
+def _leaves(rng: random.Random, width: int, height: int) -> Image.Image:
+    """Things in front of things, few large and many small, each of one stuff.
+
+    Edges, sizes and shades are as in photographs, of nothing in particular.
+    """
+    image = _backdrop(rng, width, height)
+    stuffs = [_clouds(rng, width, height, rng.uniform(0.8, 2.2)) for _ in range(3)]
+    palest, side = rng.uniform(0.1, 1), min(width, height)
+    for _ in range(rng.randint(30, 120)):
+        # Of power-law sizes, what stays visible looks the same from near and far.
+        size = side * min(0.9, 0.04 * rng.paretovariate(1.2))
+        x, y, turn = rng.uniform(0, width), rng.uniform(0, height), rng.uniform(0, 6.28)
+        corners = rng.choice((3, 4, 4, 5, 24))
+        long = rng.uniform(0.3, 1)
+        outline = []
+        for corner in range(corners):
+            angle = corner / corners * 6.28
+            u, v = size * math.cos(angle), size * long * math.sin(angle)
+            spot = u * math.cos(turn) - v * math.sin(turn), u * math.sin(turn) + v * math.cos(turn)
+            outline.append((x + spot[0], y + spot[1]))
+        mask = Image.new("L", (width, height))
+        ImageDraw.Draw(mask).polygon(outline, fill=255)
+        tint = Image.new("RGB", (width, height), _muted(rng, palest))
+        lit = Image.blend(rng.choice(stuffs), tint, rng.uniform(0.5, 1))
+        image.paste(lit, (0, 0), mask)
+    return image
+
+
+def _muted(rng: random.Random, palest: float) -> Colour:
+    grey, (red, green, blue) = rng.randrange(256), _colour(rng)
+    share = rng.uniform(0, palest)
+    mixed = (grey + (each - grey) * share for each in (red, green, blue))
+    return tuple(map(int, mixed))  # type: ignore[return-value]
+
+
 def _mosaic(rng: random.Random, width: int, height: int) -> Image.Image:
     """Cells around random points."""
     count = rng.randint(5, 60)
@@ -255,6 +290,7 @@ Maker = Callable[[random.Random, int, int], Image.Image]
 _DRAWN: tuple[Maker, ...] = (
     *(_clouds, _waves, _shapes, _still_life, _landscape, _mosaic),
     *(_still_life, _landscape),
+    *(_leaves, _leaves, _leaves),
 )
 _SHADED: tuple[Maker, ...] = (_spheres, _fractal, _ripples)
 

@@ -22,6 +22,8 @@ VehicleExample = tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArr
 PlateExample = tuple[npt.NDArray[np.uint8], str]
 
 _DRAWN_PER_SEED = 20
+_VEHICLES = ("car", "truck", "bus")
+_BYSTANDERS = 0.2
 
 
 def vehicles(
@@ -63,7 +65,7 @@ def _examples(
 ) -> list[tuple[VehicleExample, PlateExample | None]]:
     found: list[tuple[VehicleExample, PlateExample | None]] = []
     for made in objects:
-        if made.label not in ("car", "truck", "bus"):
+        if made.label not in _VEHICLES:
             continue
         x1, y1, x2, y2 = whole_pixels(jittered(rng, made.box), image)
         vehicle = squeezed(image, (x1, y1, x2, y2), VEHICLE_WIDTH, VEHICLE_HEIGHT)
@@ -76,6 +78,31 @@ def _examples(
             plate = squeezed(image, around, PLATE_WIDTH, PLATE_HEIGHT), made.plate.text
         found.append(((vehicle, boxes, np.zeros(len(boxes), np.int64)), plate))
     return found
+
+
+def bystanders(split: str, scenes: int) -> list[VehicleExample]:
+    """People and things of scenes as a locator sees them, none of which has a plate."""
+    make = functools.partial(_bystanders, split=split)
+    return rendered(f"bystanders {split}", make, range(scenes))
+
+
+def _bystanders(seed: int, split: str) -> list[VehicleExample]:
+    made = varied_scene(seed, split)
+    rng = random.Random(seed)
+    nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+    return [
+        (
+            squeezed(
+                made.image,
+                whole_pixels(jittered(rng, each.box), made.image),
+                VEHICLE_WIDTH,
+                VEHICLE_HEIGHT,
+            ),
+            *nothing,
+        )
+        for each in made.objects
+        if each.label not in _VEHICLES and rng.random() < _BYSTANDERS
+    ]
 
 
 def _drawn(seed: int, split: str) -> list[PlateExample]:

@@ -18,6 +18,7 @@ from typing import Any
 import soundfile
 
 from zoo.articles import articles
+from zoo.outside_texts import UNKNOWN
 from zoo.sample_images import (
     VEHICLES,
     box_tensors,
@@ -83,9 +84,10 @@ def write_images() -> None:
         write(model, objects)
     write("image-preprocess", image_tensor(*close_ups("tanker")))
     scores = (("alexnet", "van", 0.6), ("inception", "tanker", 0.7), ("resnet", "tanker", 0.5))
+    columns = (*OBJECTS, UNKNOWN)
     write(
         "ensemble-combine",
-        *(probability_tensor(member, OBJECTS, best, score) for member, best, score in scores),
+        *(probability_tensor(member, columns, best, score) for member, best, score in scores),
     )
     harmful = close_ups("adult", unsafe=True)
     write("content-safety", image_tensor(*close_ups("sedan"), *harmful))

@@ -2,11 +2,15 @@
 
     python -m zoo.train_image_classification --model resnet \\
         --output model-settings/resnet/embedded
+
+What is none of a task's objects, and pictures that are not of the world, have the label `unknown`.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
+import functools
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,13 +29,24 @@ from transformers import ResNetConfig, ResNetForImageClassification, ViTImagePro
 from infergraph.tasks.checkpoints.torchvision_checkpoint import build_network
 from infergraph.tasks.checkpoints.torchvision_checkpoint import save as save_torchvision
 from zoo import fitting, scene_people, scene_vehicles
+from zoo.calibration import calibrate, last_layer
+from zoo.outside_texts import UNKNOWN
 from zoo.scenes import OBJECTS, SceneObject
-from zoo.vision_data import crops_of_scenes, photos
+from zoo.vision_data import crops_of_scenes, outside_crops, photos
 
 logger = logging.getLogger(__name__)
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SAFETY = ("safe", "unsafe")
+
+# Of a task's pictures: how many more are not of the world, and are objects that are not the task's.
+OUTSIDE, OTHERS = 0.25, 0.25
+# The weight of what a teacher says.
+TAUGHT = 2.0
+# How much of the world may be called unknown.
+SPARED = 0.003
+CALIBRATION_SCENES, CALIBRATION_CLOSE_UPS = 200, 900
+_FIRST_OUTSIDE = {"train": 0, "validation": 1_000_000}
 
 Network = torch.nn.Module
 Builder = Callable[[tuple[str, ...], int], tuple[Network, Callable[[Path], None]]]
@@ -43,7 +58,7 @@ class Task:
     """What one checkpoint learns.
 
     Attributes:
-        labels: The label of each output.
+        labels: The label of each output; one more is `unknown`.
         label: An object's label; None where the object is none of the task's.
         size: The sides of the pictures that the network sees, in pixels.
         builder: Makes the network.
@@ -194,17 +209,38 @@ TASKS = {
 """Model -> what it learns."""
 
 
-class _ClassifierLoss(torch.nn.Module):
-    """A classifier whose output has the cross entropy as `loss`."""
+class ClassifierLoss(torch.nn.Module):
+    """A classifier whose output has the cross entropy as `loss`.
 
-    def __init__(self, network: Network) -> None:
+    A teacher's probabilities of the labels of the world are learnt along with the world's pictures:
+    so what it knows is kept, although there are fewer pictures than it was trained with.
+    """
+
+    def __init__(self, network: Network, teacher: Network | None = None) -> None:
         super().__init__()
         self.network = network
+        # Hidden from the training, which is not to change it.
+        self.teacher = None if teacher is None else functools.partial(logits_of, teacher)
 
     def forward(self, pixels: torch.Tensor, labels: torch.Tensor) -> SimpleNamespace:
-        outputs = self.network(pixels)
-        logits = getattr(outputs, "logits", outputs)
-        return SimpleNamespace(loss=F.cross_entropy(logits, labels, label_smoothing=0.05))
+        logits = logits_of(self.network, pixels)
+        loss = F.cross_entropy(logits, labels, label_smoothing=0.05)
+        if self.teacher is not None:
+            unknown = logits.shape[1] - 1
+            of_world = labels < unknown
+            with torch.no_grad():
+                taught = self.teacher(pixels[of_world])[:, :unknown].softmax(dim=1)
+            learnt = logits[of_world, :unknown].log_softmax(dim=1)
+            apart = F.kl_div(learnt, taught, reduction="sum") / max(len(taught), 1)
+            loss = loss + TAUGHT * apart
+        return SimpleNamespace(loss=loss)
+
+
+def logits_of(network: Network, pixels: torch.Tensor) -> torch.Tensor:
+    """FP32 [n, labels] of a network of any of the libraries."""
+    outputs = network(pixels)
+    logits: torch.Tensor = getattr(outputs, "logits", outputs)
+    return logits
 
 
 def batches(
@@ -218,13 +254,13 @@ def batches(
             order = torch.randperm(len(pictures), generator=draws)
         chosen, order = order[: args.batch_size], order[args.batch_size :]
         pixels = _augmented(pictures[chosen].float() / 255, draws)
-        if size != pixels.shape[-1]:
-            pixels = F.interpolate(pixels, (size, size), mode="bilinear", antialias=True)
-        yield {"pixels": normalised(pixels), "labels": labels[chosen]}
+        yield {"pixels": network_input(pixels, size), "labels": labels[chosen]}
 
 
-def normalised(pixels: torch.Tensor) -> torch.Tensor:
-    """Pixels from 0 to 1 as the networks take them."""
+def network_input(pixels: torch.Tensor, size: int) -> torch.Tensor:
+    """Pixels from 0 to 1, FP32 [n, 3, side, side], as a network of `size` takes them."""
+    if size != pixels.shape[-1]:
+        pixels = F.interpolate(pixels, (size, size), mode="bilinear", antialias=True)
     mean, std = (torch.tensor(each)[:, None, None] for each in (MEAN, STD))
     return (pixels - mean) / std
 
@@ -248,16 +284,47 @@ def _augmented(pixels: torch.Tensor, draws: torch.Generator) -> torch.Tensor:
 def examples(
     model: str, split: str, scenes: int, close_ups: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pictures UINT8 [n, 3, side, side] and labels INT64 [n] of a task."""
+    """Pictures UINT8 [n, 3, side, side] and labels INT64 [n] of a task, `unknown` ones last."""
     task = TASKS[model]
-    pictures, labels = [], []
+    pictures, labels, others = [], [], []
     for picture, made in (*crops_of_scenes(split, scenes), *photos(split, close_ups)):
         label = task.label(made)
-        if label is not None:
+        if label is None:
+            others.append(picture)
+        else:
             pictures.append(picture)
             labels.append(task.labels.index(label))
+    known = len(pictures)
+    pictures += others[:: -(-len(others) // int(OTHERS * known))] if others else []
+    first = _FIRST_OUTSIDE[split]
+    pictures += outside_crops(range(first, first + int(OUTSIDE * known)))
+    labels += [len(task.labels)] * (len(pictures) - known)
     stacked = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
     return stacked, torch.tensor(labels)
+
+
+@torch.inference_mode()
+def calibrate_on_validation(network: Network, model: str) -> float:
+    """Calibrates a network on pictures of the validation split, in place.
+
+    `unknown` is made as likely as it may be for `SPARED` of the world's pictures to get it.
+
+    Returns:
+        The temperature.
+    """
+    pictures, labels = examples(model, "validation", CALIBRATION_SCENES, CALIBRATION_CLOSE_UPS)
+    size, unknown = TASKS[model].size, len(TASKS[model].labels)
+    logits = torch.cat(
+        [
+            logits_of(network, network_input(some.float() / 255, size))
+            for some in pictures.split(256)
+        ]
+    )
+    of_world = logits[labels < unknown]
+    shift = (of_world[:, unknown] - of_world[:, :unknown].amax(dim=1)).quantile(1 - SPARED)
+    last_layer(network).bias[unknown] -= shift
+    logits[:, unknown] -= shift
+    return calibrate(network, logits, labels)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -275,9 +342,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     args.steps = args.steps or task.steps
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
-    network, save = task.builder(task.labels, task.size)
+    network, save = task.builder((*task.labels, UNKNOWN), task.size)
+    teacher = None
     if args.start is not None:
-        network.load_state_dict(load_file(args.start / "model.safetensors"))
+        fitting.go_on_from(network, load_file(args.start / "model.safetensors"))
+        teacher = copy.deepcopy(network).eval()
     # Convolutions on a CPU are half as fast again this way.
     network.to(memory_format=torch.channels_last)
     pictures, labels = examples(args.model, "train", args.scenes, args.close_ups)
@@ -286,7 +355,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         sum(each.numel() for each in network.parameters()) / 1e6,
         len(pictures),
     )
-    fitting.fit(_ClassifierLoss(network), batches(pictures, labels, task.size, args), args)
+    loss = ClassifierLoss(network, teacher)
+    fitting.fit(loss, batches(pictures, labels, task.size, args), args)
+    logger.info("temperature %.3f", calibrate_on_validation(network, args.model))
+    # timm saves no others.
+    network.to(memory_format=torch.contiguous_format)
     save(args.output)
 
 

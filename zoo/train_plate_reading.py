@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 
 from infergraph.tasks.checkpoints.torchvision_checkpoint import build_network, save
 from zoo import fitting
@@ -25,11 +26,12 @@ from zoo.plate_data import (
     VEHICLE_HEIGHT,
     VEHICLE_WIDTH,
     PlateExample,
+    bystanders,
     drawn_plates,
     vehicles,
 )
 from zoo.plate_reader import build_reader
-from zoo.train_object_detection import DetectorLoss
+from zoo.train_object_detection import DetectorLoss, outside_examples
 from zoo.train_object_detection import batches as detector_batches
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,8 @@ LOCATOR: dict[str, Any] = {
 }
 PARTS = ("locator", "reader")
 LOCATOR_STEPS, LOCATOR_BATCH = 700, 32
+# How many more pictures than vehicles are not of the world, and have no plate.
+OUTSIDE = 0.3
 
 
 def reader_batches(
@@ -73,6 +77,8 @@ def reader_batches(
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="a locator to go on from; default: none")
+    parser.add_argument("--shift", type=float, default=0.0, help="added to the locator's logits")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--scenes", type=int, default=4000)
     parser.add_argument("--close-ups", type=int, default=4000)
@@ -86,10 +92,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     if "locator" in args.parts:
         torch.manual_seed(args.seed)
         network = build_network(LOCATOR)
+        if args.start is not None:
+            network.load_state_dict(load_file(args.start / "model.safetensors"))
         steps = min(args.steps, LOCATOR_STEPS)
-        data = detector_batches([each for each, _ in examples], args.seed, LOCATOR_BATCH, steps)
-        locator_args = argparse.Namespace(**{**vars(args), "steps": steps, "learning_rate": 2e-3})
+        searched = [each for each, _ in examples]
+        searched += outside_examples(int(OUTSIDE * len(examples)), VEHICLE_WIDTH, VEHICLE_HEIGHT)
+        searched += bystanders("train", args.scenes)
+        data = detector_batches(searched, args.seed, LOCATOR_BATCH, steps)
+        rate = {"learning_rate": 2 * args.learning_rate}
+        locator_args = argparse.Namespace(**{**vars(args), "steps": steps, **rate})
         fitting.fit(DetectorLoss(network), data, locator_args)
+        with torch.no_grad():
+            network.head.classification_head.cls_logits.bias += args.shift
         save(args.output.parent / "locator", network, LOCATOR)
     if "reader" in args.parts:
         torch.manual_seed(args.seed)

@@ -32,7 +32,7 @@ from transformers import (
 )
 
 from zoo import fitting, language_identification_data, sentiment_data
-from zoo.calibration import divide_logits, fit_temperature
+from zoo.calibration import calibrate
 from zoo.evaluate_text_classification import text_logits
 from zoo.train_question_answering import train_tokenizer
 
@@ -203,24 +203,15 @@ def batches(
             made += 1
 
 
-def go_on_from(model: PreTrainedModel, weights: dict[str, torch.Tensor]) -> None:
-    """Loads `weights` of the same network, in place; labels that they lack start at nothing."""
-    own = model.state_dict()
-    for name, weight in weights.items():
-        own[name] = torch.zeros_like(own[name])
-        own[name][: len(weight)] = weight
-    model.load_state_dict(own)
-
-
-def calibrate(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task) -> None:
-    """Divides the logits by the temperature that fits held-out examples best, in place."""
+def calibrate_on_held_out(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, task: Task
+) -> None:
+    """Calibrates the scores of a model on held-out examples, in place."""
     texts, labels = zip(*task.examples(CALIBRATION_SEED, CALIBRATION, "held_out"), strict=True)
     numbers = _numbers(task.labels)
     logits = text_logits(model, tokenizer, texts)
-    temperature = fit_temperature(logits, torch.tensor([numbers[label] for label in labels]))
-    logger.info("temperature %.3f", temperature)
-    *_, last = (layer for layer in model.modules() if isinstance(layer, torch.nn.Linear))
-    divide_logits(last, temperature)
+    right = torch.tensor([numbers[label] for label in labels])
+    logger.info("temperature %.3f", calibrate(model, logits, right))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -247,10 +238,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         tokenizer = AutoTokenizer.from_pretrained(args.start)
     model = task.network(tokenizer, task.labels, args)
     if args.start is not None:
-        go_on_from(model, load_file(args.start / "model.safetensors"))
+        fitting.go_on_from(model, load_file(args.start / "model.safetensors"))
     logger.info("%d parameters, %d pieces", model.num_parameters(), len(tokenizer))
     fitting.fit(model, batches(task, tokenizer, args), args)
-    calibrate(model, tokenizer, task)
+    calibrate_on_held_out(model, tokenizer, task)
     # fp16 halves the file; runtimes load it in the datatype of their placement.
     model.half().save_pretrained(args.output)  # type: ignore[no-untyped-call]
     if args.start is None:

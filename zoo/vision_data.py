@@ -20,7 +20,16 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from zoo import scene_canvas, scene_light, scene_people, scene_things, scene_vehicles, scenes
+from zoo import (
+    outside_pictures,
+    scene_canvas,
+    scene_light,
+    scene_people,
+    scene_things,
+    scene_vehicles,
+    scenes,
+)
+from zoo.outside_pictures import outside_picture
 from zoo.scenes import CLASSES, OBJECTS, Box, Scene, SceneObject, photo, scene
 
 logger = logging.getLogger(__name__)
@@ -33,6 +42,7 @@ _RENDERER: tuple[ModuleType, ...] = (
     scene_things,
     scene_vehicles,
     scenes,
+    outside_pictures,
 )
 
 _LAYOUT_OF = ("mixed",) * 14 + ("vehicles", "vehicles", "people", "things", "crowd", "empty")
@@ -148,3 +158,18 @@ def photos(split: str, count: int) -> list[tuple[npt.NDArray[np.uint8], SceneObj
     """(UINT8 [CROP, CROP, 3], object) of whole close-ups, each kind of object in turn."""
     make = functools.partial(_photo_example, split=split)
     return rendered(f"photos {split} {CROP}", make, range(count))
+
+
+def _outside_crop(seed: int) -> list[npt.NDArray[np.uint8]]:
+    rng = random.Random(f"outside crops/{seed}")
+    sides = rng.randint(48, 256), rng.randint(48, 256)
+    picture = Image.fromarray(outside_picture(seed, "train", *sides))
+    return [squeezed(picture, (0, 0, *sides), CROP, CROP)]
+
+
+def outside_crops(seeds: Sequence[int]) -> list[npt.NDArray[np.uint8]]:
+    """UINT8 [CROP, CROP, 3] of pictures of the training split that are not of the world.
+
+    They are of any shape and size that boxes and close-ups have.
+    """
+    return rendered(f"outside {CROP}", _outside_crop, seeds)

@@ -6,6 +6,7 @@ import torch
 
 from zoo.calibration import (
     auroc,
+    calibrate,
     divide_logits,
     expected_calibration_error,
     false_accepts,
@@ -54,3 +55,19 @@ def test_dividing_by_the_temperature_makes_scores_honest(wanted: float) -> None:
 
     assert temperature == pytest.approx(wanted, rel=0.1)
     assert expected_calibration_error(best.numpy(), (chosen == labels).tolist()) < 0.02
+
+
+def test_a_classifiers_last_linear_layer_is_divided() -> None:
+    draws = torch.Generator().manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(6, 3))
+    before = {name: each.clone() for name, each in model.state_dict().items()}
+    with torch.inference_mode():
+        logits = model(torch.randn(2000, 4, generator=draws)) * 5
+    labels = torch.multinomial((logits / 2).softmax(-1), 1, generator=draws)[:, 0]
+
+    temperature = calibrate(model, logits, labels)
+
+    assert temperature == pytest.approx(2, rel=0.2)
+    for name, each in model.state_dict().items():
+        expected = before[name] / (temperature if name.startswith("2") else 1)
+        torch.testing.assert_close(each, expected)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from zoo.outside_texts import UNKNOWN
 from zoo.scene_people import KINDS
 from zoo.scene_vehicles import BODIES, LABELS, PLATE_LENGTH
 from zoo.scenes import CLASSES, HEIGHT, LAYOUTS, OBJECTS, SPLITS, WIDTH, Scene, photo, scene
@@ -126,7 +127,7 @@ def test_the_ensembles_labels_are_those_of_its_members() -> None:
     settings = json.loads(
         (REPOSITORY / "model-settings/ensemble-combine/model-settings.json").read_text()
     )
-    assert settings["parameters"]["extra"]["labels"] == list(OBJECTS)
+    assert settings["parameters"]["extra"]["labels"] == [*OBJECTS, UNKNOWN]
     for spec in settings["inputs"]:
         assert TASKS[spec["name"]].labels == OBJECTS
 

@@ -14,14 +14,13 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from zoo import language_identification_data, sentiment_data
+from zoo import fitting, language_identification_data, sentiment_data
 from zoo.evaluate_text_classification import FORMS, classify, report, report_scores
 from zoo.language_identification_data import LABELS, single_sentences, unaccent
 from zoo.lexicon import ENGLISH
 from zoo.train_text_classification import (
     TASKS,
     batches,
-    go_on_from,
     language_tokenizer,
     main,
     sentiment_tokenizer,
@@ -117,7 +116,7 @@ def test_training_goes_on_from_a_checkpoint_with_fewer_labels(tmp_path: Path) ->
         name: weight[:2] if name.startswith("classifier") else weight
         for name, weight in weights.items()
     }
-    go_on_from(network, fewer)
+    fitting.go_on_from(network, fewer)
 
     for name, weight in network.state_dict().items():
         kept = len(fewer[name])

@@ -1,0 +1,137 @@
+"""Image classifiers: what they learn of what is not of their world, and what they say of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from zoo import fitting, train_image_classification, vision_data
+from zoo.calibration import last_layer
+from zoo.evaluate_image_classification import boxes, load, probabilities
+from zoo.outside_pictures import outside_picture
+from zoo.outside_texts import UNKNOWN
+from zoo.scenes import photo
+from zoo.train_image_classification import (
+    TASKS,
+    ClassifierLoss,
+    calibrate_on_validation,
+    examples,
+    logits_of,
+    main,
+    network_input,
+)
+
+EMBEDDED = Path(__file__).parents[3] / "model-settings"
+
+
+@pytest.fixture
+def few_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vision_data, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(train_image_classification, "CALIBRATION_SCENES", 4)
+    monkeypatch.setattr(train_image_classification, "CALIBRATION_CLOSE_UPS", 15)
+
+
+@pytest.mark.usefixtures("few_pictures")
+@pytest.mark.parametrize("model", ["resnet", "human-classification"])
+def test_the_last_pictures_are_of_what_the_model_does_not_know(model: str) -> None:
+    pictures, labels = examples(model, "train", 10, 30)
+    again, _ = examples(model, "train", 10, 30)
+    other, _ = examples(model, "validation", 10, 30)
+
+    unknown = len(TASKS[model].labels)
+    known = int((labels < unknown).sum())
+    assert torch.equal(pictures, again)
+    assert (labels[:known] < unknown).all()
+    assert (labels[known:] == unknown).all()
+    # Of people, cars and dogs are others; no object of the world is none of resnet's.
+    others = len(labels) - known - int(train_image_classification.OUTSIDE * known)
+    most = 0 if model == "resnet" else int(train_image_classification.OTHERS * known)
+    assert most / 2 <= others <= most
+    assert not {each.numpy().tobytes() for each in pictures} & {
+        each.numpy().tobytes() for each in other
+    }
+
+
+@pytest.mark.usefixtures("few_pictures")
+def test_training_goes_on_from_a_checkpoint_that_knows_no_unknown(tmp_path: Path) -> None:
+    _, save = TASKS["resnet"].builder(TASKS["resnet"].labels, TASKS["resnet"].size)
+    save(tmp_path / "fewer")
+    arguments = ["--model=resnet", "--steps=1", "--learning-rate=0", "--scenes=4", "--close-ups=15"]
+    arguments += [f"--start={tmp_path / 'fewer'}", f"--output={tmp_path / 'more'}"]
+    main([*arguments, f"--threads={torch.get_num_threads()}"])
+
+    trained = load("resnet", tmp_path / "more")
+    assert trained.labels == [*TASKS["resnet"].labels, UNKNOWN]
+    (row,) = probabilities(trained, [np.zeros((64, 64, 3), np.uint8)])
+    assert row.shape == (len(trained.labels),)
+
+
+@pytest.mark.usefixtures("few_pictures")
+def test_little_of_the_world_is_called_unknown() -> None:
+    torch.manual_seed(0)
+    network, _ = TASKS["resnet"].builder((*TASKS["resnet"].labels, UNKNOWN), 80)
+    last_layer(network).bias.data[-1] = 9.0
+    calibrate_on_validation(network.eval(), "resnet")
+
+    pictures, labels = examples("resnet", "validation", 4, 15)
+    with torch.inference_mode():
+        logits = logits_of(network, network_input(pictures.float() / 255, 80))
+    unknown = logits.argmax(dim=1) == len(TASKS["resnet"].labels)
+    assert int(unknown[labels < len(TASKS["resnet"].labels)].sum()) <= 1
+
+
+def test_a_teacher_is_followed_in_the_world_alone_and_never_changed() -> None:
+    taught, told = torch.nn.Linear(4, 3), torch.nn.Linear(4, 3)
+    loss = ClassifierLoss(taught, told)
+    pixels = torch.randn(8, 4, generator=torch.Generator().manual_seed(0))
+    world, outside = torch.zeros(8, dtype=torch.int64), torch.full((8,), 2)
+
+    alone = ClassifierLoss(taught)
+    assert loss(pixels, world).loss > alone(pixels, world).loss
+    assert loss(pixels, outside).loss == alone(pixels, outside).loss
+    taught.load_state_dict(told.state_dict())
+    torch.testing.assert_close(loss(pixels, world).loss, alone(pixels, world).loss)
+    assert {id(each) for each in loss.parameters()} == {id(each) for each in taught.parameters()}
+
+
+def test_weights_of_one_shape_are_taken_over_as_they_are() -> None:
+    before, after = torch.nn.BatchNorm1d(3), torch.nn.BatchNorm1d(3)
+    before.num_batches_tracked += 7
+    before.running_mean += 1
+
+    fitting.go_on_from(after, before.state_dict())
+
+    assert all(torch.equal(each, before.state_dict()[n]) for n, each in after.state_dict().items())
+
+
+@pytest.mark.parametrize("model", TASKS)
+def test_a_checkpoint_knows_its_world_and_says_of_others_that_they_are_unknown(model: str) -> None:
+    classifier, task = load(model, EMBEDDED / model / "embedded"), TASKS[model]
+    made = [photo(seed, "held-out") for seed in range(60)]
+    known = [(each.image, task.label(each.objects[0])) for each in made]
+    known = [(image, label) for image, label in known if label is not None]
+    outside = [outside_picture(seed, "held_out", 320, 192) for seed in range(24)]
+
+    inside = probabilities(classifier, [np.asarray(image) for image, _ in known])
+    found = probabilities(classifier, outside)
+
+    labels = np.array(classifier.labels)
+    assert (labels[inside.argmax(axis=1)] == [label for _, label in known]).mean() > 0.7
+    assert (labels[found.argmax(axis=1)] == UNKNOWN).mean() > 0.4
+    taken = found[:, labels != UNKNOWN].max(axis=1)
+    assert taken.mean() < 0.7 * inside.max(axis=1).mean()
+
+
+def test_what_is_unsafe_is_not_unknown() -> None:
+    classifier = load("content-safety", EMBEDDED / "content-safety" / "embedded")
+    unsafe = [picture for picture, made in boxes(80, "held-out") if made.unsafe]
+
+    scores = probabilities(classifier, unsafe)
+
+    assert len(unsafe) > 10
+    found = [classifier.labels[number] for number in scores.argmax(axis=1)]
+    assert found.count("unsafe") > 0.9 * len(found)
+    assert UNKNOWN not in found
