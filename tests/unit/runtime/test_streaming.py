@@ -32,6 +32,7 @@ class Speller(Runtime[Word]):
     """Gives a text letter by letter; `gate` holds back all but the first step.
 
     Attributes:
+        held: Set once a step was held back, if only for a moment.
         steps: The letters of each step, of all texts.
         dropped: Texts that were given up.
         threads: The names of those that computed.
@@ -44,7 +45,7 @@ class Speller(Runtime[Word]):
         self.steps: list[str] = []
         self.dropped: list[str] = []
         self.threads: set[str] = set()
-        self.gate = threading.Event()
+        self.held, self.gate = threading.Event(), threading.Event()
         self.gate.set()
 
     def prepare(self, item: Item) -> Word:
@@ -71,6 +72,7 @@ class Spelling:
     def step(self) -> Iterator[tuple[int, Outputs | None]]:
         speller = self._speller
         if speller.steps:
+            speller.held.set()
             assert speller.gate.wait(timeout=60)
         speller.threads.add(threading.current_thread().name)
         speller.steps.append("".join(word.text[place] for word, place in self._words.values()))
@@ -133,6 +135,7 @@ async def test_streams_and_other_requests_are_computed_together() -> None:
     model.gate.clear()
     stream = model.infer_stream(text("abcde"), RequestContext())
     first = await anext(stream)
+    assert await asyncio.to_thread(model.held.wait, 60)
     others = [
         asyncio.ensure_future(parts(model, text("vwx"))),
         asyncio.ensure_future(model.infer(text("yz"), RequestContext())),
