@@ -12,7 +12,7 @@ import importlib.util
 import logging
 import sys
 from collections.abc import Callable, Container, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigurationError
@@ -62,8 +62,9 @@ class Placement:
         compile: Whether networks are compiled.
         quantized: Whether linear layers compute in int8.
         threads: Of one operation on the CPU; None is a share of the cores, see `computing`.
-        openvino: The format in which OpenVINO computes the networks that are given to `convert`,
+        openvino: The format in which OpenVINO computes the networks that are given to `finish`,
             fp32 or bf16; what goes in and comes out is in `dtype`. None leaves them to torch.
+        stream: What it computes in on CUDA, see `computing`; None is the device's own.
     """
 
     device: torch.device
@@ -72,6 +73,7 @@ class Placement:
     quantized: bool = False
     threads: int | None = None
     openvino: str | None = None
+    stream: Any = field(default=None, compare=False)
 
     @property
     def format(self) -> str:
@@ -113,8 +115,11 @@ class Placement:
             check_answers(each, self.format)
         return placed  # type: ignore[no-any-return]
 
-    def convert(self, networks: Sequence[torch.nn.Module], run: Callable[[], Any]) -> None:
-        """Has the engine compute placed networks, or parts of one, where it is not torch.
+    def finish(self, networks: Sequence[torch.nn.Module], run: Callable[[], Any]) -> None:
+        """Makes placed networks, or parts of one, ready to serve.
+
+        The engine converts them where it is not torch. Networks that are compiled, and those on
+        CUDA, whose first calls take seconds, are called here rather than by the first requests.
 
         Args:
             networks: Each is one forward pass; they are changed. Whoever reads their weights does
@@ -128,6 +133,12 @@ class Placement:
             from .converted import convert
 
             convert(networks, run, self.openvino, self.threads or compute_threads())
+        elif self.compile or self.device.type == "cuda":
+            import torch
+
+            # As tasks call them: the compiler makes another one of what is called otherwise.
+            with torch.inference_mode():
+                run()
 
     @contextlib.contextmanager
     def computing(self) -> Iterator[None]:
@@ -136,12 +147,16 @@ class Placement:
         torch counts them for each thread that calls it, and a thread that never said takes the
         number that any other set last: whatever computes says it each time. Without a number of
         its own, a model on the CPU has the process's cores, or its share of them while others
-        compute too; what a model on another device computes beside it is little.
+        compute too; what a model on another device computes beside it is little. On CUDA it has a
+        stream of its own, so that models do not wait for each other.
         """
         import torch
 
         on_cpu = self.device.type == "cpu"
-        with core_sharing().share() if on_cpu else contextlib.nullcontext(1) as share:
+        with contextlib.ExitStack() as stack:
+            share = stack.enter_context(core_sharing().share()) if on_cpu else 1
+            if self.stream is not None:
+                stack.enter_context(torch.cuda.stream(self.stream))
             torch.set_num_threads(self.threads or share)
             yield
 
@@ -196,6 +211,9 @@ def resolve_placement(
     placement = Placement(device, dtype, options.compile, quantized, options.threads)
     if by_openvino:
         placement = replace(placement, dtype=torch.float32, openvino=dtype_name(dtype))
+    if device.type == "cuda":
+        stream: Any = torch.cuda.Stream
+        placement = replace(placement, stream=stream(device))
     return placement
 
 

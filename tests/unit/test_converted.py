@@ -222,7 +222,7 @@ def test_torch_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     network = nn.Linear(2, 2)
     forward = network.forward
 
-    Placement(torch.device("cpu"), torch.float32, False).convert([network], pytest.fail)
+    Placement(torch.device("cpu"), torch.float32, False).finish([network], pytest.fail)
 
     assert network.forward == forward
 

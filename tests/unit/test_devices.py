@@ -37,6 +37,8 @@ class FakeMachine:
         self._asked: list[str] = []
         self._native_bf16: frozenset[str] = frozenset()
         monkeypatch.setattr(torch.cuda, "device", self._device)
+        monkeypatch.setattr(torch.cuda, "Stream", lambda device: f"a stream of {device}")
+        monkeypatch.setattr(torch.cuda, "stream", contextlib.nullcontext)
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", self._bf16)
         monkeypatch.setattr(
             torch.cuda,
@@ -335,6 +337,42 @@ def test_place_compiles_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert Placement(torch.device("cpu"), torch.float32, True).place(network) is compiled
     assert Placement(torch.device("cpu"), torch.float32, False).place(network) is network
+
+
+@pytest.mark.parametrize(
+    ("device", "is_compiled", "calls"),
+    [("cpu", False, 0), ("cpu", True, 1), ("cuda:1", False, 1), ("cuda:1", True, 1)],
+)
+def test_networks_whose_first_calls_take_long_are_called_before_requests_come(
+    device: str, is_compiled: bool, calls: int
+) -> None:
+    seen: list[bool] = []
+
+    placement = Placement(torch.device(device), torch.float32, is_compiled)
+    placement.finish([torch.nn.Identity()], lambda: seen.append(torch.is_inference_mode_enabled()))
+
+    # As tasks compute.
+    assert seen == [True] * calls
+
+
+def test_each_model_on_cuda_computes_in_a_stream_of_its_own(
+    machine: FakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.has(gpus=2)
+    entered: list[str] = []
+
+    @contextlib.contextmanager
+    def stream(which: str) -> Iterator[None]:
+        entered.append(which)
+        yield
+        entered.append("left")
+
+    monkeypatch.setattr(torch.cuda, "stream", stream)
+    for placement in (place(device="cuda:1"), place(device="cpu")):
+        with placement.computing():
+            entered.append(str(placement.device))
+
+    assert entered == ["a stream of cuda:1", "cuda:1", "left", "cpu"]
 
 
 def test_memory_is_released_without_touching_an_unused_gpu(

@@ -139,7 +139,7 @@ class QuestionAnswering(Runtime[Encoded, None, Reader]):
             ),
             call=call_cost(network),
         )
-        self.placement.convert([network], lambda: self._try_out(reader))
+        self.placement.finish([network], lambda: self._try_out(reader))
         return reader
 
     def _try_out(self, reader: Reader) -> None:

@@ -129,7 +129,7 @@ class SpeechToText(Runtime[Sequence[Chunk], None, Listener]):
             {name: getattr(options, name) for name in (*_DECODING, *Doubts.__slots__)},
         )
         features = SpeechFeatures(load_feature_extractor(self.checkpoint), config)
-        self.placement.convert(
+        self.placement.finish(
             [recognizer.reader], lambda: self._try_out(recognizer.reader, features)
         )
         chunk_seconds = self._chunk_seconds(features.max_seconds)

@@ -121,7 +121,7 @@ class TextClassification(Runtime[Text, None, Classifier]):
         ]
         encoder = TextEncoder(tokenizer, max_length, truncation=options.truncation)
         call = call_cost(network)
-        self.placement.convert(
+        self.placement.finish(
             [network],
             lambda: [network(**each) for each in encoder.examples(self.placement.device)],
         )

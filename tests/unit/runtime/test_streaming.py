@@ -33,6 +33,7 @@ class Speller(Runtime[Word]):
 
     Attributes:
         held: Set once a step was held back, if only for a moment.
+        prepared: Released for each item that is queued.
         steps: The letters of each step, of all texts.
         dropped: Texts that were given up.
         threads: The names of those that computed.
@@ -47,9 +48,15 @@ class Speller(Runtime[Word]):
         self.threads: set[str] = set()
         self.held, self.gate = threading.Event(), threading.Event()
         self.gate.set()
+        self.prepared = asyncio.Semaphore(0)
 
     def prepare(self, item: Item) -> Word:
         return Word(item["text"])
+
+    def length(self, item: Word) -> int:
+        # Asked on the loop, right before an item is queued.
+        self.prepared.release()
+        return 0
 
     def followed(self, item: Word, give: Callable[[Outputs], None]) -> Word:
         return replace(item, give=give)
@@ -140,6 +147,8 @@ async def test_streams_and_other_requests_are_computed_together() -> None:
         asyncio.ensure_future(parts(model, text("vwx"))),
         asyncio.ensure_future(model.infer(text("yz"), RequestContext())),
     ]
+    for _ in range(3):
+        await model.prepared.acquire()
     await settle()
     model.gate.set()
 
@@ -215,7 +224,12 @@ async def test_a_failure_in_the_middle_comes_after_the_parts_before_it() -> None
 
 async def test_a_part_that_is_not_as_declared() -> None:
     class Wrong(Speller):
-        def followed(self, item: Word, give: Callable[[Outputs], None]) -> Word:
+        def length(self, item: Word) -> int:
+        # Asked on the loop, right before an item is queued.
+        self.prepared.release()
+        return 0
+
+    def followed(self, item: Word, give: Callable[[Outputs], None]) -> Word:
             return replace(item, give=lambda part: give({"words": "a"}))
 
     model = await load(Wrong, inputs=TEXT, outputs=TEXT)

@@ -62,7 +62,7 @@ def load_classifier(checkpoint: str, placement: Placement) -> ImageClassifier:
     load = {"torchvision": _of_torchvision, "timm": _of_timm, "transformers": _of_transformers}
     classifier, network = load[library_of(checkpoint)](checkpoint, placement)
     _check(classifier, checkpoint, placement)
-    placement.convert([network], lambda: _try_out(classifier, placement))
+    placement.finish([network], lambda: _try_out(classifier, placement))
     return classifier
 
 

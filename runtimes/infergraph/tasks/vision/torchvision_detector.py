@@ -93,7 +93,7 @@ class TorchvisionDetector(Detector):
         self._scaled_shape = functools.lru_cache(maxsize=1024)(self._scale)
         super().__init__(labels, threshold, max_batch_size)
         parts = [part for name, part in network.named_modules() if name in _PASSES]
-        placement.convert(parts, self.try_out)
+        placement.finish(parts, self.try_out)
 
     def _scale(self, shape: torch.Size) -> tuple[int, ...]:
         """The shape in which an image reaches the network, which scales images itself."""

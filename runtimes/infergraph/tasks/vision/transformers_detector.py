@@ -51,7 +51,7 @@ class TransformersDetector(Detector):
             self._arguments["use_focal_loss"] = getattr(network.config, "use_focal_loss", True)
         self._takes_top_k = "top_k" in accepted
         super().__init__(dict(network.config.id2label), threshold, max_batch_size)
-        placement.convert([self._network], self.try_out)
+        placement.finish([self._network], self.try_out)
 
     def _prepare(self, pixels: torch.Tensor) -> tuple[Mapping[str, torch.Tensor], Hashable]:
         inputs = self._processor(
