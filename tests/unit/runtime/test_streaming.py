@@ -224,12 +224,7 @@ async def test_a_failure_in_the_middle_comes_after_the_parts_before_it() -> None
 
 async def test_a_part_that_is_not_as_declared() -> None:
     class Wrong(Speller):
-        def length(self, item: Word) -> int:
-        # Asked on the loop, right before an item is queued.
-        self.prepared.release()
-        return 0
-
-    def followed(self, item: Word, give: Callable[[Outputs], None]) -> Word:
+        def followed(self, item: Word, give: Callable[[Outputs], None]) -> Word:
             return replace(item, give=lambda part: give({"words": "a"}))
 
     model = await load(Wrong, inputs=TEXT, outputs=TEXT)
