@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from ...devices import Placement
 from ...errors import ConfigurationError, InvalidInput
@@ -37,13 +36,9 @@ def load_detector(
         found = TransformersDetector(checkpoint, placement, threshold, max_batch_size)
     try:
         # What cannot scale this would say of any image that it is too narrow.
-        image = found.prepare(np.zeros((64, 64, 3), np.uint8))
+        found.prepare(np.zeros((64, 64, 3), np.uint8))
     except InvalidInput as error:
         raise ConfigurationError(
             f"checkpoint '{checkpoint}': its preprocessing fails ({error.__cause__})"
         ) from error
-    if placement.compile or placement.device.type != "cpu":
-        # Compiling, and choosing kernels, would else be the first request's wait.
-        with torch.inference_mode():
-            found([image])
     return found

@@ -370,7 +370,7 @@ def test_memory_that_may_not_be_written_to(checkpoint: Callable[[str], str]) -> 
     detect(detector, [image, image[:1, :1]])
 
 
-def test_a_compiled_detector_has_seen_an_image_when_it_is_loaded(
+def test_a_compiled_detector_has_seen_images_when_it_is_loaded(
     checkpoint: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs: list[bool] = []
@@ -380,7 +380,8 @@ def test_a_compiled_detector_has_seen_an_image_when_it_is_loaded(
         return backbone
 
     monkeypatch.setattr(torch, "compile", compiled)
-    for compile, seen in ((False, []), (True, [True])):
+    # Two of one shape, and one of another, each by itself.
+    for compile, seen in ((False, []), (True, [True] * 3)):
         placement = Placement(torch.device("cpu"), torch.float32, compile)
         load_detector(checkpoint("compact-fcos"), placement, threshold=0.5, max_batch_size=1)
         assert runs == seen
