@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from infergraph.tasks.text.decoding import Search
 from infergraph.tasks.text.generation import TextGeneration
 from tests.checkpoints import TEXT
 
@@ -45,3 +46,20 @@ async def served(
     # matter of the last digits; in double precision it is not.
     runtime.model.generator.network.double()
     return runtime
+
+
+GREEDY = Search(
+    max_new_tokens=14,
+    min_new_tokens=0,
+    num_beams=1,
+    length_penalty=1.0,
+    no_repeat_ngram_size=0,
+    repetition_penalty=1.0,
+    early_stopping=False,
+    do_sample=False,
+    temperature=1.0,
+    top_k=0,
+    top_p=1.0,
+    seed=None,
+)
+"""How to write, the plain way; tests choose what they change of it."""

@@ -6,24 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from infergraph.tasks.text.decoding import Search
 from infergraph.tasks.text.drafts import BeamDraft, Draft
 
+from ..text_families import GREEDY
+
 START, END = 0, 1
-SEARCH = Search(
-    max_new_tokens=10,
-    min_new_tokens=0,
-    num_beams=2,
-    length_penalty=1.0,
-    no_repeat_ngram_size=0,
-    repetition_penalty=1.0,
-    early_stopping=False,
-    do_sample=False,
-    temperature=1.0,
-    top_k=0,
-    top_p=1.0,
-    seed=None,
-)
+SEARCH = replace(GREEDY, max_new_tokens=10, num_beams=2)
 
 
 def beams(**choices: Any) -> BeamDraft:

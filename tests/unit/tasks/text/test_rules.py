@@ -10,24 +10,10 @@ import torch
 from transformers import GenerationConfig
 from transformers.generation.utils import GenerationMixin
 
-from infergraph.tasks.text.decoding import Search
 from infergraph.tasks.text.drafts import Draft
 from infergraph.tasks.text.rules import NO_IDS, Rules, draw, shaping
 
-GREEDY = Search(
-    max_new_tokens=9,
-    min_new_tokens=0,
-    num_beams=1,
-    length_penalty=1.0,
-    no_repeat_ngram_size=0,
-    repetition_penalty=1.0,
-    early_stopping=False,
-    do_sample=False,
-    temperature=1.0,
-    top_k=0,
-    top_p=1.0,
-    seed=None,
-)
+from ..text_families import GREEDY
 
 
 def draft(*ids: int, **choices: Any) -> Draft:

@@ -24,22 +24,8 @@ from infergraph.tasks.text.generator import Generator
 from infergraph.tasks.text.running import RunningTexts
 
 from ..conftest import Checks
-from ..text_families import TEXTS, WORDS
+from ..text_families import GREEDY, TEXTS, WORDS
 
-GREEDY = Search(
-    max_new_tokens=14,
-    min_new_tokens=0,
-    num_beams=1,
-    length_penalty=1.0,
-    no_repeat_ngram_size=0,
-    repetition_penalty=1.0,
-    early_stopping=False,
-    do_sample=False,
-    temperature=1.0,
-    top_k=0,
-    top_p=1.0,
-    seed=None,
-)
 SEARCHES = {
     "greedy": GREEDY,
     "greedy, rules": replace(
