@@ -88,6 +88,13 @@ def test_of_words_that_sound_alike_the_likelier_after_the_one_before_is_found() 
     assert found(search("a", "goat", "boat", a_goat=-2.0, a_boat=-0.5), heard) == "a boat"
 
 
+def test_a_known_word_is_followed_though_many_others_sound_likelier() -> None:
+    doubtful = zip("goatgoat", "btbobtbo", strict=True)
+    heard = frames(*({right: 0.4, wrong: 0.6} for right, wrong in doubtful))
+
+    assert found(search("goatgoat"), heard) == "goatgoat"
+
+
 def test_two_words_that_run_together_are_told_apart() -> None:
     heard = frames({"a": 0.99}, {"_": 0.6, " ": 0.39}, *({x: 0.99} for x in "goat"))
 
