@@ -20,6 +20,12 @@ from .rendered import PIPELINES
 
 Connect = Callable[[str, str, int], Client]
 """Makes a client of `rest` or `grpc`, of an address and a port."""
+LOADS = "infergraph_model_loads_total"
+SMALL_QUEUE = {
+    "INFERGRAPH_TRANSLATION_EN_DE__MAX_QUEUE_SIZE": "1",
+    "INFERGRAPH_TRANSLATION_EN_DE__MAX_BATCH_SIZE": "1",
+}
+"""With it a few requests at once are more than the model holds."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -62,14 +62,20 @@ class Container:
         # Of this machine, where an image would have its own.
         environment |= {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
         command = [self.here(each) for each in self.command or _image_command()]
-        self.process = self.image.run(command, environment, Path(self.here(self.folder)), self.hosts)
-
+        self.process = self.image.run(
+            command, environment, Path(self.here(self.folder)), self.hosts
+        )
 
     def here(self, text: str) -> str:
         """A text of the manifest, its paths and addresses those of this machine."""
         for path, folder in self.mounts.items():
             text = re.sub(rf"(?<![\w./-]){re.escape(path)}(?![\w-])", str(folder), text)
         return text.replace("0.0.0.0", self.address).replace("127.0.0.1", self.address)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it exports our metrics."""
+        return self.image.name != "huggingface"
 
     @property
     def is_running(self) -> bool:

@@ -1,4 +1,4 @@
-"""`Image`: starts containers of one image, each a process, without importing its packages each time.
+"""`Image`: starts containers, each a process, without importing an image's packages each time.
 
 `python -m tests.drill.image NAME` imports what the image's server imports at its start, and then
 forks for each container it is asked for. A container is a process with its own environment, folder,

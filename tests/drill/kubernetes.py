@@ -17,10 +17,15 @@ class Cluster:
     Args:
         node: Where they run, and what was applied.
         extra: Deployment -> variables on top of the manifest's, as a user may add them.
+
+    Attributes:
+        rendered: What was applied.
+        pods: All of them, also those that have ended.
     """
 
     def __init__(self, node: Node, extra: Mapping[str, Mapping[str, str]] | None = None) -> None:
         self._node = node
+        self.rendered = node.rendered
         self._services = node.rendered.objects("Service")
         self._policies = node.rendered.objects("NetworkPolicy")
         self.pods: list[Pod] = []
@@ -104,7 +109,8 @@ class Cluster:
         policies = [
             each["spec"]
             for each in self._policies
-            if matches(each["spec"]["podSelector"], pod.labels) and way in each["spec"]["policyTypes"]
+            if matches(each["spec"]["podSelector"], pod.labels)
+            and way in each["spec"]["policyTypes"]
         ]
         rules: list[dict[str, Any]] = [
             rule for each in policies for rule in each.get(way.lower()) or []

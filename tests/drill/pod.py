@@ -194,7 +194,8 @@ def stop_pods(pods: Iterable[Pod]) -> dict[str, dict[str, int]]:
     for each in stopped:
         each.is_listed = False
     with ThreadPoolExecutor(max(1, len(stopped))) as threads:
-        return dict(zip((each.name for each in stopped), threads.map(Pod.stop, stopped)))
+        statuses = list(threads.map(Pod.stop, stopped))
+    return {pod.name: each for pod, each in zip(stopped, statuses, strict=True)}
 
 
 def matches(selector: Object, labels: Mapping[str, str]) -> bool:

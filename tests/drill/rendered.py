@@ -1,4 +1,4 @@
-"""What `infergraph manifests` wrote: its objects, and its models as storage that can only be read."""
+"""What `infergraph manifests` wrote: its objects, and its models in storage to read only."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import copy
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,21 @@ def sample(name: str) -> Request:
     """The sample request of a model or pipeline."""
     request: Request = json.loads((ROOT / "model-settings" / name / "request.json").read_text())
     return request
+
+
+def with_unknown_tensor(request: Request) -> Request:
+    """A request whose first tensor has a name that nobody knows."""
+    bad = copy.deepcopy(request)
+    bad["inputs"][0]["name"] = "nobody-knows"
+    return bad
+
+
+def with_bad_content(request: Request) -> Request:
+    """A request that only a model finds bad: what should be a picture or sound is neither."""
+    bad = copy.deepcopy(request)
+    tensor = next(each for each in bad["inputs"] if "parameters" in each)
+    tensor["data"] = [base64.b64encode(b"neither").decode()] * len(tensor["data"])
+    return bad
 
 
 def items(request: Request) -> list[Request]:
@@ -68,3 +84,14 @@ def assert_same(answer: Answer, expected: Answer) -> None:
             np.testing.assert_allclose(found, wanted, TOLERANCE, TOLERANCE, err_msg=name)
         else:
             assert found.tolist() == wanted.tolist(), name
+
+
+def assert_overloaded(answers: Sequence[Answer], expected: Answer) -> None:
+    """Some of them are right, and all others say that a step has no room for them."""
+    assert {each.status for each in answers} == {200, 503}
+    for each in answers:
+        if each.status == 200:
+            assert_same(each, expected)
+        else:
+            assert "step 'translation-en-de'" in each.error
+            assert "its queue is full" in each.error

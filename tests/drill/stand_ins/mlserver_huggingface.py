@@ -31,7 +31,8 @@ class HuggingFaceRuntime(MLModel):  # type: ignore[misc]
         task = self.settings.parameters.extra["task"]
         answer = _ANSWERS[task]
         items = [
-            answer(dict(zip(texts, item, strict=True))) for item in zip(*texts.values(), strict=True)
+            answer(dict(zip(texts, item, strict=True)))
+            for item in zip(*texts.values(), strict=True)
         ]
         output = ResponseOutput(
             name="output",
