@@ -51,7 +51,7 @@ class Images(dict[str, Image]):
         return image
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
     with ExitStack() as stack:
         yield Images(stack, tmp_path_factory.mktemp("images"))
@@ -85,7 +85,7 @@ class Reference:
         return answer
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def reference(images: Images) -> Iterator[Reference]:
     """`mlserver start model-settings`, in which all steps run in process or at its own port."""
     http, grpc, metrics = free_ports(3)

@@ -79,6 +79,18 @@ class Container:
         """Of REST."""
         return f"http://{self.address}:{self.ports['http']}"
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether it exports our metrics."""
+        return self.image.name != "huggingface"
+
+    @property
+    def is_running(self) -> bool:
+        return self.process.status is None
+
+    def log(self) -> str:
+        return self.process.log()
+
     def answers(self, path: str, port: int, seconds: float) -> bool:
         """Whether a GET gets a 2xx or 3xx in time, as the kubelet asks."""
         url = f"http://{self.address}:{port}{path}"
