@@ -14,6 +14,7 @@ import yaml
 
 from infergraph.manifests.verdict import How
 from tests.integration.conftest import FRONT_ENDS
+from tests.integration.server import get
 from tests.integration.v2 import Answer, Client
 from tests.manifests.examples import judged
 
@@ -266,8 +267,8 @@ async def test_an_edited_model_takes_over_without_loss(
     assert json.loads(direct.body)["model_name"] == f"{model}_2"
     loads = seldon.server_of(model).metrics()[f'{LOADS}{{model="{model}"}}']
     assert loads == 2
-    status, _ = agent.rest(f"{model}_1", json.dumps(samples.sample(model)).encode(), {})
-    assert status != 200
+    assert get(f"{agent.server.url}/v2/models/{model}_2/ready") is not None
+    assert get(f"{agent.server.url}/v2/models/{model}_1/ready") is None
 
 
 async def _while(work: Callable[[], None], ask: Callable[[], Awaitable[Answer]]) -> list[Answer]:

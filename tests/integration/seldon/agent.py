@@ -98,7 +98,7 @@ class Agent:
             ignore=lambda at, names: [each for each in names if (Path(at) / each).is_symlink()],
         )
         kept: dict[str, Any] = {key: settings[key] for key in _KEPT if key in settings}
-        for side in ("inputs", "outputs"):
+        for side in {"inputs", "outputs"} & kept.keys():
             kept[side] = [{key: each[key] for key in _OF_TENSORS} for each in settings[side]]
         given = settings.get("parameters", {})
         kept["name"] = name
@@ -116,6 +116,7 @@ class Agent:
         self.serving[model] = name
         if before is not None:
             self.unload(before)
+            self._remove(self.models / before)
         return name
 
     def load(self, name: str) -> None:
@@ -126,6 +127,13 @@ class Agent:
 
     def unload(self, name: str) -> None:
         self._post(f"/v2/repository/models/{name}/unload", {})
+
+    @staticmethod
+    def _remove(folder: Path) -> None:
+        for each in (folder, *folder.rglob("*")):
+            if each.is_dir():
+                each.chmod(0o755)
+        shutil.rmtree(folder)
 
     def infer(self, name: str, request: Any) -> tuple[int, Any]:
         """Status and body of a REST call through the agent's proxy, by the server's own name."""
