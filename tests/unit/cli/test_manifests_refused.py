@@ -39,7 +39,7 @@ def _root(monkeypatch: pytest.MonkeyPatch) -> None:
             "'video-monitoring' cannot run on Seldon Core 2 as it is: the output is an outer join",
             "use --via-router",
         ),
-        (["audio-qa", "--target", "compose", "--via-router"], "is for target seldon-v2", "leave"),
+        (["audio-qa", "--target", "compose", "--via-router"], "is for Seldon's targets", "leave"),
         (
             ["audio-qa", *KUBERNETES, "--autoscale", "native"],
             "--autoscale native",
