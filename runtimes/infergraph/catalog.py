@@ -15,6 +15,7 @@ from .tensors import TensorSpec
 from .v2 import NUMPY_DTYPES
 
 MODEL_SETTINGS = "model-settings.json"
+SERVER_SETTINGS = "settings.json"
 SAMPLE = "request.json"
 """A servable's sample request, the body of a V2 REST request."""
 ROUTER = "infergraph.router.PipelineRouter"

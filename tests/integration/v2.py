@@ -130,8 +130,8 @@ class RestClient:
 
     kind = "rest"
 
-    def __init__(self, port: int) -> None:
-        self._url = f"http://127.0.0.1:{port}/v2/models"
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
+        self._url = f"http://{host}:{port}/v2/models"
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=60)
         )
@@ -190,9 +190,9 @@ class GrpcClient:
 
     kind = "grpc"
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         self._channel = grpc.aio.insecure_channel(
-            f"127.0.0.1:{port}",
+            f"{host}:{port}",
             options=[("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)],
         )
         self._stub = GRPCInferenceServiceStub(self._channel)

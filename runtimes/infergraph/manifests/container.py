@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..catalog import read_settings
+from ..catalog import SERVER_SETTINGS, read_settings
 from ..settings import environment_prefix
 from .deployment import Stage
 from .memory import DECODING, PROCESS, ROUTER_PROCESS
@@ -37,7 +37,7 @@ def server_environment(models_dir: Path) -> dict[str, str]:
 
     A file of its own would not arrive everywhere, and would go before the environment.
     """
-    file = models_dir / "settings.json"
+    file = models_dir / SERVER_SETTINGS
     settings = read_settings(file) if file.exists() else {}
     environment = {"MLSERVER_HOST": "0.0.0.0"}
     for name, value in settings.items():

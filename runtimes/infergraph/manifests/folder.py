@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..catalog import MODEL_SETTINGS, read_settings
+from ..catalog import MODEL_SETTINGS, SERVER_SETTINGS, read_settings
 from ..errors import ConfigurationError
 from .deployment import Stage
 
@@ -100,18 +100,16 @@ def _replace(folder: Path, new: Path) -> None:
 def copy_model(stage: Stage, to: Path) -> None:
     """Copies a model's folder as a server elsewhere needs it.
 
-    Without links, which do not travel; a router has its pipeline's file beside its settings.
+    Links do not travel: what they lead to is copied in their place. A server's own settings are
+    left out, as they would go before the environment. A router has its pipeline's file beside its
+    settings.
     """
     if to.exists():
         return
-    shutil.copytree(stage.folder, to, ignore=_links)
+    shutil.copytree(stage.folder, to, ignore=shutil.ignore_patterns(SERVER_SETTINGS))
     if stage.pipeline is not None:
         shutil.copyfile(stage.pipeline, to / _PIPELINE)
         settings = read_settings(to / MODEL_SETTINGS)
         settings["parameters"] = {**settings["parameters"], "uri": f"./{_PIPELINE}"}
         text = json.dumps(settings, indent=2, ensure_ascii=False)
         (to / MODEL_SETTINGS).write_text(f"{text}\n", encoding="utf-8")
-
-
-def _links(folder: str, names: list[str]) -> list[str]:
-    return [name for name in names if (Path(folder) / name).is_symlink()]
