@@ -11,7 +11,7 @@ from pathlib import Path
 
 from infergraph.catalog import load_catalog
 from infergraph.declaration import ModelDeclaration
-from infergraph.graph import parse_pipeline
+from infergraph.graph import Pipeline, parse_pipeline
 from infergraph.manifests.deployment import Deployment, plan_deployment
 from infergraph.manifests.options import read_options
 from infergraph.manifests.rendering import render
@@ -39,11 +39,15 @@ def pipelines() -> list[str]:
     return [each.name for each in catalog().values() if each.pipeline is not None]
 
 
-def judged(pipeline: str, target: Target) -> Verdict:
-    """How a target runs a pipeline, with the versions of the examples."""
+def parsed(pipeline: str) -> Pipeline:
     file = catalog()[pipeline].pipeline
     assert file is not None
-    return verdict(parse_pipeline(file.read_text(), file), catalog(), target, (2, 6, 0))
+    return parse_pipeline(file.read_text(), file)
+
+
+def judged(pipeline: str, target: Target) -> Verdict:
+    """How a target runs a pipeline, with the versions of the examples."""
+    return verdict(parsed(pipeline), catalog(), target, (2, 6, 0))
 
 
 def planned(pipeline: str, target: Target, **given: object) -> Deployment:
