@@ -13,7 +13,7 @@ from ..declaration import ModelDeclaration
 from ..errors import ConfigurationError, UnknownModel
 from ..graph import Pipeline, parse_pipeline
 from ..node import Node
-from .broker import over_limit
+from .broker import Largest, largest_message
 from .memory import PLAIN, STOCK, model_memory
 from .options import Options
 from .verdict import How, Verdict, verdict
@@ -95,6 +95,12 @@ class Part:
         """The file of its sample request."""
         assert self.declaration.folder is not None
         return self.declaration.folder / SAMPLE
+
+    @property
+    def largest_message(self) -> Largest | None:
+        """The largest message that Kafka gets of its sample; None if it has none."""
+        assert self.declaration.folder is not None
+        return largest_message(self.declaration.folder)
 
     @property
     def one_item_models(self) -> set[str]:
@@ -199,7 +205,8 @@ def _part(
     routed = options.via_router or found.how is How.ROUTER or _runs_router(options)
     part = Part(name, declaration, declaration.pipeline, text, pipeline, found, routed)
     if on_seldon and not routed and options.broker_limit is not None:
-        over = over_limit(part.sample, options.broker_limit)
+        largest = part.largest_message
+        over = None if largest is None else largest.over_limit(options.broker_limit)
         if over is not None:
             raise ConfigurationError(f"pipeline '{name}': {over[0]}; {over[1]}")
     return part
