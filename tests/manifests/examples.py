@@ -83,7 +83,11 @@ def with_verdicts(page: str) -> str:
 
 def main() -> None:
     """Writes every example; the model folders, which are in the repository already, are not."""
+    from . import seldon_v1_page
+
     PAGE.write_text(with_verdicts(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    page = seldon_v1_page.PAGE
+    page.write_text(seldon_v1_page.with_graphs(page.read_text(encoding="utf-8")), encoding="utf-8")
     for target in TARGETS:
         for pipeline in pipelines():
             folder = EXAMPLES / target / pipeline
