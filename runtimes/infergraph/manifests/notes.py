@@ -130,10 +130,13 @@ def _seldon_v1(deployment: Deployment, files: Sequence[str]) -> Sections:
     namespace = deployment.options.namespace or "NAMESPACE"
     yield from _models(deployment)
     yield "Apply", _block(*(f"kubectl -n {namespace} apply -f {file}" for file in files))
+    single = [f"`{part.name}`" for part in deployment.parts if part.one_item_models]
+    items = [f"One item a request: {', '.join(single)} refuse more."] if single else []
     yield (
         "Call",
         [
             "Without a model's name in the path: one would be used at every node.",
+            *items,
             "",
             *_block(
                 *(

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import strategies as st
 
 from infergraph.declaration import ModelDeclaration
-from infergraph.errors import InvalidInput
-from infergraph.graph import Pipeline, parse_pipeline
+from infergraph.errors import ConfigurationError, InvalidInput
+from infergraph.graph import GraphExecutor, Pipeline, parse_pipeline
 from infergraph.manifests.inference_graph import GraphNode, NoGraphError, plan_graph
 from infergraph.node import ALL, NONE, join
+from infergraph.request import RequestContext
 from infergraph.tensors import TensorSpec
 from infergraph.v2 import Message, Tensor
 
@@ -65,11 +70,13 @@ class Run:
 
     Attributes:
         gives: Step -> the outputs that its model gives.
+        answer: What its model answers, where that is not all there is to say of it.
         computed: The steps whose models computed, in order.
         handed: Node -> the names that came to it.
     """
 
     gives: Mapping[str, str]
+    answer: Callable[[str, Message], Message] | None = None
     computed: list[str] = field(default_factory=list)
     handed: dict[str, list[str]] = field(default_factory=dict)
 
@@ -105,6 +112,8 @@ class Run:
     async def _infer(self, node: GraphNode, message: Message) -> Message:
         async def compute(taken: Message) -> Message:
             self.computed.append(node.name)
+            if self.answer is not None:
+                return self.answer(node.name, taken)
             read = "+".join(each.data.item().decode() for each in taken.tensors)
             outputs = self.gives[node.name].split()
             return Message([Tensor.of_bytes(o, [f"{node.name}({read})".encode()]) for o in outputs])
@@ -232,8 +241,8 @@ def test_any_of_several_branches_is_joined_by_the_step_that_takes_it() -> None:
     assert (last.name, last.kind) == ("three", "OUTPUT_TRANSFORMER")
     (joining,) = last.children
     assert (joining.name, joining.kind, joining.methods) == ("two", "COMBINER", ("ROUTE",))
-    for given, computed in (("left", "l"), ("right", "r")):
-        run = Run({"fork": given, "l": "y", "r": "y", "two": "y", "three": "w"})
+    for side, computed in (("left", "l"), ("right", "r")):
+        run = Run({"fork": side, "l": "y", "r": "y", "two": "y", "three": "w"})
         assert run(root, x="in") == {"w": f"three(two({computed}(fork(in)))+in)"}
         assert run.computed == ["fork", computed, "two", "three"]
 
@@ -310,3 +319,99 @@ def test_a_step_that_is_a_pipeline_is_no_node() -> None:
 
     with pytest.raises(NoGraphError, match="step 'one' is a pipeline"):
         plan_graph(parsed(ONE, "{steps: [one.outputs.y]}"), catalog)
+
+
+NAMES = ("t0", "t1", "t2")
+Reference = tuple[str, str]
+"""A step or the pipeline, and the name of a tensor there."""
+
+
+@dataclass(frozen=True)
+class Random:
+    """A pipeline, what its models declare, and what they leave out of their answers."""
+
+    text: str
+    catalog: Mapping[str, ModelDeclaration]
+    left_out: Mapping[str, frozenset[str]]
+    request: tuple[str, ...]
+
+    def answer(self, step: str, sent: Message) -> Message:
+        """All outputs that a step does not leave out; values that tell what it was sent."""
+        read = sorted((each.name, each.data.item().decode()) for each in sent.tensors)
+        given = [name for name in NAMES if name not in self.left_out[step]]
+        value = f"{step}{read}"
+        return Message([Tensor.of_bytes(name, [f"{name}:{value}".encode()]) for name in given])
+
+
+def written(references: list[Reference]) -> list[str]:
+    return [f"{step}.{'inputs' if step == 'p' else 'outputs'}.{name}" for step, name in references]
+
+
+@st.composite
+def pipelines(draw: Any) -> Random:
+    sources = ["p"]
+    steps, catalog, left_out = [], {}, {}
+
+    def some(known: list[str], least: int) -> list[str]:
+        one = st.tuples(st.sampled_from(known), st.sampled_from(NAMES))
+        return written(draw(st.lists(one, min_size=least, max_size=3, unique=True)))
+
+    for number in range(draw(st.integers(1, 6))):
+        name = f"s{number}"
+        inputs = some(sources, 1)
+        step = {
+            "name": name,
+            "inputs": inputs,
+            "inputsJoinType": draw(st.sampled_from(["inner", "outer"])),
+            "tensorMap": {each: f"i{place}" for place, each in enumerate(inputs)},
+        }
+        if draw(st.booleans()):
+            step |= {
+                "triggers": some(sources, 1),
+                "triggersJoinType": draw(st.sampled_from(["inner", "any"])),
+            }
+        steps.append(step)
+        left_out[name] = draw(st.frozensets(st.sampled_from(NAMES), max_size=2))
+        marks = [f"{each}?" if each in left_out[name] else each for each in NAMES]
+        catalog[name] = model(name, "", " ".join(marks))
+        sources.append(name)
+    ends = some(sources[1:], 1)
+    output = {
+        "steps": ends,
+        "stepsJoin": draw(st.sampled_from(["inner", "outer"])),
+        "tensorMap": {each: f"o{place}" for place, each in enumerate(ends)},
+    }
+    request = draw(st.lists(st.sampled_from(NAMES), min_size=1, unique=True))
+    declared = [each if each in request else f"{each}?" for each in NAMES]
+    catalog["p"] = model("p", " ".join(declared), "")
+    text = f"{HEAD}  steps: {json.dumps(steps)}\n  output: {json.dumps(output)}\n"
+    return Random(text, catalog, left_out, tuple(request))
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(pipelines())
+def test_a_tree_answers_as_the_router_does(random: Random) -> None:
+    try:
+        pipeline = parse_pipeline(random.text, "p.yaml")
+        root = plan_graph(pipeline, random.catalog)
+    except (ConfigurationError, NoGraphError):
+        reject()
+    request = {name: f"request.{name}" for name in random.request}
+
+    async def infer(step: str, message: Message, *_: object) -> Message:
+        return random.answer(step, message)
+
+    async def routed() -> dict[str, str]:
+        sent = [Tensor.of_bytes(name, [value.encode()]) for name, value in request.items()]
+        answer = await GraphExecutor(pipeline).execute(Message(sent), RequestContext(), infer)
+        return {each.name: each.data.item().decode() for each in answer.tensors}
+
+    try:
+        expected = asyncio.run(routed())
+    except InvalidInput:
+        with pytest.raises(InvalidInput):
+            Run({}, random.answer)(root, **request)
+        return
+    run = Run({}, random.answer)
+    assert run(root, **request) == expected
+    assert len(set(run.computed)) == len(run.computed)
