@@ -31,7 +31,8 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
     """Hands a file at a time to each of the processes that `-n` names, the fullest file first.
 
-    The files of `tests/integration/` share servers: they stay together, as if they were one.
+    The files of `tests/integration/` share servers, and those of `tests/drill/` images: they stay
+    together, as if they were one.
     """
     from xdist.scheduler import LoadScopeScheduling
 
@@ -39,7 +40,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
             folder = file.rpartition("/")[0]
-            return folder if folder == "tests/integration" else file
+            return folder if folder in ("tests/integration", "tests/drill") else file
 
     return Scheduling(config, log)
 

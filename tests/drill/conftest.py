@@ -51,7 +51,7 @@ class Images(dict[str, Image]):
         return image
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
     with ExitStack() as stack:
         yield Images(stack, tmp_path_factory.mktemp("images"))
@@ -128,7 +128,7 @@ def one_server(images: Images) -> Iterator[Reference]:
         container.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def reference(images: Images) -> Iterator[Reference]:
     with one_server(images) as reference:
         yield reference

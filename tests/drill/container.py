@@ -20,8 +20,6 @@ from tests.integration.server import get, wait_for
 
 from .image import STAND_INS, Image, Process
 
-REST, GRPC, METRICS = "http", "grpc", "metrics"
-"""Names of ports."""
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -68,9 +66,18 @@ class Container:
 
     def here(self, text: str) -> str:
         """A text of the manifest, its paths and addresses those of this machine."""
-        for path, folder in self.mounts.items():
-            text = re.sub(rf"(?<![\w./-]){re.escape(path)}(?![\w-])", str(folder), text)
+        if self.mounts:
+            # All at once: the folders may lie below what is a mount's path in the container.
+            paths = "|".join(map(re.escape, self.mounts))
+            text = re.sub(
+                rf"(?<![\w./-])({paths})(?![\w-])", lambda found: str(self.mounts[found[1]]), text
+            )
         return text.replace("0.0.0.0", self.address).replace("127.0.0.1", self.address)
+
+    @property
+    def url(self) -> str:
+        """Of REST."""
+        return f"http://{self.address}:{self.ports['http']}"
 
     @property
     def is_ours(self) -> bool:
@@ -84,9 +91,6 @@ class Container:
     def log(self) -> str:
         return self.process.log()
 
-    def url(self, port: str = REST) -> str:
-        return f"http://{self.address}:{self.ports[port]}"
-
     def answers(self, path: str, port: int, seconds: float) -> bool:
         """Whether a GET gets a 2xx or 3xx in time, as the kubelet asks."""
         url = f"http://{self.address}:{port}{path}"
@@ -98,7 +102,7 @@ class Container:
 
     def metrics(self) -> dict[str, float]:
         """The samples of its metrics port, by name and labels."""
-        text = get(f"{self.url(METRICS)}/metrics")
+        text = get(f"http://{self.address}:{self.ports['metrics']}/metrics")
         assert text is not None, self.log()
         lines = (line for line in text.splitlines() if line and not line.startswith("#"))
         return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
@@ -108,6 +112,11 @@ class Container:
         return sum(
             value for name, value in self.metrics().items() if name.partition("{")[0] == metric
         )
+
+    def memory(self) -> int:
+        """Bytes that it has in memory, without what it shares with its image's process."""
+        text = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
+        return 1024 * sum(int(each) for each in re.findall(r"Private_\w+: +(\d+) kB", text))
 
     def execute(self, command: Sequence[str], seconds: float | None) -> int:
         """The exit status of a command that is run in it, as probes and hooks are.

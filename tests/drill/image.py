@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import importlib
 import json
@@ -31,6 +32,8 @@ ROOT = Path(__file__).parents[2]
 STAND_INS = Path(__file__).parent / "stand_ins"
 """What plays packages of an image that are not installed here; for PYTHONPATH."""
 _POLL_SECONDS = 0.02
+_PR_SET_PDEATHSIG = 1
+"""Linux: no container outlives the process that it was forked from."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,8 @@ class Process:
         return int(self.status_file.read_text()) if self.status_file.exists() else None
 
     def log(self) -> str:
-        return self.log_file.read_text(errors="replace")
+        """What it has written so far; its file is there once it runs."""
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
     def signal(self, number: int) -> None:
         """Sends a signal, unless it has ended."""
@@ -105,6 +109,8 @@ class Image:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
+            # What interrupts the tests is not for it: it ends its containers first.
+            start_new_session=True,
         )
         return self
 
@@ -205,6 +211,7 @@ def _note_ended(running: dict[int, str]) -> None:
 
 def _become(asked: dict[str, Any]) -> None:
     """Turns a child into the container's process, and runs its command."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.setsid()
     with open(asked["log"], "wb") as log, open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)

@@ -12,7 +12,7 @@ from typing import Any
 
 from mlserver import MLModel
 from mlserver.codecs import StringCodec
-from mlserver.types import InferenceRequest, InferenceResponse, Parameters, ResponseOutput
+from mlserver.types import InferenceRequest, InferenceResponse, Parameters
 from mlserver.utils import get_model_uri
 
 
@@ -34,13 +34,8 @@ class HuggingFaceRuntime(MLModel):  # type: ignore[misc]
             answer(dict(zip(texts, item, strict=True)))
             for item in zip(*texts.values(), strict=True)
         ]
-        output = ResponseOutput(
-            name="output",
-            datatype="BYTES",
-            shape=[len(items), 1],
-            data=[json.dumps(each) for each in items],
-            parameters=Parameters(content_type="hg_jsonlist"),
-        )
+        output = StringCodec.encode_output("output", [json.dumps(each) for each in items])
+        output.parameters = Parameters(content_type="hg_jsonlist")
         return InferenceResponse(model_name=self.name, outputs=[output])
 
 

@@ -4,78 +4,93 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from tests.integration.server import ServerProcess, get, wait_for
+import grpc
+from mlserver.grpc import dataplane_pb2 as pb
 
+METHOD = "/inference.GRPCInferenceService/ModelInfer"
+MOST_BYTES = 1_048_576_000
+"""The largest message over gRPC that Seldon's parts take."""
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _KEPT = ("name", "inputs", "outputs", "platform", "versions", "implementation", "parameters")
 _OF_TENSORS = ("name", "shape", "datatype")
 _OF_PARAMETERS = ("uri", "version", "format", "content_type", "extra", "environment_tarball")
+_REPEATED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED)
+_GONE = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.NOT_FOUND)
+_PAUSES = [0.01 * 2**attempt for attempt in range(5)]
+"""Between the attempts of a call over gRPC, a tenth of the agent's own."""
+_NOT_HANDED_ON = frozenset({"host", "connection", "content-length", "accept-encoding"})
+
+Metadata = Sequence[tuple[str, str]]
+
+
+class Server(Protocol):
+    """The server beside the agent."""
+
+    @property
+    def url(self) -> str:
+        """Of REST."""
+        ...
+
+    @property
+    def grpc_url(self) -> str:
+        """`grpc://host:port`."""
+        ...
+
+    def log(self) -> str: ...
 
 
 class Agent:
-    """A server without models or settings of its own, and the agent beside it.
-
-    As a context manager it waits until the server is alive, and stops it.
+    """The agent of one server, which has no models and no settings but its environment.
 
     Args:
-        folder: An empty folder: the models go there, and the server is started elsewhere in it.
-        environment: What the Server resource sets.
+        models: The empty folder that the server serves.
+        server: It runs already.
 
     Attributes:
-        server: The process.
-        models: The folder that it serves.
         loads: Names of the models that were loaded, in order.
+        serving: Model -> the name that the server has it by.
     """
 
-    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        self.models = folder / "models"
-        self.models.mkdir()
-        (folder / "cwd").mkdir()
+    def __init__(self, models: Path, server: Server) -> None:
+        self.models = models
+        self.server = server
         self.loads: list[str] = []
-        self.server = ServerProcess(
-            self.models,
-            {
-                "MLSERVER_MODEL_REPOSITORY_IMPLEMENTATION": "infergraph.front_door.ModelRepository",
-                "MLSERVER_HOST": "127.0.0.1",
-                "MLSERVER_PARALLEL_WORKERS": "0",
-                "MLSERVER_DEBUG": "false",
-                "MLSERVER_LOAD_MODELS_AT_STARTUP": "false",
-                "INFERGRAPH_SELDON": "true",
-                **environment,
-            },
-            cwd=folder / "cwd",
+        self.serving: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._channel = grpc.insecure_channel(
+            server.grpc_url.removeprefix("grpc://"),
+            [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)],
+        )
+        self._infer = self._channel.unary_unary(
+            METHOD, pb.ModelInferRequest.SerializeToString, pb.ModelInferResponse.FromString
         )
 
-    def __enter__(self) -> Agent:
-        self.server.start()
-        try:
-            wait_for(self._is_live, 300.0, self.server.log)
-        except BaseException:
-            self.server.stop()
-            raise
-        return self
+    def close(self) -> None:
+        self._channel.close()
 
-    def __exit__(self, *_: object) -> None:
-        self.server.stop()
-
-    def _is_live(self) -> bool:
-        assert self.server.process.poll() is None, self.server.log()
-        return get(f"{self.server.url}/v2/health/live") is not None
-
-    def bring(self, source: Path, generation: int, **parameters: str) -> str:
+    def bring(self, source: Path, generation: int, model: str = "", **parameters: str) -> str:
         """Copies a model's folder as Seldon does, and loads it; returns the name it has then.
 
         Links stay behind, the settings are written anew with fewer fields, and nothing of it can be
-        written to. `parameters` are those of the Model resource.
+        written to. Requests for the model go to it from then on; the generation before is unloaded.
+
+        Args:
+            source: The folder.
+            generation: Of the Model resource.
+            model: Its name; that of the settings unless given.
+            parameters: Those of the Model resource.
         """
         settings = json.loads((source / "model-settings.json").read_text())
-        name = f"{settings['name']}_{generation}"
+        model = model or settings["name"]
+        name = f"{model}_{generation}"
         folder = self.models / name / str(generation)
         shutil.copytree(
             source,
@@ -83,52 +98,97 @@ class Agent:
             ignore=lambda at, names: [each for each in names if (Path(at) / each).is_symlink()],
         )
         kept: dict[str, Any] = {key: settings[key] for key in _KEPT if key in settings}
-        for side in ("inputs", "outputs"):
+        for side in {"inputs", "outputs"} & kept.keys():
             kept[side] = [{key: each[key] for key in _OF_TENSORS} for each in settings[side]]
         given = settings.get("parameters", {})
         kept["name"] = name
         kept["parameters"] = {key: given[key] for key in _OF_PARAMETERS if key in given}
         kept["parameters"]["version"] = str(generation)
         kept["parameters"]["extra"] = {**given.get("extra", {}), **parameters}
-        (folder / "model-settings.json").write_text(json.dumps(kept))
+        file = folder / "model-settings.json"
+        folder.chmod(0o755)
+        file.unlink()
+        file.write_text(json.dumps(kept))
         for each in (*folder.rglob("*"), folder, folder.parent):
             each.chmod(0o555 if each.is_dir() else 0o444)
         self.load(name)
+        before = self.serving.get(model)
+        self.serving[model] = name
+        if before is not None:
+            self.unload(before)
+            self._remove(self.models / before)
         return name
 
     def load(self, name: str) -> None:
         """Asks the server to load a model, as the agent also does after a 400 or 404."""
-        self.loads.append(name)
+        with self._lock:
+            self.loads.append(name)
         self._post(f"/v2/repository/models/{name}/load", {})
 
     def unload(self, name: str) -> None:
         self._post(f"/v2/repository/models/{name}/unload", {})
 
-    def infer(self, name: str, request: Any) -> tuple[int, Any]:
-        """Status and body of a REST call through the agent's proxy.
+    @staticmethod
+    def _remove(folder: Path) -> None:
+        for each in (folder, *folder.rglob("*")):
+            if each.is_dir():
+                each.chmod(0o755)
+        shutil.rmtree(folder)
 
-        A 400 or 404 makes it load the model, and ask once more.
-        """
+    def infer(self, name: str, request: Any) -> tuple[int, Any]:
+        """Status and body of a REST call through the agent's proxy, by the server's own name."""
+        status, body = self.rest(name, json.dumps(request).encode(), {})
+        return status, json.loads(body)
+
+    def rest(self, name: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        """The proxy of REST: a 400 or 404 makes it load the model, and ask once more."""
         path = f"/v2/models/{name}/infer"
-        status, body = self._ask(path, request)
+        status, answer = self._ask(path, body, headers)
         if status in (400, 404):
             self.load(name)
-            status, body = self._ask(path, request)
-        return status, body
+            status, answer = self._ask(path, body, headers)
+        return status, answer
+
+    def grpc(self, name: str, request: pb.ModelInferRequest, metadata: Metadata) -> Any:
+        """The proxy of gRPC: it repeats calls, and loads a model that seems to be gone.
+
+        Raises:
+            grpc.RpcError: what the server said in the end.
+        """
+        named = pb.ModelInferRequest()
+        named.CopyFrom(request)
+        named.model_name = name
+        try:
+            return self._repeated(named, metadata)
+        except grpc.RpcError as error:
+            if error.code() not in _GONE:
+                raise
+        self.load(name)
+        return self._infer(named, metadata=metadata, timeout=60)
+
+    def _repeated(self, request: pb.ModelInferRequest, metadata: Metadata) -> Any:
+        for pause in _PAUSES:
+            try:
+                return self._infer(request, metadata=metadata, timeout=60)
+            except grpc.RpcError as error:
+                if error.code() not in _REPEATED:
+                    raise
+            time.sleep(pause)
+        return self._infer(request, metadata=metadata, timeout=60)
 
     def _post(self, path: str, body: Any) -> None:
-        status, answer = self._ask(path, body)
-        assert status == 200, f"{path}: {status} {answer}\n{self.server.log()}"
+        status, answer = self._ask(path, json.dumps(body).encode(), {})
+        assert status == 200, f"{path}: {status} {answer!r}\n{self.server.log()}"
 
-    def _ask(self, path: str, body: Any) -> tuple[int, Any]:
+    def _ask(self, path: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        handed = {
+            name: value for name, value in headers.items() if name.lower() not in _NOT_HANDED_ON
+        }
         request = urllib.request.Request(
-            self.server.url + path,
-            json.dumps(body).encode(),
-            {"content-type": "application/json"},
+            self.server.url + path, body, {"content-type": "application/json", **handed}
         )
         try:
             with _DIRECT.open(request, timeout=120) as answer:
-                content = answer.read()
-                return 200, json.loads(content) if content else None
+                return 200, answer.read()
         except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read())
+            return error.code, error.read()

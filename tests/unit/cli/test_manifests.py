@@ -126,6 +126,21 @@ def test_a_folder_is_written_whole_and_replaced_whole(
     assert capsys.readouterr().out == "4 objects checked: no findings\n"
 
 
+def test_what_links_lead_to_is_uploaded_and_a_servers_own_settings_are_not(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+
+    assert main(["manifests", "hf-audio-sent", "--target", "compose", "--output", str(folder)]) == 0
+
+    uploaded = folder / "models" / "hf-sentiment"
+    weights = REPOSITORY / "model-settings" / "sentiment" / "embedded" / "model.safetensors"
+    assert (uploaded / "model.safetensors").read_bytes() == weights.read_bytes()
+    assert {"config.json", "tokenizer.json"} <= {each.name for each in uploaded.iterdir()}
+    assert not [each for each in folder.rglob("*") if each.is_symlink()]
+    # They say host 127.0.0.1, and would go before the environment.
+    assert (REPOSITORY / "model-settings" / "hf-sentiment" / "settings.json").is_file()
+    assert not list(folder.rglob("settings.json"))
+
+
 def test_a_folder_of_somebody_else_is_left_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
