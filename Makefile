@@ -3,7 +3,7 @@
 # real checkpoints, recordings and photographs into .venv-real.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint bench evaluate storm real checkpoint manifests env
+.PHONY: help demo test quick lint bench evaluate storm real checkpoint manifests messages env
 .PHONY: huggingface-env triton-env real-env clean
 
 VENV   := .venv
@@ -58,6 +58,9 @@ checkpoint: $(STAMP) ## Train the embedded checkpoint of MODEL again, from nothi
 
 manifests: $(STAMP) ## Render the examples in mlserver/ again
 	@$(BIN)/python -m tests.manifests.examples
+
+messages: $(STAMP) ## Measure again what each pipeline's sample sends through Seldon's Kafka
+	@$(BIN)/python -m tests.drill.messages
 
 env: $(STAMP) ## Create .venv and install everything, without running anything
 

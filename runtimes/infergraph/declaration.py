@@ -28,6 +28,11 @@ class ModelDeclaration:
     folder: Path | None = None
     pipeline: Path | None = None
 
+    @property
+    def is_ours(self) -> bool:
+        """Whether its runtime is one of this package."""
+        return self.implementation.startswith(f"{__package__}.")
+
     def input(self, name: str) -> TensorSpec | None:
         return next((spec for spec in self.inputs if spec.name == name), None)
 

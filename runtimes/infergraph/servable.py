@@ -14,6 +14,7 @@ from mlserver.types import InferenceRequest, InferenceResponse
 
 from .errors import InfergraphError, StageFailure
 from .mlserver_types import read_request, write_response
+from .node import Node
 from .request import TRACE_PARAMETER, RequestContext
 from .tensors.partial import select
 from .v2 import Message
@@ -30,10 +31,14 @@ class Servable(MLModel):
 
     Class attributes:
         is_pipeline: Whether it calls other models, at this server too perhaps.
+
+    Attributes:
+        node: Its place in a graph of another executor, whose requests come by the front door.
     """
 
     is_pipeline: ClassVar[bool] = False
 
+    node: Node | None = None
     _server: Settings | None = None
 
     async def infer(self, message: Message, context: RequestContext) -> Message:

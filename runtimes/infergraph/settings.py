@@ -30,6 +30,7 @@ from pydantic import (
 
 from .errors import ConfigurationError
 from .generations import plain_name
+from .node import Node
 
 Options = TypeVar("Options", bound="ModelOptions")
 
@@ -63,7 +64,7 @@ class ModelOptions(BaseModel):
         kinds = _kinds(cls.model_fields[info.field_name].annotation)
         if type(None) in kinds and value.strip().lower() in ("", "none", "null"):
             return None
-        if str not in kinds and kinds & {list, dict, tuple, set}:
+        if str not in kinds and kinds & {list, dict, tuple, set, Node}:
             try:
                 return json.loads(value)
             except json.JSONDecodeError as error:
@@ -95,6 +96,7 @@ class RuntimeOptions(ModelOptions):
             rule.
         timeout_ms: The time budget of a request that brings none of its own.
         drain_seconds: How long an unload waits for the requests that are being answered.
+        node: Its place in a graph that hands on whole messages; requests are then the graph's.
     """
 
     variant: str = EMBEDDED
@@ -111,6 +113,7 @@ class RuntimeOptions(ModelOptions):
     max_queue_bytes: PositiveInt = 2**30
     timeout_ms: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     drain_seconds: float = Field(default=30.0, ge=0, allow_inf_nan=False)
+    node: Node | None = None
 
 
 def load_options(cls: type[Options], model: str, extra: Mapping[str, Any] | None) -> Options:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -85,8 +85,8 @@ class Reference:
         return answer
 
 
-@pytest.fixture(scope="package")
-def reference(images: Images) -> Iterator[Reference]:
+@contextmanager
+def one_server(images: Images) -> Iterator[Reference]:
     """`mlserver start model-settings`, in which all steps run in process or at its own port."""
     http, grpc, metrics = free_ports(3)
     container = Container(
@@ -126,6 +126,12 @@ def reference(images: Images) -> Iterator[Reference]:
         assert container.wait_until_ended(30) == 0, container.log()
     finally:
         container.kill()
+
+
+@pytest.fixture(scope="package")
+def reference(images: Images) -> Iterator[Reference]:
+    with one_server(images) as reference:
+        yield reference
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from infergraph.catalog import load_catalog
 from infergraph.declaration import ModelDeclaration
-from infergraph.graph import parse_pipeline
+from infergraph.graph import Pipeline, parse_pipeline
 from infergraph.manifests.deployment import Deployment, plan_deployment
 from infergraph.manifests.options import read_options
 from infergraph.manifests.rendering import render
@@ -39,11 +39,15 @@ def pipelines() -> list[str]:
     return [each.name for each in catalog().values() if each.pipeline is not None]
 
 
-def judged(pipeline: str, target: Target) -> Verdict:
-    """How a target runs a pipeline, with the versions of the examples."""
+def parsed(pipeline: str) -> Pipeline:
     file = catalog()[pipeline].pipeline
     assert file is not None
-    return verdict(parse_pipeline(file.read_text(), file), catalog(), target, (2, 6, 0))
+    return parse_pipeline(file.read_text(), file)
+
+
+def judged(pipeline: str, target: Target) -> Verdict:
+    """How a target runs a pipeline, with the versions of the examples."""
+    return verdict(parsed(pipeline), catalog(), target, (2, 6, 0))
 
 
 def planned(pipeline: str, target: Target, **given: object) -> Deployment:
@@ -59,14 +63,15 @@ def verdicts() -> str:
     """The table of docs/cluster.md: how Seldon runs each pipeline, and why not as it is."""
     lines = ["| pipeline | `seldon-v2` | `seldon-v1` |", "|---|---|---|"]
     for pipeline in pipelines():
-        cells = [_cell(judged(pipeline, target)) for target in SELDON]
+        cells = [_cell(judged(pipeline, target), target) for target in SELDON]
         lines.append(f"| {pipeline} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _cell(found: Verdict) -> str:
+def _cell(found: Verdict, target: Target) -> str:
     how = f"**{found.how.value}**"
-    return how if found.how is How.UNCHANGED else f"{how}: {found.reasons[0]}"
+    plain = found.how is How.UNCHANGED and target == "seldon-v2"
+    return how if plain else f"{how}: {found.reasons[0]}"
 
 
 def with_verdicts(page: str) -> str:
@@ -78,7 +83,11 @@ def with_verdicts(page: str) -> str:
 
 def main() -> None:
     """Writes every example; the model folders, which are in the repository already, are not."""
+    from . import seldon_v1_page
+
     PAGE.write_text(with_verdicts(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    page = seldon_v1_page.PAGE
+    page.write_text(seldon_v1_page.with_graphs(page.read_text(encoding="utf-8")), encoding="utf-8")
     for target in TARGETS:
         for pipeline in pipelines():
             folder = EXAMPLES / target / pipeline

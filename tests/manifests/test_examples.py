@@ -16,7 +16,7 @@ from infergraph.manifests.options import Options
 from infergraph.manifests.rendering import render
 from infergraph.manifests.targets import AUTOSCALERS_OF, TARGETS, Target
 
-from . import examples
+from . import examples, seldon_v1_page
 
 REPOSITORY = Path(__file__).parents[2]
 PIPELINES = sorted(file.stem for file in (REPOSITORY / "pipelines").glob("*.yaml"))
@@ -84,6 +84,12 @@ def test_the_page_has_the_verdicts() -> None:
     page = examples.PAGE.read_text()
 
     assert examples.with_verdicts(page) == page, "run: make manifests"
+
+
+def test_the_page_has_the_graphs_of_the_first_generation() -> None:
+    page = seldon_v1_page.PAGE.read_text()
+
+    assert seldon_v1_page.with_graphs(page) == page, "run: make manifests"
 
 
 def test_the_values_of_the_page_render(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

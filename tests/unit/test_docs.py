@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from infergraph.graph import RULES
+from infergraph.node import Node
 from infergraph.request import RequestContext
 from infergraph.router import RouterSettings
 from infergraph.settings import ModelOptions, RuntimeOptions
@@ -50,6 +51,12 @@ def test_lint_rules() -> None:
             "yes" if rule.needs_catalog else "",
         ]
         for rule in RULES.values()
+    ]
+
+
+def test_fields_of_a_node() -> None:
+    assert [name for name, _ in rows("settings.md", "Nodes")] == [
+        f"`{name}`" for name in Node.model_fields
     ]
 
 

@@ -74,7 +74,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--via-router",
         action="store_const",
         const=True,
-        help="seldon-v2: execute the pipelines by our router, a Model of its own",
+        help="seldon-v2, seldon-v1: execute the pipelines by our router, a Model of its own or the "
+        "one node of a graph",
     )
     parser.add_argument(
         "--values",

@@ -6,7 +6,7 @@ import asyncio
 import functools
 import os
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from typing import Any, NamedTuple, TypeVar
@@ -15,6 +15,8 @@ from mlserver.context import model_context
 from mlserver.handlers import DataPlane
 from mlserver.settings import Settings
 
+from ..errors import InvalidInput
+from ..node import join
 from ..request import RequestContext, take_trace
 from ..servable import Servable
 from ..v2 import Message
@@ -111,8 +113,35 @@ class Desk:
         """A model's answer, as the request wants it; raises an InfergraphError."""
         take_trace(request.message.parameters, context)
         with self._around(model), model_context(model.settings):
-            answer = await model.infer(request.message, context)
+            answer = await _infer(model, request.message, context)
             return await _answered(model, request, answer)
+
+    def route(self, model: Servable, request: InferRequest) -> int:
+        """Which child of a graph's node is asked, see `Node.route`.
+
+        Raises:
+            InvalidInput: the model is no node that routes.
+        """
+        where = f"model '{model.name}'"
+        if model.node is None:
+            raise InvalidInput(f"{where}: it is no node of a graph; give it the setting 'node'")
+        return model.node.route(request.message, where)
+
+    async def aggregate(
+        self, model: Servable, answers: Sequence[InferRequest], context: RequestContext
+    ) -> tuple[Message, InferRequest]:
+        """What a graph's node makes of its children's answers, and these as one request.
+
+        The model computes it of them, unless it computes before its children are asked.
+
+        Raises:
+            InfergraphError: as `infer`.
+        """
+        first = answers[0]
+        request = InferRequest(join([each.message for each in answers]), (), first.form)
+        if model.node is None or model.node.gives is None:
+            return await self.infer(model, request, context), request
+        return model.node.joined(request.message, f"model '{model.name}'"), request
 
     async def infer_stream(
         self, model: Servable, request: InferRequest, context: RequestContext
@@ -123,7 +152,11 @@ class Desk:
         """
         take_trace(request.message.parameters, context)
         with self._around(model):
-            generator: Any = model.infer_stream(request.message, context)
+            generator: Any = (
+                model.infer_stream(request.message, context)
+                if model.node is None
+                else _in_one_part(model, request.message, context)
+            )
             async with aclosing(generator) as parts:
                 while True:
                     # Left before each part is given: it may be closed in another context.
@@ -142,6 +175,20 @@ class Desk:
                 self._counters.clear()
             counters = self._counters[key] = _Counters.of(self.data_plane, *key)
         return _Counted(counters, self.drain if model.is_pipeline else None)
+
+
+async def _infer(model: Servable, message: Message, context: RequestContext) -> Message:
+    if model.node is None:
+        return await model.infer(message, context)
+    return await model.node.infer(
+        message, lambda taken: model.infer(taken, context), f"model '{model.name}'"
+    )
+
+
+async def _in_one_part(
+    model: Servable, message: Message, context: RequestContext
+) -> AsyncGenerator[Message, None]:
+    yield await _infer(model, message, context)
 
 
 async def _answered(model: Servable, request: InferRequest, answer: Message) -> Message:

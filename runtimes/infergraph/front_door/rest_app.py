@@ -30,12 +30,20 @@ from .admission import Load
 from .bodies import Disconnected, check_announced, headers_of, read_body
 from .desk import Desk
 from .errors import ErrorAnswers, as_ours
-from .rest_inference import RestInference
+from .rest_graph import RestAggregate, RestRoute
+from .rest_inference import RestInference, RestStream
 
 _MODEL = "/v2/models/{model_name}"
 _REPOSITORY = "/v2/repository/models/{model_name}"
 _VERSION = "/versions/{model_version}"
-_INFERENCE = {"infer": False, "generate": False, "infer_stream": True, "generate_stream": True}
+_INFERENCE: Mapping[str, Callable[[Desk, str], RestInference]] = {
+    "infer": RestInference,
+    "generate": RestInference,
+    "infer_stream": RestStream,
+    "generate_stream": RestStream,
+    "route": RestRoute,
+    "aggregate": RestAggregate,
+}
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -54,8 +62,8 @@ class RestApp:
         routes: list[Route] = []
         for version in ("", _VERSION):
             routes += [
-                Route(path, RestInference(desk, path, streams), methods=["POST"])
-                for name, streams in _INFERENCE.items()
+                Route(path, endpoint(desk, path), methods=["POST"])
+                for name, endpoint in _INFERENCE.items()
                 for path in (f"{_MODEL}{version}/{name}",)
             ]
             routes += [

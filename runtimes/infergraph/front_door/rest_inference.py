@@ -37,7 +37,7 @@ _JOINED_BYTES = 1 << 16
 """Parts of an answer up to this size go to the connection as one."""
 
 
-class _Call:
+class Call:
     """One request: what the connection has told of it, and what has been answered.
 
     Attributes:
@@ -81,16 +81,14 @@ class RestInference:
     Args:
         desk: What answers.
         route: The route's path, for metrics.
-        streams: Whether it answers with a stream of events.
     """
 
-    def __init__(self, desk: Desk, route: str, streams: bool) -> None:
+    def __init__(self, desk: Desk, route: str) -> None:
         self._desk = desk
         self._route = route
-        self._streams = streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        call = _Call(scope, receive)
+        call = Call(scope, receive)
         status, request_id = 0, ""
 
         async def answer(event: MutableMapping[str, Any]) -> None:
@@ -126,7 +124,7 @@ class RestInference:
         await _send(send, status, headers, [body])
         return status, str(error)
 
-    async def _answer(self, call: _Call, send: Send) -> tuple[int, str]:
+    async def _answer(self, call: Call, send: Send) -> tuple[int, str]:
         desk = self._desk
         caller = desk.access.check(Area.INFERENCE, call.headers)
         with desk.admission.request() as load:
@@ -141,22 +139,21 @@ class RestInference:
             serving = desk.find(call.name, call.version)
             with serving as model, Watch(call.receive) as watch:
                 try:
-                    if self._streams:
-                        return await self._stream(call, model, body, json_size, send)
-                    return await self._infer(call, model, body, json_size, send)
+                    return await self._respond(call, model, body, json_size, send)
                 except asyncio.CancelledError:
                     if watch.disconnected:
                         raise Disconnected from None
                     raise
 
-    async def _infer(
+    async def _respond(
         self,
-        call: _Call,
+        call: Call,
         model: MLModel,
         body: bytes,
         json_size: int | None,
         send: Send,
     ) -> tuple[int, str]:
+        """Sends what a model answers; gives the status and the request's id."""
         desk = self._desk
         if not isinstance(model, Servable):
             stock = StockModel(desk.data_plane, call.name, call.version, call.plain_headers())
@@ -166,6 +163,11 @@ class RestInference:
             return 200, ""
         request = await self._decode(body, json_size)
         answer = await desk.infer(model, request, call.context)
+        return await self._send_message(call, send, model, answer, request)
+
+    async def _send_message(
+        self, call: Call, send: Send, model: Servable, answer: Message, request: InferRequest
+    ) -> tuple[int, str]:
         light = is_light(answer, request.form)
         parts, size = await aside_if(not light, self._encode, model, answer, request)
         await self._send_answer(call, send, parts, size, [])
@@ -180,7 +182,7 @@ class RestInference:
 
     async def _send_answer(
         self,
-        call: _Call,
+        call: Call,
         send: Send,
         parts: Sequence[rest.Body],
         json_size: int | None,
@@ -197,15 +199,26 @@ class RestInference:
             headers.append((b"vary", b"accept-encoding"))
         await _send(send, 200, headers, parts)
 
-    def _wants_gzip(self, call: _Call) -> bool:
+    def _wants_gzip(self, call: Call) -> bool:
         coding = call.headers.get("content-encoding", "")
         if not coding and not self._desk.server.gzip_enabled:
             return False
         return accepts_gzip(call.headers.get("accept-encoding", ""))
 
-    async def _stream(
+    def _encode(
+        self, model: Servable, answer: Message, request: InferRequest
+    ) -> tuple[list[rest.Body], int | None]:
+        parameters = response_parameters(answer)
+        marks = self._desk.settings.seldon
+        return rest.encode_response(model.name, model.version, answer, parameters, request, marks)
+
+
+class RestStream(RestInference):
+    """Answers with a stream of events, one for each part of the answer."""
+
+    async def _respond(
         self,
-        call: _Call,
+        call: Call,
         model: MLModel,
         body: bytes,
         json_size: int | None,
@@ -254,13 +267,6 @@ class RestInference:
                 heavy = not is_light(answer, in_json.form)
                 parts, _ = await aside_if(heavy, self._encode, model, answer, in_json)
                 yield b"".join(parts)
-
-    def _encode(
-        self, model: Servable, answer: Message, request: InferRequest
-    ) -> tuple[list[rest.Body], int | None]:
-        parameters = response_parameters(answer)
-        marks = self._desk.settings.seldon
-        return rest.encode_response(model.name, model.version, answer, parameters, request, marks)
 
 
 _CLIENT_GONE = 499

@@ -101,6 +101,8 @@ def parameters(stage: Stage) -> dict[str, str]:
         chosen["device"] = "cuda"
     if stage.one_item:
         chosen["max_items"] = "1"
+    if stage.node is not None:
+        chosen["node"] = stage.node.model_dump_json(exclude_defaults=True)
     return chosen
 
 

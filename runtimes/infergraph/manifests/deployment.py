@@ -7,17 +7,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..catalog import MODEL_SETTINGS, ROUTER, SAMPLE, read_settings
+from ..catalog import MODEL_SETTINGS, SAMPLE, read_settings
 from ..checkpoints import checkpoint_sources
 from ..declaration import ModelDeclaration
 from ..errors import ConfigurationError, UnknownModel
 from ..graph import Pipeline, parse_pipeline
-from .broker import over_limit
+from ..node import Node
+from .broker import Largest, largest_message
 from .memory import PLAIN, STOCK, model_memory
 from .options import Options
 from .verdict import How, Verdict, verdict
-
-_OURS = ROUTER.partition(".")[0] + "."
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,7 @@ class Stage:
         steps: Of a router the steps that it calls; empty for a model.
         pipeline: Of a router its pipeline file.
         one_item: Whether it must refuse requests of more than one item.
+        node: Its place in a graph of Seldon Core 1's.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Stage:
     steps: tuple[str, ...] = ()
     pipeline: Path | None = None
     one_item: bool = False
+    node: Node | None = None
 
     @property
     def is_router(self) -> bool:
@@ -55,7 +56,7 @@ class Stage:
     @property
     def is_ours(self) -> bool:
         """Whether its runtime is in this project's images."""
-        return self.declaration.implementation.startswith(_OURS)
+        return self.declaration.is_ours
 
     @property
     def role(self) -> str:
@@ -94,6 +95,23 @@ class Part:
         """The file of its sample request."""
         assert self.declaration.folder is not None
         return self.declaration.folder / SAMPLE
+
+    @property
+    def largest_message(self) -> Largest | None:
+        """The largest message that Kafka gets of its sample; None if it has none."""
+        assert self.declaration.folder is not None
+        return largest_message(self.declaration.folder)
+
+    @property
+    def one_item_models(self) -> set[str]:
+        """The models that read its requests, if these may hold one item only."""
+        if self.verdict.how is not How.ONE_ITEM or self.routed:
+            return set()
+        return {
+            step.name
+            for step in self.pipeline.spec.steps
+            if any(each.partition(".")[0] == self.name for each in step.inputs or (self.name,))
+        }
 
 
 @dataclass(frozen=True)
@@ -145,8 +163,10 @@ def plan_deployment(
             _need(step.name, catalog, options, needed, (part.declaration,))
         if part.routed:
             needed[part.name] = _router(part.declaration, part.pipeline)
-    entries = _entries(parts)
-    stages = [replace(stage, one_item=stage.name in entries) for stage in needed.values()]
+    alone: set[str] = set()
+    if options.target == "seldon-v2":
+        alone = alone.union(*(part.one_item_models for part in parts))
+    stages = [replace(stage, one_item=stage.name in alone) for stage in needed.values()]
     candidates = dict(_candidates(stages, options))
     _check_named(options, [stage.name for stage in stages], candidates.values())
     second = [
@@ -182,10 +202,11 @@ def _part(
             f"pipeline '{name}' cannot run on Seldon Core 2 as it is: {found.reasons[0]}; use "
             "--via-router, which deploys our router as a Model that executes it"
         )
-    routed = options.via_router if on_seldon else found.how is How.ROUTER or _runs_router(options)
+    routed = options.via_router or found.how is How.ROUTER or _runs_router(options)
     part = Part(name, declaration, declaration.pipeline, text, pipeline, found, routed)
     if on_seldon and not routed and options.broker_limit is not None:
-        over = over_limit(part.sample, options.broker_limit)
+        largest = part.largest_message
+        over = None if largest is None else largest.over_limit(options.broker_limit)
         if over is not None:
             raise ConfigurationError(f"pipeline '{name}': {over[0]}; {over[1]}")
     return part
@@ -289,19 +310,6 @@ def settings_of(folder: Path) -> dict[str, Any]:
     """`parameters.extra` of the settings in a model's folder."""
     settings = read_settings(folder / MODEL_SETTINGS)
     return dict((settings.get("parameters") or {}).get("extra") or {})
-
-
-def _entries(parts: Sequence[Part]) -> set[str]:
-    """The models that read the requests of pipelines which take one item a request."""
-    names = set()
-    for part in parts:
-        if part.verdict.how is not How.ONE_ITEM or part.routed:
-            continue
-        for step in part.pipeline.spec.steps:
-            inputs = step.inputs or (part.name,)
-            if any(each.partition(".")[0] == part.name for each in inputs):
-                names.add(step.name)
-    return names
 
 
 def _check_named(options: Options, names: Sequence[str], candidates: Iterable[str]) -> None:

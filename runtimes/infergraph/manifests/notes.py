@@ -8,7 +8,6 @@ from pathlib import Path
 
 from ..catalog import SAMPLE
 from .autoscaling import MODELS_IN_FLIGHT, MODELS_QUEUED, PIPELINES_IN_FLIGHT, can_scale
-from .broker import message_size, needed_limit
 from .compose import PORTS_APART
 from .container import METRICS, MODELS, REST, WRITABLE
 from .deployment import Deployment, Part
@@ -110,12 +109,14 @@ def _seldon_v2(deployment: Deployment, files: Sequence[str]) -> Sections:
 
 def _kafka(part: Part) -> str:
     """What a broker has to let through for a pipeline."""
-    if not part.sample.exists():
+    largest = part.largest_message
+    if largest is None:
         return f"- Kafka: `{part.name}` has no sample, so the limit that it needs is not known."
+    unknown = "" if largest.is_measured else " Answers were not measured, and may be larger."
     return (
-        f"- Kafka: the sample of `{part.name}` is {message_size(part.sample)} bytes there. Set "
-        f"`message.max.bytes` and `replica.fetch.max.bytes` to {needed_limit(part.sample)} at "
-        "least: a message over the limit is never answered."
+        f"- Kafka: of the sample of `{part.name}`, {largest.name} is the largest message, "
+        f"{largest.size} bytes. Set `message.max.bytes` and `replica.fetch.max.bytes` to "
+        f"{largest.needed_limit} at least: a message over the limit is never answered.{unknown}"
     )
 
 
@@ -129,10 +130,13 @@ def _seldon_v1(deployment: Deployment, files: Sequence[str]) -> Sections:
     namespace = deployment.options.namespace or "NAMESPACE"
     yield from _models(deployment)
     yield "Apply", _block(*(f"kubectl -n {namespace} apply -f {file}" for file in files))
+    single = [f"`{part.name}`" for part in deployment.parts if part.one_item_models]
+    items = [f"One item a request: {', '.join(single)} refuse more."] if single else []
     yield (
         "Call",
         [
             "Without a model's name in the path: one would be used at every node.",
+            *items,
             "",
             *_block(
                 *(

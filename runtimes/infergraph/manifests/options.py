@@ -37,7 +37,8 @@ class Options(BaseModel):
         variant: Model -> the variant to serve, or two of them for an experiment.
         gpu: Model -> GPUs of each replica.
         autoscale: What changes the number (or for `vpa` the size) of replicas.
-        via_router: Whether our router runs the pipelines on Seldon Core 2, as a Model of its own.
+        via_router: Whether our router runs the pipelines on Seldon Core, as a Model of its own
+            there, or as the one node of a graph.
         memory: Model -> bytes or a quantity such as `2Gi`, in place of what is computed.
         broker_limit: Largest message, in bytes or as a quantity, that the Kafka broker takes.
         prometheus: Where KEDA asks for metrics.
@@ -156,10 +157,10 @@ def _check(options: Options) -> None:
         raise ConfigurationError(
             f"max-replicas {options.most_replicas} is below --replicas {options.replicas}; raise it"
         )
-    if options.via_router and target != "seldon-v2":
+    if options.via_router and target not in ("seldon-v2", "seldon-v1"):
         raise ConfigurationError(
-            f"--via-router is for target seldon-v2; on {target} our router runs each pipeline that "
-            "the target itself cannot hold: leave it out"
+            f"--via-router is for Seldon's targets; on {target} our router runs every pipeline: "
+            "leave it out"
         )
     try:
         version = options.seldon

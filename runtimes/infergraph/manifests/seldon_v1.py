@@ -1,17 +1,20 @@
 """Seldon Core 1: a SeldonDeployment for each pipeline, over the V2 protocol.
 
-A chain of models whose tensors keep their names is a graph of theirs. Of any other pipeline our
-router is the one node, and its models are Deployments beside it, as on plain Kubernetes: a graph of
-Seldon's hands each node the answer of the one before and nothing else, and renames no tensor.
+A pipeline is a graph of its models, each of which knows its place in it, see `inference_graph`. Of
+one that cannot be such a graph, or is not to be, our router is the one node, and its models are
+Deployments beside it, as on plain Kubernetes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from .autoscaling import can_scale, hpa_metrics, keda_spec
 from .container import LAG_S
 from .deployment import Deployment, Part, Stage
+from .inference_graph import GraphNode, plan_graph
 from .kubernetes import environment, pod, workloads
 from .resource import COMPONENT, Resource, resource, selector
 
@@ -30,15 +33,17 @@ def render(deployment: Deployment) -> dict[str, list[Resource]]:
 
 
 def _seldon_deployment(deployment: Deployment, part: Part) -> Resource:
-    names = [part.name] if part.routed else [step.name for step in part.pipeline.spec.steps]
-    nodes = [deployment.stage(name) for name in names]
-    graph: dict[str, Any] = {}
-    for stage in reversed(nodes):
-        graph = {"name": stage.name, "type": "MODEL", "children": [graph] if graph else []}
+    if part.routed:
+        stages = [deployment.stage(part.name)]
+        graph: dict[str, Any] = {"name": part.name, "type": "MODEL", "children": []}
+    else:
+        root = graph_of(deployment, part)
+        stages = list(_stages(deployment, part, root))
+        graph = _written(root)
     predictor = {
         "name": "default",
         "graph": graph,
-        "componentSpecs": [_component(deployment, stage) for stage in nodes],
+        "componentSpecs": [_component(deployment, stage) for stage in stages],
     }
     spec = {
         "protocol": "v2",
@@ -46,6 +51,27 @@ def _seldon_deployment(deployment: Deployment, part: Part) -> Resource:
         "predictors": [predictor],
     }
     return resource(API, "SeldonDeployment", part.name, deployment.options.namespace, spec)
+
+
+def graph_of(deployment: Deployment, part: Part) -> GraphNode:
+    """The graph of a pipeline that our router does not run."""
+    catalog = {stage.name: stage.declaration for stage in deployment.models}
+    return plan_graph(part.pipeline, {**catalog, part.name: part.declaration})
+
+
+def _stages(deployment: Deployment, part: Part, root: GraphNode) -> Iterator[Stage]:
+    """The models as nodes: a model may have a place in each of several graphs."""
+    alone = part.one_item_models
+    for each in root.walk():
+        stage = deployment.stage(each.name)
+        node = each.node if stage.is_ours else None
+        yield replace(stage, node=node, one_item=each.name in alone)
+
+
+def _written(node: GraphNode) -> dict[str, Any]:
+    methods = {"methods": list(node.methods)} if node.methods else {}
+    children = [_written(child) for child in node.children]
+    return {"name": node.name, "type": node.kind, **methods, "children": children}
 
 
 def _component(deployment: Deployment, stage: Stage) -> dict[str, Any]:

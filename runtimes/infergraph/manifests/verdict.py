@@ -13,11 +13,16 @@ from enum import Enum
 from ..declaration import ModelDeclaration
 from ..graph import Pipeline
 from ..graph.edges import Edges
-from ..graph.wiring import Consumer, Wiring, wire
+from ..graph.wiring import Wiring, wire
+from .inference_graph import NoGraphError, plan_graph
 from .targets import Target
 
 CYCLES_SINCE = (2, 7)
 CLEANING_SINCE = (2, 9, 1)
+_PER_ITEM = (
+    "it holds its conditions per item, which Seldon does not: of a batch, the branch of one item "
+    "would answer for all"
+)
 
 
 class How(Enum):
@@ -62,10 +67,7 @@ def verdict(
     if target == "seldon-v2":
         return _seldon_v2(wiring, edges, version)
     if target == "seldon-v1":
-        reasons = tuple(dict.fromkeys(_breaks_of_chain(wiring, edges)))
-        if reasons:
-            return Verdict(How.ROUTER, reasons)
-        return Verdict(How.UNCHANGED, ("a chain of models whose tensors keep their names",))
+        return _seldon_v1(pipeline, catalog)
     return Verdict(How.UNCHANGED, ("our router executes it",))
 
 
@@ -75,12 +77,23 @@ def _seldon_v2(wiring: Wiring, edges: Edges, version: tuple[int, ...]) -> Verdic
     if blocking:
         return Verdict(How.ROUTER, blocking, remarks)
     if wiring.pipeline.per_item:
-        reason = (
-            "it holds its conditions per item, which Seldon does not: of a batch, the branch of "
-            "one item would answer for all"
-        )
-        return Verdict(How.ONE_ITEM, (reason,), remarks)
+        return Verdict(How.ONE_ITEM, (_PER_ITEM,), remarks)
     return Verdict(How.UNCHANGED, ("Seldon's dataflow engine executes it",), remarks)
+
+
+def _seldon_v1(pipeline: Pipeline, catalog: Mapping[str, ModelDeclaration]) -> Verdict:
+    try:
+        graph = plan_graph(pipeline, catalog)
+    except NoGraphError as error:
+        return Verdict(How.ROUTER, error.reasons)
+    remarks = ["a time-out counts anew at each node: give callers one"]
+    if graph.is_chain:
+        remarks.append("over gRPC as typed contents: its executor loses raw ones between nodes")
+    else:
+        remarks.append("over REST alone: its executor takes only chains over gRPC")
+    if pipeline.per_item:
+        return Verdict(How.ONE_ITEM, (graph.described(), _PER_ITEM), tuple(remarks))
+    return Verdict(How.UNCHANGED, (graph.described(),), tuple(remarks))
 
 
 def _obstacles(wiring: Wiring, edges: Edges, version: tuple[int, ...]) -> Iterator[str]:
@@ -135,47 +148,3 @@ def _remarks(wiring: Wiring, edges: Edges) -> Iterator[str]:
         yield "a request for which no branch answers waits for ever: give callers a time-out"
     if wiring.pipeline.timeout_ms is not None:
         yield "its time-out means nothing to Seldon, which has none: give callers one"
-
-
-def _breaks_of_chain(wiring: Wiring, edges: Edges) -> Iterator[str]:
-    """Why Seldon Core 1, which hands each node's answer to the next, cannot hold a pipeline."""
-    pipeline = wiring.pipeline
-    if pipeline.per_item:
-        yield "it holds its conditions per item"
-    before = pipeline.name
-    for consumer in wiring.steps:
-        assert consumer.step is not None
-        yield from _not_next(consumer, before, pipeline.name, edges)
-        before = consumer.step.name
-        declaration = edges.declaration(before)
-        if declaration is not None and declaration.pipeline is not None:
-            yield f"step '{before}' is a pipeline"
-    if wiring.output is not None:
-        yield from _not_next(wiring.output, before, pipeline.name, edges)
-
-
-def _not_next(consumer: Consumer, before: str, pipeline: str, edges: Edges) -> Iterator[str]:
-    if consumer.triggers:
-        yield f"{consumer.name} has a trigger"
-    sources = consumer.sources
-    if len(sources) != 1 or sources[0].source != before:
-        wanted = "the request" if before == pipeline else f"step '{before}'"
-        others = ", ".join(f"'{each.source}'" for each in sources if each.source != before)
-        yield f"{consumer.name} reads {others}, and a chain hands on the answer of {wanted} only"
-        return
-    source = sources[0]
-    arrivals = edges.arrivals_of(consumer, source)
-    renamed = [each.key for each in arrivals if each.name != each.tensor]
-    if renamed:
-        yield f"{consumer.name} renames '{renamed[0]}'"
-    taken = {each.tensor for each in arrivals}
-    if consumer.step is not None:
-        model = edges.declaration(consumer.step.name)
-        accepted = {spec.name for spec in model.inputs} if model is not None else set()
-        extra = [
-            spec.name
-            for spec in edges.specs(source) or ()
-            if spec.name not in taken and spec.name not in accepted
-        ]
-        if extra:
-            yield f"{consumer.name} does not take '{extra[0]}' of '{before}', which a chain sends"

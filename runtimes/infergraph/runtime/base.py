@@ -131,6 +131,12 @@ class Runtime(Hooks[Prepared, Parameters, Model], Servable):
         self._takes_whole_tensors = options.max_batch_size == 0
         self._input_specs = declared_specs(self.inputs, options.optional_inputs)
         self._output_specs = declared_specs(self.outputs, options.optional_outputs)
+        self.node = options.node
+        if self.node is not None:
+            self.node.check(
+                [spec.name for spec in self._input_specs],
+                [spec.name for spec in self._output_specs],
+            )
         self._calls = _OpenCalls()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"infergraph-{self.name}")
         try:

@@ -46,7 +46,49 @@ def decode_request(body: bytes, json_size: int | None, limits: Limits) -> InferR
         TooLarge: more than `limits`.
         InvalidInput: a parameter of an output that cannot be.
     """
-    document = _document(body, json_size)
+    return _request(_document(body, json_size), body, json_size, limits)
+
+
+def decode_node(body: bytes, limits: Limits) -> InferRequest:
+    """What the executor of a graph sends a node: a request, or an answer that becomes one.
+
+    Raises as `decode_request`.
+    """
+    return _request(_as_request(_document(body, None)), body, None, limits)
+
+
+def decode_nodes(body: bytes, limits: Limits) -> list[InferRequest]:
+    """A JSON list of answers, as the executor of a graph sends them to the node that joins them.
+
+    Raises as `decode_request`, also for an empty list.
+    """
+    try:
+        documents = loads(body)
+    except ValueError as error:
+        raise _not_v2(f"not JSON: {error}") from None
+    if not isinstance(documents, (list, LargeList)) or not len(documents):
+        raise _not_v2("accepted: a list of answers, at least one")
+    if len(documents) > limits.tensors:
+        raise TooLarge(
+            f"the body has {len(documents)} answers; accepted: at most {limits.tensors} (server "
+            "setting 'max_tensors')",
+            cause="tensors",
+        )
+    for index, each in enumerate(documents):
+        if not isinstance(each, dict):
+            raise _not_v2(f"answer {index} is {_kind(each)}; accepted: an object")
+    return [_request(_as_request(each), body, None, limits) for each in documents]
+
+
+def _as_request(document: dict[str, Any]) -> dict[str, Any]:
+    if "inputs" in document or "outputs" not in document:
+        return document
+    return {**{k: v for k, v in document.items() if k != "outputs"}, "inputs": document["outputs"]}
+
+
+def _request(
+    document: dict[str, Any], body: bytes, json_size: int | None, limits: Limits
+) -> InferRequest:
     parameters = dict(_mapping(document, "parameters", ""))
     request_id = _text(document, "id", "", "")
     inputs = _list(document, "inputs", limits.tensors, required=True)

@@ -213,7 +213,7 @@ def test_a_check_knows_the_brokers_limit(
     assert main(arguments) == 1
 
     found = capsys.readouterr().out
-    assert "broker-limit: Pipeline 'audio-qa': its sample is" in found
+    assert "broker-limit: Pipeline 'audio-qa': the request of its sample is" in found
     assert "or use --via-router" in found
 
 

@@ -39,7 +39,7 @@ def _root(monkeypatch: pytest.MonkeyPatch) -> None:
             "'video-monitoring' cannot run on Seldon Core 2 as it is: the output is an outer join",
             "use --via-router",
         ),
-        (["audio-qa", "--target", "compose", "--via-router"], "is for target seldon-v2", "leave"),
+        (["audio-qa", "--target", "compose", "--via-router"], "is for Seldon's targets", "leave"),
         (
             ["audio-qa", *KUBERNETES, "--autoscale", "native"],
             "--autoscale native",
@@ -169,6 +169,19 @@ def test_values_that_cannot_be_are_one_line_with_their_cure(
 
     assert problem in line
     assert cure in line
+
+
+def test_what_a_step_answers_may_be_over_the_limit_where_the_request_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text("broker-limit: 100Ki\n")
+
+    line = line_of(["preprocess", *SELDON, "--values", str(file)], capsys)
+
+    assert "what step 'alexnet' is sent of its sample is 331868 bytes in Kafka" in line
+    assert "raise message.max.bytes" in line
+    assert main(["manifests", "audio-qa", *SELDON, "--values", str(file)]) == 0
 
 
 def test_a_payload_over_the_limit_may_go_through_the_router(

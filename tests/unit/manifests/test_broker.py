@@ -6,38 +6,93 @@ from pathlib import Path
 import pytest
 
 from infergraph.errors import ConfigurationError
-from infergraph.manifests.broker import message_size, needed_limit, over_limit
+from infergraph.manifests.broker import MESSAGES, REQUEST, largest_message, sample_size
 from infergraph.manifests.quantity import MIB
 
 
-def sample(folder: Path, size: int) -> Path:
-    file = folder / "request.json"
+def sample(folder: Path, size: int) -> int:
+    """Writes a sample of so many bytes and a little more; how many."""
     tensor = {"name": "x", "datatype": "BYTES", "shape": [1, 1], "data": ["a" * size]}
+    file = folder / "request.json"
     file.write_text(json.dumps({"inputs": [tensor]}, indent=2))
-    return file
+    return sample_size(file)
 
 
-def test_a_message_is_as_large_as_its_texts_and_a_little_more(tmp_path: Path) -> None:
-    assert 5000 < message_size(sample(tmp_path, 5000)) < 5200
+def sizes(folder: Path, of: int, **messages: int) -> None:
+    (folder / MESSAGES).write_text(json.dumps({"sample": of, "messages": messages}))
 
 
-def test_the_limit_has_room_for_four_samples(tmp_path: Path) -> None:
-    assert needed_limit(sample(tmp_path, 10)) == MIB
-    assert needed_limit(sample(tmp_path, MIB)) == 5 * MIB
+def test_without_measured_sizes_the_request_is_the_largest_message(tmp_path: Path) -> None:
+    sample(tmp_path, 5000)
+
+    largest = largest_message(tmp_path)
+
+    assert largest is not None
+    assert 5000 < largest.size < 5200
+    assert (largest.name, largest.is_measured) == (REQUEST, False)
+    assert largest_message(tmp_path / "nowhere") is None
 
 
-def test_a_sample_over_the_limit_is_refused(tmp_path: Path) -> None:
-    file = sample(tmp_path, 3 * MIB)
+def test_the_largest_message_may_be_what_a_step_answers(tmp_path: Path) -> None:
+    of = sample(tmp_path, 5000)
+    sizes(tmp_path, of, **{REQUEST: 5100, "what step 'a' answers": 600_000, "its answer": 7})
 
-    assert over_limit(file, 4 * MIB) is None
-    over = over_limit(file, 3 * MIB)
+    largest = largest_message(tmp_path)
+
+    assert largest is not None
+    assert (largest.size, largest.name, largest.is_measured) == (
+        600_000,
+        "what step 'a' answers",
+        True,
+    )
+
+
+def test_the_limit_has_room_for_four_times_the_largest(tmp_path: Path) -> None:
+    of = sample(tmp_path, 10)
+    for size, limit in ((10, MIB), (MIB // 4, MIB), (MIB // 4 + 1, 2 * MIB), (MIB, 4 * MIB)):
+        sizes(tmp_path, of, answer=size)
+        largest = largest_message(tmp_path)
+        assert largest is not None
+        assert largest.needed_limit == limit
+
+
+def test_a_message_over_the_limit_is_refused(tmp_path: Path) -> None:
+    of = sample(tmp_path, 10)
+    sizes(tmp_path, of, **{"what step 'a' answers": 3 * MIB})
+
+    largest = largest_message(tmp_path)
+
+    assert largest is not None
+    assert largest.over_limit(3 * MIB) is None
+    over = largest.over_limit(3 * MIB - 1)
     assert over is not None
-    assert "over the broker-limit of 3145728" in over[0]
-    assert "to 13Mi, or use --via-router" in over[1]
+    assert over[0].startswith("what step 'a' answers of its sample is 3145728 bytes in Kafka, over")
+    assert "to 12Mi, or use --via-router" in over[1]
 
 
-def test_a_sample_that_is_none_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "request.json").write_text("{}")
+def test_sizes_of_another_sample_are_refused(tmp_path: Path) -> None:
+    of = sample(tmp_path, 10)
+    sizes(tmp_path, of + 1, answer=3)
 
-    with pytest.raises(ConfigurationError, match="no V2 request can be read"):
-        message_size(tmp_path / "request.json")
+    with pytest.raises(ConfigurationError, match="remove it, or measure anew with make messages"):
+        largest_message(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [("{", "cannot be read"), ("[]", "holds a list"), ('{"messages": {"a": "b"}}', "no sizes")],
+)
+def test_sizes_that_are_none_are_an_error(tmp_path: Path, content: str, text: str) -> None:
+    sample(tmp_path, 10)
+    (tmp_path / MESSAGES).write_text(content)
+
+    with pytest.raises(ConfigurationError, match=text):
+        largest_message(tmp_path)
+
+
+@pytest.mark.parametrize(("content", "text"), [("{}", "it has no inputs"), ("x", "cannot be re")])
+def test_a_sample_that_is_none_is_an_error(tmp_path: Path, content: str, text: str) -> None:
+    (tmp_path / "request.json").write_text(content)
+
+    with pytest.raises(ConfigurationError, match=text):
+        largest_message(tmp_path)

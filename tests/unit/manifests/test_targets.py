@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from infergraph.manifests.container import PORTS
+from infergraph.manifests.deployment import plan_deployment
 from infergraph.manifests.folder import Rendered
 from infergraph.manifests.memory import PROCESS
+from infergraph.manifests.options import read_options
 from infergraph.manifests.quantity import parse_quantity
 from infergraph.manifests.rendering import render
 from infergraph.manifests.targets import Target
@@ -238,18 +240,57 @@ def test_a_volume_that_is_too_small_gets_a_config_of_its_own(
     assert 'requests.storage = "12Gi"' in found.files["NOTES.md"]
 
 
-def test_a_chain_is_a_graph_of_seldon_1_and_all_else_one_node() -> None:
-    (chain,) = (x for x in objects("preprocess", "seldon-v1") if x["kind"] == "SeldonDeployment")
-    graph = chain["spec"]["predictors"][0]["graph"]
-    assert graph["name"] == "image-preprocess"
-    assert [each["name"] for each in graph["children"]] == ["alexnet"]
-    assert graph["children"][0]["children"] == []
+def _nodes(found: Objects) -> dict[str, dict[str, Any]]:
+    """The environments of a SeldonDeployment's containers, by name."""
+    components = of(found, "SeldonDeployment")["spec"]["predictors"][0]["componentSpecs"]
+    containers = [each["spec"]["containers"][0] for each in components]
+    return {
+        each["name"]: {variable["name"]: variable["value"] for variable in each["env"]}
+        for each in containers
+    }
 
-    routed = objects("audio-qa", "seldon-v1")
+
+def test_a_pipeline_is_a_graph_of_seldon_1_whose_nodes_know_their_places() -> None:
+    found = objects("cascade", "seldon-v1")
+
+    graph = of(found, "SeldonDeployment")["spec"]["predictors"][0]["graph"]
+    inception = {"name": "inception", "type": "MODEL", "children": []}
+    assert graph == {
+        "name": "resnet",
+        "type": "MODEL",
+        "methods": ["ROUTE"],
+        "children": [inception],
+    }
+    nodes = _nodes(found)
+    assert json.loads(nodes["resnet"]["INFERGRAPH_RESNET__NODE"])["branches"] == [["escalate"]]
+    assert nodes["resnet"]["INFERGRAPH_RESNET__MAX_ITEMS"] == "1"
+    assert {each["kind"] for each in found} == {"ConfigMap", "SeldonDeployment"}
+
+
+def test_a_model_has_a_place_in_each_of_several_graphs() -> None:
+    options = read_options("seldon-v1", {"storage_uri": "pvc://models"}, {})
+    pipelines = ["cascade", "ensemble"]
+    text = render(plan_deployment(examples.catalog(), pipelines, examples.MODELS, options)).text
+
+    found = [each for each in load(text) if each["kind"] == "SeldonDeployment"]
+    cascade, ensemble = ([each] for each in found)
+    single = "INFERGRAPH_RESNET__MAX_ITEMS"
+    assert single in _nodes(cascade)["resnet"]
+    assert single not in _nodes(ensemble)["resnet"]
+    variable = "INFERGRAPH_RESNET__NODE"
+    assert _nodes(cascade)["resnet"][variable] != _nodes(ensemble)["resnet"][variable]
+
+
+@pytest.mark.parametrize("pipeline", ["hf-audio-qa", "audio-qa"])
+def test_our_router_is_the_one_node_of_seldon_1_where_it_has_to_or_is_to(pipeline: str) -> None:
+    routed = rendered(pipeline, "seldon-v1", via_router=True if pipeline == "audio-qa" else None)
+
     graph = of(routed, "SeldonDeployment")["spec"]["predictors"][0]["graph"]
-    assert graph == {"name": "audio-qa", "type": "MODEL", "children": []}
+    assert graph == {"name": pipeline, "type": "MODEL", "children": []}
     names = {each["metadata"]["name"] for each in routed if each["kind"] == "Deployment"}
-    assert names == {"speech-to-text", "question-answering"}
+    assert "speech-to-text" in names
+    environment = _nodes(routed)[pipeline]
+    assert "speech-to-text" in json.loads(environment["INFERGRAPH_ENDPOINTS"])
 
 
 def test_compose_opens_routers_to_the_machine_only() -> None:

@@ -10,6 +10,7 @@ from infergraph.manifests.targets import Target
 from infergraph.manifests.verdict import How, Verdict, verdict
 from infergraph.tensors import TensorSpec
 
+OURS = "infergraph.tasks.echo.Echo"
 OLD, NEW = (2, 6, 0), (2, 10, 0)
 HEAD = "apiVersion: mlops.seldon.io/v1alpha1\nkind: Pipeline\nmetadata: {name: p%s}\nspec:\n"
 
@@ -26,10 +27,10 @@ CATALOG = {
     each.name: each
     for each in (
         ModelDeclaration("p", tensors("x"), tensors("y")),
-        ModelDeclaration("a", tensors("x"), tensors("y", "left?", "right?")),
-        ModelDeclaration("b", tensors("y"), tensors("y")),
-        ModelDeclaration("c", tensors("y"), tensors("y", "z")),
-        ModelDeclaration("one", tensors("x"), tensors("y")),
+        ModelDeclaration("a", tensors("x"), tensors("y", "left?", "right?"), OURS),
+        ModelDeclaration("b", tensors("y"), tensors("y"), OURS),
+        ModelDeclaration("c", tensors("y"), tensors("y", "z"), OURS),
+        ModelDeclaration("one", tensors("x"), tensors("y"), OURS),
     )
 }
 
@@ -124,53 +125,42 @@ def test_a_branch_that_may_be_silent_and_a_time_out_are_remarked() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("spec", "reason"),
-    [
-        (
-            "  steps:\n  - {name: one, inputs: [p.inputs.x]}\n"
-            "  - {name: b, inputs: [one.outputs.y]}\n  output: {steps: [b.outputs.y]}\n",
-            None,
-        ),
-        (
-            "  steps:\n  - {name: one, inputs: [p.inputs.x]}\n"
-            "  - {name: b, inputs: [one.outputs.y]}\n"
-            "  output: {steps: [b.outputs.y], tensorMap: {b.outputs.y: text}}\n",
-            "the output renames 'b.outputs.y'",
-        ),
-        (
-            "  steps:\n  - {name: one, inputs: [p.inputs.x]}\n"
-            "  - {name: b, inputs: [one.outputs.y], triggers: [one.outputs.y]}\n"
-            "  output: {steps: [b.outputs.y]}\n",
-            "step 'b' has a trigger",
-        ),
-        (
-            "  steps:\n  - {name: one, inputs: [p.inputs.x]}\n"
-            "  - {name: b, inputs: [one.outputs.y]}\n"
-            "  output: {steps: [one.outputs.y, b.outputs.y]}\n",
-            "the output reads 'one', and a chain hands on the answer of step 'b' only",
-        ),
-        (
-            "  steps:\n  - {name: one, inputs: [p.inputs.x]}\n"
-            "  - {name: c, inputs: [one.outputs.y]}\n"
-            "  - {name: b, inputs: [c.outputs.y]}\n"
-            "  output: {steps: [b.outputs.y]}\n",
-            "step 'b' does not take 'z' of 'c', which a chain sends",
-        ),
-        (
-            f"  steps:\n  {A}  - {{name: b, inputs: [a.outputs.y]}}\n"
-            "  output: {steps: [b.outputs.y]}\n",
-            "step 'b' does not take 'left' of 'a', which a chain sends",
-        ),
-    ],
+CASCADE = (
+    f"  steps:\n  {A}  - {{name: one, inputs: [p.inputs.x], triggers: [a.outputs.left]}}\n"
+    "  output: {steps: [a.outputs.right, one.outputs.y], stepsJoin: any,"
+    " tensorMap: {a.outputs.right: y}}\n"
 )
-def test_seldon_1_holds_chains_whose_tensors_keep_their_names(
-    spec: str, reason: str | None
-) -> None:
-    found = judge(spec, "seldon-v1")
 
-    assert found.how is (How.UNCHANGED if reason is None else How.ROUTER)
-    assert reason is None or found.reasons == (reason,)
+
+def test_seldon_1_holds_a_chain_for_any_batch() -> None:
+    found = judge(
+        f"  steps:\n  {A}  - {{name: b, inputs: [a.outputs.y]}}\n"
+        "  output: {steps: [b.outputs.y]}\n",
+        "seldon-v1",
+    )
+
+    assert (found.how, found.reasons) == (How.UNCHANGED, ("a chain of 2 nodes",))
+    assert any(each.startswith("over gRPC as typed contents") for each in found.remarks)
+
+
+def test_seldon_1_holds_conditions_per_item_one_item_a_request() -> None:
+    found = judge(CASCADE, "seldon-v1", notes=PER_ITEM)
+
+    assert found.how is How.ONE_ITEM
+    assert found.reasons[0] == "a graph of 2 nodes: a routes"
+    assert found.reasons[1].startswith("it holds its conditions per item")
+    assert any(each.startswith("over REST alone") for each in found.remarks)
+    assert judge(CASCADE, "seldon-v1").how is How.UNCHANGED
+
+
+def test_of_what_is_no_tree_seldon_1_needs_the_router() -> None:
+    found = judge(
+        f"  steps:\n  {A}  - {{name: b, inputs: [a.outputs.y], batch: {{size: 2}}}}\n"
+        "  output: {steps: [b.outputs.y]}\n",
+        "seldon-v1",
+    )
+
+    assert (found.how, found.reasons) == (How.ROUTER, ("step 'b' gathers a batch",))
 
 
 def test_a_step_that_is_a_pipeline_needs_the_router() -> None:

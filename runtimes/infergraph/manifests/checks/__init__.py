@@ -17,6 +17,7 @@ from .references import check_references
 from .scaling import check_scaling
 from .schemas import check_schemas
 from .seldon import check_seldon
+from .seldon_v1 import check_seldon_v1
 
 __all__ = ["check", "find_faults"]
 
@@ -26,6 +27,7 @@ _CHECKS = (
     check_references,
     check_scaling,
     check_seldon,
+    check_seldon_v1,
     check_compose,
 )
 

@@ -1,9 +1,8 @@
-"""Seldon's objects: what its webhooks and schedulers refuse, and what they silently never do."""
+"""Seldon Core 2's objects: what webhooks and schedulers refuse, and what they silently never do."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from ...graph import Finding, lint
 from ...graph.finding import did_you_mean
@@ -33,12 +32,10 @@ STOCK_CAPABILITIES = frozenset(
     }
 )
 """What the Servers offer that an installation of Seldon brings."""
-_NODE_TYPES = ("MODEL", "TRANSFORMER", "OUTPUT_TRANSFORMER", "ROUTER", "COMBINER")
-_FULL = 100
 
 
 def check_seldon(inventory: Inventory) -> Iterator[Finding]:
-    """Models, Pipelines, Experiments and SeldonDeployments."""
+    """Models, Pipelines and Experiments."""
     for model in inventory.of("Model"):
         yield from _check_model(model, inventory)
     models = {each.name for each in inventory.of("Model")}
@@ -46,8 +43,6 @@ def check_seldon(inventory: Inventory) -> Iterator[Finding]:
         yield from _check_pipeline(pipeline, models)
     for experiment in inventory.of("Experiment"):
         yield from _check_experiment(experiment, inventory)
-    for deployment in inventory.of("SeldonDeployment"):
-        yield from _check_deployment(deployment)
 
 
 def _check_model(model: Document, inventory: Inventory) -> Iterator[Finding]:
@@ -137,81 +132,3 @@ def _check_experiment(experiment: Document, inventory: Inventory) -> Iterator[Fi
             f"its default '{default}' is no candidate",
             did_you_mean(str(default), names),
         )
-
-
-def _check_deployment(deployment: Document) -> Iterator[Finding]:
-    predictors = deployment.spec.get("predictors") or []
-    names = [each.get("name") for each in predictors]
-    if len(set(names)) < len(names):
-        yield deployment.finding(
-            "repeated-predictor",
-            ("spec", "predictors"),
-            "two predictors share a name",
-            "rename one",
-        )
-    traffic = sum(each.get("traffic", 0) for each in predictors if not each.get("shadow"))
-    if len(predictors) > 1 and traffic != _FULL:
-        yield deployment.finding(
-            "traffic", ("spec", "predictors"), f"traffic sums to {traffic}", "make it 100"
-        )
-    for position, predictor in enumerate(predictors):
-        containers = {
-            container.get("name")
-            for component in predictor.get("componentSpecs") or ()
-            for container in (component.get("spec") or {}).get("containers") or ()
-        }
-        at: Steps = ("spec", "predictors", position, "graph")
-        yield from _check_node(deployment, at, predictor.get("graph"), containers)
-
-
-def _check_node(
-    deployment: Document, at: Steps, node: Any, containers: set[Any]
-) -> Iterator[Finding]:
-    """A node of a graph and those below it, of which the schema knows nothing."""
-    if not isinstance(node, dict) or not isinstance(node.get("children") or [], list):
-        yield deployment.finding(
-            "graph-node", at, f"a node is {node!r:.60}", "write an object with a list of children"
-        )
-        return
-    name, kind = node.get("name"), node.get("type", "MODEL")
-    if not name or not isinstance(name, str):
-        yield deployment.finding("graph-node", at, f"a node's name is {name!r:.60}", "name it")
-    elif not node.get("implementation") and name not in containers:
-        yield deployment.finding(
-            "graph-node",
-            at,
-            f"node '{name}' has no container of its name",
-            did_you_mean(str(name), sorted(map(str, containers))),
-        )
-    if kind not in _NODE_TYPES:
-        yield deployment.finding(
-            "graph-node", at, f"node '{name}' has type '{kind}'", f"use {', '.join(_NODE_TYPES)}"
-        )
-    unknown = sorted(set(node) - _NODE_FIELDS)
-    if unknown:
-        yield deployment.finding(
-            "graph-node",
-            at,
-            f"node '{name}' has a field '{unknown[0]}'",
-            did_you_mean(unknown[0], sorted(_NODE_FIELDS)),
-        )
-    for position, child in enumerate(node.get("children") or ()):
-        yield from _check_node(deployment, (*at, "children", position), child, containers)
-
-
-_NODE_FIELDS = frozenset(
-    {
-        "name",
-        "type",
-        "implementation",
-        "methods",
-        "children",
-        "endpoint",
-        "modelUri",
-        "parameters",
-        "logger",
-        "envSecretRefName",
-        "serviceAccountName",
-        "storageInitializerImage",
-    }
-)

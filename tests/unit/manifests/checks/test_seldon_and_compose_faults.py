@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infergraph.manifests.checks import check
-from tests.unit.manifests.rendered import Change, Objects, assert_found, objects, of, read
+from tests.unit.manifests.rendered import Change, Objects, assert_found, faults, objects, of, read
 
 REPOSITORY = Path(__file__).parents[4]
 
@@ -112,19 +113,134 @@ def predictor(found: Objects) -> dict[str, Any]:
     return first
 
 
-SELDON_1: dict[str, tuple[str, Change]] = {
+def node(found: Objects, *path: int) -> dict[str, Any]:
+    """A node of the graph, by the positions of children that lead to it."""
+    one: dict[str, Any] = predictor(found)["graph"]
+    for position in path:
+        one = one["children"][position]
+    return one
+
+
+def place(found: Objects, name: str, **change: object) -> None:
+    """Changes what a node's container is told of its place."""
+    components = predictor(found)["componentSpecs"]
+    containers = (each["spec"]["containers"][0] for each in components)
+    env = next(each["env"] for each in containers if each["name"] == name)
+    variable = next(each for each in env if each["name"].endswith("__NODE"))
+    variable["value"] = json.dumps({**json.loads(variable["value"]), **change})
+
+
+def deep(found: Objects) -> None:
+    """Nodes that run in the executor itself, each below the other."""
+    last = node(found, 0)
+    for number in range(60):
+        below = {"name": f"n{number}", "implementation": "SIMPLE_MODEL", "children": []}
+        last["children"] = [below]
+        last = below
+
+
+SELDON_1: dict[str, tuple[str, str, Change]] = {
     "a node below another without a container": (
-        "graph-node",
-        lambda o: predictor(o)["graph"]["children"][0].update(name="nobody"),
+        "preprocess",
+        "has no container of its name",
+        lambda o: node(o, 0).update(name="nobody"),
     ),
     "a type of a node below another": (
-        "graph-node",
-        lambda o: predictor(o)["graph"]["children"][0].update(type="SWITCH"),
+        "preprocess",
+        "has type 'SWITCH'",
+        lambda o: node(o, 0).update(type="SWITCH"),
     ),
     "a field of a node below another": (
-        "graph-node",
-        lambda o: predictor(o)["graph"]["children"][0].update(chlidren=[]),
+        "preprocess",
+        "has a field 'chlidren'",
+        lambda o: node(o, 0).update(chlidren=[]),
     ),
+    "a method of a node below another": (
+        "preprocess",
+        "has method 'ROUTER'",
+        lambda o: node(o, 0).update(methods=["ROUTER"]),
+    ),
+    "a parameter without a type": (
+        "preprocess",
+        "say name, value and type",
+        lambda o: node(o, 0).update(parameters=[{"name": "a", "value": "1"}]),
+    ),
+    "a parameter of another type": (
+        "preprocess",
+        "has type 'LONG'",
+        lambda o: node(o, 0).update(parameters=[{"name": "a", "value": "1", "type": "LONG"}]),
+    ),
+    "a server that loads nothing": (
+        "preprocess",
+        "is a SKLEARN_SERVER without modelUri",
+        lambda o: node(o, 0).update(implementation="SKLEARN_SERVER"),
+    ),
+    "two nodes of one name": (
+        "preprocess",
+        "two nodes are named 'image-preprocess'",
+        lambda o: node(o, 0).update(name="image-preprocess"),
+    ),
+    "children that are no list": (
+        "preprocess",
+        "a node is",
+        lambda o: node(o, 0).update(children={"name": "x"}),
+    ),
+    "a node without a name": ("preprocess", "a node's name is", lambda o: node(o, 0).pop("name")),
+    "nodes that are too deep": ("preprocess", "more than 50 deep", deep),
+    "a graph that no argument holds": (
+        "preprocess",
+        "bytes in base64",
+        lambda o: node(o, 0).update(
+            parameters=[{"name": "a", "value": "x" * 100_000, "type": "STRING"}]
+        ),
+    ),
+    "a router without children": (
+        "cascade",
+        "routes, and has no children",
+        lambda o: node(o).update(children=[]),
+    ),
+    "a leaf that routes": (
+        "cascade",
+        "routes, and has no children",
+        lambda o: node(o, 0).update(type="ROUTER"),
+    ),
+    "a combiner of one child": (
+        "ensemble",
+        "joins the answers of 1 children",
+        lambda o: node(o).update(children=node(o)["children"][:1]),
+    ),
+    "an output transformer of nothing": (
+        "nlp",
+        "transforms the output of its children, and has none",
+        lambda o: node(o, 0).update(children=[]),
+    ),
+    "children whose answers are lost": (
+        "social-media",
+        "only the first child's answer is kept",
+        lambda o: node(o).update(methods=[]),
+    ),
+    "fewer branches than children": (
+        "video-monitoring",
+        "routes among 3 children, and INFERGRAPH_OBJECT_DETECTION__NODE has 1 branches",
+        lambda o: place(o, "object-detection", branches=[["vehicle_boxes"]]),
+    ),
+    "branches among which nobody chooses": (
+        "video-monitoring",
+        "does not route",
+        lambda o: node(o).update(methods=["AGGREGATE"]),
+    ),
+    "a node that would compute twice": (
+        "video-monitoring",
+        "its model would compute again",
+        lambda o: place(o, "object-detection", gives=None),
+    ),
+    "a place that is none": (
+        "cascade",
+        "INFERGRAPH_RESNET__NODE: pases",
+        lambda o: place(o, "resnet", pases={}),
+    ),
+}
+OTHERS_OF_SELDON_1: dict[str, tuple[str, Change]] = {
     "two predictors of one name": (
         "repeated-predictor",
         lambda o: of(o, "SeldonDeployment")["spec"]["predictors"].append(predictor(o)),
@@ -185,8 +301,18 @@ def test_a_fault_of_seldons_objects_is_found(fault: str) -> None:
 
 
 @pytest.mark.parametrize("fault", SELDON_1)
+def test_a_fault_of_a_graph_is_found(fault: str) -> None:
+    pipeline, text, change = SELDON_1[fault]
+    found = objects(pipeline, "seldon-v1")
+
+    assert_found(found, change, "graph-node")
+
+    assert any(text in f"{finding}" for finding in faults(found)), faults(found)
+
+
+@pytest.mark.parametrize("fault", OTHERS_OF_SELDON_1)
 def test_a_fault_of_a_seldondeployment_is_found(fault: str) -> None:
-    rule, change = SELDON_1[fault]
+    rule, change = OTHERS_OF_SELDON_1[fault]
     assert_found(objects("preprocess", "seldon-v1"), change, rule)
 
 
