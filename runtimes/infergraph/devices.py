@@ -132,7 +132,8 @@ class Placement:
         if self.openvino is not None:
             from .converted import convert
 
-            convert(networks, run, self.openvino, self.threads or compute_threads())
+            threads, shared = self.threads or compute_threads(), self.threads is None
+            convert(networks, run, self.openvino, threads, shared=shared)
         elif self.compile or self.device.type == "cuda":
             import torch
 
