@@ -1,15 +1,20 @@
 """Networks that OpenVINO computes in torch's place, on a CPU, often in less time.
 
 A network is traced with torch, converted and compiled once, for inputs of any size; before it
-serves, it must answer calls of several shapes as torch does.
+serves, it must answer calls of several shapes as torch does. OpenVINO settles how many threads a
+network has when it compiles it: for the smaller shares of the cores that it has while other models
+compute, it is compiled again, in the background, when it first has one.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
+import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -26,6 +31,8 @@ from torch.utils._pytree import (
 from .errors import ConfigurationError
 from .weights import LOADING
 
+logger = logging.getLogger(__name__)
+
 _TELEMETRY = "openvino_telemetry"
 _PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
 """The settings' names of number formats -> OpenVINO's."""
@@ -38,7 +45,12 @@ Call = tuple[tuple[Any, ...], dict[str, Any], Any]
 
 
 def convert(
-    networks: Sequence[nn.Module], run: Callable[[], Any], number_format: str, threads: int
+    networks: Sequence[nn.Module],
+    run: Callable[[], Any],
+    number_format: str,
+    threads: int,
+    *,
+    shared: bool = False,
 ) -> None:
     """Has OpenVINO compute what networks compute, each by itself.
 
@@ -51,6 +63,8 @@ def convert(
             with other numbers and sizes of them. What is the same each time may be taken for fixed.
         number_format: `fp32`, or `bf16`: what they compute in. Tensors stay in FP32.
         threads: Most threads of a call.
+        shared: Whether a call has no more threads than torch has in its thread: as many, or half, a
+            quarter and so on of `threads`.
 
     Raises:
         ConfigurationError: one cannot be converted, or then does not answer as it did.
@@ -58,7 +72,7 @@ def convert(
     with LOADING, torch.no_grad():
         for network, calls in zip(networks, _calls(networks, run), strict=True):
             try:
-                converted = _converted(network, calls, number_format, threads)
+                converted = _converted(network, calls, number_format, threads, shared)
             except Exception as error:
                 reason = " ".join(str(error).split())[:300] or type(error).__name__
                 raise ConfigurationError(
@@ -88,32 +102,49 @@ def _calls(networks: Sequence[nn.Module], run: Callable[[], Any]) -> list[list[C
 
 
 def _converted(
-    network: nn.Module, calls: Sequence[Call], number_format: str, threads: int
+    network: nn.Module, calls: Sequence[Call], number_format: str, threads: int, shared: bool
 ) -> _Converted:
     model = _traced(network, calls[0])
-    converted = _Converted(_compiled(model, "fp32", threads), calls[0])
+    name = type(network).__name__
+    converted = _Converted(functools.partial(_compiled, model, "fp32"), calls[0], threads)
     for call in calls:
         _check_alike(converted, call)
     # Rounding is not what a conversion is judged by.
     if number_format != "fp32":
-        converted = _Converted(_compiled(model, number_format, threads), calls[0])
+        compiled = functools.partial(_compiled, model, number_format)
+        converted = _Converted(compiled, calls[0], threads)
+    if shared:
+        converted.share(name)
     return converted
 
 
 class _Converted:
-    """Takes what a network takes, and gives what it gives."""
+    """Takes what a network takes, and gives what it gives.
 
-    def __init__(self, compiled: Any, call: Call) -> None:
+    Args:
+        compiled: Compiles it for a number of threads.
+        call: One of the calls that it is traced from.
+        threads: Most threads of a call.
+    """
+
+    def __init__(self, compiled: Callable[[int], Any], call: Call, threads: int) -> None:
         *taken, answer = call
         self._taken = tree_structure(tuple(taken))
         self._given, self._answer = tree_flatten(answer)
-        self._request = compiled.create_infer_request()
+        self._threads = threads
+        self._compiled = compiled
+        self._requests = {threads: compiled(threads).create_infer_request()}
+        self._name: str | None = None
+
+    def share(self, name: str) -> None:
+        """Has it take the calling thread's share of the threads; `name` names it in the log."""
+        self._name = name
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
         tensors, taken = tree_flatten((arguments, named))
         if taken != self._taken:
             raise TypeError(f"called with {taken}; accepted: {self._taken}")
-        found = self._request.infer([each.numpy() for each in tensors], share_inputs=True)
+        found = self._request().infer([each.numpy() for each in tensors], share_inputs=True)
         answers = iter(found.to_tuple())
         return tree_unflatten(
             [
@@ -122,6 +153,37 @@ class _Converted:
             ],
             self._answer,
         )
+
+    def _request(self) -> Any:
+        """The one for the most threads that the calling thread's share allows."""
+        threads = self._threads
+        if self._name is not None:
+            while threads > torch.get_num_threads():
+                threads //= 2
+            if threads not in self._requests:
+                # Until it is there, the next larger one serves.
+                larger = min(each for each in self._requests if each > threads)
+                self._requests[threads] = self._requests[larger]
+                _compiling().submit(self._compile, threads)
+        return self._requests[threads]
+
+    def _compile(self, threads: int) -> None:
+        try:
+            self._requests[threads] = self._compiled(threads).create_infer_request()
+        except Exception as error:
+            logger.warning(
+                "the engine openvino could not compile %s for %d threads (%s): it goes on with "
+                "more while other models compute",
+                self._name,
+                threads,
+                " ".join(str(error).split())[:300],
+            )
+
+
+@functools.cache
+def _compiling() -> ThreadPoolExecutor:
+    """Compiles one network at a time, while others serve."""
+    return ThreadPoolExecutor(1, thread_name_prefix="infergraph-compiling")
 
 
 class _Flat(nn.Module):

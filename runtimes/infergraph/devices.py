@@ -15,6 +15,9 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from .errors import ConfigurationError
 from .machine import compute_threads, core_sharing
 from .settings import RuntimeOptions
@@ -85,6 +88,11 @@ class Placement:
         """What computes the networks of one forward pass, as the settings name it."""
         return "torch" if self.openvino is None else "openvino"
 
+    @property
+    def resizes_images(self) -> bool:
+        """Whether images are best resized there, rather than in threads of the CPU."""
+        return self.device.type == "cuda"
+
     def place(self, network: torch.nn.Module, *, of_images: bool = False) -> torch.nn.Module:
         """The network on this device in this format, in evaluation mode, compiled if so set.
 
@@ -132,7 +140,8 @@ class Placement:
         if self.openvino is not None:
             from .converted import convert
 
-            convert(networks, run, self.openvino, self.threads or compute_threads())
+            threads, shared = self.threads or compute_threads(), self.threads is None
+            convert(networks, run, self.openvino, threads, shared=shared)
         elif self.compile or self.device.type == "cuda":
             import torch
 
@@ -229,6 +238,29 @@ def moved(values: torch.Tensor, device: torch.device) -> torch.Tensor:
     if device.type != "cuda":
         return values.to(device)
     return values.pin_memory().to(device, non_blocking=True)
+
+
+def host_array(shape: tuple[int, ...], device: torch.device | None = None) -> npt.NDArray[np.uint8]:
+    """Memory of the CPU for UINT8 that a device copies; for CUDA pinned, so that nobody waits."""
+    if device is None or device.type != "cuda":
+        return np.empty(shape, np.uint8)
+    import torch
+
+    return torch.empty(shape, dtype=torch.uint8, pin_memory=True).numpy()
+
+
+def gathered(arrays: Sequence[npt.NDArray[np.uint8]], device: torch.device) -> torch.Tensor:
+    """Arrays of one shape as one tensor on a device, UINT8 [arrays, ...].
+
+    Those of `host_array` are copied while the caller goes on, who neither changes nor frees them
+    before it has waited for the device.
+    """
+    import torch
+
+    together = torch.empty((len(arrays), *arrays[0].shape), dtype=torch.uint8, device=device)
+    for place, array in zip(together, arrays, strict=True):
+        place.copy_(torch.from_numpy(array), non_blocking=True)
+    return together
 
 
 def available_devices() -> list[str]:

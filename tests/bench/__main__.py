@@ -7,7 +7,7 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from . import batching, generation, hops, huggingface, liveness, load, tensors, trace, video
+from . import batching, generation, gpu, hops, huggingface, liveness, load, tensors, trace, video
 
 BENCHMARKS = {
     "hops": hops.run,
@@ -16,6 +16,7 @@ BENCHMARKS = {
     "liveness": liveness.run,
     "batching": batching.run,
     "generation": generation.run,
+    "gpu": gpu.run,
     "huggingface": huggingface.run,
     "load": load.run,
     "video": video.run,

@@ -9,6 +9,7 @@ import importlib
 import sys
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import torch
 from torch import nn
 from transformers.modeling_outputs import QuestionAnsweringModelOutput
 
-from infergraph import converted
+from infergraph import converted, devices
 from infergraph.converted import convert
 from infergraph.devices import Placement
 from infergraph.errors import ConfigurationError, StageFailure
@@ -143,6 +144,97 @@ def test_what_it_is_compiled_for(openvino: ImitationOpenvino) -> None:
     assert [each["INFERENCE_PRECISION_HINT"] for each in openvino.compiled] == ["f32", "bf16"]
     assert {each["INFERENCE_NUM_THREADS"] for each in openvino.compiled} == {3}
     assert not any(each["ENABLE_CPU_PINNING"] for each in openvino.compiled)
+
+
+@pytest.fixture
+def share() -> Iterator[Callable[[int], None]]:
+    """Sets the calling thread's share of the threads."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def compiled_so_far(openvino: ImitationOpenvino) -> list[int]:
+    """For how many threads, once nothing is being compiled."""
+    converted._compiling().submit(lambda: None).result()
+    return [each["INFERENCE_NUM_THREADS"] for each in openvino.compiled]
+
+
+def test_it_is_compiled_once_for_each_share_of_the_threads(
+    openvino: ImitationOpenvino, share: Callable[[int], None]
+) -> None:
+    network = placed(Network())
+    values = torch.randn(2, 3, 4)
+    wanted = network(values)
+    used: list[int] = []
+    openvino.infers = used.append
+    convert([network], lambda: examples(network), "fp32", 8, shared=True)
+    del used[:]
+
+    for threads in (8, 3, 5, 1, 3, 64):
+        share(threads)
+        torch.testing.assert_close(network(values), wanted)
+        # The call itself did not wait for it.
+        assert compiled_so_far(openvino)[0] == 8
+        torch.testing.assert_close(network(values), wanted)
+
+    assert compiled_so_far(openvino) == [8, 2, 4, 1]
+    assert used == [8, 8, 8, 2, 8, 4, 2, 1, 2, 2, 8, 8]
+
+
+def test_with_threads_of_its_own_it_takes_no_share(
+    openvino: ImitationOpenvino, share: Callable[[int], None]
+) -> None:
+    network = placed(Network())
+    convert([network], lambda: examples(network), "fp32", 8)
+    share(1)
+
+    network(torch.randn(2, 3, 4))
+
+    assert compiled_so_far(openvino) == [8]
+
+
+def test_a_share_that_it_cannot_be_compiled_for(
+    openvino: ImitationOpenvino, share: Callable[[int], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    network = placed(Network())
+    values = torch.randn(2, 3, 4)
+    wanted = network(values)
+    convert([network], lambda: examples(network), "fp32", 2, shared=True)
+    share(1)
+
+    def fail() -> None:
+        raise RuntimeError("no memory")
+
+    openvino.compiling = fail
+    for _ in range(2):
+        torch.testing.assert_close(network(values), wanted)
+        assert compiled_so_far(openvino) == [2]
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "the engine openvino could not compile Network for 1 threads (no memory): it goes on with "
+        "more while other models compute"
+    ]
+
+
+def test_a_placement_shares_threads_unless_it_has_its_own(
+    openvino: ImitationOpenvino, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[int, bool]] = []
+
+    def note(networks: Any, run: Any, number_format: str, threads: int, *, shared: bool) -> None:
+        told.append((threads, shared))
+
+    monkeypatch.setattr(converted, "convert", note)
+    monkeypatch.setattr(devices, "compute_threads", lambda: 16)
+
+    for threads in (3, None):
+        placement = Placement(
+            torch.device("cpu"), torch.float32, False, threads=threads, openvino="fp32"
+        )
+        placement.finish([], examples)
+
+    assert told == [(3, False), (16, True)]
 
 
 def test_rounding_is_not_judged(openvino: ImitationOpenvino) -> None:

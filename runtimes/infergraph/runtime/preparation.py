@@ -128,6 +128,9 @@ class Preparation(Generic[Prepared]):
             timer = loop.call_later(max(0.0, deadline.remaining()), expire)
         try:
             await over
+        except BaseException:
+            prepared.clear()
+            raise
         finally:
             over.cancel()
             if timer is not None:
@@ -136,7 +139,9 @@ class Preparation(Generic[Prepared]):
                 future.cancel()
         if self._closed:
             raise self._unloading()
-        return [prepared[index] for index in range(len(items))]
+        # Taken out: the functions above hold each other, and with them what is left here, until
+        # the garbage collector's next round.
+        return [prepared.pop(index) for index in range(len(items))]
 
     async def close(self) -> None:
         """Begins no more, and returns once nothing runs."""

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,16 +27,16 @@ from ..errors import InvalidInput
 from ..runtime import Item, Outputs
 from .class_scores import class_scores
 from .minibatches import equal_batches
-from .vision.boxes import crop, item_boxes
-from .vision.classifiers import ImageClassifier, load_classifier
+from .vision.boxes import item_boxes, place_of
+from .vision.classifiers import ImageClassifier, Piece, load_classifier
 from .vision.images import BoxOptions, BoxRuntime, ReadyPixels
+from .vision.on_device import ResizeOptions
 from .vision.ports import ROUTES, check_item, check_ports
 
 Scores = npt.NDArray[np.float32]
-Piece = TypeVar("Piece", torch.Tensor, ReadyPixels)
 
 
-class ImageClassificationOptions(BoxOptions):
+class ImageClassificationOptions(ResizeOptions, BoxOptions):
     """Settings of image classification.
 
     Attributes:
@@ -57,14 +56,14 @@ class ImageClassificationOptions(BoxOptions):
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """What is classified of an image, resized.
+    """What is classified of an image.
 
     Attributes:
-        pieces: The image, or its boxes.
+        pieces: The image, or its boxes, see `ImageClassifier.prepare`.
         rows: Rows of the answer for boxes; None where the image is looked at as a whole.
     """
 
-    pieces: Sequence[torch.Tensor]
+    pieces: Sequence[Piece]
     rows: int | None = None
 
 
@@ -94,7 +93,7 @@ class ImageClassification(BoxRuntime[Pictures | ReadyPixels, Labeller]):
             ConfigurationError: the checkpoint is no classifier or incomplete, or the declared
                 tensors or the settings do not fit it or each other.
         """
-        classifier = load_classifier(self.checkpoint, self.placement)
+        classifier = load_classifier(self.checkpoint, self.placement, self.options)
         names = self.options.labels
         labels = [names.get(label, label) for label in classifier.labels]
         check_ports(
@@ -112,24 +111,25 @@ class ImageClassification(BoxRuntime[Pictures | ReadyPixels, Labeller]):
         return Labeller(replace(classifier, labels=labels), given)
 
     def prepare(self, item: Item) -> Pictures | ReadyPixels:
-        """Decodes the image, cuts out its boxes if it has any, and resizes; checks `pixels`.
+        """Decodes the image, cuts out its boxes if it has any, and resizes, unless the device does;
+        checks `pixels`.
 
         Raises:
             InvalidInput: the tensors are not those of one of the three ways, `image` is no image or
                 too large, a box is none, or `pixels` have another size than the checkpoint takes.
-            Overloaded: there is not enough memory to decode the image now.
+            Overloaded: there is not enough memory to decode the image now, or to keep it.
         """
         check_item(item)
         if "pixels" in item:
             return self._checked_pixels(item["pixels"])
-        transform = self.model.classifier.transform
+        classifier = self.model.classifier
         drafted = self.options.jpeg_draft and "boxes" not in item
-        image = self.image_of(item, transform.enough if drafted else None)
+        image = self.image_of(item, classifier.transform.enough if drafted else None)
         if "boxes" not in item:
-            return Pictures([transform.resized(image)])
+            return Pictures(classifier.prepare(image))
         boxes = item_boxes(item, *image.shape[:2])
-        pieces = [transform.resized(crop(image, box)) for box in boxes]
-        return Pictures(pieces, rows=len(item["boxes"]))
+        places = [place_of(box, *image.shape[:2]) for box in boxes]
+        return Pictures(classifier.prepare(image, places), rows=len(item["boxes"]))
 
     def length(self, item: Pictures | ReadyPixels) -> int:
         """Images of the item: its boxes, or 1."""
@@ -146,18 +146,22 @@ class ImageClassification(BoxRuntime[Pictures | ReadyPixels, Labeller]):
     ) -> list[Outputs]:
         """The outputs of each item."""
         # Items that run together came with the same tensors: all are of one kind.
-        most, device = self.options.max_batch_size, self.placement.device
+        classifier, most = self.model.classifier, self.options.max_batch_size
         if pixels := [item for item in items if not isinstance(item, Pictures)]:
+            ready = moved(torch.from_numpy(np.stack(pixels)), self.placement.device)
             scores = self._scores(
-                pixels, most, lambda rows: moved(torch.from_numpy(np.stack(rows)), device)
+                [each.shape for each in pixels],
+                most,
+                # All are of one shape, and so in order.
+                lambda indices: ready[indices[0] : indices[-1] + 1].to(self.placement.dtype),
             )
             return [self._whole(row) for row in scores]
         pictures = [item for item in items if isinstance(item, Pictures)]
-        normalized = self.model.classifier.transform.normalized
+        pieces = [piece for item in pictures for piece in item.pieces]
         scores = self._scores(
-            [piece for item in pictures for piece in item.pieces],
+            [classifier.shape(piece) for piece in pieces],
             most if pictures[0].rows is None else self.options.max_crops,
-            lambda pieces: normalized(pieces, device),
+            lambda indices: classifier.pixels([pieces[index] for index in indices]),
         )
         answers: list[Outputs] = []
         start = 0
@@ -172,18 +176,23 @@ class ImageClassification(BoxRuntime[Pictures | ReadyPixels, Labeller]):
 
     def _scores(
         self,
-        pieces: Sequence[Piece],
+        shapes: Sequence[tuple[int, ...]],
         most: int,
-        normalized: Callable[[list[Piece]], torch.Tensor],
+        pixels: Callable[[list[int]], torch.Tensor],
     ) -> Scores:
-        """FP32 [pieces, labels]; pieces of one shape are normalized together, `most` at a time."""
+        """FP32 [pieces, labels]; pieces of one shape run together, `most` at a time.
+
+        The answers of all come from the device at once.
+        """
         classifier = self.model.classifier
-        scores = np.zeros((len(pieces), len(classifier.labels)), np.float32)
-        for indices in equal_batches([tuple(piece.shape) for piece in pieces], most):
-            pixels = normalized([pieces[index] for index in indices])
-            logits = classifier.network(pixels.to(self.placement.dtype))
-            found = class_scores(logits, independent=classifier.independent)
-            scores[indices] = found.cpu().numpy()
+        batches = equal_batches(shapes, most)
+        found = [
+            class_scores(classifier.network(pixels(each)), independent=classifier.independent)
+            for each in batches
+        ]
+        scores = np.zeros((len(shapes), len(classifier.labels)), np.float32)
+        if found:
+            scores[[index for each in batches for index in each]] = torch.cat(found).cpu().numpy()
         return scores
 
     def _whole(self, scores: Scores) -> Outputs:

@@ -29,11 +29,12 @@ from .declared_outputs import check_declared, check_groups
 from .vision.detections import Detections, Detector, DetectorInput
 from .vision.detectors import load_detector
 from .vision.images import ImageOptions, ImageRuntime
+from .vision.on_device import ResizeOptions
 
 _GROUP_OUTPUTS = ("num_detections", "boxes", "scores", "labels")
 
 
-class ObjectDetectionOptions(ImageOptions):
+class ObjectDetectionOptions(ResizeOptions, ImageOptions):
     """Settings of object detection.
 
     Attributes:
@@ -91,6 +92,7 @@ class ObjectDetection(ImageRuntime[DetectorInput, Finder]):
             self.placement,
             threshold=options.threshold,
             max_batch_size=options.max_batch_size,
+            options=options,
         )
         detector.max_batch_pixels = options.max_batch_pixels
         labels = {
@@ -112,7 +114,7 @@ class ObjectDetection(ImageRuntime[DetectorInput, Finder]):
         return Finder(detector, labels, groups, names)
 
     def prepare(self, item: Item) -> DetectorInput:
-        """Decodes the image and scales it.
+        """Decodes the image and scales it, unless the device does.
 
         Raises:
             InvalidInput: `image` is no image, damaged, too large, or too narrow.

@@ -22,13 +22,13 @@ from ..checkpoints import locate, source_for
 from ..errors import ConfigurationError, InvalidInput
 from ..runtime import Item, Outputs
 from ..tensors import TensorSpec
-from ..tensors.decode_memory import decode_memory
 from ..tensors.image import Pixels
 from .declared_outputs import check_declared
 from .vision.boxes import Boxes, crop, item_boxes
 from .vision.detections import Detector, DetectorInput
 from .vision.detectors import load_detector
 from .vision.images import BoxOptions, BoxRuntime
+from .vision.on_device import kept_parts
 from .vision.plate_reader import PlateReader
 
 
@@ -244,8 +244,7 @@ def _boxes(item: Item, height: int, width: int) -> tuple[Boxes, int]:
 def _windows(image: Pixels, boxes: Boxes, margin: float) -> list[Window]:
     """For each box its part of the image, wider by the margin on each side.
 
-    They are copies, so that a large image does not wait in the queue for the sake of a small box;
-    views of one copy of the image where theirs would be no smaller.
+    They are copies, so that a large image does not wait in the queue for the sake of a small box.
 
     Raises:
         Overloaded: too much of other images waits.
@@ -260,17 +259,9 @@ def _windows(image: Pixels, boxes: Boxes, margin: float) -> list[Window]:
         wide = np.concatenate([np.floor(box[:2]) - 1, np.ceil(box[2:]) + 1]) + more
         left, top, right, bottom = (int(side) for side in np.clip(wide, 0, limits))
         places.append((slice(top, bottom), slice(left, right)))
-    if sum(image[place].size for place in places) < image.size:
-        kept = pieces = [image[place].copy() for place in places]
-    else:
-        kept = [image.copy()]
-        pieces = [kept[0][place] for place in places]
-    for pixels in kept:
-        what = f"tensor 'image': an image of {width}x{height} pixels"
-        decode_memory().keep(pixels, pixels.nbytes, what)
     return [
         Window(pixels, columns.start, rows.start, (width, height))
-        for pixels, (rows, columns) in zip(pieces, places, strict=True)
+        for pixels, (rows, columns) in zip(kept_parts(image, places), places, strict=True)
     ]
 
 

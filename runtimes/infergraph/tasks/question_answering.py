@@ -23,8 +23,9 @@ from ..errors import ConfigurationError
 from ..runtime import Item, Outputs, Runtime
 from ..settings import RuntimeOptions
 from .checkpoints.pretrained import load_network, load_tokenizer
-from .minibatches import MAX_BATCH_TOKENS, call_cost, minibatches
+from .minibatches import MAX_BATCH_TOKENS
 from .text.answer_spans import best_answer
+from .text.packing import Packing
 from .text.texts import check_text
 from .text.windows import Encoded, Window, WindowEncoder, window_limit
 
@@ -73,7 +74,7 @@ class Reader:
         pad_id: The token that pads.
         takes_type_ids: Whether the network is given segment numbers.
         null_allowed: Whether "the context does not say" is an answer.
-        call: See `call_cost`.
+        packing: How windows are given to the network together.
     """
 
     network: Any
@@ -81,7 +82,7 @@ class Reader:
     pad_id: int
     takes_type_ids: bool
     null_allowed: bool
-    call: float
+    packing: Packing
 
     def batch(self, windows: Sequence[Window], device: torch.device) -> dict[str, torch.Tensor]:
         """The network's inputs, INT64 [windows, longest], padded at the end."""
@@ -137,7 +138,7 @@ class QuestionAnswering(Runtime[Encoded, None, Reader]):
                 if options.no_answer == "auto"
                 else options.no_answer
             ),
-            call=call_cost(network),
+            packing=Packing(network, self.placement),
         )
         self.placement.finish([network], lambda: self._try_out(reader))
         return reader
@@ -176,16 +177,15 @@ class QuestionAnswering(Runtime[Encoded, None, Reader]):
         windows = [window for item in items for window in item.windows]
         starts: list[npt.NDArray[np.float32]] = [np.empty(0, np.float32)] * len(windows)
         ends = list(starts)
-        for indices in minibatches(
-            [len(window.ids) for window in windows],
-            self.options.max_batch_size,
-            call=self.model.call,
-            most=self.options.max_batch_tokens,
+        lengths = [len(window.ids) for window in windows]
+        for indices in self.model.packing.batches(
+            lengths, self.options.max_batch_size, self.options.max_batch_tokens
         ):
             batch = self.model.batch([windows[index] for index in indices], self.placement.device)
-            mask = batch["attention_mask"]
-            self.observe_padding(int(mask.sum()), mask.numel())
-            logits = self.model.network(**batch)
+            own = [lengths[index] for index in indices]
+            with self.model.packing.rows(own) as tokens:
+                self.observe_padding(sum(own), tokens)
+                logits = self.model.network(**batch)
             start_rows = logits.start_logits.float().cpu().numpy()
             end_rows = logits.end_logits.float().cpu().numpy()
             for index, start, end in zip(indices, start_rows, end_rows, strict=True):

@@ -22,8 +22,9 @@ from ..tensors import TensorSpec
 from .checkpoints.pretrained import load_network, load_tokenizer
 from .class_scores import class_scores
 from .declared_outputs import check_declared, check_groups
-from .minibatches import MAX_BATCH_TOKENS, call_cost, minibatches
+from .minibatches import MAX_BATCH_TOKENS
 from .text.encoder import Ids, TextEncoder
+from .text.packing import Packing
 from .text.texts import check_text
 from .text.windows import window_limit
 
@@ -72,7 +73,7 @@ class Classifier:
         labels: The logits' names in answers, in order.
         independent: Whether labels do not exclude each other: each logit stands for itself.
         outputs_of: For each label, the outputs that carry the text.
-        call: See `call_cost`.
+        packing: How texts are given to the network together.
     """
 
     network: Any
@@ -80,7 +81,7 @@ class Classifier:
     labels: Sequence[str]
     independent: bool
     outputs_of: Sequence[Sequence[str]]
-    call: float
+    packing: Packing
 
 
 class TextClassification(Runtime[Text, None, Classifier]):
@@ -120,7 +121,7 @@ class TextClassification(Runtime[Text, None, Classifier]):
             for index in range(config.num_labels)
         ]
         encoder = TextEncoder(tokenizer, max_length, truncation=options.truncation)
-        call = call_cost(network)
+        packing = Packing(network, self.placement)
         self.placement.finish(
             [network],
             lambda: [network(**each) for each in encoder.examples(self.placement.device)],
@@ -136,7 +137,7 @@ class TextClassification(Runtime[Text, None, Classifier]):
             outputs_of=_group_outputs(
                 labels, options.groups, options.other_group, self._output_specs
             ),
-            call=call,
+            packing=packing,
         )
 
     def prepare(self, item: Item) -> Text:
@@ -164,19 +165,17 @@ class TextClassification(Runtime[Text, None, Classifier]):
         model = self.model
         answers: list[Outputs] = [{} for _ in items]
         lengths = [len(item.ids) for item in items]
-        for indices in minibatches(
-            lengths,
-            self.options.max_batch_size,
-            call=model.call,
-            most=self.options.max_batch_tokens,
+        for indices in model.packing.batches(
+            lengths, self.options.max_batch_size, self.options.max_batch_tokens
         ):
             batch = model.encoder.batch(
                 [items[index].ids for index in indices], self.placement.device
             )
-            self.observe_padding(
-                sum(lengths[index] for index in indices), batch["input_ids"].numel()
-            )
-            scores = class_scores(model.network(**batch).logits, independent=model.independent)
+            own = [lengths[index] for index in indices]
+            with model.packing.rows(own) as tokens:
+                self.observe_padding(sum(own), tokens)
+                logits = model.network(**batch).logits
+            scores = class_scores(logits, independent=model.independent)
             best, chosen = scores.max(dim=-1)
             for index, label, score in zip(indices, chosen.tolist(), best.tolist(), strict=True):
                 answers[index] = {"label": model.labels[label], "score": score}

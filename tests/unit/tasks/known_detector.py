@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 
 import torch
 
+from infergraph.devices import Placement
 from infergraph.tasks.vision.detections import Detector, DetectorInput
 
 Found = tuple[int, float, tuple[float, float, float, float]]
@@ -25,9 +26,13 @@ class KnownDetector(Detector):
         found: Mapping[tuple[int, int], Sequence[Found]],
         max_batch_size: int = 8,
     ) -> None:
-        super().__init__(dict(enumerate(labels)), 0.5, max_batch_size)
+        cpu = Placement(torch.device("cpu"), torch.float32, False)
+        super().__init__(dict(enumerate(labels)), cpu, 0.5, max_batch_size)
         self.found = found
         self.calls: list[list[tuple[int, int]]] = []
+
+    def _shape(self, height: int, width: int) -> Hashable:
+        return (3, height, width)
 
     def _prepare(self, pixels: torch.Tensor) -> tuple[Mapping[str, torch.Tensor], Hashable]:
         return {"pixels": pixels}, tuple(pixels.shape)

@@ -86,12 +86,19 @@ def check_box_counts(items: Sequence[Item], most: int, most_together: int) -> No
         )
 
 
-def crop(image: _Pixels, box: npt.NDArray[Any]) -> _Pixels:
-    """The part of an image [H, W, C] that a clipped box touches, at least one pixel; a view.
+def place_of(box: npt.NDArray[Any], height: int, width: int) -> tuple[slice, slice]:
+    """The rows and columns of an image that a clipped box touches, at least one pixel.
 
     Sides that lie within a pixel are rounded outward, so that no part of the box is lost.
     """
     x1, y1, x2, y2 = (float(side) for side in box)
-    height, width = image.shape[:2]
     left, top = min(math.floor(x1), width - 1), min(math.floor(y1), height - 1)
-    return image[top : max(math.ceil(y2), top + 1), left : max(math.ceil(x2), left + 1)]
+    return (
+        slice(top, max(math.ceil(y2), top + 1)),
+        slice(left, max(math.ceil(x2), left + 1)),
+    )
+
+
+def crop(image: _Pixels, box: npt.NDArray[Any]) -> _Pixels:
+    """The part of an image [H, W, C] that a clipped box touches, see `place_of`; a view."""
+    return image[place_of(box, *image.shape[:2])]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import timm
 import torch
 from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
@@ -15,6 +14,7 @@ from transformers import AutoModelForImageClassification
 
 from ...devices import Placement
 from ...errors import ConfigurationError
+from ...tensors.image import Pixels
 from ...weights import loading, weights_in
 from ..checkpoints.image_library import library_of
 from ..checkpoints.pretrained import load_network as load_transformers_network
@@ -22,8 +22,11 @@ from ..checkpoints.stoppable import stoppable
 from ..checkpoints.torchvision_checkpoint import load_network as load_torchvision_network
 from ..checkpoints.torchvision_checkpoint import load_published, read_config
 from .folded import folded
-from .transform import ImageTransform, load_transform, of_timm
+from .on_device import WHOLE, Place, ResizeOptions, kept_parts, resized_on_device
+from .transform import ImageTransform, Size, load_transform, of_timm
 
+Piece = torch.Tensor | Pixels
+"""An image or a part of it: resized, UINT8 or FP [3, h, w]; or as it came, UINT8 [H, W, 3]."""
 Network = Callable[[torch.Tensor], torch.Tensor]
 """Pixels [n, 3, h, w] on the placement's device in its dtype -> logits [n, labels]."""
 
@@ -37,15 +40,49 @@ class ImageClassifier:
         labels: The logits' names, in order.
         independent: Whether labels do not exclude each other: each logit stands for itself.
         transform: From an image to pixels.
+        placement: The network's device and dtype.
+        on_device: Whether images are resized on the device, rather than where they are prepared.
     """
 
     network: Network
     labels: list[str]
     independent: bool
     transform: ImageTransform
+    placement: Placement
+    on_device: bool = False
+
+    def prepare(self, image: Pixels, places: Sequence[Place] = (WHOLE,)) -> list[Piece]:
+        """Parts of an image as they wait: resized, or as they are where the device resizes them.
+
+        Raises:
+            Overloaded: too much of other images waits.
+        """
+        transform = self.transform
+        if not self.on_device:
+            return [transform.resized(image[place]) for place in places]
+        return [transform.taken(part) for part in kept_parts(image, places, self.placement.device)]
+
+    def shape(self, piece: Piece) -> Size:
+        """Height and width of a piece as it reaches the network; equal ones run together."""
+        if isinstance(piece, torch.Tensor):
+            return piece.shape[1], piece.shape[2]
+        return self.transform.shape(*piece.shape[:2])
+
+    def pixels(self, pieces: Sequence[Piece]) -> torch.Tensor:
+        """What the network takes of pieces of one shape, FP [pieces, 3, h, w] on the device."""
+        transform, device = self.transform, self.placement.device
+        prepared = [piece for piece in pieces if isinstance(piece, torch.Tensor)]
+        if prepared:
+            made = transform.normalized(prepared, device)
+        else:
+            images = [piece for piece in pieces if not isinstance(piece, torch.Tensor)]
+            made = torch.stack(resized_on_device(images, device, transform.on_device))
+        return made.to(self.placement.dtype)
 
 
-def load_classifier(checkpoint: str, placement: Placement) -> ImageClassifier:
+def load_classifier(
+    checkpoint: str, placement: Placement, options: ResizeOptions | None = None
+) -> ImageClassifier:
     """The classifier of a checkpoint of any of the three libraries.
 
     torchvision publishes no safetensors: its files are read as tensors only, as is `.bin` of a
@@ -54,15 +91,22 @@ def load_classifier(checkpoint: str, placement: Placement) -> ImageClassifier:
     Args:
         checkpoint: A folder's path, or an id `torchvision/...`.
         placement: The device and dtype.
+        options: Where images are resized; None is where they are prepared.
 
     Raises:
         ConfigurationError: there is no such checkpoint, it is damaged or incomplete, is no
-            classifier, or its labels are not as many as its logits.
+            classifier, its labels are not as many as its logits, or its images cannot be resized
+            where the settings say.
     """
     load = {"torchvision": _of_torchvision, "timm": _of_timm, "transformers": _of_transformers}
     classifier, network = load[library_of(checkpoint)](checkpoint, placement)
-    _check(classifier, checkpoint, placement)
-    placement.finish([network], lambda: _try_out(classifier, placement))
+    if options is not None:
+        on_device = options.resizes_on_device(
+            placement, can=classifier.transform.anywhere, checkpoint=checkpoint
+        )
+        classifier = replace(classifier, on_device=on_device)
+    _check(classifier, checkpoint)
+    placement.finish([network], lambda: _try_out(classifier))
     return classifier
 
 
@@ -76,7 +120,7 @@ def _of_torchvision(
         network, labels = load_published(checkpoint)
     transform = load_transform(checkpoint)
     network = stoppable(placement.place(_folded(network, transform), of_images=True))
-    return ImageClassifier(network, labels, len(labels) == 1, transform), network
+    return ImageClassifier(network, labels, len(labels) == 1, transform, placement), network
 
 
 def _folded(network: torch.nn.Module, transform: ImageTransform) -> torch.nn.Module:
@@ -90,7 +134,7 @@ def _of_timm(checkpoint: str, placement: Placement) -> tuple[ImageClassifier, to
     labels = _timm_labels(network.pretrained_cfg, network.num_classes)
     transform = of_timm(network.pretrained_cfg)
     network = stoppable(placement.place(_folded(network, transform), of_images=True))
-    return ImageClassifier(network, labels, len(labels) == 1, transform), network
+    return ImageClassifier(network, labels, len(labels) == 1, transform, placement), network
 
 
 def _timm_labels(config: dict[str, Any], count: int) -> list[str]:
@@ -123,13 +167,14 @@ def _of_transformers(
 
     labels = [config.id2label[index] for index in range(config.num_labels)]
     independent = len(labels) == 1 or config.problem_type == "multi_label_classification"
-    return ImageClassifier(logits, labels, independent, load_transform(checkpoint)), network
+    transform = load_transform(checkpoint)
+    return ImageClassifier(logits, labels, independent, transform, placement), network
 
 
 @torch.inference_mode()
-def _check(classifier: ImageClassifier, checkpoint: str, placement: Placement) -> None:
+def _check(classifier: ImageClassifier, checkpoint: str) -> None:
     """Classifies one black image."""
-    pixels = _pixels(classifier, placement, np.zeros((1, 64, 64, 3), np.uint8))
+    pixels = classifier.pixels(classifier.prepare(np.zeros((64, 64, 3), np.uint8)))
     try:
         shape = list(classifier.network(pixels).shape)
     except (RuntimeError, ValueError, AttributeError) as error:
@@ -145,16 +190,8 @@ def _check(classifier: ImageClassifier, checkpoint: str, placement: Placement) -
         )
 
 
-def _try_out(classifier: ImageClassifier, placement: Placement) -> None:
+def _try_out(classifier: ImageClassifier) -> None:
     """Has it classify noise of different shapes."""
-    noise = np.random.default_rng(0).integers(0, 255, (2, 48, 64, 3), np.uint8)
-    classifier.network(_pixels(classifier, placement, noise))
-    classifier.network(_pixels(classifier, placement, noise[:1].swapaxes(1, 2)))
-
-
-def _pixels(
-    classifier: ImageClassifier, placement: Placement, images: npt.NDArray[np.uint8]
-) -> torch.Tensor:
-    transform = classifier.transform
-    resized = [transform.resized(image) for image in images]
-    return transform.normalized(resized, placement.device).to(placement.dtype)
+    noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+    for image, count in ((noise, 2), (noise.swapaxes(0, 1), 1)):
+        classifier.network(classifier.pixels(classifier.prepare(image) * count))

@@ -12,10 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from ...devices import Placement
 from ...errors import InvalidInput
 from ...finite import check_finite
 from ...tensors.image import Pixels, writable
 from ..minibatches import equal_batches
+from .on_device import WHOLE, kept_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +47,14 @@ class DetectorInput:
     """An image as a detector takes it.
 
     Attributes:
-        inputs: What the network is given, by name; for the detector alone.
+        inputs: What the network is given, by name, for the detector alone; or the image as it is,
+            UINT8 [H, W, 3], where the device resizes it.
         shape: Images of equal shape share a network call.
         height: Pixels of the image itself.
         width: Pixels of the image itself.
     """
 
-    inputs: Mapping[str, torch.Tensor]
+    inputs: Mapping[str, torch.Tensor] | Pixels
     shape: Hashable
     height: int
     width: int
@@ -71,14 +74,25 @@ class Detector(ABC):
 
     Attributes:
         labels: The name of each class.
+        on_device: Whether images are resized on the device, rather than where they are prepared.
         max_batch_pixels: Most pixels of the images of a network call, at the size in which they
             reach it; None is no limit. A larger image is alone.
     """
 
     max_batch_pixels: int | None = None
 
-    def __init__(self, labels: Mapping[int, str], threshold: float, max_batch_size: int) -> None:
+    def __init__(
+        self,
+        labels: Mapping[int, str],
+        placement: Placement,
+        threshold: float,
+        max_batch_size: int,
+        *,
+        on_device: bool = False,
+    ) -> None:
         self.labels = labels
+        self.on_device = on_device
+        self._placement = placement
         self._threshold = threshold
         self._max_batch_size = max_batch_size
 
@@ -90,15 +104,22 @@ class Detector(ABC):
 
         Raises:
             InvalidInput: the image is so narrow that scaled to the network's size nothing is left.
+            Overloaded: too much of other images waits.
         """
         height, width = image.shape[:2]
+        inputs: Mapping[str, torch.Tensor] | Pixels
         try:
-            inputs, shape = self._prepare(torch.from_numpy(writable(image)).permute(2, 0, 1))
+            if self.on_device:
+                shape = self._shape(height, width)
+            else:
+                inputs, shape = self._prepare(torch.from_numpy(writable(image)).permute(2, 0, 1))
         except (ValueError, RuntimeError, ZeroDivisionError) as error:
             raise InvalidInput(
                 f"tensor 'image': an image of {width}x{height} pixels, of which nothing is left at "
                 "the network's size; accepted: images that are not as narrow"
             ) from error
+        if self.on_device:
+            (inputs,) = kept_parts(image, [WHOLE], self._placement.device)
         return DetectorInput(inputs, shape, height, width)
 
     def __call__(self, images: Sequence[DetectorInput]) -> list[Detections]:
@@ -116,7 +137,6 @@ class Detector(ABC):
         ):
             batch = [images[index] for index in indices]
             detected = self._detect(batch)
-            check_finite([each[:2] for each in detected])
             for index, image, detections in zip(indices, batch, _on_host(detected), strict=True):
                 found[index] = _tidy(detections, image)
         return [each for each in found if each is not None]
@@ -126,6 +146,10 @@ class Detector(ABC):
         noise = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
         self([self.prepare(noise)] * 2)
         self([self.prepare(noise.swapaxes(0, 1))])
+
+    @abstractmethod
+    def _shape(self, height: int, width: int) -> Hashable:
+        """The shape in which an image of this size reaches the network."""
 
     @abstractmethod
     def _prepare(self, pixels: torch.Tensor) -> tuple[Mapping[str, torch.Tensor], Hashable]:
@@ -142,9 +166,15 @@ class Detector(ABC):
 
 
 def _on_host(found: Sequence[tuple[torch.Tensor, ...]]) -> list[Detections]:
-    """Boxes, scores and classes of each image; all of them come from the device at once."""
+    """Boxes, scores and classes of each image; all of them come from the device at once.
+
+    Raises:
+        StageFailure: one of them is no number.
+    """
     rows = [torch.column_stack([each.float() for each in columns]) for columns in found]
-    values = torch.cat(rows).cpu().numpy()
+    together = torch.cat(rows).cpu()
+    check_finite(together)
+    values = together.numpy()
     ends = np.cumsum([len(each) for each in rows])
     return [
         Detections(each[:, :4], each[:, 4], each[:, 5].astype(np.int64))

@@ -9,6 +9,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torchvision.models import detection, list_models
 from torchvision.models.detection.image_list import ImageList
@@ -22,6 +23,7 @@ from ..checkpoints.stoppable import stoppable
 from ..checkpoints.torchvision_checkpoint import load_network, load_published, read_config
 from .detections import Detector, DetectorInput
 from .folded import folded
+from .on_device import resized_on_device
 
 _SCORING = ("head", "rpn.head", "roi_heads.box_predictor")
 """What scores in these networks, and places boxes."""
@@ -52,6 +54,8 @@ class TorchvisionDetector(Detector):
         placement: Placement,
         threshold: float,
         max_batch_size: int,
+        *,
+        on_device: bool = False,
     ) -> None:
         """Places the network.
 
@@ -61,6 +65,7 @@ class TorchvisionDetector(Detector):
             placement: Device and dtype.
             threshold: Objects with a higher score are found.
             max_batch_size: Most images of one network call.
+            on_device: Whether images are resized on the device.
 
         Raises:
             ConfigurationError: the network is no detector.
@@ -88,31 +93,33 @@ class TorchvisionDetector(Detector):
         self._network.backbone = backbone
         self._transform: Any = self._network.transform
         self._network.transform = _Stacking(self._transform)
-        self._placement = placement
         # It takes ten times as long as the image's own copy, and frames of a video are alike.
         self._scaled_shape = functools.lru_cache(maxsize=1024)(self._scale)
-        super().__init__(labels, threshold, max_batch_size)
+        super().__init__(labels, placement, threshold, max_batch_size, on_device=on_device)
         parts = [part for name, part in network.named_modules() if name in _PASSES]
         placement.finish(parts, self.try_out)
 
-    def _scale(self, shape: torch.Size) -> tuple[int, ...]:
+    def _shape(self, height: int, width: int) -> tuple[int, ...]:
+        return self._scaled_shape(height, width)
+
+    def _scale(self, height: int, width: int) -> tuple[int, ...]:
         """The shape in which an image reaches the network, which scales images itself."""
-        scaled, _ = self._transform.resize(torch.empty(shape, device="meta"))
+        scaled, _ = self._transform.resize(torch.empty(3, height, width, device="meta"))
         if not scaled.numel():
             raise ValueError(f"no pixels in {list(scaled.shape)}")
         return tuple(scaled.shape)
 
     def _prepare(self, pixels: torch.Tensor) -> tuple[Mapping[str, torch.Tensor], Hashable]:
-        shape = self._scaled_shape(pixels.shape)
+        shape = self._scaled_shape(*pixels.shape[1:])
         # Of the image and what the network takes, the smaller waits; the former is scaled later.
         if pixels.numel() < math.prod(shape) * torch.float32.itemsize:
             return {"pixels": pixels.clone()}, shape
         return {"scaled": self._scaled(pixels, shape)}, shape
 
     def _scaled(self, pixels: torch.Tensor, shape: Any) -> torch.Tensor:
-        """UINT8 [3, H, W] as the network takes it: what its own transform makes, in less time."""
+        """UINT8 [..., 3, H, W] as the network takes it: as its own transform, in less time."""
         mean, std = (
-            torch.tensor(values, device=pixels.device)[:, None, None] * 255
+            moved(torch.tensor(values)[:, None, None] * 255, pixels.device)
             for values in (self._transform.image_mean, self._transform.image_std)
         )
         return _interpolated(pixels, *shape[1:]).sub_(mean).div_(std)
@@ -120,13 +127,18 @@ class TorchvisionDetector(Detector):
     def _detect(
         self, batch: Sequence[DetectorInput]
     ) -> Sequence[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        device = self._placement.device
-        images = [
-            moved(image.inputs["scaled"], device)
-            if "scaled" in image.inputs
-            else self._scaled(moved(image.inputs["pixels"], device), image.shape)
-            for image in batch
-        ]
+        if self.on_device:
+            images = resized_on_device(
+                [image.inputs for image in batch if isinstance(image.inputs, np.ndarray)],
+                self._placement.device,
+                lambda pixels: self._scaled(pixels, batch[0].shape),
+            )
+        else:
+            images = [
+                self._on_cpu(image.inputs, image.shape)
+                for image in batch
+                if not isinstance(image.inputs, np.ndarray)
+            ]
         return [
             (
                 resize_boxes(found["boxes"], scaled.shape[-2:], (image.height, image.width)),
@@ -135,6 +147,13 @@ class TorchvisionDetector(Detector):
             )
             for found, scaled, image in zip(self._network(images), images, batch, strict=True)
         ]
+
+    def _on_cpu(self, inputs: Mapping[str, torch.Tensor], shape: Any) -> torch.Tensor:
+        """What `_prepare` gave, as the network takes it."""
+        device = self._placement.device
+        if "scaled" in inputs:
+            return moved(inputs["scaled"], device)
+        return self._scaled(moved(inputs["pixels"], device), shape)
 
 
 class _Stacking(torch.nn.Module):
@@ -171,38 +190,50 @@ class _Autocast(torch.nn.Module):
 
 
 def _interpolated(pixels: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """UINT8 [3, H, W] -> FP32 [3, height, width], as `interpolate` does, without averaging.
+    """UINT8 [..., 3, H, W] -> FP32 [..., 3, height, width], as `interpolate`, without averaging.
 
     It looks at two rows and two columns for each of the result. Of a large image the others are not
     even converted.
     """
-    if pixels[0].numel() <= 4 * height * width:
-        return torch.nn.functional.interpolate(
-            pixels[None].float(), (height, width), mode="bilinear", align_corners=False
-        )[0]
+    sides = tuple(pixels.shape[-2:])
+    if sides[0] * sides[1] <= 4 * height * width:
+        images = pixels.reshape(-1, 3, *sides).float()
+        scaled = torch.nn.functional.interpolate(
+            images, (height, width), mode="bilinear", align_corners=False
+        )
+        return scaled.view(*pixels.shape[:-2], height, width)
     (top, bottom, down), (left, right, across) = (
-        _neighbours(*sides) for sides in zip(pixels.shape[1:], (height, width), strict=True)
+        _neighbours(length, wanted, pixels.device)
+        for length, wanted in zip(sides, (height, width), strict=True)
     )
     columns = torch.cat([left, right])
     # Rows first: each lies in one piece.
     upper, lower = (
-        pixels.permute(1, 2, 0).index_select(0, rows).index_select(1, columns).float()
+        pixels.movedim(-3, -1).index_select(-3, rows).index_select(-2, columns).float()
         for rows in (top, bottom)
     )
     mixed = upper.lerp_(lower, down[:, None, None])
-    return mixed[:, :width].lerp(mixed[:, width:], across[None, :, None]).permute(2, 0, 1)
+    across = across[:, None]
+    return mixed[..., :width, :].lerp(mixed[..., width:, :], across).movedim(-1, -3)
 
 
-def _neighbours(length: int, wanted: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _neighbours(
+    length: int, wanted: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Of each of the wanted pixels the two that it lies between, and its way from the first."""
     scale = torch.tensor(length / wanted, dtype=torch.float32)
-    places = (scale * (torch.arange(wanted) + 0.5) - 0.5).clamp_(min=0)
+    places = (scale * (torch.arange(wanted, device=device) + 0.5) - 0.5).clamp_(min=0)
     first = places.long()
     return first, (first + 1).clamp_(max=length - 1), places - first
 
 
 def load_torchvision(
-    checkpoint: str, placement: Placement, threshold: float, max_batch_size: int
+    checkpoint: str,
+    placement: Placement,
+    threshold: float,
+    max_batch_size: int,
+    *,
+    on_device: bool = False,
 ) -> TorchvisionDetector | None:
     """The detector of an id `torchvision/<name>` or of a folder of torchvision's, else None.
 
@@ -224,7 +255,9 @@ def load_torchvision(
         labels = dict(enumerate(names))
     else:
         return None
-    return TorchvisionDetector(network, labels, placement, threshold, max_batch_size)
+    return TorchvisionDetector(
+        network, labels, placement, threshold, max_batch_size, on_device=on_device
+    )
 
 
 def detector_names() -> list[str]:

@@ -1,11 +1,13 @@
 """From the pixels of an image to what a network takes, as its checkpoint was trained.
 
-Images are resized one by one, as UINT8, and normalised as a batch. `load_transform` reads no
-weights: an image preprocessor of its own may serve the same checkpoint as a classifier.
+Images are resized one by one, as UINT8, and normalised as a batch; or, on a device, both together.
+`load_transform` reads no weights: an image preprocessor of its own may serve the same checkpoint as
+a classifier.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -39,9 +41,26 @@ class ImageTransform(ABC):
 
     Attributes:
         size: Height and width of every result; None when they follow from the image's.
+        anywhere: Whether `on_device` is there.
     """
 
     size: Size | None
+    anywhere: bool = True
+
+    @abstractmethod
+    def taken(self, image: Pixels) -> Pixels:
+        """The part of an image, UINT8 [H, W, 3], of which anything gets into the result; a view."""
+
+    @abstractmethod
+    def shape(self, height: int, width: int) -> Size:
+        """Height and width of the result of an image, or part, that `taken` gives whole."""
+
+    @abstractmethod
+    def on_device(self, images: torch.Tensor) -> torch.Tensor:
+        """UINT8 [n, 3, H, W], as `taken`, on any device -> FP32 [n, 3, h, w] there: all at once.
+
+        Nearly what `resized` and `normalized` make of them, which round otherwise.
+        """
 
     @abstractmethod
     def resized(self, image: Pixels) -> torch.Tensor:
@@ -103,21 +122,43 @@ class PresetTransform(ImageTransform):
         self._std = torch.tensor([255.0 * value for value in std])[:, None, None]
         self.size = crop or size
 
+    def taken(self, image: Pixels) -> Pixels:
+        return trimmed(image) if self._keeps_proportions else image
+
+    def shape(self, height: int, width: int) -> Size:
+        size = (height, width) if self._resize is None else self._resize(height, width)
+        return self._crop or size
+
     def resized(self, image: Pixels) -> torch.Tensor:
-        if self._keeps_proportions:
-            image = trimmed(image)
         # As a view, whose channels lie next to each other: torch resizes that fastest.
-        pixels = torch.from_numpy(writable(image)).permute(2, 0, 1)
-        if self._resize is not None:
-            size = self._resize(*pixels.shape[1:])
-            if size != tuple(pixels.shape[1:]):
-                pixels = functional.resize(
-                    pixels, list(size), self._interpolation, antialias=self._antialias
-                )
-        if self._crop is not None and self._crop != tuple(pixels.shape[1:]):
-            pixels = functional.center_crop(self._filled_up(pixels, self._crop), list(self._crop))
+        pixels = torch.from_numpy(writable(self.taken(image))).permute(2, 0, 1)
         # Not a view of an image that may be much larger, and that would stay in memory.
-        return pixels.contiguous()
+        return self._cut(self._scaled(pixels)).contiguous()
+
+    def on_device(self, images: torch.Tensor) -> torch.Tensor:
+        # Where torch resizes UINT8 at all, it does so by floats, and rounds: networks were trained
+        # with what is rounded.
+        scaled = self._scaled(images.float()).round_().clamp_(0, 255)
+        return self._normalize(self._cut(scaled).contiguous())
+
+    def _scaled(self, pixels: torch.Tensor) -> torch.Tensor:
+        if self._resize is None:
+            return pixels
+        size = self._resize(*pixels.shape[-2:])
+        if size == tuple(pixels.shape[-2:]):
+            return pixels
+        scaled: torch.Tensor = functional.resize(
+            pixels, list(size), self._interpolation, antialias=self._antialias
+        )
+        return scaled
+
+    def _cut(self, pixels: torch.Tensor) -> torch.Tensor:
+        if self._crop is None or self._crop == tuple(pixels.shape[-2:]):
+            return pixels
+        cut: torch.Tensor = functional.center_crop(
+            self._filled_up(pixels, self._crop), list(self._crop)
+        )
+        return cut
 
     def enough(self, height: int, width: int) -> Size | None:
         is_strip = max(height, width) > _LONGEST * min(height, width)
@@ -126,12 +167,15 @@ class PresetTransform(ImageTransform):
         return _with_reserve(self._resize(height, width))
 
     def normalized(self, images: Sequence[torch.Tensor], device: torch.device) -> torch.Tensor:
-        batch = moved(torch.stack(list(images)), device).float()
-        return batch.sub_(self._mean.to(device)).div_(self._std.to(device))
+        return self._normalize(moved(torch.stack(list(images)), device).float())
+
+    def _normalize(self, batch: torch.Tensor) -> torch.Tensor:
+        mean, std = (moved(values, batch.device) for values in (self._mean, self._std))
+        return batch.sub_(mean).div_(std)
 
     def _filled_up(self, pixels: torch.Tensor, size: Size) -> torch.Tensor:
         height, width = (
-            max(0, wanted - there) for wanted, there in zip(size, pixels.shape[1:], strict=True)
+            max(0, wanted - there) for wanted, there in zip(size, pixels.shape[-2:], strict=True)
         )
         if not height and not width:
             return pixels
@@ -157,14 +201,33 @@ class ProcessorTransform(ImageTransform):
                 f"{sorted(shapes)} of an image; accepted: [3, height, width]"
             )
         self.size = None if len(shapes) > 1 else shapes.pop()[1:]  # type: ignore[assignment]
+        # Found by trying; frames of a video are alike.
+        self._known_shape = functools.lru_cache(maxsize=1024)(self._shape)
+        self.anywhere = processes_anywhere(processor)
+
+    def taken(self, image: Pixels) -> Pixels:
+        return image if self._squashes else trimmed(image)
+
+    def shape(self, height: int, width: int) -> Size:
+        return self._known_shape(height, width)
+
+    def _shape(self, height: int, width: int) -> Size:
+        if self.size is not None:
+            return self.size
+        made = self.on_device(torch.empty(1, 3, height, width, dtype=torch.uint8, device="meta"))
+        return made.shape[2], made.shape[3]
 
     def resized(self, image: Pixels) -> torch.Tensor:
         processed = self._processor(
-            images=[writable(image if self._squashes else trimmed(image))],
+            images=[writable(self.taken(image))],
             return_tensors="pt",
             input_data_format="channels_last",
         )
         pixels: torch.Tensor = processed["pixel_values"][0]
+        return pixels
+
+    def on_device(self, images: torch.Tensor) -> torch.Tensor:
+        pixels: torch.Tensor = processed(self._processor, images)["pixel_values"].float()
         return pixels
 
     def enough(self, height: int, width: int) -> Size | None:
@@ -172,6 +235,23 @@ class ProcessorTransform(ImageTransform):
 
     def normalized(self, images: Sequence[torch.Tensor], device: torch.device) -> torch.Tensor:
         return moved(torch.stack(list(images)), device).float()
+
+
+def processed(processor: Any, images: torch.Tensor) -> Mapping[str, torch.Tensor]:
+    """What an image processor of transformers makes of UINT8 [n, 3, H, W], on their device."""
+    made: Mapping[str, torch.Tensor] = processor(
+        images=list(images), input_data_format="channels_first", return_tensors="pt"
+    )
+    return made
+
+
+def processes_anywhere(processor: Any) -> bool:
+    """Whether an image processor computes where the pixels are; those made for PIL do not."""
+    pixels = torch.empty(1, 3, 48, 64, dtype=torch.uint8, device="meta")
+    try:
+        return processed(processor, pixels)["pixel_values"].device == pixels.device
+    except (RuntimeError, TypeError, ValueError, NotImplementedError):
+        return False
 
 
 def load_transform(checkpoint: str) -> ImageTransform:

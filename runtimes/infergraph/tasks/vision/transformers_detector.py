@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import AutoModelForObjectDetection
 
@@ -13,6 +15,8 @@ from ...devices import Placement, moved
 from ...errors import ConfigurationError
 from ..checkpoints.pretrained import load_image_processor, load_network
 from .detections import Detector, DetectorInput
+from .on_device import ResizeOptions, resized_on_device
+from .transform import processed, processes_anywhere
 
 
 class TransformersDetector(Detector):
@@ -23,12 +27,18 @@ class TransformersDetector(Detector):
     """
 
     def __init__(
-        self, checkpoint: str, placement: Placement, threshold: float, max_batch_size: int
+        self,
+        checkpoint: str,
+        placement: Placement,
+        threshold: float,
+        max_batch_size: int,
+        options: ResizeOptions | None = None,
     ) -> None:
         """Loads the image processor and the network.
 
         Raises:
-            ConfigurationError: the checkpoint is no detector, or incomplete.
+            ConfigurationError: the checkpoint is no detector, or incomplete, or its images cannot
+                be resized where the settings say.
         """
         self._processor = load_image_processor(checkpoint)
         decode = getattr(self._processor, "post_process_object_detection", None)
@@ -43,35 +53,68 @@ class TransformersDetector(Detector):
         self._network = load_network(
             AutoModelForObjectDetection, checkpoint, placement, of_images=True
         )
-        self._placement = placement
         network = getattr(self._network, "_orig_mod", self._network)
         self._taken = inspect.signature(network.forward).parameters.keys()
         self._arguments: dict[str, Any] = {}
         if "use_focal_loss" in accepted:
             self._arguments["use_focal_loss"] = getattr(network.config, "use_focal_loss", True)
         self._takes_top_k = "top_k" in accepted
-        super().__init__(dict(network.config.id2label), threshold, max_batch_size)
+        on_device = options is not None and options.resizes_on_device(
+            placement, can=processes_anywhere(self._processor), checkpoint=checkpoint
+        )
+        # Found by trying; frames of a video are alike.
+        self._known_shape = functools.lru_cache(maxsize=1024)(self._tried_shape)
+        super().__init__(
+            dict(network.config.id2label),
+            placement,
+            threshold,
+            max_batch_size,
+            on_device=on_device,
+        )
         placement.finish([self._network], self.try_out)
 
+    def _shape(self, height: int, width: int) -> tuple[int, ...]:
+        return self._known_shape(height, width)
+
+    def _tried_shape(self, height: int, width: int) -> tuple[int, ...]:
+        pixels = torch.empty(1, 3, height, width, dtype=torch.uint8, device="meta")
+        return tuple(self._taken_of(pixels)["pixel_values"].shape)
+
+    def _taken_of(self, pixels: torch.Tensor) -> Mapping[str, torch.Tensor]:
+        """What the network is given of UINT8 [n, 3, H, W], on their device."""
+        inputs = processed(self._processor, pixels)
+        return {name: values for name, values in inputs.items() if name in self._taken}
+
+    def _resized(self, pixels: torch.Tensor) -> list[Mapping[str, torch.Tensor]]:
+        """The same, of each image by itself."""
+        inputs = self._taken_of(pixels)
+        return [
+            {name: values[index : index + 1] for name, values in inputs.items()}
+            for index in range(len(pixels))
+        ]
+
     def _prepare(self, pixels: torch.Tensor) -> tuple[Mapping[str, torch.Tensor], Hashable]:
-        inputs = self._processor(
-            images=pixels.contiguous(), input_data_format="channels_first", return_tensors="pt"
-        )
-        taken = {name: values for name, values in inputs.items() if name in self._taken}
+        taken = self._taken_of(pixels.contiguous()[None])
         return taken, tuple(taken["pixel_values"].shape)
 
     def _detect(
         self, batch: Sequence[DetectorInput]
     ) -> Sequence[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
         device, dtype = self._placement.device, self._placement.dtype
-        inputs = {
-            name: moved(torch.cat([image.inputs[name] for image in batch]), device)
-            for name in batch[0].inputs
-        }
+        if self.on_device:
+            images = [image.inputs for image in batch if isinstance(image.inputs, np.ndarray)]
+            each = resized_on_device(images, device, self._resized)
+            inputs = {name: torch.cat([one[name] for one in each]) for name in each[0]}
+        else:
+            each = [image.inputs for image in batch if not isinstance(image.inputs, np.ndarray)]
+            inputs = {
+                name: moved(torch.cat([one[name] for one in each]), device) for name in each[0]
+            }
         inputs["pixel_values"] = inputs["pixel_values"].to(dtype)
         outputs = self._network(**inputs)
-        outputs.logits = outputs.logits.float().cpu()
-        outputs.pred_boxes = outputs.pred_boxes.float().cpu()
+        # At once: each copy waits for the device.
+        found = torch.cat([outputs.logits.float(), outputs.pred_boxes.float()], dim=-1).cpu()
+        outputs.logits, outputs.pred_boxes = found[..., :-4], found[..., -4:]
         arguments = dict(self._arguments)
         if self._takes_top_k:
             # By default a hundred, however many there are: one for each query, as elsewhere.
