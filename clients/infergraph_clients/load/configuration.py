@@ -104,7 +104,9 @@ class RunConfiguration(_Section):
     Attributes:
         duration_s: Seconds in which requests are sent, the warm-up among them.
         warmup_s: Requests that were meant for these first seconds are sent, but not counted.
-        processes: That send; the schedule is dealt out to them in turn.
+        processes: That send, on this machine or on each of `workers`; the schedule is dealt out to
+            them in turn.
+        workers: `HOST:PORT` of each `infergraph-load worker` that sends instead of this machine.
         seed: Of arrivals, payloads, think times and traced requests.
         trace: The share of requests that ask for a trace, from which stages are broken down.
         preflight: Whether to ask for the model's readiness, and for one answer, before the load.
@@ -117,12 +119,18 @@ class RunConfiguration(_Section):
     duration_s: PositiveFloat = 30.0
     warmup_s: NonNegativeFloat = 2.0
     processes: PositiveInt = 1
+    workers: tuple[str, ...] = ()
     seed: int = Field(default=0, ge=0)
     trace: float = Field(default=0.0, ge=0, le=1)
     slo: Slo | None = None
     limits: Limits = Limits()
     preflight: bool = True
     drain_s: NonNegativeFloat = 5.0
+
+    @property
+    def all_processes(self) -> int:
+        """How many processes send, on all machines."""
+        return self.processes * max(len(self.workers), 1)
 
     def checked(self) -> RunConfiguration:
         """Itself; LoadError where settings contradict each other."""
@@ -131,10 +139,10 @@ class RunConfiguration(_Section):
                 f"warmup_s is {self.warmup_s:g}, but duration_s is {self.duration_s:g}; accepted: "
                 "a warm-up shorter than the run"
             )
-        if isinstance(self.arrivals, (SingleStream, MultiStream)) and self.processes > 1:
+        if isinstance(self.arrivals, (SingleStream, MultiStream)) and self.all_processes > 1:
             raise LoadError(
-                f"processes is {self.processes}, but {self.arrivals.kind} is one stream; accepted: "
-                "1"
+                f"processes is {self.all_processes}, but {self.arrivals.kind} is one stream; "
+                "accepted: 1"
             )
         if (self.payload.check == "expected") != (self.payload.expected is not None):
             raise LoadError("payload.check 'expected' and payload.expected (a file) go together")

@@ -39,16 +39,17 @@ def execute(arguments: argparse.Namespace) -> int:
 
     from rich.console import Console
 
-    from ..engine.interrupts import Interrupts
+    from ..engine.coordinator import Interrupts
+    from ..engine.run import ask_server, prepare
     from ..engine.run import execute as execute_run
-    from ..engine.run import preflight, prepare
     from ..reports.folder import check_writable, report_document, write_report
     from ..reports.live import LiveView
     from ..reports.terminal import print_summary
     from ..statistics import summarise
 
     prepared = prepare(configuration)
-    preflight(prepared)
+    if configuration.preflight:
+        ask_server(prepared)
     folder = output_folder(arguments.output, configuration.target.model)
     check_writable(folder)
     console = Console(stderr=True, quiet=arguments.quiet or arguments.json)

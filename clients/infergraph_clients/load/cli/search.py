@@ -40,9 +40,9 @@ def execute(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from ..configuration import RunConfiguration
-    from ..engine.interrupts import Interrupts
+    from ..engine.coordinator import Interrupts
+    from ..engine.run import ask_server, prepare
     from ..engine.run import execute as execute_run
-    from ..engine.run import preflight, prepare
     from ..errors import LoadError
     from ..reports.folder import check_writable, write_report
     from ..reports.live import LiveView
@@ -60,7 +60,8 @@ def execute(arguments: argparse.Namespace) -> int:
         nonlocal checked
         prepared = prepare(at_rate)
         if not checked:
-            preflight(prepared)
+            if at_rate.preflight:
+                ask_server(prepared)
             check_writable(folder)
             checked = True
         with Interrupts() as interrupts, LiveView(at_rate, progress) as view:

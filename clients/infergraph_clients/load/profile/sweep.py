@@ -10,8 +10,7 @@ from typing import Any
 from ..arrivals import ClosedLoop
 from ..configuration import RunConfiguration
 from ..corpus import read_payloads
-from ..engine.preflight import ask_server
-from ..engine.run import Prepared, Run, prepare
+from ..engine.run import Prepared, Run, ask_server, prepare
 from ..errors import LoadError
 from ..statistics import summarise
 from ..transports.metadata import model_parameters
@@ -118,9 +117,8 @@ def _settings(configuration: RunConfiguration, concurrency: int, repeat: int) ->
 
 
 def _refusal(configuration: RunConfiguration, batches: Sequence[Payload]) -> LoadError | None:
-    prepared = prepare(_settings(configuration, 1, 0), batches)
     try:
-        ask_server(prepared.configuration, prepared.plans[0].requests[0])
+        ask_server(prepare(_settings(configuration, 1, 0), batches))
     except LoadError as error:
         return error
     return None
