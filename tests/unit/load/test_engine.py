@@ -22,8 +22,8 @@ from infergraph_clients.load.engine.records import Records
 from infergraph_clients.load.engine.run import prepare
 from infergraph_clients.load.engine.worker import Failures
 from infergraph_clients.load.outcome import Outcome
-from infergraph_clients.load.transports.exchange import Exchange, now_ns
 from infergraph_clients.load.v2 import Answer
+from infergraph_clients.transports.exchange import Exchange, now_ns
 
 from .runs import configuration
 

@@ -20,9 +20,9 @@ from infergraph_clients.load.transfer.contents import KINDS, Content, Kind, cont
 from infergraph_clients.load.transfer.encodings import ENCODINGS, Encoding
 from infergraph_clients.load.transfer.stages import Input, Stage
 from infergraph_clients.load.transfer.wires import WIRES, Codec, Wire
-from infergraph_clients.load.transports.endpoint import Endpoint
 from infergraph_clients.load.v2.messages import ModelInferRequest, ModelInferResponse
 from infergraph_clients.load.v2.payload import Payload
+from infergraph_clients.transports.endpoint import Endpoint
 from tests.sounds import encoded, sine
 
 SIZES: dict[Kind, int] = {"audio": 1, "image": 24, "text": 300}

@@ -8,7 +8,7 @@ import contextlib
 import pytest
 
 from infergraph_clients.load.transfer.relay import Link, Pump, Relay
-from infergraph_clients.load.transports.endpoint import Endpoint
+from infergraph_clients.transports.endpoint import Endpoint
 
 
 def test_a_link_takes_the_time_of_its_bytes_and_its_delay() -> None:

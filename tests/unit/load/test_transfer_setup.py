@@ -14,7 +14,7 @@ from infergraph_clients.load.cli.main import main
 from infergraph_clients.load.errors import LoadError
 from infergraph_clients.load.transfer.cpu import MetricsClock, ProcessClock
 from infergraph_clients.load.transfer.setup import bandwidth_of, clock_of, endpoints_of
-from infergraph_clients.load.transports.endpoint import Endpoint
+from infergraph_clients.transports.endpoint import Endpoint
 
 
 def test_endpoints() -> None:

@@ -11,8 +11,8 @@ import heapq
 
 import numpy as np
 
+from ...transports.exchange import Exchange, now_ns
 from ..outcome import Outcome
-from ..transports.exchange import Exchange, now_ns
 from .alarm import make_alarm
 from .dispatcher import Dispatcher
 from .plan import ClosedPlan

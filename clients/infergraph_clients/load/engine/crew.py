@@ -13,8 +13,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from ...transports.exchange import now_ns
 from ..errors import LoadError
-from ..transports.exchange import now_ns
 from . import worker
 from .interrupts import Interrupts
 from .plan import Progress, WorkerPlan, WorkerResult

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ...transports.base import Transport
+from ...transports.exchange import Exchange, now_ns
 from ..corpus.check import AnswerCheck
 from ..outcome import Outcome
-from ..transports.base import Transport
-from ..transports.exchange import Exchange, now_ns
 from ..v2.payload import Answer
 from .plan import Progress, WorkerPlan
 from .records import Records

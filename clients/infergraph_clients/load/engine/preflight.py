@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from ...transports.exchange import Exchange, now_ns
+from ...transports.open import make_transport
 from ..configuration import RunConfiguration
 from ..errors import LoadError
 from ..outcome import Outcome
-from ..transports.exchange import Exchange, now_ns
-from ..transports.open import make_transport
 
 _READY_SECONDS = 10.0
 

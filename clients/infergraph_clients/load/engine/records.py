@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...transports.exchange import Exchange
 from ..outcome import Outcome
-from ..transports.exchange import Exchange
 
 RECORD = np.dtype(
     [

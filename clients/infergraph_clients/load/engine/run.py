@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...transports.open import encoder
 from ..arrivals import ClosedLoop, MultiStream, Offline, Schedule, build_schedule
 from ..arrivals.specification import SingleStream
 from ..configuration import RunConfiguration
 from ..corpus import payload_order, read_expected, read_payloads
-from ..transports.open import encoder
 from ..v2 import Payload
 from .crew import CrewResult, run_crew
 from .interrupts import Interrupts

@@ -12,9 +12,9 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
 
+from ...transports.exchange import now_ns
+from ...transports.open import decoder, make_transport
 from ..corpus.check import AnswerCheck
-from ..transports.exchange import now_ns
-from ..transports.open import decoder, make_transport
 from .closed_loop import ClosedLoop
 from .dispatcher import Dispatcher
 from .monitor import Monitor, peak_memory_bytes
@@ -26,7 +26,7 @@ START, STOP, ABORT = "start", "stop", "abort"
 READY, PROGRESS, RESULT = "ready", "progress", "result"
 PROGRESS_SECONDS = 0.25
 _GC_THRESHOLD = 50_000
-_PACKAGE = __name__.rpartition(".engine")[0]
+_PACKAGE = __name__.partition(".")[0]
 
 
 def main(plan: WorkerPlan, orders: Connection, reports: Connection) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...transports.metadata import model_parameters
 from ..arrivals import ClosedLoop
 from ..configuration import RunConfiguration
 from ..corpus import read_payloads
@@ -14,7 +15,6 @@ from ..engine.preflight import ask_server
 from ..engine.run import Prepared, Run, prepare
 from ..errors import LoadError
 from ..statistics import summarise
-from ..transports.metadata import model_parameters
 from ..v2 import Payload
 from .batches import batches_of
 from .cell import Cell, make_cell

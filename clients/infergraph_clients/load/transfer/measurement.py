@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ...transports.endpoint import Endpoint
 from ..corpus.check import difference
 from ..errors import LoadError
-from ..transports.endpoint import Endpoint
 from ..v2.payload import Answer, Payload
 from .contents import Content
 from .cpu import CpuClock

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from ..transports.endpoint import Endpoint
+from ...transports.endpoint import Endpoint
 
 _CHUNK_BYTES = 16_384
 _LEAST_BUFFER_BYTES = 65_536

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from ...transports.exchange import Exchange, now_ns
 from ..outcome import Outcome
-from ..transports.exchange import Exchange, now_ns
 from ..v2.payload import Answer, Payload
 from .wires import Codec
 

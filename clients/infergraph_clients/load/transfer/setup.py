@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 
 import grpc
 
+from ...transports.endpoint import Endpoint
+from ...transports.grpc_transport import GrpcTransport
 from ..errors import LoadError
-from ..transports.endpoint import Endpoint
-from ..transports.grpc_transport import GrpcTransport
 from .contents import Kind
 from .cpu import CpuClock, MetricsClock, ProcessClock
 from .stages import Stage, ask_stage

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import orjson
 
+from ...transports.endpoint import Endpoint
+from ...transports.exchange import Exchange, now_ns
+from ...transports.rest import RestTransport, http_head, model_path
 from ..errors import LoadError
 from ..outcome import Outcome
-from ..transports.endpoint import Endpoint
-from ..transports.exchange import Exchange, now_ns
-from ..transports.rest import RestTransport, http_head, model_path
 from ..v2.payload import Payload, Tensor
 from .contents import Content, Kind
 from .encodings import Encoding, Role

@@ -9,10 +9,10 @@ from typing import Literal
 
 import grpc
 
-from ..transports.base import Transport
-from ..transports.endpoint import Endpoint
-from ..transports.grpc_transport import GrpcTransport
-from ..transports.rest import RestTransport, http_head, model_path
+from ...transports.base import Transport
+from ...transports.endpoint import Endpoint
+from ...transports.grpc_transport import GrpcTransport
+from ...transports.rest import RestTransport, http_head, model_path
 from ..v2.grpc_codec import decode_grpc, encode_grpc
 from ..v2.json_codec import decode_json, encode_json
 from ..v2.payload import Answer, Payload

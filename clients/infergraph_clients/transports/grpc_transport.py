@@ -10,10 +10,10 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from ..outcome import Outcome
-from ..v2.messages import SERVICE, ModelReadyRequest, ModelReadyResponse
+from ..load.v2.messages import SERVICE, ModelReadyRequest, ModelReadyResponse
 from .endpoint import Endpoint
 from .exchange import Exchange, now_ns
+from .outcome import Outcome
 from .status import of_rpc
 
 _READY_SECONDS = 10.0

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import grpc
 
-from ..configuration import Target
-from ..errors import LoadError
-from ..v2.grpc_codec import decode_grpc, encode_grpc
-from ..v2.json_codec import decode_json, encode_json
-from ..v2.payload import Answer, Payload
+from ..load.configuration import Target
+from ..load.errors import LoadError
+from ..load.v2.grpc_codec import decode_grpc, encode_grpc
+from ..load.v2.json_codec import decode_json, encode_json
+from ..load.v2.payload import Answer, Payload
 from .base import Transport
 from .endpoint import Endpoint
 from .grpc_transport import GrpcTransport

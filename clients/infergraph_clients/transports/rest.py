@@ -11,10 +11,10 @@ from collections import deque
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from ..outcome import Outcome
 from .endpoint import Endpoint
 from .exchange import Exchange, now_ns
 from .http_connection import HttpConnection
+from .outcome import Outcome
 
 _LONGEST_IDLE_NS = 4_000_000_000
 """Uvicorn ends connections that are idle for 5 s; one that it is about to end is not used again."""

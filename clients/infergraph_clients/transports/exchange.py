@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ..outcome import Outcome
+from .outcome import Outcome
 
 now_ns = time.monotonic_ns
 """The clock of all times: on Linux and macOS it is the same for all processes of a machine."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from ..errors import LoadError
+from ..load.errors import LoadError
 
 _ACCEPTED = "http://host:port or grpc://host:port (https and grpcs for TLS)"
 _PORTS = {"http": 80, "https": 443}

@@ -13,9 +13,9 @@ from typing import cast
 
 import httptools
 
-from ..outcome import Outcome
-from ..v2.json_codec import error_text
+from ..load.v2.json_codec import error_text
 from .exchange import Exchange, now_ns
+from .outcome import Outcome
 from .status import of_status
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import grpc
 
-from ..outcome import Outcome
+from .outcome import Outcome
 
 
 def of_status(status: int) -> Outcome:

@@ -9,12 +9,12 @@ from typing import Any
 import grpc.aio
 import orjson
 
-from ..configuration import Target
-from ..outcome import Outcome
-from ..v2.messages import SERVICE, ModelMetadataRequest, ModelMetadataResponse
+from ..load.configuration import Target
+from ..load.v2.messages import SERVICE, ModelMetadataRequest, ModelMetadataResponse
 from .endpoint import Endpoint
 from .exchange import Exchange, now_ns
 from .grpc_transport import open_channel
+from .outcome import Outcome
 from .rest import RestTransport, http_head, model_path
 
 _SECONDS = 10.0
