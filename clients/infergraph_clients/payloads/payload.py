@@ -75,7 +75,7 @@ def read_request(text: bytes, name: str, source: str) -> Payload:
     message = request.message
     if not message.tensors:
         raise UsageError(f"{source} is not a V2 request: it has no inputs; accepted: one or more")
-    owners = [("", message.parameters)]
+    owners: list[tuple[str, Mapping[str, object]]] = [("", message.parameters)]
     owners += [(f"input {each.name!r}: ", each.parameters or {}) for each in message.tensors]
     owners += [(f"output {each.name!r}: ", each.parameters) for each in request.outputs]
     for owner, parameters in owners:

@@ -14,10 +14,7 @@ from ..errors import UsageError
 from .declared import TensorSpec, find_spec
 from .payload import Payload
 
-_WORDS = (
-    "a and is it of on or the to in river bridge harvest window market letter garden winter "
-    "train mountain signal copper morning engine paper harbour silver road evening"
-).split()
+_WORDS = ("a", "bridge", "copper", "of", "letter", "morning", "on", "river", "the", "train")
 _ENDS = (0.0, 1.0)
 
 
@@ -58,8 +55,10 @@ def make_payloads(settings: Synthetic, inputs: Sequence[TensorSpec]) -> list[Pay
     return [
         Payload(
             f"synthetic-{number}",
-            [_make(spec, settings, np.random.default_rng(seed)) for spec, seed in
-             zip(inputs, seeds.spawn(len(inputs)), strict=True)],
+            [
+                _make(spec, settings, np.random.default_rng(seed))
+                for spec, seed in zip(inputs, seeds.spawn(len(inputs)), strict=True)
+            ],
         )
         for number, seeds in enumerate(generators)
     ]

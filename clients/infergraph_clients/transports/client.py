@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 
 from ..payloads import Metadata, Payload
@@ -17,6 +18,23 @@ from .transport import failure, make_transport, not_v2
 CONNECT_SECONDS = 10.0
 GRACE_S = 1.0
 """How much longer than its deadline a client waits: the server's own error tells more."""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer, and when it came.
+
+    Attributes:
+        answer: Of a stream, all answers as one.
+        seconds: From the request to the last of it.
+        first_s: From the request to the first answer of a stream; None for another answer.
+        gaps: Seconds between the answers of a stream.
+    """
+
+    answer: Answer
+    seconds: float
+    first_s: float | None = None
+    gaps: tuple[float, ...] = ()
 
 
 class Client:
@@ -64,7 +82,7 @@ class Client:
         trace: bool = False,
         timeout_s: float | None = None,
         on_answer: Callable[[Answer], None] | None = None,
-    ) -> Answer:
+    ) -> Reply:
         """Sends a request, and waits for its answer, or the last one of its stream.
 
         Args:
@@ -105,6 +123,13 @@ class Client:
         try:
             if problems:
                 raise problems[0]
-            return codec.named(exchange, codec.decode(exchange))
+            answer = codec.named(exchange, codec.decode(exchange))
         except ValueError as error:
             raise not_v2(route, str(error)) from None
+        sent = exchange.sent
+        return Reply(
+            answer,
+            (exchange.end - sent) / 1e9,
+            (exchange.first_answer - sent) / 1e9 if exchange.answers else None,
+            tuple(gap / 1e9 for gap in exchange.gaps),
+        )

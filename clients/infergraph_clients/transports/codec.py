@@ -95,7 +95,9 @@ class Codec:
         if self.route.endpoint.is_grpc:
             return self.decode_message(body)
         if self.route.stream and not body.lstrip().startswith(b"{"):
-            return _merged([self.decode_body(data) for kind, data in events(body) if kind != "error"])
+            return _merged(
+                [self.decode_body(data) for kind, data in events(body) if kind != "error"]
+            )
         return self.decode_body(body, exchange.json_size)
 
     def decode_message(self, body: bytes) -> Answer:

@@ -154,7 +154,9 @@ async def _read(call: Any, exchange: Exchange, body: bytes) -> None:
             return
         if problem:
             exchange.finish(
-                Outcome.SERVER_ERROR, grpc.StatusCode.UNKNOWN.value[0], error=f"gRPC UNKNOWN: {problem}"
+                Outcome.SERVER_ERROR,
+                grpc.StatusCode.UNKNOWN.value[0],
+                error=f"gRPC UNKNOWN: {problem}",
             )
             call.cancel()
             return

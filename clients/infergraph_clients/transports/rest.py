@@ -108,7 +108,9 @@ class RestTransport(Transport):
             connection = await self._connect()
         except (OSError, asyncio.TimeoutError) as error:
             exchange.finish(
-                Outcome.TESTER_ERROR if getattr(error, "errno", 0) in _OWN_LIMITS else Outcome.REFUSED,
+                Outcome.TESTER_ERROR
+                if getattr(error, "errno", 0) in _OWN_LIMITS
+                else Outcome.REFUSED,
                 error=f"no connection to {self._endpoint.authority}: {_reason(error)}",
             )
             self._open_for_waiting()

@@ -55,7 +55,7 @@ class Route:
     compression: Coding | None = None
     stream: bool = False
     traceparent: bool = False
-    tls: Tls = Tls()
+    tls: Tls = field(default_factory=Tls)
     connections: int | None = None
     exact_parameters: bool = False
     connect_s: float | None = None

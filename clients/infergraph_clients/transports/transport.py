@@ -21,6 +21,7 @@ from .template import Template
 Question = Literal["ready", "model", "server"]
 ASK_SECONDS = 30.0
 _READY_SECONDS = 10.0
+_DEFLATE = "; the request was compressed with deflate: MLServer reads gzip alone, Triton both"
 
 
 class Transport(abc.ABC):
@@ -121,7 +122,9 @@ def failure(route: Route, exchange: Exchange, timeout_s: float | None) -> Unreac
         return ServerError(said.removeprefix("gRPC "), rest)
     if said.startswith("HTTP "):
         if route.compression == "deflate" and 400 <= exchange.status < 500:
-            rest += "; the request was compressed with deflate: MLServer reads gzip alone, Triton both"
+            rest += (
+                "; the request was compressed with deflate: MLServer reads gzip alone, Triton both"
+            )
         return ServerError(said.removeprefix("HTTP "), rest)
     return ServerError(NO_ANSWER, f"{endpoint} broke off: {text}")
 
@@ -148,9 +151,7 @@ def _of_documents(model: bytes, server: Exchange) -> Metadata:
         said = orjson.loads(server.body)
     extensions = frozenset(said.get("extensions") or ()) if isinstance(said, dict) else frozenset()
     parameters = document.get("parameters")
-    return Metadata(
-        inputs, outputs, extensions, parameters if isinstance(parameters, dict) else {}
-    )
+    return Metadata(inputs, outputs, extensions, parameters if isinstance(parameters, dict) else {})
 
 
 def _of_messages(model: bytes, server: Exchange) -> Metadata:
@@ -161,5 +162,7 @@ def _of_messages(model: bytes, server: Exchange) -> Metadata:
     )
     extensions: frozenset[str] = frozenset()
     if server.outcome is Outcome.OK:
-        extensions = frozenset(METHODS["ServerMetadata"].response.FromString(server.body).extensions)
+        extensions = frozenset(
+            METHODS["ServerMetadata"].response.FromString(server.body).extensions
+        )
     return Metadata(inputs, outputs, extensions, parameter_values(said.parameters))

@@ -21,8 +21,8 @@ Expected = Mapping[str, Tensor]
 class AnswerCheck:
     """Checks the answers of one process.
 
-    An answer that equals, byte for byte but for the request's id, one that was found right is right:
-    so most answers are not parsed at all.
+    An answer that equals, byte for byte but for the request's id, one that was found right is
+    right: so most answers are not parsed at all.
 
     Args:
         level: See `PayloadSource.check`.

@@ -66,18 +66,27 @@ def read_payloads(source: PayloadSource, metadata: Metadata) -> list[Payload]:
     return _read_files(source)
 
 
-def settle(target: Target, source: PayloadSource) -> tuple[Target, list[Payload]]:
+def settle(
+    target: Target, source: PayloadSource, payloads: Sequence[Payload] | None = None
+) -> tuple[Target, list[Payload]]:
     """The target with its format decided, and the payloads that it is sent.
 
     The server is asked only where its metadata decide something.
+
+    Args:
+        target: What is called.
+        source: Where the payloads are.
+        payloads: The payloads, where they need not be read.
 
     Raises:
         LoadError, UsageError: as `read_payloads`, or the target contradicts itself.
     """
     route = target.route()
     # Seldon's pipelines have no metadata; nor has a server that is not there.
-    metadata = ask_metadata(route) if target.format == "auto" or source.path is None else Metadata()
-    return target.settled(route.settled(metadata)), read_payloads(source, metadata)
+    asks = target.format == "auto" or (payloads is None and source.path is None)
+    metadata = ask_metadata(route) if asks else Metadata()
+    settled = target.settled(route.settled(metadata))
+    return settled, read_payloads(source, metadata) if payloads is None else list(payloads)
 
 
 def payload_order(

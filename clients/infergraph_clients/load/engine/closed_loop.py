@@ -11,7 +11,7 @@ import heapq
 
 import numpy as np
 
-from ...transports.exchange import Exchange, now_ns
+from ...transports import Exchange, now_ns
 from ..outcome import Outcome
 from .alarm import make_alarm
 from .dispatcher import Dispatcher

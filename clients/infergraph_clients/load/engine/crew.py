@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from ...transports.exchange import now_ns
+from ...transports import now_ns
 from ..errors import LoadError
 from . import worker
 from .interrupts import Interrupts

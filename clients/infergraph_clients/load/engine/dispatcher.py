@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ...transports.base import Transport
-from ...transports.exchange import Exchange, now_ns
+from ...transports import Answer, Exchange, Transport, now_ns
 from ..corpus.check import AnswerCheck
 from ..outcome import Outcome
-from ..v2.payload import Answer
 from .plan import Progress, WorkerPlan
 from .records import Records
 
 _MOST_ERROR_TEXTS = 20
+_LONGEST_ERROR_TEXT = 300
 _OUTCOMES = len(Outcome)
 
 
@@ -42,7 +41,7 @@ class Dispatcher:
         plan: WorkerPlan,
         transport: Transport,
         check: AnswerCheck,
-        decode: Callable[[bytes], Answer],
+        decode: Callable[[Exchange], Answer],
         records: Records,
     ) -> None:
         self._plan = plan
@@ -131,7 +130,7 @@ class Dispatcher:
         if outcome is Outcome.OK:
             self._latencies.append(exchange.end - exchange.intended)
         else:
-            self._note_error(outcome, exchange.error)
+            self._note_error(outcome, exchange.error[:_LONGEST_ERROR_TEXT])
         self._delays.append(exchange.sent - exchange.intended)
         self._ended_outcomes[outcome] += 1
         self._records.add(exchange, outcome)
@@ -148,14 +147,14 @@ class Dispatcher:
 
     def _judge(self, exchange: Exchange) -> str | None:
         if not exchange.traced:
-            return self._check.problem(exchange.payload, exchange.body)
+            return self._check.problem(exchange)
         try:
-            answer = self._decode(exchange.body)
+            answer = self._decode(exchange)
         except Exception as error:  # protobuf's own error is not a ValueError
             return str(error) or type(error).__name__
         if answer.trace is not None:
             self.traces.append((exchange.index, answer.trace))
-        return self._check.problem_of_answer(exchange.payload, answer, exchange.body)
+        return self._check.problem_of_answer(exchange, answer)
 
     def _note_error(self, outcome: Outcome, text: str) -> None:
         texts = self.errors.setdefault(int(outcome), {})

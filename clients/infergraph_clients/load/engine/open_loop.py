@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ...transports.exchange import now_ns
+from ...transports import now_ns
 from .alarm import make_alarm
 from .dispatcher import Dispatcher
 from .plan import OpenPlan

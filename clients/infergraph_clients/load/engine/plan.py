@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from ...transports import Template
 from ..configuration import Check, Target
 from ..corpus.check import Expected
 
@@ -67,7 +68,7 @@ class WorkerPlan:
     Attributes:
         process: Its number, from 0.
         target: What is called.
-        requests: The bytes of each payload's request.
+        requests: The request of each payload.
         traced_requests: The same, asking for a trace; empty if none does.
         load: What is sent when.
         duration_ns: When sending ends.
@@ -77,8 +78,8 @@ class WorkerPlan:
 
     process: int
     target: Target
-    requests: Sequence[bytes]
-    traced_requests: Sequence[bytes]
+    requests: Sequence[Template]
+    traced_requests: Sequence[Template]
     load: OpenPlan | ClosedPlan
     duration_ns: int
     check: Check

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from ...transports.exchange import Exchange, now_ns
-from ...transports.open import make_transport
+from ...transports import Exchange, Template, make_transport, now_ns
 from ..configuration import RunConfiguration
 from ..errors import LoadError
 from ..outcome import Outcome
@@ -13,7 +12,7 @@ from ..outcome import Outcome
 _READY_SECONDS = 10.0
 
 
-def ask_server(configuration: RunConfiguration, request: bytes) -> None:
+def ask_server(configuration: RunConfiguration, request: Template) -> None:
     """Asks for the model's readiness, and for one answer.
 
     An answer that is 500, 503 or 504, or does not come in time, is what a run may be meant to
@@ -25,9 +24,9 @@ def ask_server(configuration: RunConfiguration, request: bytes) -> None:
     asyncio.run(_ask(configuration, request))
 
 
-async def _ask(configuration: RunConfiguration, request: bytes) -> None:
+async def _ask(configuration: RunConfiguration, request: Template) -> None:
     target = configuration.target
-    transport = make_transport(target)
+    transport = make_transport(target.route())
     try:
         try:
             ready = await asyncio.wait_for(transport.is_ready(), _READY_SECONDS)
@@ -38,7 +37,7 @@ async def _ask(configuration: RunConfiguration, request: bytes) -> None:
         if ready is None:
             raise LoadError(f"server '{target.url}' has no model '{target.model}'")
         ended: asyncio.Future[Exchange] = asyncio.get_running_loop().create_future()
-        exchange = Exchange(0, 0, False, now_ns(), ended.set_result)
+        exchange = Exchange(-1, 0, False, now_ns(), ended.set_result)
         transport.send(request, exchange)
         await asyncio.wait({ended}, timeout=target.timeout_s)
         exchange.give_up(Outcome.TIMEOUT, "no answer")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...transports.exchange import Exchange
+from ...transports import Exchange
 from ..outcome import Outcome
 
 RECORD = np.dtype(

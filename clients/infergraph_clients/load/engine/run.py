@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...transports.open import encoder
+from ...payloads import Payload
+from ...transports import Codec
 from ..arrivals import ClosedLoop, MultiStream, Offline, Schedule, build_schedule
 from ..arrivals.specification import SingleStream
 from ..configuration import RunConfiguration
-from ..corpus import payload_order, read_expected, read_payloads
-from ..v2 import Payload
+from ..corpus import payload_order, read_expected, settle
 from .crew import CrewResult, run_crew
 from .interrupts import Interrupts
 from .plan import ClosedPlan, OpenPlan, Progress, WorkerPlan, WorkerResult
@@ -71,7 +71,7 @@ class Prepared:
 
 
 def prepare(configuration: RunConfiguration, payloads: Sequence[Payload] | None = None) -> Prepared:
-    """Does all that a run needs before the first request, but for the server.
+    """Does all that a run needs before the first request, but for the server's metadata.
 
     Args:
         configuration: Of the run.
@@ -80,13 +80,12 @@ def prepare(configuration: RunConfiguration, payloads: Sequence[Payload] | None 
     Raises:
         LoadError: something is wrong with the configuration or its files.
     """
-    encode = encoder(configuration.target)
-    payloads = read_payloads(configuration.payload) if payloads is None else payloads
     source = configuration.payload
+    target, found = settle(configuration.target, source, payloads)
+    payloads, codec = found, Codec(target.route())
     expected = read_expected(source.expected, payloads) if source.expected else []
-    # The id is echoed: so answers to a payload are equal byte for byte.
-    requests = [encode(payload, str(i), False) for i, payload in enumerate(payloads)]
-    traced = [encode(payload, str(i), True) for i, payload in enumerate(payloads)]
+    requests = [codec.encode(payload) for payload in payloads]
+    traced = [codec.encode(payload, trace=True) for payload in payloads]
     arrivals = configuration.arrivals
     seeds = np.random.SeedSequence(configuration.seed).spawn(4)
     schedule = None
@@ -102,7 +101,7 @@ def prepare(configuration: RunConfiguration, payloads: Sequence[Payload] | None 
     plans = [
         WorkerPlan(
             process=number,
-            target=configuration.target,
+            target=target,
             requests=requests,
             traced_requests=traced if configuration.trace > 0 else [],
             load=load,

@@ -12,8 +12,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
 
-from ...transports.exchange import now_ns
-from ...transports.open import decoder, make_transport
+from ...transports import Codec, make_transport, now_ns
 from ..corpus.check import AnswerCheck
 from .closed_loop import ClosedLoop
 from .dispatcher import Dispatcher
@@ -121,7 +120,8 @@ class _Worker:
 
     async def run(self) -> None:
         plan, loop = self._plan, asyncio.get_running_loop()
-        transport = make_transport(plan.target)
+        route = plan.target.route()
+        transport = make_transport(route)
         await transport.open()
         loop.add_reader(self._orders.fileno(), self._told)
         self._reports.send((READY, None))
@@ -133,7 +133,7 @@ class _Worker:
         gc.set_threshold(_GC_THRESHOLD)
         expected = len(plan.load.times) if isinstance(plan.load, OpenPlan) else 0
         records = Records(plan.process, start, expected)
-        decode = decoder(plan.target)
+        decode = Codec(route).decode
         check = AnswerCheck(plan.check, decode, plan.expected, plan.tolerance)
         self._dispatcher = dispatcher = Dispatcher(plan, transport, check, decode, records)
         if isinstance(plan.load, OpenPlan):
