@@ -20,8 +20,8 @@ import grpc.aio
 import httptools
 import uvloop
 
+from infergraph.v2.schema import METHODS, SERVICE
 from infergraph_clients.load.engine.timer import Timer, make_timer
-from infergraph_clients.load.v2.messages import SERVICE, ModelInferResponse, ModelReadyResponse
 
 _BODY = (
     b'{"model_name":"minimal","id":"0","outputs":'
@@ -73,11 +73,11 @@ class Connection(asyncio.Protocol):
 
 
 def grpc_handlers(queue: Queue) -> Any:
-    answer = ModelInferResponse(model_name="minimal", id="0")
+    answer = METHODS["ModelInfer"].response(model_name="minimal", id="0")
     answer.outputs.add(name="said", datatype="BYTES", shape=[1])
     answer.raw_output_contents.append(b"\3\0\0\0yes")
     serialised = answer.SerializeToString()
-    ready_answer = ModelReadyResponse(ready=True).SerializeToString()
+    ready_answer = METHODS["ModelReady"].response(ready=True).SerializeToString()
 
     async def infer(request: bytes, context: Any) -> bytes:
         done = asyncio.get_running_loop().create_future()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..errors import UsageError
 
-class LoadError(Exception):
+
+class LoadError(UsageError):
     """The input is wrong; its text is one line that names what, its value, and what is accepted."""

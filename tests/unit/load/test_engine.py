@@ -20,15 +20,22 @@ from infergraph_clients.load.engine.sender import Sender
 from infergraph_clients.load.engine.timer import SpinningTimer, Timer, TimerDescriptor
 from infergraph_clients.load.engine.worker import Failures
 from infergraph_clients.load.outcome import Outcome
-from infergraph_clients.load.transports.exchange import Exchange, now_ns
-from infergraph_clients.load.v2 import Answer
+from infergraph_clients.transports import (
+    Answer,
+    Endpoint,
+    Exchange,
+    Route,
+    Template,
+    Transport,
+    now_ns,
+)
 
 from .runs import configuration
 
 MakeTimer = Callable[[asyncio.AbstractEventLoop, Callable[[], None]], Timer]
 
 
-class Wire:
+class Wire(Transport):
     """A transport. `answers`: whether each request is answered at once, in the loop's next turn.
 
     Attributes:
@@ -38,6 +45,7 @@ class Wire:
     """
 
     def __init__(self, answers: bool = True) -> None:
+        super().__init__(Route(Endpoint.parse("http://h:1"), "m"))
         self.answers = answers
         self.sent: list[Exchange] = []
         self.has_sent = asyncio.Event()
@@ -46,19 +54,19 @@ class Wire:
 
     async def open(self) -> None: ...
 
-    async def is_ready(self) -> bool | None:
-        return True
-
     async def close(self) -> None: ...
 
-    def send(self, request: bytes, exchange: Exchange) -> None:
+    def ask(self, question: str, exchange: Exchange) -> None:
+        raise AssertionError(question)
+
+    def send(self, request: Template, exchange: Exchange) -> None:
         exchange.sent = now_ns()
         self.sent.append(exchange)
         self.has_sent.set()
         self.in_flight += 1
         self.most = max(self.most, self.in_flight)
         if self.answers:
-            asyncio.get_running_loop().call_soon(self.answer, exchange, request)
+            asyncio.get_running_loop().call_soon(self.answer, exchange, request.body(b""))
 
     def answer(self, exchange: Exchange, body: bytes = b"x") -> None:
         self.in_flight -= 1
@@ -68,12 +76,15 @@ class Wire:
 def sender_of(wire: Wire, timeout_s: float = 60) -> tuple[Sender, RecordBuffer]:
     check = AnswerCheck("none", _decode)
     records = RecordBuffer(0, now_ns())
-    requests, traced = [b"a", b"b"], [b"traced a", b"traced b"]
+    requests, traced = (
+        [Template.of("", b"", text) for text in texts]
+        for texts in ([b"a", b"b"], [b"traced a", b"traced b"])
+    )
     return Sender(requests, traced, timeout_s, wire, check, _decode, records), records
 
 
-def _decode(body: bytes) -> Answer:
-    return Answer({}, {"body": body.decode()})
+def _decode(exchange: Exchange) -> Answer:
+    return Answer([], {"trace": json.dumps({"body": exchange.body.decode()})})
 
 
 def open_plan(times_ms: list[float]) -> OpenPlan:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
+from infergraph.v2 import Tensor
+from infergraph.v2.request import RequestedOutput
 from infergraph_clients.load.configuration import Target
 from infergraph_clients.load.engine import protocol
 from infergraph_clients.load.engine.coordinator import Clock, compare_clocks
@@ -23,8 +25,7 @@ from infergraph_clients.load.engine.plan import (
 )
 from infergraph_clients.load.engine.protocol import Connection, Message, Parser, admit, connect
 from infergraph_clients.load.errors import LoadError
-from infergraph_clients.load.v2 import Payload
-from infergraph_clients.load.v2.payload import Tensor
+from infergraph_clients.payloads import Payload
 
 from .runs import records
 
@@ -61,11 +62,13 @@ def test_what_is_no_message_is_refused() -> None:
 
 def test_a_plan_travels_whole() -> None:
     tensors = (
-        Tensor("text", "BYTES", (2, 1), [b"", b"\xff\0"]),
-        Tensor("number", "FP16", (2,), np.array([1.5, -2], np.float16)),
+        Tensor.of_bytes("text", [b"", b"\xff\0"]),
+        Tensor("number", "FP16", np.array([1.5, -2], np.float16), {"binary_data_size": 4}),
     )
     target = Target(url="grpc://h:1", model="m", headers={"a": "b"}, timeout_s=3)
-    payloads = [Payload("p", tensors, {"trace": True})]
+    payloads = [
+        Payload("p", tensors, {"trace": True}, [RequestedOutput.of("y", {"classification": 3})])
+    ]
     closed = ClosedPlan(2, 1, None, 0.5, "exponential", False, "cycle", 0.1, 7, (3, 1), 1, 2)
     opened = OpenPlan(
         np.array([1, 5], np.int64), np.array([0, 0], np.int32), np.array([True, False]), 1, 2
@@ -88,11 +91,15 @@ def test_a_plan_travels_whole() -> None:
     assert travelled.times.tolist() == [1, 5]
     assert travelled.traced.tolist() == [True, False]
     assert (travelled.first_index, travelled.index_step) == (1, 2)
-    text, number = found.loads[2].payloads[0].tensors
-    assert text == tensors[0]
-    assert number.values.dtype == np.float16  # type: ignore[union-attr]
-    assert list(number.values) == [1.5, -2]
-    assert found.loads[2].expected == [{"text": tensors[0]}]
+    (payload,) = found.loads[2].payloads
+    assert (payload.name, payload.parameters) == ("p", {"trace": True})
+    assert [(each.name, each.classification) for each in payload.outputs] == [("y", 3)]
+    text, number = payload.tensors
+    assert text.data.tolist() == [[b""], [b"\xff\0"]]
+    assert number.data.dtype == np.float16
+    assert number.data.tolist() == [1.5, -2]
+    assert number.parameters == {"binary_data_size": 4}
+    assert found.loads[2].expected[0]["text"].data.tolist() == text.data.tolist()
 
 
 def test_reports_and_results_travel_whole() -> None:

@@ -18,7 +18,7 @@ from infergraph_clients.load.engine.records import (
 )
 from infergraph_clients.load.errors import LoadError
 from infergraph_clients.load.outcome import Outcome
-from infergraph_clients.load.transports.exchange import Exchange
+from infergraph_clients.transports import Exchange
 
 from .runs import records
 

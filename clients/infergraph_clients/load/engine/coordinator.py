@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
+from ...transports import now_ns
 from ..errors import LoadError
-from ..transports.exchange import now_ns
 from . import protocol
 from .plan import Progress, WorkerPlan, WorkerResult
 from .protocol import Connection, Message

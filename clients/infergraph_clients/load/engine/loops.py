@@ -12,8 +12,8 @@ import heapq
 
 import numpy as np
 
+from ...transports import Exchange, now_ns
 from ..outcome import Outcome
-from ..transports.exchange import Exchange, now_ns
 from .plan import ClosedPlan, OpenPlan
 from .sender import Sender
 from .timer import make_timer

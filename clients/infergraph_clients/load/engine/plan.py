@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
@@ -10,10 +9,13 @@ from typing import Any, Literal, cast
 import numpy as np
 import numpy.typing as npt
 
+from infergraph.v2 import Tensor, raw
+from infergraph.v2.request import RequestedOutput
+
+from ...payloads import Payload
 from ..configuration import Check, Target
 from ..corpus.check import Expected
 from ..outcome import Outcome
-from ..v2.payload import Payload, Tensor
 from .protocol import Message
 from .records import RECORD, Traces
 
@@ -150,6 +152,8 @@ def _describe(load: LoadPlan, blobs: list[bytes]) -> dict[str, Any]:
             {
                 "name": each.name,
                 "parameters": dict(each.parameters),
+                "outputs": [[output.name, dict(output.parameters)] for output in each.outputs],
+                "nulls": each.nulls,
                 "tensors": [_describe_tensor(tensor, blobs) for tensor in each.tensors],
             }
             for each in load.payloads
@@ -174,7 +178,13 @@ def _load(document: dict[str, Any], blobs: Iterator[bytes]) -> LoadPlan:
         return tuple(_tensor(each, blobs) for each in described)
 
     payloads = [
-        Payload(each["name"], tensors(each["tensors"]), each["parameters"])
+        Payload(
+            each["name"],
+            tensors(each["tensors"]),
+            each["parameters"],
+            [RequestedOutput.of(name, parameters) for name, parameters in each["outputs"]],
+            nulls=each["nulls"],
+        )
         for each in document["payloads"]
     ]
     expected = [{tensor.name: tensor for tensor in tensors(each)} for each in document["expected"]]
@@ -192,25 +202,19 @@ def _load(document: dict[str, Any], blobs: Iterator[bytes]) -> LoadPlan:
 
 
 def _describe_tensor(tensor: Tensor, blobs: list[bytes]) -> dict[str, Any]:
-    values = tensor.values
-    if isinstance(values, list):
-        sizes: Any = list(map(len, values))
-        blobs.append(b"".join(values))
-    else:
-        sizes = values.dtype.str
-        blobs.append(values.tobytes())
-    head = {"name": tensor.name, "datatype": tensor.datatype, "shape": list(tensor.shape)}
-    return {**head, "sizes": sizes}
+    blobs.append(bytes(raw.pack(tensor.datatype, tensor.data)))
+    return {
+        "name": tensor.name,
+        "datatype": tensor.datatype,
+        "shape": list(tensor.shape),
+        "parameters": None if tensor.parameters is None else dict(tensor.parameters),
+    }
 
 
 def _tensor(described: dict[str, Any], blobs: Iterator[bytes]) -> Tensor:
-    blob, sizes = next(blobs), described["sizes"]
-    if isinstance(sizes, str):
-        values: Any = np.frombuffer(blob, np.dtype(sizes))
-    else:
-        ends = np.cumsum([0, *sizes]).tolist()
-        values = [blob[start:end] for start, end in itertools.pairwise(ends)]
-    return Tensor(described["name"], described["datatype"], tuple(described["shape"]), values)
+    datatype = described["datatype"]
+    data = raw.unpack(datatype, described["shape"], next(blobs))
+    return Tensor(described["name"], datatype, data, described["parameters"])
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...transports import UNKNOWN, Exchange
 from ..errors import LoadError
 from ..outcome import Outcome
-from ..transports.exchange import Exchange
 
 RECORD = np.dtype(
     [
@@ -33,9 +33,13 @@ RECORD = np.dtype(
         ("sent_ns", "<i8"),
         ("first_byte_ns", "<i8"),
         ("end_ns", "<i8"),
+        ("answers", "<i4"),
+        ("first_answer_ns", "<i8"),
+        ("longest_gap_ns", "<i8"),
     ]
 )
-"""Times are nanoseconds after the run's start; -1 where the time is not known."""
+"""Times are nanoseconds after the run's start; -1 where the time is not known. Of a stream: how
+many answers it gave, when the first was there, and the longest time between two."""
 Traces = Sequence[tuple[int, Mapping[str, Any]]]
 """(A request's index, its trace)."""
 _ROWS = 4_096
@@ -64,7 +68,7 @@ class RecordBuffer:
         if self._count == len(self._rows):
             self._rows = np.concatenate([self._rows, np.empty(self._count, RECORD)])
         start = self._start
-        first_byte = exchange.first_byte
+        first_byte, first_answer, gaps = exchange.first_byte, exchange.first_answer, exchange.gaps
         self._rows[self._count] = (
             exchange.index,
             exchange.payload,
@@ -75,8 +79,11 @@ class RecordBuffer:
             len(exchange.body),
             exchange.intended - start,
             exchange.sent - start,
-            first_byte - start if first_byte >= 0 else -1,
+            first_byte - start if first_byte >= 0 else UNKNOWN,
             exchange.end - start,
+            exchange.answers,
+            first_answer - start if first_answer >= 0 else UNKNOWN,
+            max(gaps) if gaps else UNKNOWN,
         )
         self._count += 1
 

@@ -16,15 +16,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...payloads import Payload
+from ...transports import Codec, Exchange, make_transport, now_ns
 from ..arrivals import ClosedLoop, MultiStream, Offline, Schedule, build_schedule
 from ..arrivals.specification import SingleStream
 from ..configuration import RunConfiguration
-from ..corpus import payload_order, read_expected, read_payloads
+from ..corpus import payload_order, read_expected, settle
 from ..errors import LoadError
 from ..outcome import Outcome
-from ..transports.exchange import Exchange, now_ns
-from ..transports.open import encoder, make_transport
-from ..v2 import Payload
 from .coordinator import Interrupts, WorkersResult, run_workers
 from .plan import ClosedPlan, LoadPlan, OpenPlan, Progress, WorkerPlan, WorkerResult
 from .records import RecordWriter, Traces, read_records
@@ -85,7 +84,7 @@ class Prepared:
 
 
 def prepare(configuration: RunConfiguration, payloads: Sequence[Payload] | None = None) -> Prepared:
-    """Does all that a run needs before the first request, but for the server.
+    """Does all that a run needs before the first request, but for the server's metadata.
 
     Args:
         configuration: Of the run.
@@ -95,12 +94,12 @@ def prepare(configuration: RunConfiguration, payloads: Sequence[Payload] | None 
         LoadError: something is wrong with the configuration or its files.
     """
     source, arrivals = configuration.payload, configuration.arrivals
-    payloads = read_payloads(source) if payloads is None else payloads
+    target, payloads = settle(configuration.target, source, payloads)
     expected = read_expected(source.expected, payloads) if source.expected else []
     # What cannot be sent is said here, and not by a worker.
-    encode = encoder(configuration.target)
+    codec = Codec(target.route())
     for payload in payloads:
-        encode(payload, "0", False)
+        codec.encode(payload)
     seeds = np.random.SeedSequence(configuration.seed).spawn(4)
     schedule = None
     parts: list[OpenPlan] | list[ClosedPlan]
@@ -115,7 +114,7 @@ def prepare(configuration: RunConfiguration, payloads: Sequence[Payload] | None 
         parts = _open_plans(configuration, schedule, len(payloads), generators[1], generators[2])
     plans = [
         LoadPlan(
-            target=configuration.target,
+            target=target,
             payloads=payloads,
             traced=configuration.trace > 0,
             arrivals=part,
@@ -139,12 +138,13 @@ def ask_server(prepared: Prepared) -> None:
     Raises:
         LoadError: the server cannot be reached, does not know the model, or refuses the request.
     """
-    asyncio.run(_ask(prepared.configuration, prepared.plans[0].payloads[0]))
+    asyncio.run(_ask(prepared.plans[0]))
 
 
-async def _ask(configuration: RunConfiguration, payload: Payload) -> None:
-    target = configuration.target
-    transport = make_transport(target)
+async def _ask(plan: LoadPlan) -> None:
+    target = plan.target
+    route = target.route()
+    transport = make_transport(route)
     try:
         try:
             ready = await asyncio.wait_for(transport.is_ready(), _READY_SECONDS)
@@ -155,8 +155,8 @@ async def _ask(configuration: RunConfiguration, payload: Payload) -> None:
         if ready is None:
             raise LoadError(f"server '{target.url}' has no model '{target.model}'")
         ended: asyncio.Future[Exchange] = asyncio.get_running_loop().create_future()
-        exchange = Exchange(0, 0, False, now_ns(), ended.set_result)
-        transport.send(encoder(target)(payload, "0", False), exchange)
+        exchange = Exchange(-1, 0, False, now_ns(), ended.set_result)
+        transport.send(Codec(route).encode(plan.payloads[0]), exchange)
         await asyncio.wait({ended}, timeout=target.timeout_s)
         exchange.give_up(Outcome.TIMEOUT, "no answer")
         if exchange.outcome is Outcome.CLIENT_ERROR:

@@ -7,21 +7,20 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ...transports import Answer, Exchange, Template, Transport, now_ns
 from ..corpus.check import AnswerCheck
 from ..outcome import Outcome
-from ..transports.base import Transport
-from ..transports.exchange import Exchange, now_ns
-from ..v2.payload import Answer
 from .records import RecordBuffer
 
 _MOST_ERROR_TEXTS = 20
+_LONGEST_ERROR_TEXT = 300
 
 
 class Sender:
     """Between a source of requests (open or closed loop) and the transport.
 
     Args:
-        requests: The bytes of each payload's request.
+        requests: Each payload's request.
         traced_requests: The same, asking for a trace.
         timeout_s: Seconds after which a request is given up.
         transport: Sends.
@@ -39,12 +38,12 @@ class Sender:
 
     def __init__(
         self,
-        requests: Sequence[bytes],
-        traced_requests: Sequence[bytes],
+        requests: Sequence[Template],
+        traced_requests: Sequence[Template],
         timeout_s: float,
         transport: Transport,
         check: AnswerCheck,
-        decode: Callable[[bytes], Answer],
+        decode: Callable[[Exchange], Answer],
         records: RecordBuffer,
     ) -> None:
         self._requests = requests
@@ -113,7 +112,7 @@ class Sender:
                 outcome = Outcome.WRONG_ANSWER
                 exchange.error = problem
         if outcome is not Outcome.OK:
-            self._note_error(outcome, exchange.error)
+            self._note_error(outcome, exchange.error[:_LONGEST_ERROR_TEXT])
         self._records.add(exchange, outcome)
         exchange.body = b""
         self.in_flight -= 1
@@ -128,14 +127,14 @@ class Sender:
 
     def _judge(self, exchange: Exchange) -> str | None:
         if not exchange.traced:
-            return self._check.problem(exchange.payload, exchange.body)
+            return self._check.problem(exchange)
         try:
-            answer = self._decode(exchange.body)
+            answer = self._decode(exchange)
         except Exception as error:  # protobuf's own error is not a ValueError
             return str(error) or type(error).__name__
         if answer.trace is not None:
             self.traces.append((exchange.index, answer.trace))
-        return self._check.problem_of_answer(exchange.payload, answer, exchange.body)
+        return self._check.problem_of_answer(exchange, answer)
 
     def _note_error(self, outcome: Outcome, text: str) -> None:
         texts = self.errors.setdefault(int(outcome), {})

@@ -17,10 +17,8 @@ from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Any
 
+from ...transports import Codec, Transport, make_transport, now_ns
 from ..corpus.check import AnswerCheck
-from ..transports.base import Transport
-from ..transports.exchange import now_ns
-from ..transports.open import decoder, encoder, make_transport
 from .loops import ClosedLoop, OpenLoop
 from .plan import LoadPlan, OpenPlan, Progress, WorkerPlan, WorkerResult
 from .protocol import Message, Parser
@@ -121,21 +119,20 @@ class LoadSender:
     def __init__(
         self, plan: LoadPlan, process: int, number: int, transport: Transport | None = None
     ) -> None:
-        encode = encoder(plan.target)
-        # The id is echoed: so answers to a payload are equal byte for byte.
-        self._requests = [encode(each, str(i), False) for i, each in enumerate(plan.payloads)]
-        self._traced = [
-            encode(each, str(i), True) for i, each in enumerate(plan.payloads) if plan.traced
-        ]
+        route = plan.target.route()
+        # Ids begin with what only this codec has, so that they are unique among all workers.
+        self._codec = codec = Codec(route)
+        self._requests = [codec.encode(each) for each in plan.payloads]
+        self._traced = [codec.encode(each, trace=True) for each in plan.payloads if plan.traced]
         self._plan = plan
         self._process, self._number = process, number
         self._told = 0
-        self.transport = transport or make_transport(plan.target)
+        self.transport = transport or make_transport(route)
 
     def begin(self, start: int) -> None:
         """Makes all ready to send from the time `start` of `now_ns` on."""
         plan = self._plan
-        decode = decoder(plan.target)
+        decode = self._codec.decode
         self._records = RecordBuffer(self._process, start)
         self.sender = Sender(
             self._requests,

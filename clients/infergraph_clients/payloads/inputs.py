@@ -11,19 +11,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .errors import UsageError
-from .tensors import (
-    BYTES,
-    DATATYPES,
-    DTYPES,
-    Tensor,
-    TensorSpec,
-    bytes_tensor_data,
-    find_spec,
-    numbers,
-)
+from infergraph.errors import MalformedRequest
+from infergraph.v2 import NUMPY_DTYPES, Tensor, datatype_of
+from infergraph.v2.values import array_from_list, check_nesting
 
-_FORMS = "NAME=text, NAME=@file"
+from ..errors import UsageError
+from .declared import TensorSpec, find_spec
+
+HELP = """\
+inputs:
+  text="Some text"       text; for a numeric input a JSON value, as numbers="[1.5, 2]"
+  audio=@question.wav    a file as it is: WAV, FLAC, MP3, OGG, JPEG, PNG, ...
+  pixels=@pixels.npy     a typed tensor, or one item of it
+  text=@article.txt      the text of a file; @@ starts a text with @
+  text=one text=two      a name given several times makes a batch
+"""
+"""The grammar, for the help of the commands."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def parse_input(argument: str) -> Given:
     """
     name, equals, text = argument.partition("=")
     if not equals or not name:
-        raise UsageError(f"{argument!r} is no input; accepted: {_FORMS}")
+        raise UsageError(f"{argument!r} is no input; accepted: NAME=text, NAME=@file")
     if text.startswith("@") and not text.startswith("@@"):
         return Given(name, text[1:], read_file(Path(text[1:])))
     text = text.removeprefix("@") if text.startswith("@@") else text
@@ -104,20 +107,18 @@ def _without_spec(given: Sequence[Given]) -> Tensor:
     name = given[0].name
     arrays = [each.value for each in given if isinstance(each.value, np.ndarray)]
     if not arrays:
-        return Tensor(name, BYTES, bytes_tensor_data(_encoded(given), (len(given), 1)))
+        return Tensor.of_bytes(name, _encoded(given))
     if len(arrays) < len(given):
         raise UsageError(f"input {name!r}: .npy files and other values cannot be one tensor")
-    data = _joined(name, [_known(each) for each in given])
-    return Tensor(name, DATATYPES[data.dtype], data)
+    return Tensor.of(name, _joined(name, [_known(each) for each in given]))
 
 
 def _with_spec(given: Sequence[Given], spec: TensorSpec) -> Tensor:
-    if spec.datatype not in DTYPES:
-        accepted = ", ".join(DTYPES)
+    if spec.datatype not in NUMPY_DTYPES:
+        accepted = ", ".join(NUMPY_DTYPES)
         raise UsageError(f"input {spec.name!r} is {spec.datatype}; accepted: {accepted}")
-    if spec.datatype == BYTES and not any(isinstance(each.value, np.ndarray) for each in given):
-        ones = (1,) * (len(spec.shape) - 1)
-        return Tensor(spec.name, BYTES, bytes_tensor_data(_encoded(given), (len(given), *ones)))
+    if spec.datatype == "BYTES" and not any(isinstance(each.value, np.ndarray) for each in given):
+        return Tensor.of_bytes(spec.name, _encoded(given), (-1, *(1,) * (len(spec.shape) - 1)))
     data = _joined(spec.name, [_rows(_typed(each, spec), spec, each.source) for each in given])
     return Tensor(spec.name, spec.datatype, data)
 
@@ -138,35 +139,48 @@ def _known(given: Given) -> npt.NDArray[Any]:
     if array.dtype.kind in "SU":
         texts = [str(each) if array.dtype.kind == "U" else bytes(each) for each in array.ravel()]
         values = [text.encode() if isinstance(text, str) else text for text in texts]
-        return bytes_tensor_data(values, array.shape)
-    native = array.dtype.newbyteorder("=")
-    if native not in DATATYPES:
-        accepted = ", ".join(str(dtype) for dtype in DATATYPES if dtype.kind != "O")
-        raise UsageError(f"{given.source} holds {array.dtype}; accepted: {accepted}")
-    return array.astype(native, copy=False)
+        return Tensor.of_bytes("", values, array.shape).data
+    try:
+        datatype_of(array.dtype)
+    except ValueError:
+        accepted = ", ".join(sorted({str(each) for each in NUMPY_DTYPES.values()} - {"object"}))
+        raise UsageError(f"{given.source} holds {array.dtype}; accepted: {accepted}") from None
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _typed(given: Given, spec: TensorSpec) -> npt.NDArray[Any]:
     """A value as an array of the declared datatype."""
     wanted = f"input {spec.name!r} is {spec.datatype} {list(spec.shape)}"
     if isinstance(given.value, np.ndarray):
-        array = _known(given)
-        if array.dtype != DTYPES[spec.datatype]:
-            dtype = DTYPES[spec.datatype]
+        array, dtype = _known(given), NUMPY_DTYPES[spec.datatype]
+        if array.dtype != dtype:
             raise UsageError(
                 f"{wanted}, but {given.source} holds {array.dtype}"
                 + (f"; save it with .astype({str(dtype)!r})" if dtype.kind != "O" else "")
             )
         return array
-    if spec.datatype == BYTES or isinstance(given.value, bytes):
+    if spec.datatype == "BYTES" or isinstance(given.value, bytes):
         raise UsageError(f"{wanted}; accepted: a .npy file or a JSON value, not {given.source}")
     try:
-        return numbers(json.loads(given.value), DTYPES[spec.datatype])
-    except ValueError:
+        return _numbers(json.loads(given.value), spec)
+    except (ValueError, MalformedRequest):
         raise UsageError(
             f"{wanted}, but {given.source} is no such value; accepted: a .npy file or a JSON "
             "value, as 1.5 or [1, 2]"
         ) from None
+
+
+def _numbers(value: Any, spec: TensorSpec) -> npt.NDArray[Any]:
+    """A JSON value as an array of its own shape; a null is NaN."""
+    values = value if isinstance(value, list) else [value]
+    shape: list[int] = []
+    inner: Any = values
+    while isinstance(inner, list):
+        shape.append(len(inner))
+        inner = inner[0] if inner else None
+    check_nesting(spec.name, values, shape)
+    array = array_from_list(spec.name, spec.datatype, values, len(shape))
+    return array.reshape(shape if isinstance(value, list) else ())
 
 
 def _rows(array: npt.NDArray[Any], spec: TensorSpec, source: str) -> npt.NDArray[Any]:

@@ -8,28 +8,28 @@ import os
 import socket
 import ssl
 from collections import deque
-from collections.abc import Mapping
-from urllib.parse import quote
 
-from ..outcome import Outcome
-from .endpoint import Endpoint
 from .exchange import Exchange, now_ns
 from .http_connection import HttpConnection
+from .outcome import Outcome
+from .route import Route
+from .template import Template
+from .transport import Question, Transport
 
 _LONGEST_IDLE_NS = 4_000_000_000
 """Uvicorn ends connections that are idle for 5 s; one that it is about to end is not used again."""
 _OWN_LIMITS = (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM)
 
 
-class RestTransport:
+class RestTransport(Transport):
     """Opens a connection whenever none is free, up to a limit; then requests wait their turn."""
 
-    def __init__(self, endpoint: Endpoint, model_path: str, connections: int | None) -> None:
-        self._endpoint = endpoint
-        self._model_path = model_path
-        self._limit = connections
-        self._tls = ssl.create_default_context() if endpoint.is_secure else None
-        self._address = endpoint.host
+    def __init__(self, route: Route) -> None:
+        super().__init__(route)
+        self._endpoint = route.endpoint
+        self._limit = route.connections
+        self._tls = route.tls.context() if route.endpoint.is_secure else None
+        self._address = route.endpoint.host
         self._free: list[HttpConnection] = []
         self._all: set[HttpConnection] = set()
         self._opening: set[asyncio.Task[None]] = set()
@@ -52,23 +52,24 @@ class RestTransport:
             self._freed(connection)
             return
 
-    async def is_ready(self) -> bool | None:
-        """See `Transport.is_ready`."""
-        ended: asyncio.Future[Exchange] = asyncio.get_running_loop().create_future()
-        exchange = Exchange(0, 0, False, now_ns(), ended.set_result)
-        path = f"{self._model_path}/ready"
-        self.send(http_head("GET", path, self._endpoint, {}) + b"\r\n", exchange)
-        await ended
-        if exchange.outcome in (Outcome.REFUSED, Outcome.LOST):
-            raise ConnectionError(exchange.error)
-        # MLServer says 400 of a model that it is still loading, as Triton does of an unknown one.
-        if exchange.status == 404:
-            return None
-        return exchange.outcome is Outcome.OK
+    def ask(self, question: Question, exchange: Exchange) -> None:
+        """See `Transport.ask`."""
+        path = {
+            "ready": f"{self.route.path}/ready",
+            "model": self.route.path,
+            "server": f"{self._endpoint.path}/v2",
+        }[question]
+        self._send(self.route.head("GET", path, self.route.headers) + b"\r\n", exchange)
 
-    def send(self, request: bytes, exchange: Exchange) -> None:
+    def send(self, request: Template, exchange: Exchange) -> None:
         """See `Transport.send`."""
         exchange.sent = now_ns()
+        exchange.id = request.id(exchange.index)
+        self._send(request.request(exchange.index, exchange.id), exchange)
+
+    def _send(self, request: bytes, exchange: Exchange) -> None:
+        if exchange.sent < 0:
+            exchange.sent = now_ns()
         while self._free:
             connection = self._free.pop()
             if connection.is_open and exchange.sent - connection.idle_since < _LONGEST_IDLE_NS:
@@ -89,22 +90,27 @@ class RestTransport:
         await asyncio.sleep(0)
 
     async def _connect(self) -> HttpConnection:
-        _, connection = await asyncio.get_running_loop().create_connection(
+        making = asyncio.get_running_loop().create_connection(
             lambda: HttpConnection(self._freed, self._gone),
             self._address,
             self._endpoint.port,
             ssl=self._tls,
             server_hostname=self._endpoint.host if self._tls else None,
         )
+        if self.route.connect_s is not None:
+            making = asyncio.wait_for(making, self.route.connect_s)
+        _, connection = await making
         self._all.add(connection)
         return connection
 
     async def _connect_and_begin(self, request: bytes, exchange: Exchange) -> None:
         try:
             connection = await self._connect()
-        except OSError as error:
+        except (OSError, asyncio.TimeoutError) as error:
             exchange.finish(
-                Outcome.TESTER_ERROR if error.errno in _OWN_LIMITS else Outcome.REFUSED,
+                Outcome.TESTER_ERROR
+                if getattr(error, "errno", 0) in _OWN_LIMITS
+                else Outcome.REFUSED,
                 error=f"no connection to {self._endpoint.authority}: {_reason(error)}",
             )
             self._open_for_waiting()
@@ -151,19 +157,9 @@ class RestTransport:
         task.add_done_callback(self._opening.discard)
 
 
-def model_path(endpoint: Endpoint, model: str, version: str | None) -> str:
-    """The path of a model below a server's root."""
-    path = f"{endpoint.path}/v2/models/{quote(model, safe='')}"
-    return path if version is None else f"{path}/versions/{quote(version, safe='')}"
-
-
-def http_head(method: str, path: str, endpoint: Endpoint, headers: Mapping[str, str]) -> bytes:
-    """The head of a request, all but the empty line at its end."""
-    lines = [f"{method} {path} HTTP/1.1", f"Host: {endpoint.authority}"]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
-    return "".join(f"{line}\r\n" for line in lines).encode("latin-1")
-
-
-def _reason(error: OSError) -> str:
+def _reason(error: OSError | asyncio.TimeoutError) -> str:
     # asyncio's own text of a refusal does not say that it was one.
-    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+    number = getattr(error, "errno", None)
+    if isinstance(error, ssl.SSLError) or not number or number < 0:
+        return str(error) or "the time to connect is over"
+    return os.strerror(number)

@@ -12,11 +12,14 @@ from collections.abc import Callable
 from typing import cast
 
 import httptools
+import orjson
 
-from ..outcome import Outcome
-from ..v2.json_codec import error_text
+from .codec import events
 from .exchange import Exchange, now_ns
-from .status import of_status
+from .outcome import Outcome, of_status
+
+_CODINGS = {b"gzip": zlib.MAX_WBITS | 16, b"deflate": zlib.MAX_WBITS}
+_JSON_SIZE = b"inference-header-content-length"
 
 
 class HttpConnection(asyncio.Protocol):
@@ -40,9 +43,11 @@ class HttpConnection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._exchange: Exchange | None = None
-        self._gzipped = False
+        self._coding: int | None = None
         self._has_length = False
         self._ends_with_connection = False
+        self._events: bytes | None = None
+        self._failure: tuple[int, str] | None = None
         self._body: list[bytes] = []
         self.idle_since = 0
 
@@ -92,14 +97,21 @@ class HttpConnection(asyncio.Protocol):
     # httptools' callbacks
 
     def on_message_begin(self) -> None:
-        self._gzipped = False
+        self._coding = None
         self._has_length = False
+        self._events = None
+        self._failure = None
         self._body = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
         if name == b"content-encoding":
-            self._gzipped = value.lower() == b"gzip"
+            self._coding = _CODINGS.get(value.lower())
+        elif name == b"content-type":
+            # What it holds of a whole event yet.
+            self._events = b"" if value.lower().startswith(b"text/event-stream") else None
+        elif name == _JSON_SIZE and self._exchange is not None:
+            self._exchange.json_size = int(value) if value.isdigit() else None
         elif name in (b"content-length", b"transfer-encoding"):
             self._has_length = True
 
@@ -109,6 +121,20 @@ class HttpConnection(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         self._body.append(body)
+        if self._events is not None:
+            self._take_events(self._events + body)
+
+    def _take_events(self, text: bytes) -> None:
+        text = text.replace(b"\r\n", b"\n")
+        whole, end, self._events = text.rpartition(b"\n\n")
+        exchange = self._exchange
+        if not end or exchange is None:
+            return
+        for kind, data in events(whole):
+            if kind == "error":
+                self._failure = _event_failure(data)
+            else:
+                exchange.answered(data)
 
     def on_message_complete(self) -> None:
         self._ends_with_connection = False
@@ -121,15 +147,19 @@ class HttpConnection(asyncio.Protocol):
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body = []
         keeps = self._parser.should_keep_alive()
-        if self._gzipped:
+        if self._coding is not None:
             try:
-                body = zlib.decompress(body, zlib.MAX_WBITS | 16)
+                body = zlib.decompress(body, self._coding)
             except zlib.error as error:
-                self._end(Outcome.WRONG_ANSWER, status, error=f"the answer is not gzip: {error}")
+                problem = f"the answer is not what its content-encoding says: {error}"
+                self._end(Outcome.WRONG_ANSWER, status, error=problem)
                 self.abort()
                 return
         outcome = of_status(status)
         problem = "" if outcome is Outcome.OK else f"HTTP {status}: {error_text(body)}"
+        if self._failure is not None:
+            status, text = self._failure
+            outcome, problem = of_status(status), f"HTTP {status}: {text}"
         self._end(outcome, status, body, problem)
         if keeps and self.is_open:
             self.idle_since = now_ns()
@@ -141,3 +171,25 @@ class HttpConnection(asyncio.Protocol):
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.finish(outcome, status, body, error)
+
+
+def error_text(body: bytes) -> str:
+    """What the body of an error says."""
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        document = None
+    if isinstance(document, dict):
+        for key in ("error", "detail"):
+            if document.get(key):
+                return str(document[key])
+    return body[:2000].decode(errors="replace")
+
+
+def _event_failure(data: bytes) -> tuple[int, str]:
+    """Status and text of an event `error`, which ends a stream that had begun well."""
+    try:
+        status = orjson.loads(data).get("status")
+    except (orjson.JSONDecodeError, AttributeError):
+        status = None
+    return (status if isinstance(status, int) and status >= 400 else 500), error_text(data)

@@ -1,51 +1,15 @@
-"""Tensors and declared tensors."""
+"""What a server declares of a model, and whether tensors are what it declares."""
 
 from __future__ import annotations
 
 import difflib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+from infergraph.v2 import Tensor
 
-from .errors import UsageError
-
-BYTES, BF16 = "BYTES", "BF16"
-DTYPES: dict[str, np.dtype[Any]] = {
-    "BOOL": np.dtype("?"),
-    **{f"UINT{bits}": np.dtype(f"u{bits // 8}") for bits in (8, 16, 32, 64)},
-    **{f"INT{bits}": np.dtype(f"i{bits // 8}") for bits in (8, 16, 32, 64)},
-    **{f"FP{bits}": np.dtype(f"f{bits // 8}") for bits in (16, 32, 64)},
-    BF16: np.dtype("f4"),
-    BYTES: np.dtype(object),
-}
-"""Little-endian wherever it is sent raw. numpy lacks BF16: see `infergraph_clients.bfloat16`."""
-DATATYPES = {dtype: datatype for datatype, dtype in DTYPES.items() if datatype != BF16}
-
-Parameter = bool | int | float | str
-"""The value of a V2 parameter."""
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """A named V2 tensor.
-
-    Attributes:
-        data: Of the numpy type in `DTYPES`; BYTES elements are `bytes`.
-        parameters: Its V2 parameters, without those that only say how it travels.
-    """
-
-    name: str
-    datatype: str
-    data: npt.NDArray[Any]
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.data.shape
+from ..errors import UsageError
 
 
 @dataclass(frozen=True)
@@ -73,11 +37,14 @@ class Metadata:
     Attributes:
         inputs, outputs: The declared tensors; empty where the model declares none.
         extensions: The protocol extensions that the server names.
+        parameters: Of the model. Infergraph's models say `variant`, `device`, `dtype` and
+            `max_batch_size`.
     """
 
     inputs: tuple[TensorSpec, ...] = ()
     outputs: tuple[TensorSpec, ...] = ()
     extensions: frozenset[str] = frozenset()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 def find_spec(name: str, specs: Sequence[TensorSpec], kind: str) -> TensorSpec:
@@ -118,34 +85,3 @@ def check_inputs(tensors: Sequence[Tensor], specs: Sequence[TensorSpec]) -> None
     if len({tensor.shape[0] for tensor in batched}) > 1:
         shown = ", ".join(f"{tensor.name!r} {tensor.shape[0]}" for tensor in batched)
         raise UsageError(f"the inputs hold different numbers of items: {shown}")
-
-
-def bytes_tensor_data(values: Sequence[bytes], shape: Sequence[int]) -> npt.NDArray[Any]:
-    """The data of a BYTES tensor. numpy would make strings of fixed width of a list of bytes."""
-    data = np.empty(len(values), dtype=object)
-    data[:] = list(values)
-    return data.reshape(shape)
-
-
-def numbers(value: Any, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
-    """An array of JSON numbers or booleans; ValueError if the type cannot hold them as they are.
-
-    A null is NaN for floats: JSON has no other way to say it.
-    """
-    if dtype.kind == "f" and isinstance(value, list) and any(each is None for each in value):
-        value = [math.nan if each is None else each for each in value]
-    array = np.array(value)
-    kind = array.dtype.kind
-    if dtype.kind in "iu" and kind in "fO":
-        # What numpy makes of integers that are not all of one type of its own.
-        exact = np.array(value, dtype=object)
-        if all(type(each) is int for each in exact.flat):
-            array, kind = exact, "i"
-    accepted = {"b": "b", "i": "iu", "u": "iu", "f": "iuf"}[dtype.kind]
-    if array.size and kind not in accepted:
-        raise ValueError(f"{dtype} cannot hold {array.dtype}")
-    if dtype.kind in "iu" and array.size:
-        limits = np.iinfo(dtype)
-        if int(array.min()) < limits.min or int(array.max()) > limits.max:
-            raise ValueError(f"a value is out of the range of {dtype}")
-    return array.astype(dtype)

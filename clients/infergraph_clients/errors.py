@@ -1,6 +1,6 @@
-"""Why there is no answer. Each class carries the command's exit status.
+"""What ends a command. Each class carries the command's exit status.
 
-InferError
+ClientError
 ├── UsageError    2: what was asked for makes no sense; nothing was sent
 ├── Unreachable   2: no server there
 └── ServerError   1: the server refused, failed, or did not answer in time
@@ -11,25 +11,25 @@ from __future__ import annotations
 from typing import ClassVar
 
 
-class InferError(Exception):
+class ClientError(Exception):
     """The text is one line, for the person who called."""
 
     exit_status: ClassVar[int]
 
 
-class UsageError(InferError):
-    """An argument, a file or a request body that cannot be sent as it is."""
+class UsageError(ClientError):
+    """An argument, a file or a request cannot be sent as it is; the text says what is accepted."""
 
     exit_status = 2
 
 
-class Unreachable(InferError):
-    """No connection to the server, so nothing was sent."""
+class Unreachable(ClientError):
+    """There is no connection to the server, so nothing was sent."""
 
     exit_status = 2
 
 
-class ServerError(InferError):
+class ServerError(ClientError):
     """The request got no answer.
 
     Attributes:
