@@ -6,9 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from ...flags import add_version
 from ...terminal import escape_what_cannot_be_encoded
 from ..errors import LoadError
-from . import compare, evaluate, profile, run, search
+from . import compare, evaluate, profile, report, run, search, worker
 
 COMMANDS = {
     "run": run,
@@ -16,6 +17,8 @@ COMMANDS = {
     "compare": compare,
     "profile": profile,
     "evaluate": evaluate,
+    "report": report,
+    "worker": worker,
 }
 USAGE_ERROR = 2
 INTERRUPTED = 130
@@ -52,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="infergraph-load",
         description="Load tests for servers of the V2 (Open Inference) protocol.",
     )
+    add_version(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in COMMANDS.items():
         command = commands.add_parser(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from . import flags
-from .output import output_folder
+from .output import add_output, make_room, output_folder
 
 HELP = "find the highest rate that still meets an SLO"
 DESCRIPTION = """\
@@ -26,9 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     flags.add_arguments(parser)
     parser.add_argument("--precision", type=float, default=0.05, help="of the rate (default 0.05)")
     parser.add_argument("--highest-rate", type=float, metavar="R", help="no rate above is tried")
-    parser.add_argument(
-        "--output", type=Path, help="folder for the report of each run (default: load-reports/...)"
-    )
+    add_output(parser, "folder of the reports of all trials")
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -53,7 +50,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if not 0 < arguments.precision < 1:
         raise LoadError(f"--precision is {arguments.precision:g}; accepted: between 0 and 1")
     console, progress = Console(), Console(stderr=True)
-    folder = output_folder(arguments.output, f"{configuration.target.model}-search")
+    folder = output_folder(arguments, f"{configuration.target.model}-search")
     checked = False
 
     def trial(at_rate: RunConfiguration) -> Summary:
@@ -62,9 +59,10 @@ def execute(arguments: argparse.Namespace) -> int:
         if not checked:
             if at_rate.preflight:
                 ask_server(prepared)
+            make_room(arguments, folder)
             check_writable(folder)
             checked = True
-        with Interrupts() as interrupts, LiveView(at_rate, progress) as view:
+        with Interrupts() as interrupts, LiveView([at_rate], progress) as view:
             run = execute_run(prepared, view.update, interrupts)
         summary = summarise(run)
         rate = getattr(at_rate.arrivals, "rate", 0.0)
