@@ -16,8 +16,9 @@ Sends requests to a model or pipeline at the times that the arrivals say, and wr
   infergraph-load run --url grpc://127.0.0.1:8081 --model echo --payload request.json --rate 100
   infergraph-load run experiment.yaml --seed 7 --output reports/seven
 
-Exit status: 0; 1 if the run is invalid or misses its SLO; 2 if the input is wrong, before any load;
-130 if it was ended by Ctrl-C, its report written.
+Exit status: 0; 1 if the SLO or a threshold is missed; 2 if the input is wrong, before any load; 3
+if the run is invalid, so that it says nothing of the server; 130 if it was ended by Ctrl-C, its
+report written.
 """
 
 
@@ -26,6 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     flags.add_arguments(parser)
     parser.add_argument(
         "--output", type=Path, help="the report's folder (default: load-reports/MODEL-TIME)"
+    )
+    parser.add_argument(
+        "--junit", type=Path, metavar="FILE", help="write the verdicts as JUnit XML"
     )
     parser.add_argument("--quiet", action="store_true", help="no live view and no tables")
     parser.add_argument("--json", action="store_true", help="print report.json instead of tables")
@@ -42,9 +46,11 @@ def execute(arguments: argparse.Namespace) -> int:
     from ..engine.interrupts import Interrupts
     from ..engine.run import execute as execute_run
     from ..engine.run import preflight, prepare
+    from ..errors import ExitStatus
     from ..reports.folder import check_writable, report_document, write_report
     from ..reports.live import LiveView
     from ..reports.terminal import print_summary
+    from ..reports.text import verdicts, write_junit
     from ..statistics import summarise
 
     prepared = prepare(configuration)
@@ -62,7 +68,7 @@ def execute(arguments: argparse.Namespace) -> int:
         output = Console()
         print_summary(output, configuration, summary)
         output.print(f"report: {folder}", highlight=False, soft_wrap=True)
-    if run.interrupted:
-        return 130
-    missed = summary.slo is not None and not summary.slo.met
-    return int(missed or not summary.validity.valid)
+    if arguments.junit is not None:
+        suite = f"{configuration.target.model} under {configuration.arrivals.kind}"
+        write_junit(arguments.junit, suite, verdicts(summary), run.began, run.seconds)
+    return ExitStatus.INTERRUPTED if run.interrupted else summary.status

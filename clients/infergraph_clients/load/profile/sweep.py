@@ -12,7 +12,7 @@ from ..configuration import RunConfiguration
 from ..corpus import read_payloads
 from ..engine.preflight import ask_server
 from ..engine.run import Prepared, Run, prepare
-from ..errors import LoadError
+from ..errors import ExitStatus, LoadError
 from ..statistics import summarise
 from ..transports.metadata import model_parameters
 from ..v2 import Payload
@@ -44,6 +44,15 @@ class Profile:
     @property
     def model(self) -> str:
         return self.configuration.target.model
+
+    @property
+    def status(self) -> ExitStatus:
+        """MISSED if requests failed or were refused, INVALID if the tester was too slow."""
+        if self.interrupted:
+            return ExitStatus.INTERRUPTED
+        if any(cell.failed or not cell.requests for cell in self.cells):
+            return ExitStatus.MISSED
+        return ExitStatus.FINE if all(cell.valid for cell in self.cells) else ExitStatus.INVALID
 
 
 def sweep(
