@@ -24,6 +24,7 @@ from ..transports.headers import deadline_header, joined, masked
 from ..transports.route import Format, Route
 from .arrivals.specification import Arrivals, MultiStream, SingleStream
 from .errors import LoadError
+from .thresholds import TIMES, parsed
 
 Check = Literal["none", "valid", "consistent", "expected"]
 
@@ -171,11 +172,16 @@ class Limits(_Section):
     """Beyond these, a run says nothing about the server, and is marked invalid.
 
     Attributes:
-        dispatch_delay_ms: The 99th percentile of sent minus intended.
+        dispatch_delay_ms: The median and 99th percentile of sent minus intended. Beyond it they
+            still do no harm while they are a small share of the latency's own:
+        dispatch_delay_share: Of the latency's percentile, which the delay is a part of.
+        strict: Whether `dispatch_delay_ms` holds however long the latency is.
         cpu: Of any process of the tester, as a share of one core.
     """
 
     dispatch_delay_ms: PositiveFloat = 1.0
+    dispatch_delay_share: PositiveFloat = 0.05
+    strict: bool = False
     cpu: PositiveFloat = 0.95
 
 
@@ -192,6 +198,8 @@ class RunConfiguration(_Section):
         workers: `HOST:PORT` of each `infergraph-load worker` that sends instead of this machine.
         seed: Of arrivals, payloads, think times and traced requests.
         trace: The share of requests that ask for a trace, from which stages are broken down.
+        thresholds: What else must hold, such as `p99<300`; without one on `failed`, at most 1% of
+            the requests may fail.
         preflight: Whether to ask for the model's readiness, and for one answer, before the load.
         drain_s: How long requests in flight may take after Ctrl-C.
     """
@@ -208,6 +216,7 @@ class RunConfiguration(_Section):
     seed: int = Field(default=0, ge=0)
     trace: float = Field(default=0.0, ge=0, le=1)
     slo: Slo | None = None
+    thresholds: list[str] = Field(default_factory=list)
     limits: Limits = Limits()
     preflight: bool = True
     drain_s: NonNegativeFloat = 5.0
@@ -229,6 +238,16 @@ class RunConfiguration(_Section):
                 f"processes is {self.all_processes}, but {self.arrivals.kind} is one stream; "
                 "accepted: 1"
             )
+        for threshold in parsed(self.thresholds):
+            if threshold.metric == "goodput" and self.slo is None:
+                raise LoadError(
+                    f"threshold '{threshold.text}' needs an SLO, which goodput is within"
+                )
+            if threshold.of_stage and not self.trace:
+                raise LoadError(
+                    f"threshold '{threshold.text}' is on a stage, but trace is 0; accepted: a "
+                    f"trace above 0, or one of {', '.join(TIMES)}"
+                )
         if (self.payload.check == "expected") != (self.payload.expected is not None):
             raise LoadError("payload.check 'expected' and payload.expected (a file) go together")
         return self

@@ -34,6 +34,8 @@ _SETTINGS = {
     "trace": "trace",
     "slo_ms": "slo.latency_ms",
     "slo_percentile": "slo.percentile",
+    "threshold": "thresholds",
+    "strict": "limits.strict",
 }
 """Flag -> setting."""
 
@@ -81,6 +83,19 @@ def add_arguments(parser: argparse.ArgumentParser, *, arrivals: bool = True) -> 
     judged.add_argument("--trace", metavar="SHARE", help="of requests that ask for a trace, 0 to 1")
     judged.add_argument("--slo-ms", metavar="MS", help="the latency to stay within")
     judged.add_argument("--slo-percentile", metavar="P", help="of requests (default 99)")
+    judged.add_argument(
+        "--threshold",
+        action="append",
+        metavar="CONDITION",
+        help="'p99<300' (ms), 'failed<1%%', 'rate>=200', 'p99{m: compute}<50'; may be repeated; "
+        "without one on failed, at most 1%% of the requests may fail",
+    )
+    judged.add_argument(
+        "--strict",
+        action="store_true",
+        default=None,
+        help="limit the tester's own delay however long the latency is",
+    )
     parser.add_argument(
         "--set",
         action="append",

@@ -17,8 +17,8 @@ flight (a closed loop), and writes the table as Parquet and JSON, and plots.
 
 Payloads are divided into their items, of which requests of each size are made. The file or flags
 describe a run as for `run`, but for its arrivals.
-Exit status: 0; 1 if a cell is invalid or had failures; 2 if the input is wrong; 130 after Ctrl-C,
-with what was measured until then.
+Exit status: 0; 1 if a cell had failures; 2 if the input is wrong; 3 if a cell is invalid, since the
+tester could not keep up; 130 after Ctrl-C, with what was measured until then.
 """
 _DEFAULTS = {"duration_s": 5.0, "warmup_s": 1.0, "trace": 0.2, "arrivals.kind": "closed"}
 
@@ -109,6 +109,4 @@ def execute(arguments: argparse.Namespace) -> int:
         output = Console()
         print_profile(output, profile)
         output.print(f"profile: {folder}", highlight=False, soft_wrap=True)
-    if profile.interrupted:
-        return 130
-    return int(any(not cell.valid or cell.failed for cell in profile.cells))
+    return profile.status

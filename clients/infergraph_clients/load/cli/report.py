@@ -38,4 +38,5 @@ def execute(arguments: argparse.Namespace) -> int:
             f"'{folder}' holds no records of a run that was cut short; accepted: a folder with "
             f"'{RECORDS}' in it, or in each of its folders"
         )
+    arguments.junit = None
     return finish(arguments, folder, {each.name: run for each, run in found.items()})

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import flags
 from .output import add_output, make_room, output_folder
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ..configuration import RunConfiguration
     from ..engine.run import Run
     from ..statistics import Summary
@@ -30,8 +30,9 @@ or repeated flags:
       --load model=sentiment,payload=sentiment.json,weight=3,slo-ms=50 \\
       --load model=translation,payload=translation.json
 
-Exit status: 0; 1 if the run is invalid or misses its SLO; 2 if the input is wrong, before any load;
-130 if it was ended by Ctrl-C, its report written.
+Exit status: 0; 1 if an SLO or a threshold is missed; 2 if the input is wrong, before any load; 3 if
+the run is invalid, so that it says nothing of the server; 130 if it was ended by Ctrl-C, SIGTERM or
+a hang-up, its report written.
 """
 
 
@@ -40,6 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     flags.add_arguments(parser)
     flags.add_loads(parser)
     add_output(parser)
+    parser.add_argument(
+        "--junit", type=Path, metavar="FILE", help="write the verdicts as JUnit XML"
+    )
     parser.add_argument("--quiet", action="store_true", help="no live view and no tables")
     parser.add_argument("--json", action="store_true", help="print report.json instead of tables")
 
@@ -127,9 +131,11 @@ def _show(
 
     from rich.console import Console
 
+    from ..errors import ExitStatus
     from ..reports.folder import report_document
     from ..reports.overall import print_overall, rows_of
     from ..reports.terminal import print_summary
+    from ..reports.text import verdicts, write_junit
 
     if arguments.json:
         documents = {name: report_document(run, summaries[name]) for name, run in runs.items()}
@@ -142,9 +148,15 @@ def _show(
         if len(runs) > 1:
             print_overall(output, rows_of(runs, summaries))
         output.print(f"report: {folder}", highlight=False, soft_wrap=True)
+    if arguments.junit is not None:
+        lines = [
+            replace(line, name=f"{name}: {line.name}") if len(runs) > 1 else line
+            for name, summary in summaries.items()
+            for line in verdicts(summary)
+        ]
+        first = next(iter(runs.values()))
+        suite = " and ".join(f"{name} under {each.arrivals.kind}" for name, each in loads.items())
+        write_junit(arguments.junit, suite, lines, first.began, first.seconds)
     if any(run.interrupted for run in runs.values()):
-        return 130
-    return max(
-        int((each.slo is not None and not each.slo.met) or not each.validity.valid)
-        for each in summaries.values()
-    )
+        return ExitStatus.INTERRUPTED
+    return max(summary.status for summary in summaries.values())

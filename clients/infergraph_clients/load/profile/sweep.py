@@ -12,7 +12,7 @@ from ..arrivals import ClosedLoop
 from ..configuration import RunConfiguration
 from ..corpus.source import ask_metadata, read_payloads
 from ..engine.run import Prepared, Run, ask_server, prepare
-from ..errors import LoadError
+from ..errors import ExitStatus, LoadError
 from ..statistics import summarise
 from .batches import batches_of
 from .cell import Cell, make_cell
@@ -42,6 +42,15 @@ class Profile:
     @property
     def model(self) -> str:
         return self.configuration.target.model
+
+    @property
+    def status(self) -> ExitStatus:
+        """MISSED if requests failed or were refused, INVALID if the tester was too slow."""
+        if self.interrupted:
+            return ExitStatus.INTERRUPTED
+        if any(cell.failed or not cell.requests for cell in self.cells):
+            return ExitStatus.MISSED
+        return ExitStatus.FINE if all(cell.valid for cell in self.cells) else ExitStatus.INVALID
 
 
 def sweep(

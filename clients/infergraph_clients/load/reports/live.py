@@ -17,8 +17,8 @@ from rich.text import Text
 from ..configuration import RunConfiguration
 from ..engine.plan import Progress
 from ..outcome import Outcome
-from ..statistics import histogram
-from .numbers import milliseconds
+from ..statistics.distribution import new_histogram, record
+from .text import milliseconds
 
 _REFRESHES_PER_SECOND = 4
 _WINDOW_SECONDS = 5.0
@@ -45,7 +45,7 @@ class LiveView:
         self._shown = console.is_terminal and not console.quiet
         self._line_at = _LINE_SECONDS
         self._began: float | None = None
-        self._total = histogram.new_histogram()
+        self._total = new_histogram()
         self._recent: list[tuple[float, Progress]] = []
         self._in_flight: dict[tuple[int, int], int] = {}
         self._sent = 0
@@ -73,7 +73,7 @@ class LiveView:
         now = time.monotonic()
         if self._began is None:
             self._began = now
-        histogram.record(self._total, progress.latency_ns)
+        record(self._total, progress.latency_ns)
         self._recent = [each for each in self._recent if each[0] > now - _WINDOW_SECONDS]
         self._recent.append((now, progress))
         self._in_flight[progress.process, progress.load] = progress.in_flight

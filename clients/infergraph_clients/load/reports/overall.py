@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,13 +20,13 @@ from rich.table import Table
 
 from ..engine.run import Run
 from ..errors import LoadError
-from ..outcome import Outcome
+from ..outcome import failed, user_latency
 from ..statistics.distribution import Distribution
 from ..statistics.summary import Summary, measured_records
-from .numbers import milliseconds
 from .page import figure_html, heading, table_html, write_page
 from .plots import BLUE, GREEN, GREY, ORANGE, RED, empty_figure, line
 from .server import server_figures
+from .text import milliseconds, utc
 from .timeline import timeline
 
 FORMAT = 1
@@ -45,7 +44,7 @@ class Row:
         requests: Measured.
         failed: Of them.
         answered_ok: Right answers per second.
-        latency: Of right answers, from the intended time on.
+        latency: From the intended time on; a failure counts as at least its timeout.
         slo_met: Whether the SLO was met; of all, whether each was. None without an SLO.
     """
 
@@ -75,13 +74,12 @@ def rows_of(runs: Mapping[str, Run], summaries: Mapping[str, Summary]) -> list[R
     rows, latencies = [], []
     for name, run in runs.items():
         summary, measured = summaries[name], measured_records(run)
-        ok = measured[measured["outcome"] == Outcome.OK]
-        latencies.append(ok["end_ns"] - ok["intended_ns"])
+        latencies.append(user_latency(measured, run.configuration.target.timeout_s))
         rows.append(
             Row(
                 name,
                 len(measured),
-                len(measured) - len(ok),
+                int(failed(measured).sum()),
                 summary.rates.answered_ok,
                 summary.latency,
                 None if summary.slo is None else summary.slo.met,
@@ -105,10 +103,10 @@ def write_overall(
     """Writes both files, and gives the rows; LoadError if they cannot be written."""
     rows = rows_of(runs, summaries)
     first = next(iter(runs.values()))
-    began = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(first.began))
     document = {
         "format": FORMAT,
         "began": first.began,
+        "began_utc": utc(first.began),
         "interrupted": first.interrupted,
         "machine": first.machine,
         "loads": [asdict(row) for row in rows[:-1]],
@@ -121,7 +119,7 @@ def write_overall(
         write_page(
             folder / PAGE,
             title=f"{len(runs)} loads at the same time",
-            subtitle=f"{began}, {first.configuration.duration_s:g} s",
+            subtitle=f"{utc(first.began)}, {first.configuration.duration_s:g} s",
             parts=[
                 table_html(_HEAD, [row.cells() for row in rows], headline=len(rows) - 1),
                 "<p>"
@@ -151,7 +149,7 @@ def print_overall(console: Console, rows: list[Row]) -> None:
 def _latency_figures(runs: Mapping[str, Run]) -> list[tuple[str, Any]]:
     figure = empty_figure("seconds", "p99 of the latency in ms", log_y=True)
     for place, (name, run) in enumerate(runs.items()):
-        seconds = timeline(run.records)
+        seconds = timeline(run.records, run.began)
         colour = _COLOURS[place % len(_COLOURS)]
         figure.add_trace(line(name, seconds.second, seconds.p99_ms, colour))
     return [("Latency over time", figure)]
