@@ -22,8 +22,7 @@ from infergraph_clients.load.engine.records import Records
 from infergraph_clients.load.engine.run import prepare
 from infergraph_clients.load.engine.worker import Failures
 from infergraph_clients.load.outcome import Outcome
-from infergraph_clients.load.v2 import Answer
-from infergraph_clients.transports.exchange import Exchange, now_ns
+from infergraph_clients.transports import Answer, Exchange, now_ns
 
 from .runs import configuration
 
@@ -87,8 +86,8 @@ def dispatcher(
     return Dispatcher(plan, wire, check, _decode, records), records
 
 
-def _decode(body: bytes) -> Answer:
-    return Answer({}, {"body": body.decode()})
+def _decode(exchange: Exchange) -> Answer:
+    return Answer([], {"trace": json.dumps({"body": exchange.body.decode()})})
 
 
 def open_plan(times_ms: list[float]) -> OpenPlan:
