@@ -29,6 +29,7 @@ from infergraph_clients.load.evaluate.workspace import (
     read_servables,
 )
 from infergraph_clients.load.profile import sweep as sweep_module
+from infergraph_clients.payloads import Metadata
 
 from .runs import records, run
 

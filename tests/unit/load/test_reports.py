@@ -13,9 +13,9 @@ from infergraph_clients.load.engine.plan import Progress
 from infergraph_clients.load.outcome import Outcome
 from infergraph_clients.load.reports import plots
 from infergraph_clients.load.reports.live import LiveView
-from infergraph_clients.load.reports.numbers import milliseconds
 from infergraph_clients.load.reports.page import table_html, verdict, write_page
 from infergraph_clients.load.reports.terminal import print_summary
+from infergraph_clients.load.reports.text import milliseconds
 from infergraph_clients.load.reports.timeline import timeline
 from infergraph_clients.load.statistics import summarise
 from infergraph_clients.load.statistics.stages import Stages

@@ -122,8 +122,11 @@ class Evaluator:
             lambda at_rate: self._search_step(at_rate, payloads),
             start_rate=start,
             precision=_PRECISION,
+            probe=lambda alone: summarise(self._trial(prepare(alone, payloads))),
             on_step=lambda step: self._say(f"  {step.rate:.1f}/s: {step.verdict}"),
         )
+        if found.capacity.interrupted:
+            raise KeyboardInterrupt
 
     def _profile(self, servable: Servable) -> Profile:
         if servable.request is None:
@@ -147,7 +150,9 @@ class Evaluator:
     def _search_step(self, settings: RunConfiguration, payloads: Sequence[Payload]) -> Summary:
         self._check()
         rate = getattr(settings.arrivals, "rate", 0.0)
-        return self._measured(settings, payloads, f"search/rate-{rate:.4g}")[1]
+        return self._measured(
+            settings, payloads, f"search/rate-{rate:.4g}-{settings.duration_s:.4g}s"
+        )[1]
 
     def _measured(
         self, settings: RunConfiguration, payloads: Sequence[Payload], name: str

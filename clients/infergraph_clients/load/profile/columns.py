@@ -47,6 +47,7 @@ _OF_CELL: dict[str, tuple[Any, Callable[[Cell], Any]]] = {
     "hop_ms": (_NUMBER, lambda cell: cell.part("hop")),
     "router_ms": (_NUMBER, lambda cell: cell.part(ROUTER)),
     "network_ms": (_NUMBER, lambda cell: cell.part(NETWORK)),
+    "unexplained_ms": (_NUMBER, lambda cell: cell.part("unexplained")),
     "dispatch_ms": (_NUMBER, lambda cell: cell.part(DISPATCH)),
     "dispatch_delay_p99_ms": (_NUMBER, lambda cell: cell.dispatch_delay_p99),
     "tester_cpu": (_NUMBER, lambda cell: cell.tester_cpu),

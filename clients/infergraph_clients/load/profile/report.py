@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -25,7 +24,6 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import LoadError
-from ..reports.numbers import milliseconds
 from ..reports.page import (
     figure_html,
     heading,
@@ -37,6 +35,7 @@ from ..reports.page import (
 )
 from ..reports.page import write_page as write_html_page
 from ..reports.stage_bars import stage_bars, standalone
+from ..reports.text import milliseconds, utc
 from . import plots
 from .cell import Cell
 from .columns import cells_table, stages_table
@@ -52,7 +51,7 @@ _HEAD = (
     "batch",
     "queue",
     "compute",
-    "network",
+    "rest",
     "failed",
     "valid",
 )
@@ -98,7 +97,7 @@ def profile_parts(profile: Profile, *, level: int = 2) -> Iterable[str]:
     yield from (verdict("bad", text) for text in problems(cells))
     yield paragraph(
         "A cell is items in a request x requests in flight; batch: items that the server computed "
-        "at once."
+        "at once; rest: what no clock measured."
     )
     yield table_html(_HEAD, [_row(cell) for cell in cells])
     if any(cell.latency.count for cell in cells):
@@ -119,7 +118,8 @@ def print_profile(console: Console, profile: Profile) -> None:
     table = Table(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
-        caption="cell: items in a request x requests in flight; batch: computed at once",
+        caption="cell: items in a request x requests in flight; batch: computed at once; "
+        "rest: what no clock measured",
     )
     for name in _HEAD:
         table.add_column(name, justify="right", no_wrap=True)
@@ -149,19 +149,19 @@ def _row(cell: Cell) -> list[str]:
         f"{cell.throughput:.1f}",
         *(milliseconds(value) for value in (latency.p50, latency.p95, latency.p99)),
         "-" if size is None else f"{size:.1f}",
-        *(milliseconds(cell.part(kind)) for kind in ("queue", "compute", "network")),
+        *(milliseconds(cell.part(kind)) for kind in ("queue", "compute", "unexplained")),
         str(cell.failed),
         "yes" if cell.valid else "no",
     ]
 
 
 def _write_page(file: Path, profile: Profile) -> None:
-    began = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(profile.began))
     said = ", ".join(f"{name} {value}" for name, value in profile.parameters.items())
     write_html_page(
         file,
         title=f"Profile of {profile.model}",
-        subtitle=f"{profile.configuration.target.url}, {began}{': ' if said else ''}{said}",
+        subtitle=f"{profile.configuration.target.url}, {utc(profile.began)}"
+        f"{': ' if said else ''}{said}",
         parts=[
             *profile_parts(profile),
             heading("Configuration"),

@@ -11,9 +11,8 @@ from ...payloads import Payload
 from ..arrivals import ClosedLoop
 from ..configuration import RunConfiguration
 from ..corpus.source import ask_metadata, read_payloads
-from ..engine.preflight import ask_server
-from ..engine.run import Prepared, Run, prepare
-from ..errors import LoadError
+from ..engine.run import Prepared, Run, ask_server, prepare
+from ..errors import ExitStatus, LoadError
 from ..statistics import summarise
 from .batches import batches_of
 from .cell import Cell, make_cell
@@ -43,6 +42,15 @@ class Profile:
     @property
     def model(self) -> str:
         return self.configuration.target.model
+
+    @property
+    def status(self) -> ExitStatus:
+        """MISSED if requests failed or were refused, INVALID if the tester was too slow."""
+        if self.interrupted:
+            return ExitStatus.INTERRUPTED
+        if any(cell.failed or not cell.requests for cell in self.cells):
+            return ExitStatus.MISSED
+        return ExitStatus.FINE if all(cell.valid for cell in self.cells) else ExitStatus.INVALID
 
 
 def sweep(
@@ -121,9 +129,8 @@ def _settings(configuration: RunConfiguration, concurrency: int, repeat: int) ->
 
 
 def _refusal(configuration: RunConfiguration, batches: Sequence[Payload]) -> LoadError | None:
-    prepared = prepare(_settings(configuration, 1, 0), batches)
     try:
-        ask_server(prepared.configuration, prepared.plans[0].requests[0])
+        ask_server(prepare(_settings(configuration, 1, 0), batches))
     except LoadError as error:
         return error
     return None

@@ -1,65 +1,66 @@
-"""`Dispatcher`: sends requests, gives up those that take too long, and records all of them."""
+"""`Sender`: sends requests, gives up those that take too long, and records all of them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from ...transports import Answer, Exchange, Transport, now_ns
+from ...transports import Answer, Exchange, Template, Transport, now_ns
 from ..corpus.check import AnswerCheck
 from ..outcome import Outcome
-from .plan import Progress, WorkerPlan
-from .records import Records
+from .records import RecordBuffer
 
 _MOST_ERROR_TEXTS = 20
 _LONGEST_ERROR_TEXT = 300
-_OUTCOMES = len(Outcome)
 
 
-class Dispatcher:
+class Sender:
     """Between a source of requests (open or closed loop) and the transport.
 
     Args:
-        plan: Of this process.
+        requests: Each payload's request.
+        traced_requests: The same, asking for a trace.
+        timeout_s: Seconds after which a request is given up.
         transport: Sends.
         check: Judges answers.
         decode: Parses the answers of traced requests.
         records: Where they end up.
 
     Attributes:
+        sent: Requests sent so far.
         in_flight: Requests that have been sent and have not ended.
-        traces: See `WorkerResult`.
-        errors: See `WorkerResult`.
+        traces: (request's index, its trace), not handed over yet.
+        errors: By outcome, some of the texts and how often each came.
+        on_end: Called with each request that has ended.
     """
 
     def __init__(
         self,
-        plan: WorkerPlan,
+        requests: Sequence[Template],
+        traced_requests: Sequence[Template],
+        timeout_s: float,
         transport: Transport,
         check: AnswerCheck,
         decode: Callable[[Exchange], Answer],
-        records: Records,
+        records: RecordBuffer,
     ) -> None:
-        self._plan = plan
+        self._requests = requests
+        self._traced_requests = traced_requests
+        self._timeout_s = timeout_s
+        self._timeout_ns = int(timeout_s * 1e9)
         self._transport = transport
         self._check = check
         self._decode = decode
         self._records = records
         self._loop = asyncio.get_running_loop()
-        self._timeout_ns = int(plan.target.timeout_s * 1e9)
         # All requests have the same timeout, so they are due in the order in which they were sent.
         self._due: deque[Exchange] = deque()
         self._watch: asyncio.TimerHandle | None = None
         self._idle: asyncio.Event = asyncio.Event()
         self._idle.set()
-        self._sent = 0
-        self._ended_outcomes = [0] * _OUTCOMES
-        self._latencies: list[int] = []
-        self._delays: list[int] = []
+        self.sent = 0
         self.in_flight = 0
         self.traces: list[tuple[int, Mapping[str, Any]]] = []
         self.errors: dict[int, dict[str, int]] = {}
@@ -68,14 +69,14 @@ class Dispatcher:
     def send(self, index: int, payload: int, traced: bool, intended: int) -> None:
         """Sends one request that was meant for the time `intended`."""
         exchange = Exchange(index, payload, traced, intended, self._ended)
-        requests = self._plan.traced_requests if traced else self._plan.requests
+        requests = self._traced_requests if traced else self._requests
         self.in_flight += 1
-        self._sent += 1
+        self.sent += 1
         self._idle.clear()
         self._transport.send(requests[payload], exchange)
         self._due.append(exchange)
         if self._watch is None:
-            self._watch = self._loop.call_later(self._plan.target.timeout_s, self._give_up_late)
+            self._watch = self._loop.call_later(self._timeout_s, self._give_up_late)
 
     async def wait_until_idle(self) -> None:
         """Returns once nothing is in flight; the timeout sees to it that this comes."""
@@ -91,29 +92,12 @@ class Dispatcher:
         if self._watch is not None:
             self._watch.cancel()
 
-    def progress(self) -> Progress:
-        """What happened since this was last called."""
-        outcomes = np.array(self._ended_outcomes, np.int64)
-        progress = Progress(
-            self._plan.process,
-            self._sent,
-            self.in_flight,
-            outcomes,
-            np.array(self._latencies, np.int64),
-            np.array(self._delays, np.int64),
-        )
-        self._sent = 0
-        self._ended_outcomes = [0] * _OUTCOMES
-        self._latencies = []
-        self._delays = []
-        return progress
-
     def _give_up_late(self) -> None:
         due = self._due
         now = now_ns()
         while due and (due[0].ended or due[0].sent + self._timeout_ns <= now):
             exchange = due.popleft()
-            exchange.give_up(Outcome.TIMEOUT, f"no answer within {self._plan.target.timeout_s:g} s")
+            exchange.give_up(Outcome.TIMEOUT, f"no answer within {self._timeout_s:g} s")
         if due:
             left = max(due[0].sent + self._timeout_ns - now, 0) / 1e9
             self._watch = self._loop.call_later(left + 1e-3, self._give_up_late)
@@ -127,12 +111,8 @@ class Dispatcher:
             if problem is not None:
                 outcome = Outcome.WRONG_ANSWER
                 exchange.error = problem
-        if outcome is Outcome.OK:
-            self._latencies.append(exchange.end - exchange.intended)
-        else:
+        if outcome is not Outcome.OK:
             self._note_error(outcome, exchange.error[:_LONGEST_ERROR_TEXT])
-        self._delays.append(exchange.sent - exchange.intended)
-        self._ended_outcomes[outcome] += 1
         self._records.add(exchange, outcome)
         exchange.body = b""
         self.in_flight -= 1

@@ -1,4 +1,4 @@
-"""`Monitor`: the tester's own CPU, memory and event loop lag, so that it can be doubted."""
+"""`ResourceMonitor`: the tester's own CPU, memory and event loop lag, so that it can be doubted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SECOND_S = 1.0
 _STATM = "/proc/self/statm"
 
 
-class Monitor:
+class ResourceMonitor:
     """Watches the process from `start` to `stop`.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""`Alarm`: calls back at a precise time. Event loops' own timers are late by up to 1 ms or more.
+"""`Timer`: calls back at a precise time. Event loops' own timers are late by up to 1 ms or more.
 
 epoll takes its timeout in milliseconds, and asyncio and libuv round up to them. On Linux a timer
 descriptor (timerfd) wakes the loop within some tens of microseconds, without spinning, which would
@@ -21,7 +21,7 @@ _TFD_TIMER_ABSTIME = 1
 _SPIN_NS = 2_000_000
 
 
-class Alarm(Protocol):
+class Timer(Protocol):
     """A callback at one time of `now_ns`, at most one at once."""
 
     def set(self, when: int) -> None:
@@ -33,11 +33,11 @@ class Alarm(Protocol):
         ...
 
 
-def make_alarm(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> Alarm:
-    """The most precise alarm of this machine."""
+def make_timer(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> Timer:
+    """The most precise timer of this machine."""
     if sys.platform == "linux":
         return TimerDescriptor(loop, callback)
-    return SpinningAlarm(loop, callback)
+    return SpinningTimer(loop, callback)
 
 
 class _Timespec(ctypes.Structure):
@@ -64,13 +64,13 @@ class TimerDescriptor:
         loop.add_reader(self._descriptor, self._expired)
 
     def set(self, when: int) -> None:
-        """See `Alarm.set`."""
+        """See `Timer.set`."""
         # An all-zero time would disarm the timer.
         self._time.value.seconds, self._time.value.nanoseconds = divmod(max(when, 1), 10**9)
         self._library.timerfd_settime(self._descriptor, _TFD_TIMER_ABSTIME, self._pointer, None)
 
     def close(self) -> None:
-        """See `Alarm.close`."""
+        """See `Timer.close`."""
         self._loop.remove_reader(self._descriptor)
         os.close(self._descriptor)
 
@@ -82,7 +82,7 @@ class TimerDescriptor:
         self._callback()
 
 
-class SpinningAlarm:
+class SpinningTimer:
     """The loop's own timer until 2 ms before the time, then a look in every turn of the loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
@@ -92,13 +92,13 @@ class SpinningAlarm:
         self._handle: asyncio.Handle | None = None
 
     def set(self, when: int) -> None:
-        """See `Alarm.set`."""
+        """See `Timer.set`."""
         self.close()
         self._when = when
         self._wait()
 
     def close(self) -> None:
-        """See `Alarm.close`."""
+        """See `Timer.close`."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
