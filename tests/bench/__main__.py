@@ -15,6 +15,7 @@ from . import (
     liveness,
     load,
     tensors,
+    testers,
     trace,
     transfer,
     video,
@@ -29,6 +30,7 @@ BENCHMARKS = {
     "generation": generation.run,
     "huggingface": huggingface.run,
     "load": load.run,
+    "testers": testers.run,
     "transfer": transfer.run,
     "video": video.run,
 }
