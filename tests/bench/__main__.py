@@ -7,7 +7,18 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from . import batching, generation, hops, huggingface, liveness, load, tensors, trace, video
+from . import (
+    batching,
+    generation,
+    hops,
+    huggingface,
+    liveness,
+    load,
+    tensors,
+    trace,
+    transfer,
+    video,
+)
 
 BENCHMARKS = {
     "hops": hops.run,
@@ -18,6 +29,7 @@ BENCHMARKS = {
     "generation": generation.run,
     "huggingface": huggingface.run,
     "load": load.run,
+    "transfer": transfer.run,
     "video": video.run,
 }
 

@@ -20,8 +20,8 @@ import grpc.aio
 import httptools
 import uvloop
 
-from infergraph_clients.load.engine.alarm import Alarm, make_alarm
-from infergraph_clients.load.v2.messages import SERVICE, ModelInferResponse, ModelReadyResponse
+from infergraph.v2.schema import METHODS, SERVICE
+from infergraph_clients.load.engine.timer import Timer, make_timer
 
 _BODY = (
     b'{"model_name":"minimal","id":"0","outputs":'
@@ -37,7 +37,7 @@ class Queue:
         self._service = service_ns
         self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
         self._free_at = 0
-        self._alarm: Alarm = make_alarm(asyncio.get_running_loop(), self._due)
+        self._timer: Timer = make_timer(asyncio.get_running_loop(), self._due)
 
     def put(self, answer: Callable[[], None]) -> None:
         if not self._service:
@@ -46,13 +46,13 @@ class Queue:
         self._free_at = max(self._free_at, time.monotonic_ns()) + self._service
         self._waiting.append((self._free_at, answer))
         if len(self._waiting) == 1:
-            self._alarm.set(self._free_at)
+            self._timer.set(self._free_at)
 
     def _due(self) -> None:
         while self._waiting and self._waiting[0][0] <= time.monotonic_ns():
             self._waiting.popleft()[1]()
         if self._waiting:
-            self._alarm.set(self._waiting[0][0])
+            self._timer.set(self._waiting[0][0])
 
 
 class Connection(asyncio.Protocol):
@@ -73,11 +73,11 @@ class Connection(asyncio.Protocol):
 
 
 def grpc_handlers(queue: Queue) -> Any:
-    answer = ModelInferResponse(model_name="minimal", id="0")
+    answer = METHODS["ModelInfer"].response(model_name="minimal", id="0")
     answer.outputs.add(name="said", datatype="BYTES", shape=[1])
     answer.raw_output_contents.append(b"\3\0\0\0yes")
     serialised = answer.SerializeToString()
-    ready_answer = ModelReadyResponse(ready=True).SerializeToString()
+    ready_answer = METHODS["ModelReady"].response(ready=True).SerializeToString()
 
     async def infer(request: bytes, context: Any) -> bytes:
         done = asyncio.get_running_loop().create_future()

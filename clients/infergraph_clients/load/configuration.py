@@ -14,18 +14,36 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    field_serializer,
 )
 
+from ..transports.endpoint import Endpoint, Tls
+from ..transports.headers import deadline_header, joined, masked
+from ..transports.route import Format, Route
 from .arrivals.specification import Arrivals, MultiStream, SingleStream
 from .errors import LoadError
 from .thresholds import TIMES, parsed
 
-Format = Literal["auto", "json", "base64", "raw"]
 Check = Literal["none", "valid", "consistent", "expected"]
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TlsFiles(_Section):
+    """TLS: files in PEM.
+
+    Attributes:
+        ca: Authorities that are trusted, in place of the system's.
+        certificate, key: The client's, where the server wants to know who it is.
+        insecure: Whether any certificate is taken.
+    """
+
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    insecure: bool = False
 
 
 class Target(_Section):
@@ -36,24 +54,81 @@ class Target(_Section):
         model: A model or pipeline.
         version: Its version; the server's choice without one.
         format: How tensors travel. REST: `json` (BYTES as text where they are UTF-8, as base64
-            where not) or `base64` (all BYTES). gRPC: `raw`. `auto` is json or raw.
-        compression: Of requests; with gzip, compressed answers are accepted too.
+            where not), `base64` (all BYTES) or `binary` (raw contents behind the JSON). gRPC: `raw`
+            or `typed`. `auto` is raw; or binary where the server announces it, else json.
+        compression: Of requests; answers are asked to be the same.
+        stream: Whether requests are answered in parts: ModelStreamInfer, or a stream of events.
+        traceparent: Whether each request begins a trace of its own, by W3C's header.
         timeout_s: When the tester gives a request up, which ends requests that hang.
         deadline_ms: Sent as the header `infergraph-timeout-ms`.
-        headers: Sent with every request, as HTTP headers or gRPC metadata.
+        headers: Sent with every request, as HTTP headers or gRPC metadata. In JSON, as reports are
+            written, those that may hold a secret are masked.
         connections: At most so many connections of each process; a request then waits for a free
             one, and the wait is part of its service time. gRPC: exactly so many channels, else 1.
+        tls: How the server is trusted.
+        exact_parameters: gRPC: whether the server knows parameters that are fractions, else they
+            go as text; asked of its metadata where it is not given.
     """
 
     url: str
     model: str = Field(min_length=1)
     version: str | None = None
     format: Format = "auto"
-    compression: Literal["none", "gzip"] = "none"
+    compression: Literal["none", "gzip", "deflate"] = "none"
+    stream: bool = False
+    traceparent: bool = False
     timeout_s: PositiveFloat = 30.0
     deadline_ms: PositiveFloat | None = None
     headers: dict[str, str] = Field(default_factory=dict)
     connections: PositiveInt | None = None
+    tls: TlsFiles = TlsFiles()
+    exact_parameters: bool | None = None
+
+    @field_serializer("headers", when_used="json")
+    def _masked(self, headers: dict[str, str]) -> dict[str, str]:
+        return masked(headers)
+
+    def route(self) -> Route:
+        """The way to the model; UsageError if the settings contradict each other."""
+        deadline = {} if self.deadline_ms is None else deadline_header(self.deadline_ms)
+        return Route(
+            Endpoint.parse(self.url),
+            self.model,
+            self.version or "",
+            joined([deadline, self.headers]),
+            self.format,
+            None if self.compression == "none" else self.compression,
+            self.stream,
+            self.traceparent,
+            Tls(**self.tls.model_dump()),
+            self.connections,
+            bool(self.exact_parameters),
+        )
+
+    def settled(self, route: Route) -> Target:
+        """The same with what a server's metadata have decided, see `Route.settled`."""
+        exact = route.exact_parameters if self.exact_parameters is None else self.exact_parameters
+        return self.model_copy(update={"format": route.format, "exact_parameters": exact})
+
+
+class SyntheticInputs(_Section):
+    """Inputs made up from the model's metadata: see `payloads.synthetic.Synthetic`.
+
+    Attributes:
+        count: Payloads, each with values of its own.
+        seed: Of all values; that of the run where it is not given.
+        batch: The size of a first dimension that is declared as -1.
+        shapes: Input -> its shape.
+        ranges: Input -> lowest and highest value of numbers.
+        words: Words of each BYTES element.
+    """
+
+    count: PositiveInt = 16
+    seed: int = Field(default=0, ge=0)
+    batch: PositiveInt = 1
+    shapes: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    ranges: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    words: PositiveInt = 12
 
 
 class PayloadSource(_Section):
@@ -62,6 +137,8 @@ class PayloadSource(_Section):
     Attributes:
         path: A request in V2 JSON (`.json`), one in each line (`.jsonl`), or a folder of requests,
             media (WAV, FLAC, OGG, MP3, JPEG, PNG, WebP) or texts (`.txt`).
+        inputs: In place of the path: `NAME=text` and `NAME=@file`, as for `infergraph-infer`.
+        synthetic: In place of the path: inputs made up from the model's metadata.
         input: For media and texts: the input tensor that takes them.
         template: For media and texts: a request whose other inputs go with each of them.
         order: `random` draws each payload from the seed, `cycle` takes one after the other.
@@ -71,7 +148,9 @@ class PayloadSource(_Section):
         tolerance: Relative and absolute, for floating point values of the last two checks.
     """
 
-    path: str
+    path: str | None = None
+    inputs: tuple[str, ...] = ()
+    synthetic: SyntheticInputs | None = None
     input: str | None = None
     template: str | None = None
     order: Literal["random", "cycle"] = "random"
@@ -110,7 +189,9 @@ class RunConfiguration(_Section):
     Attributes:
         duration_s: Seconds in which requests are sent, the warm-up among them.
         warmup_s: Requests that were meant for these first seconds are sent, but not counted.
-        processes: That send; the schedule is dealt out to them in turn.
+        processes: That send, on this machine or on each of `workers`; the schedule is dealt out to
+            them in turn.
+        workers: `HOST:PORT` of each `infergraph-load worker` that sends instead of this machine.
         seed: Of arrivals, payloads, think times and traced requests.
         trace: The share of requests that ask for a trace, from which stages are broken down.
         thresholds: What else must hold, such as `p99<300`; without one on `failed`, at most 1% of
@@ -125,6 +206,7 @@ class RunConfiguration(_Section):
     duration_s: PositiveFloat = 30.0
     warmup_s: NonNegativeFloat = 2.0
     processes: PositiveInt = 1
+    workers: tuple[str, ...] = ()
     seed: int = Field(default=0, ge=0)
     trace: float = Field(default=0.0, ge=0, le=1)
     slo: Slo | None = None
@@ -133,6 +215,11 @@ class RunConfiguration(_Section):
     preflight: bool = True
     drain_s: NonNegativeFloat = 5.0
 
+    @property
+    def all_processes(self) -> int:
+        """How many processes send, on all machines."""
+        return self.processes * max(len(self.workers), 1)
+
     def checked(self) -> RunConfiguration:
         """Itself; LoadError where settings contradict each other."""
         if self.warmup_s >= self.duration_s:
@@ -140,10 +227,10 @@ class RunConfiguration(_Section):
                 f"warmup_s is {self.warmup_s:g}, but duration_s is {self.duration_s:g}; accepted: "
                 "a warm-up shorter than the run"
             )
-        if isinstance(self.arrivals, (SingleStream, MultiStream)) and self.processes > 1:
+        if isinstance(self.arrivals, (SingleStream, MultiStream)) and self.all_processes > 1:
             raise LoadError(
-                f"processes is {self.processes}, but {self.arrivals.kind} is one stream; accepted: "
-                "1"
+                f"processes is {self.all_processes}, but {self.arrivals.kind} is one stream; "
+                "accepted: 1"
             )
         for threshold in parsed(self.thresholds):
             if threshold.metric == "goodput" and self.slo is None:
@@ -152,8 +239,8 @@ class RunConfiguration(_Section):
                 )
             if threshold.of_stage and not self.trace:
                 raise LoadError(
-                    f"threshold '{threshold.text}' is on a stage, but trace is 0; accepted: a trace "
-                    f"above 0, or one of {', '.join(TIMES)}"
+                    f"threshold '{threshold.text}' is on a stage, but trace is 0; accepted: "
+                    f"a trace above 0, or one of {', '.join(TIMES)}"
                 )
         if (self.payload.check == "expected") != (self.payload.expected is not None):
             raise LoadError("payload.check 'expected' and payload.expected (a file) go together")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from ..errors import UsageError
 
-class LoadError(Exception):
+
+class LoadError(UsageError):
     """The input is wrong; its text is one line that names what, its value, and what is accepted."""
 
 

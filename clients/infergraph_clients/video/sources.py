@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from PIL import Image, ImageOps
 
-from ..infer.errors import UsageError
+from ..errors import UsageError
 from .errors import InputError, UnreadableFrame
 from .frames import AS_THEY_ARE, Frame, Selection
 

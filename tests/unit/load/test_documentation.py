@@ -62,7 +62,7 @@ def test_the_commands(command: str) -> None:
 
 
 def test_there_are_commands() -> None:
-    assert {command.split()[1] for command in COMMANDS} == {"run", "search", "compare", "transfer"}
+    assert {command.split()[1] for command in COMMANDS} == {"run", "search", "compare"}
 
 
 EVALUATION = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text()

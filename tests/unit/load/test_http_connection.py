@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from infergraph_clients.load.outcome import Outcome
-from infergraph_clients.load.transports.exchange import Exchange, now_ns
-from infergraph_clients.load.transports.http_connection import HttpConnection
+from infergraph_clients.transports.exchange import Exchange, now_ns
+from infergraph_clients.transports.http_connection import HttpConnection
 
 
 class Socket:

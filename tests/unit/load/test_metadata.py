@@ -10,12 +10,12 @@ import grpc
 import pytest
 
 from infergraph_clients.load.configuration import Target
-from infergraph_clients.load.transports.metadata import model_parameters
 from infergraph_clients.load.v2.messages import (
     SERVICE,
     ModelMetadataRequest,
     ModelMetadataResponse,
 )
+from infergraph_clients.transports.metadata import model_parameters
 
 
 @pytest.fixture

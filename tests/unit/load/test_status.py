@@ -7,8 +7,8 @@ import pytest
 
 from infergraph_clients.load.errors import LoadError
 from infergraph_clients.load.outcome import Outcome
-from infergraph_clients.load.transports.endpoint import Endpoint
-from infergraph_clients.load.transports.status import of_rpc, of_status
+from infergraph_clients.transports.endpoint import Endpoint
+from infergraph_clients.transports.status import of_rpc, of_status
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def execute(arguments: argparse.Namespace) -> int:
     """Evaluates; see `main` for the status."""
     from rich.console import Console
 
-    from ..engine.interrupts import Interrupts
+    from ..engine.coordinator import Interrupts
     from ..evaluate.evaluation import Evaluator
     from ..evaluate.plan import Plan
     from ..evaluate.report import PAGE, write_evaluation

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ...terminal import escape_what_cannot_be_encoded
 from ..errors import ExitStatus, LoadError
-from . import compare, evaluate, profile, run, search, transfer
+from . import compare, evaluate, profile, run, search
 
 COMMANDS = {
     "run": run,
@@ -16,7 +16,6 @@ COMMANDS = {
     "compare": compare,
     "profile": profile,
     "evaluate": evaluate,
-    "transfer": transfer,
 }
 
 

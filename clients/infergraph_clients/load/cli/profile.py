@@ -82,7 +82,7 @@ def execute(arguments: argparse.Namespace) -> int:
     # Here, and not above: pyarrow, rich and plotly take a second to import.
     from rich.console import Console
 
-    from ..engine.interrupts import Interrupts
+    from ..engine.coordinator import Interrupts
     from ..profile.report import print_profile, write_profile
     from ..profile.sweep import sweep
     from ..reports.folder import check_writable

@@ -43,9 +43,9 @@ def execute(arguments: argparse.Namespace) -> int:
 
     from rich.console import Console
 
-    from ..engine.interrupts import Interrupts
+    from ..engine.coordinator import Interrupts
+    from ..engine.run import ask_server, prepare
     from ..engine.run import execute as execute_run
-    from ..engine.run import preflight, prepare
     from ..errors import ExitStatus
     from ..reports.folder import check_writable, report_document, write_report
     from ..reports.live import LiveView
@@ -54,7 +54,8 @@ def execute(arguments: argparse.Namespace) -> int:
     from ..statistics import summarise
 
     prepared = prepare(configuration)
-    preflight(prepared)
+    if configuration.preflight:
+        ask_server(prepared)
     folder = output_folder(arguments.output, configuration.target.model)
     check_writable(folder)
     console = Console(stderr=True, quiet=arguments.quiet or arguments.json)

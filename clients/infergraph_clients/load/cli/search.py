@@ -55,9 +55,9 @@ def execute(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from ..configuration import RunConfiguration
-    from ..engine.interrupts import Interrupts
+    from ..engine.coordinator import Interrupts
+    from ..engine.run import ask_server, prepare
     from ..engine.run import execute as execute_run
-    from ..engine.run import preflight, prepare
     from ..errors import LoadError
     from ..reports.folder import check_writable, write_report
     from ..reports.live import LiveView
@@ -74,7 +74,9 @@ def execute(arguments: argparse.Namespace) -> int:
         )
     console, progress = Console(quiet=arguments.json), Console(stderr=True)
     folder = output_folder(arguments.output, f"{configuration.target.model}-search")
-    preflight(prepare(configuration))
+    first = prepare(configuration)
+    if configuration.preflight:
+        ask_server(first)
     check_writable(folder)
 
     def done(settings: RunConfiguration, name: str | None) -> Summary:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ..engine.interrupts import Interrupts
+    from ..engine.coordinator import Interrupts
     from ..engine.run import Prepared, Run
 
 

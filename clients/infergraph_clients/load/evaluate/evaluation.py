@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ...payloads import Metadata, Payload
 from ..arrivals.specification import Poisson
 from ..configuration import RunConfiguration, Slo
 from ..corpus import read_payloads
@@ -19,7 +20,6 @@ from ..reports.folder import write_report
 from ..search import search
 from ..statistics import Summary, summarise
 from ..statistics.summary import measured_records
-from ..v2 import Payload
 from .plan import SHARES, SLO_FACTOR, Evaluation, OpenRun, Plan
 from .workspace import Servable
 
@@ -103,7 +103,8 @@ class Evaluator:
         configuration = self._plan.configuration(
             self._url, pipeline.name, str(pipeline.request)
         ).model_copy(update={"slo": found.slo})
-        payloads = batches_of(read_payloads(configuration.payload), profile.cells[0].batch_size)
+        given = read_payloads(configuration.payload, Metadata())
+        payloads = batches_of(given, profile.cells[0].batch_size)
         for share in SHARES:
             rate = share * ceiling
             self._check()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from infergraph.v2 import Tensor
+
+from ...payloads import Payload
 from ..errors import LoadError
-from ..v2 import Payload, Tensor
 
 _MOST_BATCHES = 64
 
@@ -57,30 +60,23 @@ def items_of(payloads: Sequence[Payload]) -> list[Payload]:
 
 
 def _item(payload: Payload, place: int, count: int) -> Payload:
-    tensors = []
-    for tensor in payload.tensors:
-        length = math.prod(tensor.shape[1:])
-        values = tensor.values[place * length : (place + 1) * length]
-        tensors.append(Tensor(tensor.name, tensor.datatype, (1, *tensor.shape[1:]), values))
+    tensors = [replace(tensor, data=tensor.data[place : place + 1]) for tensor in payload.tensors]
     name = payload.name if count == 1 else f"{payload.name}[{place}]"
-    return Payload(name, tuple(tensors), payload.parameters)
+    return replace(payload, name=name, tensors=tensors)
 
 
 def _kind(item: Payload) -> object:
-    tensors = [(each.name, each.datatype, each.shape) for each in item.tensors]
-    return (*tensors, repr(sorted(item.parameters.items())))
+    tensors = [
+        (each.name, each.datatype, each.shape, repr(each.parameters)) for each in item.tensors
+    ]
+    return (*tensors, repr(sorted(item.parameters.items())), repr(item.outputs))
 
 
 def _joined(items: Sequence[Payload]) -> Payload:
     first = items[0]
-    tensors = []
-    for place, tensor in enumerate(first.tensors):
-        parts = [item.tensors[place].values for item in items]
-        if isinstance(tensor.values, list):
-            values: object = [element for part in parts for element in part]
-        else:
-            values = np.concatenate(parts)
-        shape = (len(items), *tensor.shape[1:])
-        tensors.append(Tensor(tensor.name, tensor.datatype, shape, values))  # type: ignore[arg-type]
+    tensors: list[Tensor] = [
+        replace(tensor, data=np.concatenate([item.tensors[place].data for item in items]))
+        for place, tensor in enumerate(first.tensors)
+    ]
     name = first.name if len(items) == 1 else f"{len(items)} from {first.name}"
-    return Payload(name, tuple(tensors), first.parameters)
+    return replace(first, name=name, tensors=tensors)

@@ -7,15 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...payloads import Payload
 from ..arrivals import ClosedLoop
 from ..configuration import RunConfiguration
-from ..corpus import read_payloads
-from ..engine.preflight import ask_server
-from ..engine.run import Prepared, Run, prepare
+from ..corpus.source import ask_metadata, read_payloads
+from ..engine.run import Prepared, Run, ask_server, prepare
 from ..errors import ExitStatus, LoadError
 from ..statistics import summarise
-from ..transports.metadata import model_parameters
-from ..v2 import Payload
 from .batches import batches_of
 from .cell import Cell, make_cell
 
@@ -83,8 +81,9 @@ def sweep(
             "payload.check is 'expected', but a profile makes requests of its own, whose answers "
             "no file holds; accepted: none, valid, consistent"
         )
-    payloads = read_payloads(configuration.payload)
-    profile = Profile(configuration, model_parameters(configuration.target), time.time())
+    metadata = ask_metadata(configuration.target.route())
+    payloads = read_payloads(configuration.payload, metadata)
+    profile = Profile(configuration, dict(metadata.parameters), time.time())
     for batch_size in batch_sizes:
         batches = batches_of(payloads, batch_size)
         refusal = _refusal(configuration, batches)
@@ -127,9 +126,8 @@ def _settings(configuration: RunConfiguration, concurrency: int, repeat: int) ->
 
 
 def _refusal(configuration: RunConfiguration, batches: Sequence[Payload]) -> LoadError | None:
-    prepared = prepare(_settings(configuration, 1, 0), batches)
     try:
-        ask_server(prepared.configuration, prepared.plans[0].requests[0])
+        ask_server(prepare(_settings(configuration, 1, 0), batches))
     except LoadError as error:
         return error
     return None
