@@ -1,4 +1,4 @@
-"""How requests ended, and what that makes of their latency."""
+"""`Outcome`, how a request ended, and what a failure counts as."""
 
 from __future__ import annotations
 

@@ -86,7 +86,8 @@ def arguments(url: str, model: str, payload: Path, folder: Path, *more: str) -> 
     """Half a second; what `more` says comes last, and so wins."""
     return [
         *("run", "--url", url, "--model", model, "--payload", str(payload)),
-        *("--duration", "0.5", "--warmup", "0", "--quiet", "--output", str(folder), *more),
+        *("--duration", "0.5", "--warmup", "0", "--quiet"),
+        *("--output", str(folder), "--overwrite", *more),
     ]
 
 

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from .output import add_output, make_room, make_trial, output_folder
 from .profile import add_sweep, count
 
 HELP = "serve an Infergraph pipeline, measure all about it, and write one report"
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL.FIELD=VALUE",
         help="override a setting of a model or pipeline; may be repeated",
     )
-    parser.add_argument("--output", type=Path, help="the folder (default: build/evaluate/PIPELINE)")
+    add_output(parser, "evaluation's folder")
     parser.add_argument(
         "--seconds",
         type=_positive,
@@ -78,7 +79,6 @@ def execute(arguments: argparse.Namespace) -> int:
     from ..evaluate.server import Served
     from ..evaluate.workspace import find_pipeline, models_of, read_servables
     from ..reports.folder import check_writable
-    from .trial import make_trial
 
     servables = read_servables(arguments.models_dir)
     pipeline = find_pipeline(servables, arguments.pipeline)
@@ -95,7 +95,8 @@ def execute(arguments: argparse.Namespace) -> int:
         processes=arguments.processes,
         settings=arguments.set,
     )
-    folder = arguments.output or Path("build/evaluate") / pipeline.name
+    folder = output_folder(arguments, f"{pipeline.name}-evaluation")
+    make_room(arguments, folder)
     check_writable(folder)
     console = Console(stderr=True, quiet=arguments.quiet)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from ..configuration import RunConfiguration, read_configuration
+from ..configuration import RunConfiguration, read_configuration, read_loads
 from ..errors import LoadError
 
 _SETTINGS = {
@@ -29,6 +29,8 @@ _SETTINGS = {
     "warmup": "warmup_s",
     "processes": "processes",
     "seed": "seed",
+    "metrics_url": "metrics",
+    "metrics_interval": "metrics_interval_s",
     "trace": "trace",
     "slo_ms": "slo.latency_ms",
     "slo_percentile": "slo.percentile",
@@ -63,7 +65,20 @@ def add_arguments(parser: argparse.ArgumentParser, *, arrivals: bool = True) -> 
     load.add_argument("--duration", metavar="S", help="seconds of sending (default 30)")
     load.add_argument("--warmup", metavar="S", help="of which are not counted (default 2)")
     load.add_argument("--processes", metavar="N", help="processes that send (default 1)")
+    load.add_argument(
+        "--workers",
+        metavar="HOST:PORT,...",
+        help="machines that send, on which infergraph-load worker listens",
+    )
     load.add_argument("--seed", metavar="N", help="of arrivals and payloads (default 0)")
+    metrics = parser.add_argument_group("server metrics")
+    metrics.add_argument(
+        "--metrics-url",
+        action="append",
+        metavar="URL",
+        help="Prometheus metrics to sample during the run; may be repeated",
+    )
+    metrics.add_argument("--metrics-interval", metavar="S", help="between samples (default 1)")
     judged = parser.add_argument_group("judgement")
     judged.add_argument("--trace", metavar="SHARE", help="of requests that ask for a trace, 0 to 1")
     judged.add_argument("--slo-ms", metavar="MS", help="the latency to stay within")
@@ -103,6 +118,24 @@ def _add_arrivals(load: argparse._ArgumentGroup) -> None:
     load.add_argument("--concurrency", metavar="N", help="users of a closed loop")
 
 
+def add_loads(parser: argparse.ArgumentParser) -> None:
+    """Adds the flag of several loads at the same time."""
+    parser.add_argument(
+        "--load",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE,...",
+        help="a load of several; keys are name, weight, rate, concurrency, and the flags model, "
+        "url, payload, slo-ms and the like; without a rate of its own, a share of --rate by weight",
+    )
+
+
+def loads(arguments: argparse.Namespace) -> dict[str, RunConfiguration]:
+    """The loads that file and flags describe, by name; LoadError if they do not."""
+    several = [_load(text) for text in arguments.load]
+    return read_loads(arguments.file, _overrides(arguments), several)
+
+
 def configuration(
     arguments: argparse.Namespace, extra: dict[str, Any] | None = None
 ) -> RunConfiguration:
@@ -112,7 +145,11 @@ def configuration(
         arguments: Of `add_arguments`.
         extra: More overrides, that come before the flags.
     """
-    overrides: dict[str, Any] = {**(extra or {}), **_arrivals(arguments)}
+    return read_configuration(arguments.file, {**(extra or {}), **_overrides(arguments)})
+
+
+def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
+    overrides = _arrivals(arguments)
     for flag, name in _SETTINGS.items():
         value = getattr(arguments, flag)
         if value is not None:
@@ -125,7 +162,29 @@ def configuration(
     for text in arguments.set:
         name, value = _assignment("--set", text)
         overrides[name] = _parsed("--set", value)
-    return read_configuration(arguments.file, overrides)
+    if arguments.workers is not None:
+        overrides["workers"] = [each for each in arguments.workers.split(",") if each]
+    return overrides
+
+
+def _load(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for part in text.split(","):
+        key, value = _assignment("--load", part)
+        flag = key.replace("-", "_")
+        if flag in ("rate", "concurrency"):
+            found["arrivals.kind"] = "poisson" if flag == "rate" else "closed"
+            found[f"arrivals.{flag}"] = value
+        elif flag in ("name", "weight"):
+            found[flag] = value
+        elif flag in _SETTINGS:
+            found[_SETTINGS[flag]] = value
+        else:
+            accepted = ", ".join(each.replace("_", "-") for each in _SETTINGS)
+            raise LoadError(
+                f"--load has key '{key}'; accepted: name, weight, rate, concurrency, {accepted}"
+            )
+    return found
 
 
 def _arrivals(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -6,9 +6,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from ...errors import UsageError
+from ...flags import add_version
 from ...terminal import escape_what_cannot_be_encoded
-from ..errors import ExitStatus, LoadError
-from . import compare, evaluate, profile, run, search
+from ..errors import ExitStatus
+from . import compare, evaluate, profile, report, run, search, worker
 
 COMMANDS = {
     "run": run,
@@ -16,6 +18,8 @@ COMMANDS = {
     "compare": compare,
     "profile": profile,
     "evaluate": evaluate,
+    "report": report,
+    "worker": worker,
 }
 
 
@@ -30,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         status: int = COMMANDS[arguments.command].execute(arguments)
         sys.stdout.flush()
-    except LoadError as error:
+    except UsageError as error:
         print(f"infergraph-load {arguments.command}: {error}", file=sys.stderr)
         return ExitStatus.USAGE
     except KeyboardInterrupt:
@@ -49,6 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="infergraph-load",
         description="Load tests for servers of the V2 (Open Inference) protocol.",
     )
+    add_version(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in COMMANDS.items():
         command = commands.add_parser(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from . import flags
-from .output import output_folder
+from .output import add_output, make_room, make_trial, output_folder
 
 HELP = "measure latency and throughput by batch size and concurrency"
 DESCRIPTION = """\
@@ -28,9 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     flags.add_arguments(parser, arrivals=False)
     add_sweep(parser, repeats=3)
-    parser.add_argument(
-        "--output", type=Path, help="the folder (default: load-reports/MODEL-profile-TIME)"
-    )
+    add_output(parser, "profile's folder")
     parser.add_argument("--quiet", action="store_true", help="no live view and no table")
 
 
@@ -86,9 +83,9 @@ def execute(arguments: argparse.Namespace) -> int:
     from ..profile.report import print_profile, write_profile
     from ..profile.sweep import sweep
     from ..reports.folder import check_writable
-    from .trial import make_trial
 
-    folder = output_folder(arguments.output, f"{configuration.target.model}-profile")
+    folder = output_folder(arguments, f"{configuration.target.model}-profile")
+    make_room(arguments, folder)
     check_writable(folder)
     console = Console(stderr=True, quiet=arguments.quiet)
     with Interrupts() as interrupts:
@@ -97,7 +94,11 @@ def execute(arguments: argparse.Namespace) -> int:
             arguments.batch_sizes,
             arguments.concurrencies,
             arguments.repeats,
-            make_trial(console, interrupts),
+            make_trial(
+                console,
+                interrupts,
+                len(arguments.batch_sizes) * len(arguments.concurrencies) * arguments.repeats,
+            ),
             lambda cell: console.print(
                 f"{cell.batch_size} x {cell.concurrency}: {cell.throughput:.1f} items/s",
                 highlight=False,

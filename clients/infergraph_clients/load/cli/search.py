@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 
 from . import flags
-from .output import output_folder
+from .output import add_output, make_room, output_folder
 
 HELP = "find the highest rate that still meets an SLO"
 DESCRIPTION = """\
@@ -38,11 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="longest trial (default: as long as the verdict needs, at most 20 times --duration)",
     )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        help="folder for the report of each trial (default: load-reports/...)",
-    )
+    add_output(parser, "folder of the reports of all trials")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
@@ -73,14 +68,20 @@ def execute(arguments: argparse.Namespace) -> int:
             f"{configuration.duration_s:g}"
         )
     console, progress = Console(quiet=arguments.json), Console(stderr=True)
-    folder = output_folder(arguments.output, f"{configuration.target.model}-search")
+    folder = output_folder(arguments, f"{configuration.target.model}-search")
     first = prepare(configuration)
     if configuration.preflight:
         ask_server(first)
+    make_room(arguments, folder)
     check_writable(folder)
+    trials = 0
 
     def done(settings: RunConfiguration, name: str | None) -> Summary:
-        with Interrupts() as interrupts, LiveView(settings, progress) as view:
+        nonlocal trials
+        trials += name is not None
+        place = f"trial {trials}" if name is not None else "settling"
+        # How many trials are left is not known before their verdicts are.
+        with Interrupts() as interrupts, LiveView([settings], progress, place) as view:
             run = execute_run(prepare(settings), view.update, interrupts)
         summary = summarise(run)
         if name is not None:

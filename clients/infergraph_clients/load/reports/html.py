@@ -17,6 +17,7 @@ from .page import (
     verdict,
     write_page,
 )
+from .server import server_figures
 from .text import (
     PERCENTILES,
     cells,
@@ -39,6 +40,8 @@ def write_html(file: Path, run: Run, summary: Summary, seconds: Timeline) -> Non
         ("Requests over time", plots.requests_over_time(seconds)),
         ("In flight, and the tester's own delay", plots.in_flight(seconds)),
     ]
+    # Below the latencies, over the same seconds.
+    figures[1:1] = server_figures(file.parent, run.began)
     if stages.traced:
         title = f"Where the time went: {stages.unexplained or 0:.0%} is unexplained"
         figures.insert(1, (title, plots.stages(stages)))
