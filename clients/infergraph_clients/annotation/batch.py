@@ -39,9 +39,15 @@ def by_picture(tensors: Tensors, count: int) -> list[PictureAnswer]:
     Raises:
         ValueError: the rows of a tensor are no pictures, or its datatype is none of V2's.
     """
-    answer = Answer([Tensor.of(name, np.asarray(data)) for name, data in tensors.items()])
-    items = by_item(answer, count)
+    items = by_item(Answer([_tensor(name, data) for name, data in tensors.items()]), count)
     if items is None:
         shapes = ", ".join(f"{name} {list(data.shape)}" for name, data in tensors.items())
         raise ValueError(f"the answer to {count} pictures has rows that are none: {shapes}")
     return [PictureAnswer(dict(item.values), item.errors) for item in items]
+
+
+def _tensor(name: str, data: npt.NDArray[Any]) -> Tensor:
+    try:
+        return Tensor.of(name, np.asarray(data))
+    except ValueError as error:
+        raise ValueError(f"tensor {name!r}: {error}") from None

@@ -143,7 +143,8 @@ def _known(given: Given) -> npt.NDArray[Any]:
     try:
         datatype_of(array.dtype)
     except ValueError:
-        accepted = ", ".join(sorted({str(each) for each in NUMPY_DTYPES.values()} - {"object"}))
+        dtypes = dict.fromkeys(str(each) for each in NUMPY_DTYPES.values() if each.kind != "O")
+        accepted = ", ".join(dtypes)
         raise UsageError(f"{given.source} holds {array.dtype}; accepted: {accepted}") from None
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 

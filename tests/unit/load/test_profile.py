@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from infergraph.v2 import Tensor
 from infergraph_clients.load.cli.main import build_parser
 from infergraph_clients.load.engine.run import Prepared, Run
 from infergraph_clients.load.errors import LoadError
@@ -26,31 +27,29 @@ from infergraph_clients.load.profile.report import (
 )
 from infergraph_clients.load.profile.sweep import Profile, batches_of, items_of, sweep
 from infergraph_clients.load.statistics import summarise
-from infergraph_clients.payloads import Payload, build_tensors
-from infergraph.v2 import Tensor
+from infergraph_clients.payloads import Metadata, Payload
+from infergraph_clients.transports import Template
 
 from .runs import configuration, records, run
 
 
 def texts(*values: str, name: str = "p", **parameters: Any) -> Payload:
     data = [value.encode() for value in values]
-    return Payload(name, (Tensor("text", "BYTES", (len(data), 1), data),), parameters)
+    return Payload(name, (Tensor.of_bytes("text", data),), parameters)
 
 
 def shown(batches: Sequence[Payload]) -> list[list[bytes]]:
-    found = [batch.tensors[0].values for batch in batches]
-    assert all(isinstance(values, list) for values in found)
-    return [list(values) for values in found]
+    return [batch.tensors[0].data.ravel().tolist() for batch in batches]
 
 
 def test_payloads_are_divided_into_items() -> None:
-    numbers = Tensor("n", "FP32", (2, 3), np.arange(6, dtype=np.float32))
-    both = Payload("p", (Tensor("text", "BYTES", (2, 1), [b"a", b"b"]), numbers), {"k": 1})
+    numbers = Tensor.of("n", np.arange(6, dtype=np.float32).reshape(2, 3))
+    both = Payload("p", (Tensor.of_bytes("text", [b"a", b"b"]), numbers), {"k": 1})
     first, second = items_of([both])
     assert (first.name, second.name) == ("p[0]", "p[1]")
     assert [tensor.shape for tensor in second.tensors] == [(1, 1), (1, 3)]
-    assert second.tensors[0].values == [b"b"]
-    assert list(second.tensors[1].values) == [3, 4, 5]
+    assert second.tensors[0].data.tolist() == [[b"b"]]
+    assert second.tensors[1].data.tolist() == [[3, 4, 5]]
     assert second.parameters == {"k": 1}
 
 
@@ -63,16 +62,14 @@ def test_every_item_has_its_turn() -> None:
 
 
 def test_numbers_are_joined_in_order() -> None:
-    rows = [
-        Payload("p", (Tensor("n", "INT64", (1, 2), np.array([i, -i])),), {}) for i in range(1, 4)
-    ]
+    rows = [Payload("p", (Tensor.of("n", np.array([[i, -i]])),), {}) for i in range(1, 4)]
     (batch,) = batches_of(rows, 3)
     assert batch.tensors[0].shape == (3, 2)
-    assert list(batch.tensors[0].values) == [1, -1, 2, -2, 3, -3]
+    assert batch.tensors[0].data.tolist() == [[1, -1], [2, -2], [3, -3]]
 
 
 def test_items_of_different_kinds_never_share_a_request() -> None:
-    wide = Payload("w", (Tensor("text", "BYTES", (1, 2), [b"x", b"y"]),), {})
+    wide = Payload("w", (Tensor.of_bytes("text", [b"x", b"y"], (1, 2)),), {})
     found = batches_of([texts("a"), wide, texts("b", lang="fr")], 2)
     assert shown(found) == [[b"a", b"a"], [b"x", b"y", b"x", b"y"], [b"b", b"b"]]
     assert [batch.parameters for batch in found] == [{}, {}, {"lang": "fr"}]
@@ -81,8 +78,7 @@ def test_items_of_different_kinds_never_share_a_request() -> None:
 @pytest.mark.parametrize("shapes", [[(2, 1), (1, 1)], [()], [(0, 1)]])
 def test_a_payload_without_items(shapes: list[tuple[int, ...]]) -> None:
     tensors = tuple(
-        Tensor(f"t{i}", "FP32", shape, np.zeros(int(np.prod(shape)), np.float32))
-        for i, shape in enumerate(shapes)
+        Tensor.of(f"t{i}", np.zeros(shape, np.float32)) for i, shape in enumerate(shapes)
     )
     with pytest.raises(LoadError, match=r"'p' cannot be divided into items: 't0' \["):
         items_of([Payload("p", tensors, {})])
@@ -143,15 +139,17 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> set[int]:
     """Batch sizes that the server refuses, by how many ids of payloads it is asked with."""
     sizes: set[int] = set()
 
-    def ask(settings: Any, request: bytes) -> None:
-        body = json.loads(request.partition(b"\r\n\r\n")[2])
+    def ask(settings: Any, request: Template) -> None:
+        body = json.loads(request.body(b"0"))
         (size, _) = body["inputs"][0]["shape"]
         if size in sizes:
             raise LoadError(f"refused the first request: {size} items")
 
     monkeypatch.setattr(sweep_module, "ask_server", ask)
     monkeypatch.setattr(
-        sweep_module, "model_parameters", lambda target: {"variant": "v", "device": "cpu"}
+        sweep_module,
+        "ask_metadata",
+        lambda route: Metadata(parameters={"variant": "v", "device": "cpu"}),
     )
     return sizes
 
@@ -169,7 +167,7 @@ def test_a_sweep_measures_every_cell(request_file: Path, refused: set[int]) -> N
 
     def trial(prepared: Prepared) -> Run:
         settings = prepared.configuration
-        body = json.loads(prepared.plans[0].requests[0].partition(b"\r\n\r\n")[2])
+        body = json.loads(prepared.plans[0].requests[0].body(b"0"))
         users = settings.arrivals.concurrency  # type: ignore[union-attr]
         asked.append((body["inputs"][0]["shape"][0], users, settings.seed))
         return run(records([10.0] * 200), settings)

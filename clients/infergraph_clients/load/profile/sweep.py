@@ -90,8 +90,11 @@ def sweep(
             "payload.check is 'expected', but a profile makes requests of its own, whose answers "
             "no file holds; accepted: none, valid, consistent"
         )
-    metadata = ask_metadata(configuration.target.route())
+    route = configuration.target.route()
+    metadata = ask_metadata(route)
     payloads = read_payloads(configuration.payload, metadata)
+    target = configuration.target.settled(route.settled(metadata))
+    configuration = configuration.model_copy(update={"target": target})
     profile = Profile(configuration, dict(metadata.parameters), time.time())
     for batch_size in batch_sizes:
         batches = batches_of(payloads, batch_size)

@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from infergraph_clients.infer.errors import UsageError
-from infergraph_clients.infer.inputs import build_tensors, parse_input, read_file
-from infergraph_clients.infer.tensors import Tensor, TensorSpec
+from infergraph.v2 import Tensor
+from infergraph_clients.errors import UsageError
+from infergraph_clients.payloads import TensorSpec, build_tensors, parse_input
+from infergraph_clients.payloads.inputs import read_file
 
 TEXT = TensorSpec("text", "BYTES", (-1, 1))
 NUMBERS = TensorSpec("numbers", "FP32", (-1, 3))

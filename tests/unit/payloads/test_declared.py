@@ -1,22 +1,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
 
-from infergraph_clients.infer.errors import UsageError
-from infergraph_clients.infer.tensors import (
-    DATATYPES,
-    DTYPES,
-    Tensor,
-    TensorSpec,
-    bytes_tensor_data,
-    check_inputs,
-    find_spec,
-    numbers,
-)
+from infergraph.v2 import NUMPY_DTYPES, Tensor
+from infergraph_clients.errors import UsageError
+from infergraph_clients.payloads import TensorSpec, check_inputs, find_spec
 
 SPECS = (
     TensorSpec("audio", "BYTES", (-1, 1)),
@@ -27,8 +18,8 @@ SPECS = (
 
 def zeros(name: str, datatype: str, *shape: int) -> Tensor:
     if datatype == "BYTES":
-        return Tensor(name, datatype, bytes_tensor_data([b""] * math.prod(shape), shape))
-    return Tensor(name, datatype, np.zeros(shape, DTYPES[datatype]))
+        return Tensor.of_bytes(name, [b""] * math.prod(shape), shape)
+    return Tensor(name, datatype, np.zeros(shape, NUMPY_DTYPES[datatype]))
 
 
 @pytest.mark.parametrize(
@@ -47,16 +38,6 @@ def test_minus_one_is_any_size(
     declared: tuple[int, ...], shape: tuple[int, ...], fits: bool
 ) -> None:
     assert TensorSpec("x", "FP32", declared).fits(shape) is fits
-
-
-def test_every_datatype_has_its_own_numpy_type() -> None:
-    assert set(DTYPES) - set(DATATYPES.values()) == {"BF16"}
-    assert len(DATATYPES) == 13
-    numbers = set(DTYPES) - {"BYTES", "BF16"}
-    assert {name: dtype.itemsize for name, dtype in DTYPES.items() if name in numbers} == {
-        "BOOL": 1, "UINT8": 1, "UINT16": 2, "UINT32": 4, "UINT64": 8,
-        "INT8": 1, "INT16": 2, "INT32": 4, "INT64": 8, "FP16": 2, "FP32": 4, "FP64": 8,
-    }  # fmt: skip
 
 
 def test_an_unknown_name_comes_with_the_known_ones() -> None:
@@ -107,48 +88,3 @@ def test_inputs_that_are_not_as_declared(tensors: list[Tensor], problem: str) ->
 
 def test_a_model_that_declares_nothing_takes_anything() -> None:
     check_inputs([zeros("x", "FP64", 7), zeros("y", "BOOL", 2, 2)], ())
-
-
-@pytest.mark.parametrize(
-    ("value", "dtype", "array"),
-    [
-        ([1, 2], "u1", [1, 2]),
-        (255, "u1", 255),
-        ([], "i4", []),
-        ([1, 2.5], "f4", [1.0, 2.5]),
-        ([True, False], "?", [True, False]),
-        (-(2**63), "i8", -(2**63)),
-        (2**64 - 1, "u8", 2**64 - 1),
-        ([0, 2**64 - 1], "u8", [0, 2**64 - 1]),
-    ],
-)
-def test_numbers_that_a_type_holds(value: Any, dtype: str, array: Any) -> None:
-    made = numbers(value, np.dtype(dtype))
-    assert (made.dtype, made.tolist()) == (np.dtype(dtype), array)
-
-
-@pytest.mark.parametrize(
-    ("value", "dtype", "problem"),
-    [
-        (256, "u1", "out of the range of uint8"),
-        (-1, "u8", "out of the range of uint64"),
-        (2**63, "i8", "out of the range of int64"),
-        ([-1, 2**63], "i8", "out of the range of int64"),
-        ([0, 2**64], "u8", "out of the range of uint64"),
-        ([0.0, 2.0**63], "u8", "uint64 cannot hold float64"),
-        ([1, 2.5], "i4", "int32 cannot hold float64"),
-        ([1, 0], "?", "bool cannot hold int64"),
-        (["1"], "f4", "float32 cannot hold"),
-        ([True], "i4", "int32 cannot hold bool"),
-        ([None], "i4", "int32 cannot hold object"),
-    ],
-)
-def test_numbers_that_a_type_does_not_hold(value: Any, dtype: str, problem: str) -> None:
-    with pytest.raises(ValueError, match=problem):
-        numbers(value, np.dtype(dtype))
-
-
-def test_bytes_keep_their_trailing_zeros() -> None:
-    data = bytes_tensor_data([b"a\0", b"longer\0\0"], (2, 1))
-    assert data.dtype == object
-    assert data.tolist() == [[b"a\0"], [b"longer\0\0"]]
