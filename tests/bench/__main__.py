@@ -17,6 +17,7 @@ from . import (
     tensors,
     trace,
     transfer,
+    verdicts,
     video,
 )
 
@@ -30,6 +31,7 @@ BENCHMARKS = {
     "huggingface": huggingface.run,
     "load": load.run,
     "transfer": transfer.run,
+    "verdicts": verdicts.run,
     "video": video.run,
 }
 

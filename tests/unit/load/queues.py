@@ -11,9 +11,11 @@ from infergraph_clients.load.arrivals import build_schedule
 from infergraph_clients.load.arrivals.specification import SingleStream
 from infergraph_clients.load.configuration import RunConfiguration
 from infergraph_clients.load.outcome import Outcome
+from infergraph_clients.load.reports.folder import Report
+from infergraph_clients.load.search import SearchResult, search
 from infergraph_clients.load.statistics import Summary, summarise
 
-from .runs import records, run
+from .runs import configuration, records, run
 
 Kind = Literal["M/D/1", "M/M/1"]
 
@@ -49,6 +51,67 @@ def sojourn_times(
 def mean_wait(load: float, service_s: float, kind: Kind) -> float:
     """By theory (Pollaczek and Khinchine), seconds."""
     return load * service_s / (1 - load) / (2 if kind == "M/D/1" else 1)
+
+
+def report_of(
+    times: npt.NDArray[np.float64],
+    sojourns: npt.NDArray[np.float64],
+    seconds: float,
+    *,
+    schedule: str,
+) -> Report:
+    """The report of a run without a warm-up whose requests were all answered well.
+
+    Args:
+        times, sojourns: In seconds.
+        seconds: Of the run.
+        schedule: What the schedule is known by.
+    """
+    table = records(sojourns * 1e3, intended_ms=times * 1e3)
+    document = {
+        "configuration": configuration(duration_s=seconds).model_dump(mode="json"),
+        "schedule": {"sha256": schedule, "requests": len(table)},
+        "summary": {
+            "measured_s": seconds,
+            "validity": {"reasons": []},
+            "steady_state": {"steady": True},
+        },
+    }
+    columns = {field: table[field] for field in table.dtype.names or ()}
+    return Report(schedule, document, {**columns, "outcome": np.full(len(table), "ok")})
+
+
+def queue_report(
+    load: float, service_s: float, seconds: float, generator: np.random.Generator
+) -> Report:
+    """The report of a run on an M/D/1 queue; `load` is what services of 10 ms make of the rate."""
+    # 2 s to warm up are left out.
+    times, sojourns = sojourn_times(load / 0.01, service_s, seconds + 2, generator)
+    late = times >= 2
+    return report_of(times[late] - 2, sojourns[late], seconds, schedule=str(generator.random()))
+
+
+def fifo_search(
+    seed: int,
+    *,
+    duration: float = 3,
+    slo_ms: float = 1_000,
+    timeout: float = 30,
+    arrivals: str = "poisson",
+    start: float = 10,
+    probed: bool = True,
+) -> SearchResult:
+    """Searches on a server of exactly 100 requests a second, to 5%."""
+    server = Server(0.01, seed)
+    settings = configuration(
+        arrivals={"kind": arrivals, "rate": 10},
+        slo={"latency_ms": slo_ms},
+        duration_s=duration,
+        warmup_s=0.5,
+        target={"url": "http://127.0.0.1:1", "model": "m", "timeout_s": timeout},
+    )
+    probe = server if probed else None
+    return search(settings, server, start_rate=start, precision=0.05, probe=probe)
 
 
 class Server:

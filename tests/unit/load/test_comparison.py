@@ -7,10 +7,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from infergraph_clients.load.arrivals import Schedule
 from infergraph_clients.load.cli.main import main
 from infergraph_clients.load.comparison import Comparison, Row, compare
 from infergraph_clients.load.errors import ExitStatus, LoadError
@@ -19,7 +17,7 @@ from infergraph_clients.load.reports.folder import Report, read_report, write_re
 from infergraph_clients.load.statistics import summarise
 from infergraph_clients.load.statistics.intervals import ratio_of_means, ratio_of_percentiles
 
-from .queues import sojourn_times
+from .queues import queue_report, report_of, sojourn_times
 from .runs import MS, configuration, records, run
 
 COUNT = 20_000
@@ -130,29 +128,15 @@ def test_closed_loops_are_compared_by_throughput(tmp_path: Path) -> None:
     assert "throughput" not in changes(opened, write(tmp_path / "e", 2, count=1_000))
 
 
-def scheduled(seed: int, service_ms: float, name: str) -> Report:
+def scheduled(seed: int, service_ms: float) -> Report:
     """A queue whose arrivals are of the same schedule whatever the seed of its services."""
     times, sojourns = sojourn_times(80, service_ms / 1e3, 60, np.random.default_rng(7))
-    noise = np.random.default_rng(seed).exponential(0.2, len(times))
-    table = records(sojourns * 1e3 + noise, intended_ms=times * 1e3)
-    found = run(table, configuration(duration_s=60))
-    found.schedule = Schedule(np.rint(times * 1e9).astype(np.int64), 60.0)
-    document = {
-        "configuration": found.configuration.model_dump(mode="json"),
-        "schedule": {"sha256": found.schedule.digest(), "requests": len(times)},
-        "summary": {
-            "measured_s": 60.0,
-            "validity": {"reasons": []},
-            "steady_state": {"steady": True},
-        },
-    }
-    columns = {field: table[field] for field in table.dtype.names or ()}
-    columns["outcome"] = np.full(len(table), "ok")
-    return Report(name, document, columns)
+    noise = np.random.default_rng(seed).exponential(0.0002, len(times))
+    return report_of(times, sojourns + noise, 60, schedule="the same")
 
 
 def test_answers_to_one_schedule_are_compared_request_by_request() -> None:
-    a, b = scheduled(1, 10, "a"), scheduled(2, 10.1, "b")
+    a, b = scheduled(1, 10), scheduled(2, 10.1)
     paired = compare(a, b, tolerance=0.01, measures=["mean"])
     b.document["schedule"] = {"sha256": "another", "requests": 1}
     alone = compare(a, b, tolerance=0.01, measures=["mean"])
@@ -160,52 +144,32 @@ def test_answers_to_one_schedule_are_compared_request_by_request() -> None:
     assert [each.rows[0].change for each in (paired, alone)] == ["worse", "too short"]
 
 
-def a_a(load: float, pairs: int, seconds: float, slower: float = 1.0) -> list[set[str]]:
+def said_of_pairs(load: float, pairs: int, seconds: float, slower: float = 1.0) -> list[set[str]]:
     """What is said of pairs of M/D/1 queues of 10 ms, the second of which may be slower."""
     generator = np.random.default_rng(int(load * 100))
     found = []
     for _ in range(pairs):
-        reports = []
-        for name, service in (("a", 0.01), ("b", 0.01 * slower)):
-            times, sojourns = sojourn_times(load / 0.01, service, seconds + 2, generator)
-            late = times > 2
-            reports.append(plain_report(name, times[late], sojourns[late], seconds))
-        judged = compare(reports[0], reports[1], tolerance=0.05)
-        found.append({row.change for row in judged.rows})
+        judged = compare(
+            *(queue_report(load, service, seconds, generator) for service in (0.01, 0.01 * slower)),
+            tolerance=0.05,
+        )
         for row in judged.rows:
             assert (row.needed_s is not None) == (row.change == "too short")
+        found.append({row.change for row in judged.rows})
     return found
-
-
-def plain_report(
-    name: str, times: npt.NDArray[Any], sojourns: npt.NDArray[Any], seconds: float
-) -> Report:
-    table = records(sojourns * 1e3, intended_ms=times * 1e3)
-    columns = {field: table[field] for field in table.dtype.names or ()}
-    columns["outcome"] = np.full(len(table), "ok")
-    document = {
-        "configuration": configuration(duration_s=seconds).model_dump(mode="json"),
-        "schedule": {"sha256": name, "requests": len(table)},
-        "summary": {
-            "measured_s": seconds,
-            "validity": {"reasons": []},
-            "steady_state": {"steady": True},
-        },
-    }
-    return Report(name, document, columns)
 
 
 @pytest.mark.parametrize("load", [0.5, 0.8, 0.9])
 def test_equal_systems_are_not_told_apart(load: float) -> None:
-    found = a_a(load, 40, 60)
+    found = said_of_pairs(load, 40, 60)
     assert sum(bool(each & {"worse", "better"}) for each in found) <= 2
 
 
 @pytest.mark.parametrize("load", [0.5, 0.8, 0.9])
 def test_systems_that_differ_are_found_or_the_runs_said_to_be_short(load: float) -> None:
-    found = a_a(load, 10, 300, slower=1.05)
+    found = said_of_pairs(load, 10, 300, slower=1.05)
     assert sum("worse" in each for each in found) >= 8
-    short = a_a(load, 10, 20, slower=1.05)
+    short = said_of_pairs(load, 10, 20, slower=1.05)
     assert all(each & {"worse", "too short"} for each in short)
 
 

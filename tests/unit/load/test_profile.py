@@ -28,7 +28,6 @@ from infergraph_clients.load.profile.report import (
 from infergraph_clients.load.profile.sweep import Profile, batches_of, items_of, sweep
 from infergraph_clients.load.statistics import summarise
 from infergraph_clients.payloads import Metadata, Payload
-from infergraph_clients.transports import Template
 
 from .runs import configuration, records, run
 
@@ -139,9 +138,8 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> set[int]:
     """Batch sizes that the server refuses, by how many ids of payloads it is asked with."""
     sizes: set[int] = set()
 
-    def ask(settings: Any, request: Template) -> None:
-        body = json.loads(request.body(b"0"))
-        (size, _) = body["inputs"][0]["shape"]
+    def ask(prepared: Prepared) -> None:
+        size = prepared.plans[0].payloads[0].items
         if size in sizes:
             raise LoadError(f"refused the first request: {size} items")
 
@@ -167,9 +165,8 @@ def test_a_sweep_measures_every_cell(request_file: Path, refused: set[int]) -> N
 
     def trial(prepared: Prepared) -> Run:
         settings = prepared.configuration
-        body = json.loads(prepared.plans[0].requests[0].body(b"0"))
         users = settings.arrivals.concurrency  # type: ignore[union-attr]
-        asked.append((body["inputs"][0]["shape"][0], users, settings.seed))
+        asked.append((prepared.plans[0].payloads[0].items, users, settings.seed))
         return run(records([10.0] * 200), settings)
 
     profile = profile_of(request_file, [1, 2], trial)

@@ -77,7 +77,7 @@ def test_long_numbers_fit_into_80_columns() -> None:
 
 
 def test_the_live_view() -> None:
-    view = LiveView(configuration(), console())
+    view = LiveView([configuration()], console())
     outcomes = np.zeros(len(Outcome), np.int64)
     outcomes[Outcome.OK], outcomes[Outcome.TIMEOUT] = 100, 3
     latency = np.arange(1, 101) * 1_000_000
@@ -92,7 +92,7 @@ def test_the_live_view() -> None:
 
 def test_a_view_without_a_terminal_shows_nothing() -> None:
     output = Console(file=io.StringIO())
-    with LiveView(configuration(), output) as view:
+    with LiveView([configuration()], output) as view:
         view.update(
             Progress(0, 1, 0, np.zeros(len(Outcome), np.int64), np.empty(0, int), np.empty(0, int))
         )

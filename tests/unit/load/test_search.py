@@ -14,7 +14,7 @@ from infergraph_clients.load.search import SearchResult, at_rate, judge, search
 from infergraph_clients.load.statistics import Summary, summarise
 from infergraph_clients.load.statistics.validity import Validity
 
-from .queues import Server
+from .queues import fifo_search
 from .runs import configuration, records, run
 
 SLO = {"latency_ms": 100, "percentile": 99}
@@ -84,38 +84,15 @@ def test_a_highest_rate_ends_it() -> None:
     assert max(step.rate for step in found.steps) == 60
 
 
-def fifo(
-    seed: int,
-    *,
-    duration: float = 3,
-    slo_ms: float = 1_000,
-    timeout: float = 30,
-    arrivals: str = "poisson",
-    start: float = 10,
-    probed: bool = True,
-) -> SearchResult:
-    """Searches on a server of exactly 100 requests a second."""
-    server = Server(0.01, seed)
-    settings = configuration(
-        arrivals={"kind": arrivals, "rate": 10},
-        slo={"latency_ms": slo_ms},
-        duration_s=duration,
-        warmup_s=0.5,
-        target={"url": "http://127.0.0.1:1", "model": "m", "timeout_s": timeout},
-    )
-    probe = server if probed else None
-    return search(settings, server, start_rate=start, precision=0.05, probe=probe)
-
-
 def test_19_of_20_searches_are_within_5_percent_of_the_truth() -> None:
     # Above 97.7/s the p99 of a queue that runs for ever is over 1 s; above 100/s, so is all.
-    rates = [fifo(seed).rate or 0.0 for seed in range(20)]
+    rates = [fifo_search(seed).rate or 0.0 for seed in range(20)]
     assert sum(97.7 * 0.95 <= rate <= 100 * 1.05 for rate in rates) >= 19
-    assert fifo(0, arrivals="constant").rate == 100
+    assert fifo_search(0, arrivals="constant").rate == 100
 
 
 def test_trials_of_3_s_do_not_say_that_a_growing_queue_meets_1_s() -> None:
-    steps = fifo(0).steps
+    steps = fifo_search(0).steps
     overload = [step for step in steps if step.rate > 105]
     assert overload
     assert not any(step.verdict == "pass" for step in overload)
@@ -126,7 +103,7 @@ def test_trials_of_3_s_do_not_say_that_a_growing_queue_meets_1_s() -> None:
 
 
 def test_what_the_longest_trials_leave_to_chance_is_said() -> None:
-    found = fifo(1, slo_ms=100)
+    found = fifo_search(1, slo_ms=100)
     low, high = found.certain
     assert found.rate is not None
     assert low is None or low <= found.rate
@@ -136,9 +113,9 @@ def test_what_the_longest_trials_leave_to_chance_is_said() -> None:
 
 def test_a_server_that_works_on_abandoned_requests_is_waited_for() -> None:
     # The first trial leaves work for 21 s behind, of which no later one knows.
-    rates = [fifo(seed, timeout=1.5, start=800).rate or 0.0 for seed in range(3)]
+    rates = [fifo_search(seed, timeout=1.5, start=800).rate or 0.0 for seed in range(3)]
     assert all(97.7 * 0.95 <= rate <= 100 * 1.05 for rate in rates), rates
-    blind = fifo(0, timeout=1.5, start=800, probed=False)
+    blind = fifo_search(0, timeout=1.5, start=800, probed=False)
     assert (blind.rate or 0.0) < 50
 
 
