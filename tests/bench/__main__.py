@@ -18,6 +18,7 @@ from . import (
     testers,
     trace,
     transfer,
+    verdicts,
     video,
 )
 
@@ -32,6 +33,7 @@ BENCHMARKS = {
     "load": load.run,
     "testers": testers.run,
     "transfer": transfer.run,
+    "verdicts": verdicts.run,
     "video": video.run,
 }
 
