@@ -38,6 +38,7 @@ from .rounds import table
 _USERS = 32
 _CEILING_S, _OPEN_S = 3.0, 4.0
 _RATES = (200, 1_000, 2_000)
+_START_S = 3.0
 _STALL_S, _STALL_RATE, _STALL_RUN_S = 1.0, 200, 6.0
 _PATH = "/v2/models/minimal/infer"
 LOCUST = os.environ.get("LOCUST") or shutil.which("locust")
@@ -189,7 +190,7 @@ def _watched(
     # The first half second is for users to start.
     times = times[times > times[0] + 0.5] if len(times) else times
     if len(times) < 2:
-        raise RuntimeError(f"the tool sent nothing in {seconds:g} s")
+        raise RuntimeError(f"{tool.__name__} sent next to nothing in {seconds:g} s")
     span = float(times[-1] - times[0])
     distance = np.zeros(0)
     if rate is not None:
@@ -237,8 +238,15 @@ def _locust(
     file = folder / "locustfile.py"
     file.write_text(_LOCUST_FILE.format(wait=wait, path=_PATH, body=json.dumps(REQUEST)))
     command = [LOCUST, "-f", str(file), "--headless", "-u", str(_USERS), "-r", str(_USERS)]
-    command += ["-t", f"{seconds:.0f}s", "--host", f"http://127.0.0.1:{port}", "--only-summary"]
-    command += ["--csv", str(folder / "locust")]
+    # Its clock begins with the program, which takes a while to start on a busy machine.
+    command += [
+        "-t",
+        f"{seconds + _START_S:.0f}s",
+        "--host",
+        f"http://127.0.0.1:{port}",
+        "--only-summary",
+    ]
+    command += ["--only-summary", "--csv", str(folder / "locust")]
     if processes > 1:
         command += ["--processes", str(processes)]
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}

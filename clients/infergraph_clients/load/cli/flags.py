@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from ...flags import add_tls
 from ..configuration import RunConfiguration, read_configuration, read_loads
 from ..errors import LoadError
 
@@ -20,6 +21,11 @@ _SETTINGS = {
     "timeout": "target.timeout_s",
     "deadline_ms": "target.deadline_ms",
     "connections": "target.connections",
+    "stream": "target.stream",
+    "traceparent": "target.traceparent",
+    "ca": "target.tls.ca",
+    "certificate": "target.tls.certificate",
+    "key": "target.tls.key",
     "payload": "payload.path",
     "input": "payload.input",
     "template": "payload.template",
@@ -42,19 +48,42 @@ _SETTINGS = {
 
 def add_arguments(parser: argparse.ArgumentParser, *, arrivals: bool = True) -> None:
     """Adds the flags; each overrides the file. `arrivals`: those of the arrivals, too."""
-    parser.add_argument("file", nargs="?", type=Path, help="a YAML file that describes the run")
+    parser.add_argument(
+        "given",
+        nargs="*",
+        metavar="FILE | NAME=VALUE",
+        help="a YAML file that describes the run; or inputs in place of --payload, as for "
+        "infergraph-infer: text=hello, audio=@question.wav",
+    )
     target = parser.add_argument_group("target")
     target.add_argument("--url", help="http://host:port, https://, grpc:// or grpcs://")
     target.add_argument("--model", help="the model or pipeline")
     target.add_argument("--model-version", metavar="VERSION", help="its version")
-    target.add_argument("--format", help="auto, json or base64 (REST), raw (gRPC)")
-    target.add_argument("--compression", help="none or gzip")
+    target.add_argument(
+        "--format", help="auto; json, base64 or binary over REST; raw or typed over gRPC"
+    )
+    target.add_argument("--compression", help="none, gzip or deflate")
+    target.add_argument(
+        "--stream", action="store_true", default=None, help="ask for answers in parts"
+    )
+    target.add_argument(
+        "--traceparent", action="store_true", default=None, help="begin a trace with each request"
+    )
     target.add_argument("--timeout", metavar="S", help="give a request up after so long")
     target.add_argument("--deadline-ms", metavar="MS", help="sent as infergraph-timeout-ms")
     target.add_argument("--header", action="append", default=[], metavar="NAME=VALUE")
     target.add_argument("--connections", metavar="N", help="REST: at most; gRPC: channels")
+    add_tls(target)
     payload = parser.add_argument_group("payload")
     payload.add_argument("--payload", metavar="PATH", help=".json, .jsonl, media, text, or folder")
+    payload.add_argument(
+        "--synthetic",
+        nargs="?",
+        const="",
+        metavar="KEY=VALUE,...",
+        help="make inputs up from the model's metadata: count=16,batch=1,words=12,seed=0, "
+        "shapes.NAME=[1,80], ranges.NAME=[0,1]",
+    )
     payload.add_argument("--input", help="for media and texts: the input tensor that takes them")
     payload.add_argument("--template", metavar="JSON", help="a request with the other inputs")
     payload.add_argument("--check", help="none, valid, consistent or expected")
@@ -133,7 +162,8 @@ def add_loads(parser: argparse.ArgumentParser) -> None:
 def loads(arguments: argparse.Namespace) -> dict[str, RunConfiguration]:
     """The loads that file and flags describe, by name; LoadError if they do not."""
     several = [_load(text) for text in arguments.load]
-    return read_loads(arguments.file, _overrides(arguments), several)
+    file, overrides = _overrides(arguments)
+    return read_loads(file, overrides, several)
 
 
 def configuration(
@@ -145,11 +175,31 @@ def configuration(
         arguments: Of `add_arguments`.
         extra: More overrides, that come before the flags.
     """
-    return read_configuration(arguments.file, {**(extra or {}), **_overrides(arguments)})
+    file, overrides = _overrides(arguments)
+    return read_configuration(file, {**(extra or {}), **overrides})
 
 
-def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
-    overrides = _arrivals(arguments)
+def file_of(arguments: argparse.Namespace) -> Path | None:
+    """The YAML file among the arguments; LoadError if there are several."""
+    files = [each for each in arguments.given if "=" not in each]
+    if len(files) > 1:
+        raise LoadError(f"'{files[0]}' and '{files[1]}' describe the run; accepted: one file")
+    return Path(files[0]) if files else None
+
+
+def _overrides(arguments: argparse.Namespace) -> tuple[Path | None, dict[str, Any]]:
+    """The file, and what the flags say over it."""
+    file = file_of(arguments)
+    overrides = _arrivals(arguments, file)
+    inputs = [each for each in arguments.given if "=" in each]
+    if inputs:
+        overrides["payload.inputs"] = inputs
+    if arguments.synthetic is not None:
+        overrides["payload.synthetic"] = {}
+        for name, value in _flow_mapping("--synthetic", arguments.synthetic).items():
+            overrides[f"payload.synthetic.{name}"] = value
+    if arguments.insecure:
+        overrides["target.tls.insecure"] = True
     for flag, name in _SETTINGS.items():
         value = getattr(arguments, flag)
         if value is not None:
@@ -164,7 +214,7 @@ def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
         overrides[name] = _parsed("--set", value)
     if arguments.workers is not None:
         overrides["workers"] = [each for each in arguments.workers.split(",") if each]
-    return overrides
+    return file, overrides
 
 
 def _load(text: str) -> dict[str, Any]:
@@ -187,7 +237,7 @@ def _load(text: str) -> dict[str, Any]:
     return found
 
 
-def _arrivals(arguments: argparse.Namespace) -> dict[str, Any]:
+def _arrivals(arguments: argparse.Namespace, file: Path | None) -> dict[str, Any]:
     overrides: dict[str, Any] = {}
     if not hasattr(arguments, "arrivals"):
         return overrides
@@ -196,9 +246,9 @@ def _arrivals(arguments: argparse.Namespace) -> dict[str, Any]:
         overrides["arrivals.kind"] = kind
         for name, value in _flow_mapping("--arrivals", settings).items():
             overrides[f"arrivals.{name}"] = value
-    elif arguments.file is None and arguments.rate is not None:
+    elif file is None and arguments.rate is not None:
         overrides["arrivals.kind"] = "poisson"
-    elif arguments.file is None and arguments.concurrency is not None:
+    elif file is None and arguments.concurrency is not None:
         overrides["arrivals.kind"] = "closed"
     for flag in ("rate", "concurrency"):
         value = getattr(arguments, flag)
