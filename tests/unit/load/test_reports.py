@@ -78,11 +78,10 @@ def test_long_numbers_fit_into_80_columns() -> None:
 
 def test_the_live_view() -> None:
     view = LiveView([configuration()], console())
-    outcomes = np.zeros(len(Outcome), np.int64)
-    outcomes[Outcome.OK], outcomes[Outcome.TIMEOUT] = 100, 3
-    latency = np.arange(1, 101) * 1_000_000
+    outcome = np.where(np.arange(103) < 100, Outcome.OK, Outcome.TIMEOUT)
+    ended = records(np.arange(1, 104), outcome=outcome)
     for process in (0, 1):
-        view.update(Progress(process, 110, 7, outcomes, latency, latency // 1_000))
+        view.update(Progress(process, 0, 110, 7, ended))
     output = console()
     output.print(view.render())
     text = written(output)
@@ -93,9 +92,7 @@ def test_the_live_view() -> None:
 def test_a_view_without_a_terminal_shows_nothing() -> None:
     output = Console(file=io.StringIO())
     with LiveView([configuration()], output) as view:
-        view.update(
-            Progress(0, 1, 0, np.zeros(len(Outcome), np.int64), np.empty(0, int), np.empty(0, int))
-        )
+        view.update(Progress(0, 0, 1, 0, records([])))
     assert written(output) == ""
 
 
