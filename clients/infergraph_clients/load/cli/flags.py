@@ -8,6 +8,9 @@ from typing import Any
 
 import yaml
 
+from ...flags import add_tls
+from ...payloads.inputs import HELP
+from ...transports import parse_headers
 from ..configuration import RunConfiguration, read_configuration, read_loads
 from ..errors import LoadError
 
@@ -20,7 +23,14 @@ _SETTINGS = {
     "timeout": "target.timeout_s",
     "deadline_ms": "target.deadline_ms",
     "connections": "target.connections",
+    "stream": "target.stream",
+    "traceparent": "target.traceparent",
+    "ca": "target.tls.ca",
+    "certificate": "target.tls.certificate",
+    "key": "target.tls.key",
+    "insecure": "target.tls.insecure",
     "payload": "payload.path",
+    "inputs": "payload.inputs",
     "input": "payload.input",
     "template": "payload.template",
     "check": "payload.check",
@@ -42,19 +52,50 @@ _SETTINGS = {
 
 def add_arguments(parser: argparse.ArgumentParser, *, arrivals: bool = True) -> None:
     """Adds the flags; each overrides the file. `arrivals`: those of the arrivals, too."""
-    parser.add_argument("file", nargs="?", type=Path, help="a YAML file that describes the run")
+    parser.epilog = HELP
+    parser.add_argument(
+        "file",
+        nargs="*",
+        metavar="FILE | NAME=VALUE",
+        action=_FileOrInputs,
+        help="a YAML file that describes the run, and inputs in place of --payload: see below",
+    )
     target = parser.add_argument_group("target")
     target.add_argument("--url", help="http://host:port, https://, grpc:// or grpcs://")
     target.add_argument("--model", help="the model or pipeline")
     target.add_argument("--model-version", metavar="VERSION", help="its version")
-    target.add_argument("--format", help="auto, json or base64 (REST), raw (gRPC)")
-    target.add_argument("--compression", help="none or gzip")
+    target.add_argument(
+        "--format",
+        help="json, base64 or binary (REST), raw or typed (gRPC), or auto: binary where the server "
+        "announces it, else json; raw",
+    )
+    target.add_argument("--compression", help="none, gzip or deflate")
+    for name, text in (
+        ("stream", "ask for answers in parts, and time the first and those after it"),
+        ("traceparent", "begin a distributed trace with each request, by W3C's header"),
+    ):
+        target.add_argument(f"--{name}", action="store_true", default=None, help=text)
+    add_tls(target)
     target.add_argument("--timeout", metavar="S", help="give a request up after so long")
     target.add_argument("--deadline-ms", metavar="MS", help="sent as infergraph-timeout-ms")
-    target.add_argument("--header", action="append", default=[], metavar="NAME=VALUE")
+    target.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a header or metadata, beside the file's; reports do not show secrets",
+    )
     target.add_argument("--connections", metavar="N", help="REST: at most; gRPC: channels")
     payload = parser.add_argument_group("payload")
     payload.add_argument("--payload", metavar="PATH", help=".json, .jsonl, media, text, or folder")
+    payload.add_argument(
+        "--synthetic",
+        nargs="?",
+        const="",
+        metavar="KEY=VALUE,...",
+        help="inputs made up from the model's metadata; keys are count, seed, batch and words, and "
+        "with --set, payload.synthetic.shapes.NAME=[1,3] and payload.synthetic.ranges.NAME=[0,9]",
+    )
     payload.add_argument("--input", help="for media and texts: the input tensor that takes them")
     payload.add_argument("--template", metavar="JSON", help="a request with the other inputs")
     payload.add_argument("--check", help="none, valid, consistent or expected")
@@ -105,6 +146,24 @@ def add_arguments(parser: argparse.ArgumentParser, *, arrivals: bool = True) -> 
     )
 
 
+class _FileOrInputs(argparse.Action):
+    """Tells the file from inputs, which hold an equals sign."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        inputs = [each for each in values if "=" in each and not Path(each).exists()]
+        files = [each for each in values if each not in inputs]
+        if len(files) > 1:
+            parser.error(f"{' and '.join(files)}: accepted: one file, and inputs NAME=VALUE")
+        namespace.file = Path(files[0]) if files else None
+        namespace.inputs = inputs or None
+
+
 def _add_arrivals(load: argparse._ArgumentGroup) -> None:
     load.add_argument(
         "--arrivals",
@@ -150,15 +209,19 @@ def configuration(
 
 def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     overrides = _arrivals(arguments)
+    if any(getattr(arguments, each) is not None for each in ("payload", "inputs", "synthetic")):
+        # In place of whatever the file has.
+        overrides |= {"payload.path": None, "payload.inputs": (), "payload.synthetic": None}
     for flag, name in _SETTINGS.items():
         value = getattr(arguments, flag)
         if value is not None:
             overrides[name] = value
     if arguments.expected is not None and arguments.check is None:
         overrides["payload.check"] = "expected"
-    for text in arguments.header:
-        name, value = _assignment("--header", text)
-        overrides.setdefault("target.headers", {})[name] = value
+    if arguments.header:
+        overrides["target.headers"] = parse_headers(arguments.header)
+    if arguments.synthetic is not None:
+        overrides["payload.synthetic"] = _flow_mapping("--synthetic", arguments.synthetic)
     for text in arguments.set:
         name, value = _assignment("--set", text)
         overrides[name] = _parsed("--set", value)
