@@ -15,8 +15,10 @@ from . import (
     liveness,
     load,
     tensors,
+    testers,
     trace,
     transfer,
+    verdicts,
     video,
 )
 
@@ -29,7 +31,9 @@ BENCHMARKS = {
     "generation": generation.run,
     "huggingface": huggingface.run,
     "load": load.run,
+    "testers": testers.run,
     "transfer": transfer.run,
+    "verdicts": verdicts.run,
     "video": video.run,
 }
 

@@ -11,6 +11,7 @@ import asyncio
 import gc
 import sys
 import time
+from array import array
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -55,11 +56,24 @@ class Queue:
             self._timer.set(self._waiting[0][0])
 
 
-class Connection(asyncio.Protocol):
-    """REST, without looking at what is asked."""
+class Arrivals:
+    """When requests came over REST, since they were last asked for: nanoseconds as int64."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self) -> None:
+        self.times = array("q")
+
+    def take(self) -> bytes:
+        times, self.times = self.times, array("q")
+        return times.tobytes()
+
+
+class Connection(asyncio.Protocol):
+    """REST, without looking at what is asked, but for GET /arrivals: see `Arrivals`."""
+
+    def __init__(self, queue: Queue, arrivals: Arrivals) -> None:
         self._queue = queue
+        self._arrivals = arrivals
+        self._asked_for_arrivals = False
         self._parser = httptools.HttpRequestParser(self)
 
     def connection_made(self, transport: Any) -> None:
@@ -68,7 +82,16 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
 
+    def on_url(self, url: bytes) -> None:
+        self._asked_for_arrivals = url == b"/arrivals"
+
     def on_message_complete(self) -> None:
+        if self._asked_for_arrivals:
+            body = self._arrivals.take()
+            head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+            self._transport.write(head + body)
+            return
+        self._arrivals.times.append(time.monotonic_ns())
         self._queue.put(lambda: self._transport.write(_ANSWER))
 
 
@@ -102,7 +125,8 @@ async def serve(port: int, service_ms: float) -> None:
     grpc_server.add_insecure_port(f"127.0.0.1:{port + 1}")
     await grpc_server.start()
     loop = asyncio.get_running_loop()
-    await loop.create_server(lambda: Connection(queue), "127.0.0.1", port, backlog=4096)
+    arrivals = Arrivals()
+    await loop.create_server(lambda: Connection(queue, arrivals), "127.0.0.1", port, backlog=4096)
     gc.freeze()
     await asyncio.Event().wait()
 

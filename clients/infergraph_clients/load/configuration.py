@@ -295,7 +295,7 @@ def read_loads(
     if not several:
         configuration = _validated(document)
         return {configuration.target.model: configuration}
-    weights = [_weight(each) for each in several]
+    weights = [0.0 if "arrivals" in each else _weight(each) for each in several]
     found: dict[str, RunConfiguration] = {}
     for number, own in enumerate(several):
         place = f"loads[{number}]"

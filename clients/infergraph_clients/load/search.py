@@ -38,8 +38,10 @@ _LONGER, _MOST_LONGER = 4.0, 20.0
 """The longest trial is at least so many times the duration, and to see the percentile at most."""
 _BEYOND = 50
 """Requests that may miss the SLO in a trial that is to see its percentile."""
-_FAR = 0.1
-"""Of the SLO's latency: below, it does not matter how long queues remember."""
+_NEAR, _FAR = 0.5, 0.2
+"""Of the SLO's latency: above the first, luck may have met it; below the second, hardly."""
+_FEWEST_BEYOND = 10
+"""Requests that may miss the SLO in a trial that is believed, unless it is far from it."""
 _PROBES = 3
 _MOST_PROBES = 100
 _SETTLED = 1.5
@@ -361,15 +363,16 @@ def judge(summary: Summary, precision: float, last: bool) -> tuple[Verdict, bool
             0.0,
         )
     value_s = slo.value_ms / 1e3
-    near = slo.value_ms > slo.latency_ms / 2 and slo.attainment_low < wanted
+    near = slo.value_ms > slo.latency_ms * _NEAR and slo.attainment_low < wanted
     # What an overload by the precision would have grown to in half of the time.
     may_grow = value_s > precision * seconds / 2
     if not last:
         if may_grow:
             return "unclear", False, "too short to see a queue grow", 2 * value_s / precision
         mean = summary.latency_mean
-        remembers = mean is None or mean.independent < FEWEST
-        if steady.rising or near or (remembers and slo.value_ms > slo.latency_ms * _FAR):
+        few = mean is None or mean.independent < FEWEST
+        few = few or summary.requests.measured * (1 - wanted) < _FEWEST_BEYOND
+        if steady.rising or near or (few and slo.value_ms > slo.latency_ms * _FAR):
             reason = steady.reason if steady.rising else "the SLO is met, perhaps by chance"
             return "unclear", False, reason, 0.0
     # A rising latency would miss the SLO if it went on like that for as long again.

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from ..transports.exchange import EPOCH_S
 from .errors import LoadError
 
 FILE = "metrics.csv"
@@ -51,11 +52,11 @@ def scrape(url: str) -> list[Sample]:
     Raises:
         LoadError: it cannot be read, or does not speak Prometheus' text format.
     """
-    before = time.time()
+    before = time.monotonic()
     try:
         with _DIRECT.open(url, timeout=_TIMEOUT_S) as response:
             text = response.read().decode()
-        utc = (before + time.time()) / 2
+        utc = (before + time.monotonic()) / 2 + EPOCH_S
         return [
             Sample(utc, url, each.name, json.dumps(each.labels, sort_keys=True), float(each.value))
             for family in text_string_to_metric_families(text)

@@ -62,7 +62,11 @@ class Threshold:
         percentile = float(found["q"]) if found["q"] else None
         scale = _UNITS.get(metric, _TIME_UNITS).get(found["unit"])
         is_time = metric not in _UNITS
-        if scale is None or (found["part"] and not is_time) or not 0 < (percentile or 1) <= 100:
+        if (
+            scale is None
+            or (found["part"] and not is_time)
+            or (percentile is not None and not 0 < percentile <= 100)
+        ):
             raise problem
         limit = float(found["value"]) * scale
         return cls(text.strip(), metric, percentile, found["part"], found["operator"], limit)

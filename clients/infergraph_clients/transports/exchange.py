@@ -13,6 +13,9 @@ from .outcome import Outcome
 
 now_ns = time.monotonic_ns
 """The clock of all times: on Linux and macOS it is the same for all processes of a machine."""
+EPOCH_S = time.time() - time.monotonic()
+"""Added to its seconds it gives those since the epoch. It is read once, so that all times of a
+process agree, even where the wall clock is set meanwhile."""
 UNKNOWN = -1
 
 

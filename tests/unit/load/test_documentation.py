@@ -14,7 +14,7 @@ from infergraph_clients.load.arrivals import Arrivals
 from infergraph_clients.load.cli.main import build_parser
 from infergraph_clients.load.configuration import RunConfiguration
 from infergraph_clients.load.outcome import Outcome
-from infergraph_clients.load.profile.columns import COLUMNS
+from infergraph_clients.load.profile.report import COLUMNS
 
 TEXT = (Path(__file__).parents[3] / "docs" / "load-testing.md").read_text()
 

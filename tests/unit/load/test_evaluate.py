@@ -229,8 +229,8 @@ def served_at(capacity: float) -> Callable[[Prepared], Run]:
 def evaluated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[Callable[[Prepared], Run]], Evaluation]:
-    def ask(settings: Any, request: bytes) -> None:
-        if settings.target.model == "picky":
+    def ask(prepared: Prepared) -> None:
+        if prepared.configuration.target.model == "picky":
             raise LoadError("model 'picky' refused the first request: no")
 
     monkeypatch.setattr(sweep_module, "ask_server", ask)

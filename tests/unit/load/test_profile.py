@@ -16,16 +16,18 @@ from infergraph_clients.load.cli.main import build_parser
 from infergraph_clients.load.engine.run import Prepared, Run
 from infergraph_clients.load.errors import LoadError
 from infergraph_clients.load.outcome import Outcome
-from infergraph_clients.load.profile import plots
 from infergraph_clients.load.profile import sweep as sweep_module
-from infergraph_clients.load.profile.batches import batches_of, items_of
 from infergraph_clients.load.profile.cell import Cell, make_cell
-from infergraph_clients.load.profile.columns import COLUMNS
-from infergraph_clients.load.profile.report import problems, write_profile
-from infergraph_clients.load.profile.sweep import Profile, sweep
+from infergraph_clients.load.profile.report import (
+    COLUMNS,
+    latency_by_throughput,
+    problems,
+    throughput,
+    write_profile,
+)
+from infergraph_clients.load.profile.sweep import Profile, batches_of, items_of, sweep
 from infergraph_clients.load.statistics import summarise
 from infergraph_clients.payloads import Metadata, Payload
-from infergraph_clients.transports import Template
 
 from .runs import configuration, records, run
 
@@ -136,9 +138,8 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> set[int]:
     """Batch sizes that the server refuses, by how many ids of payloads it is asked with."""
     sizes: set[int] = set()
 
-    def ask(settings: Any, request: Template) -> None:
-        body = json.loads(request.body(b"0"))
-        (size, _) = body["inputs"][0]["shape"]
+    def ask(prepared: Prepared) -> None:
+        size = prepared.plans[0].payloads[0].items
         if size in sizes:
             raise LoadError(f"refused the first request: {size} items")
 
@@ -164,9 +165,8 @@ def test_a_sweep_measures_every_cell(request_file: Path, refused: set[int]) -> N
 
     def trial(prepared: Prepared) -> Run:
         settings = prepared.configuration
-        body = json.loads(prepared.plans[0].requests[0].body(b"0"))
         users = settings.arrivals.concurrency  # type: ignore[union-attr]
-        asked.append((body["inputs"][0]["shape"][0], users, settings.seed))
+        asked.append((prepared.plans[0].payloads[0].items, users, settings.seed))
         return run(records([10.0] * 200), settings)
 
     profile = profile_of(request_file, [1, 2], trial)
@@ -246,13 +246,13 @@ def test_the_curves() -> None:
     summaries = [summarise(each) for each in runs]
     cells = [make_cell(b, c, runs, summaries) for b in (1, 2) for c in (1, 8)]
     cells.append(Cell(4, 1, 0, False, "refused"))
-    figure = plots.throughput(cells)
+    figure = throughput(cells)
     assert [(line.name, line.x, line.y) for line in figure.data] == [
         ("1 item", (1, 8), (9.5, 9.5)),
         ("2 items", (1, 8), (19, 19)),
     ]
     assert figure.data[0].error_y.array == (0.5, 0.5)
-    curves = plots.latency_by_throughput(cells)
+    curves = latency_by_throughput(cells)
     assert [(line.name, line.x, line.y) for line in curves.data][:2] == [
         ("1 item, p50", (9.5, 9.5), (10, 10)),
         ("1 item, p95", (9.5, 9.5), (20, 20)),

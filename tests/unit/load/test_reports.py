@@ -52,10 +52,15 @@ def test_a_summary() -> None:
     print_summary(output, found.configuration, summarise(found))
     text = written(output)
     for line in (
-        "m at http://127.0.0.1:1: constant, intended 100.0/s, answered 97.9/s, goodput 98.0/s",
+        "m at http://127.0.0.1:1: constant, intended 100.0/s, answered 97.9/s, goodput 97.9/s",
         "1000 sent (0 to warm up), 1000 measured: 980 ok, 20 overload",
         "overload: 20 x HTTP 503: its queue [of 4] is full",
-        "SLO p99 <= 50 ms missed: 98.00% in time, p99 is - ms",
+        "latency, failed 30 s or more",
+        "latency of right answers",
+        "SLO p99 <= 50 ms missed: 98.00% in time (95% interval 9",
+        "p99 is 30000 ms",
+        "threshold failed<=1% missed: 2.00%",
+        "unexplained",
         "valid: the tester kept up",
         "m: compute",
     ):
@@ -72,7 +77,7 @@ def test_long_numbers_fit_into_80_columns() -> None:
 
 
 def test_the_live_view() -> None:
-    view = LiveView(configuration(), console())
+    view = LiveView([configuration()], console())
     outcomes = np.zeros(len(Outcome), np.int64)
     outcomes[Outcome.OK], outcomes[Outcome.TIMEOUT] = 100, 3
     latency = np.arange(1, 101) * 1_000_000
@@ -87,7 +92,7 @@ def test_the_live_view() -> None:
 
 def test_a_view_without_a_terminal_shows_nothing() -> None:
     output = Console(file=io.StringIO())
-    with LiveView(configuration(), output) as view:
+    with LiveView([configuration()], output) as view:
         view.update(
             Progress(0, 1, 0, np.zeros(len(Outcome), np.int64), np.empty(0, int), np.empty(0, int))
         )
@@ -101,7 +106,8 @@ def test_a_timeline() -> None:
         intended_ms=[0, 500, 1_000],
         outcome=[Outcome.OK, Outcome.OK, Outcome.LOST],
     )
-    found = timeline(table)
+    found = timeline(table, 1_764_432_000.25)
+    assert found.columns()["time"][0] == "2025-11-29T16:00:00.250Z"
     assert found.intended.tolist() == found.sent.tolist() == [2, 1, 0]
     assert found.ok.tolist() == [1, 0, 1]
     assert found.failed.tolist() == [0, 1, 0]
@@ -120,15 +126,18 @@ def test_the_bars_of_steps_stand_on_an_axis_of_names() -> None:
     assert figure.layout.yaxis.type == "category"
     bars = {bar.name: dict(zip(bar.y, bar.x, strict=True)) for bar in figure.data}
     assert bars == {
-        "outside the models": {"network": 1.0, "router": 0.1},
+        "unexplained": {"network": 1.0, "router": 0.1},
         "queue": {"a": 2.0},
         "compute": {"a": 3.0, "b": 4.0},
     }
 
 
 def test_a_single_second_is_a_point_and_not_an_invisible_line() -> None:
-    figure = plots.latency_over_time(timeline(records([5.0, 6.0], intended_ms=[0, 1])))
+    figure = plots.latency_over_time(
+        timeline(records([5.0, 6.0], intended_ms=[0, 1]), 1_764_432_000.0)
+    )
     assert {each.mode for each in figure.data} == {"markers"}
+    assert figure.data[0].x == ("2025-11-29T16:00:00.000",)
 
 
 def test_a_page_needs_nothing_else_and_escapes_what_it_shows(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-from ...transports import now_ns
+from ...transports.exchange import EPOCH_S, now_ns
 from ..errors import LoadError
 from . import protocol
 from .plan import Progress, WorkerPlan, WorkerResult
@@ -108,6 +108,7 @@ def run_workers(
     addresses: Sequence[str],
     on_progress: Callable[[Progress], None],
     interrupts: Interrupts,
+    on_start: Callable[[float], None] = lambda began: None,
 ) -> WorkersResult:
     """Runs a worker for each plan, to its end.
 
@@ -118,6 +119,7 @@ def run_workers(
         addresses: Where they listen, `HOST:PORT`, by turns; none means processes of this machine.
         on_progress: Told several times a second what happened, by each worker and load.
         interrupts: Looked at ten times a second.
+        on_start: Told when the run starts, in seconds since the epoch.
 
     Raises:
         LoadError: a worker did not start, or its clock cannot be compared.
@@ -128,7 +130,7 @@ def run_workers(
         for number, plan in enumerate(plans):
             address = addresses[number % len(addresses)] if addresses else None
             workers.add(plan, address)
-        return workers.run()
+        return workers.run(on_start)
     finally:
         workers.end()
 
@@ -163,14 +165,15 @@ class _Workers:
         except (OSError, EOFError):
             raise LoadError(f"{connection.name} ended before the run") from None
 
-    def run(self) -> WorkersResult:
+    def run(self, on_start: Callable[[float], None]) -> WorkersResult:
         found = self._found
         self._await_ready()
         start = now_ns() + _START_DELAY_NS
-        found.began = time.time() + _START_DELAY_NS / 1e9
+        found.began = start / 1e9 + EPOCH_S
         for number in self._connections:
             offset = self._clocks[number].offset if number in self._clocks else 0
             self._tell(number, Message("start", {"at": start + offset}))
+        on_start(found.began)
         self._heard_at = dict.fromkeys(self._connections, time.monotonic())
         heeded = 0
         while self._heard_at:

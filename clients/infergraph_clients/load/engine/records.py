@@ -109,9 +109,10 @@ class RecordWriter:
         import pyarrow as pa
 
         self._folder = folder
+        self._document = dict(document)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / _RUN).write_text(json.dumps(document), encoding="utf-8")
+            self.note()
             # Unbuffered: what has been written survives this process.
             self._file = (folder / _RECORDS).open("wb", buffering=0)
             self._traces = (folder / _TRACES).open("wb", buffering=0)
@@ -122,6 +123,11 @@ class RecordWriter:
             [(name, pa.from_numpy_dtype(RECORD.fields[name][0])) for name in names]  # type: ignore[index]
         )
         self._stream = pa.ipc.new_stream(self._file, self._schema)
+
+    def note(self, **more: Any) -> None:
+        """Writes the document, with more that has become known."""
+        self._document |= more
+        (self._folder / _RUN).write_text(json.dumps(self._document), encoding="utf-8")
 
     def add(self, rows: npt.NDArray[Any], traces: Traces = ()) -> None:
         """Appends rows of dtype RECORD. LoadError if they cannot be written."""

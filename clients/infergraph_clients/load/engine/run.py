@@ -7,7 +7,6 @@ import contextlib
 import os
 import platform
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...payloads import Payload
-from ...transports import Codec, Exchange, make_transport, now_ns
+from ...transports import Codec, Exchange, make_transport
+from ...transports.exchange import EPOCH_S, now_ns
 from ..arrivals import ClosedLoop, MultiStream, Offline, Schedule, build_schedule
 from ..arrivals.specification import SingleStream
 from ..configuration import RunConfiguration
@@ -220,7 +220,11 @@ def execute_all(
             writers[progress.load].add(progress.records, progress.traces)
             on_progress(progress)
 
-        found = run_workers(plans, first.workers, heard, interrupts or Interrupts())
+        def started(began: float) -> None:
+            for writer in writers:
+                writer.note(began=began)
+
+        found = run_workers(plans, first.workers, heard, interrupts or Interrupts(), started)
         for writer in writers:
             writer.close()
         return [
@@ -256,7 +260,7 @@ def _writing(folder: Path, load: Prepared) -> Iterator[RecordWriter]:
         "configuration": load.configuration.model_dump(mode="json"),
         "payloads": load.payload_names,
         "scheduled": None if load.schedule is None else len(load.schedule),
-        "began": time.time(),
+        "began": now_ns() / 1e9 + EPOCH_S,
         "machine": _machine(),
     }
     writer = RecordWriter(folder, document)

@@ -13,9 +13,8 @@ from ..corpus import read_payloads
 from ..engine.run import Prepared, Run, prepare
 from ..errors import LoadError
 from ..outcome import Outcome
-from ..profile.batches import batches_of
 from ..profile.report import write_profile
-from ..profile.sweep import Profile, sweep
+from ..profile.sweep import Profile, batches_of, sweep
 from ..reports.folder import write_report
 from ..search import search
 from ..statistics import Summary, summarise

@@ -110,7 +110,7 @@ def _delays(
                 f"the tester could not keep up: {name} of the dispatch delay is {late:.3g} ms, "
                 f"over {limits.dispatch_delay_ms:g} ms{allowed} ({relative}); {_advice(processes)}"
             )
-        elif share > limits.dispatch_delay_share:
+        elif total and share > limits.dispatch_delay_share:
             notes.append(
                 f"{name} of the dispatch delay is only {late:.3g} ms, but {relative}: look at the "
                 "service time, too"
