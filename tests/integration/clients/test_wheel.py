@@ -151,5 +151,6 @@ def test_an_inference_and_a_load(installed: Installed, url: str, tmp_path: Path)
         *("infergraph-load", "run", "text=hello", "--url", url, "--model", "ok", "--rate", "20"),
         *("--duration", "2", "--warmup", "0", "--output", str(tmp_path / "report"), "--json"),
     )
+    assert load.stdout, load.stderr
     report = json.loads(load.stdout)
     assert report["summary"]["outcomes"]["ok"] >= 20, load.stderr
