@@ -73,7 +73,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, queue: Queue, arrivals: Arrivals) -> None:
         self._queue = queue
         self._arrivals = arrivals
-        self._asked_for_arrivals = False
+        self._url = b""
         self._parser = httptools.HttpRequestParser(self)
 
     def connection_made(self, transport: Any) -> None:
@@ -83,15 +83,16 @@ class Connection(asyncio.Protocol):
         self._parser.feed_data(data)
 
     def on_url(self, url: bytes) -> None:
-        self._asked_for_arrivals = url == b"/arrivals"
+        self._url = url
 
     def on_message_complete(self) -> None:
-        if self._asked_for_arrivals:
+        if self._url == b"/arrivals":
             body = self._arrivals.take()
             head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
             self._transport.write(head + body)
             return
-        self._arrivals.times.append(time.monotonic_ns())
+        if self._url.endswith(b"/infer"):
+            self._arrivals.times.append(time.monotonic_ns())
         self._queue.put(lambda: self._transport.write(_ANSWER))
 
 

@@ -10,7 +10,7 @@ import pytest
 from infergraph_clients.errors import UsageError
 from infergraph_clients.load.arrivals.specification import Bursts, ClosedLoop, Gamma, Poisson, Step
 from infergraph_clients.load.cli import flags
-from infergraph_clients.load.cli.main import build_parser
+from infergraph_clients.load.cli.main import parse_arguments
 from infergraph_clients.load.configuration import RunConfiguration
 from infergraph_clients.load.errors import LoadError
 
@@ -24,7 +24,7 @@ slo: {latency_ms: 20}
 
 
 def read(*arguments: str) -> RunConfiguration:
-    return flags.configuration(build_parser().parse_args(["run", *arguments]))
+    return flags.configuration(parse_arguments(["run", *arguments]))
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_inputs_as_for_the_infer_command(tmp_path: Path) -> None:
     alone = read("text=a", "--url", "http://h:1", "--model", "m", "--rate", "1")
     assert (alone.payload.inputs, alone.target.url) == (("text=a",), "http://h:1")
     assert read(str(file)).payload.path == "p.json"
-    with pytest.raises(SystemExit):
+    with pytest.raises(LoadError, match="accepted: one file"):
         read(str(file), "other.yaml")
 
 
@@ -156,3 +156,82 @@ def test_what_a_run_cannot_lack(kind: str) -> None:
     del settings[kind]
     with pytest.raises(ValueError, match=kind):
         RunConfiguration.model_validate(settings)
+
+
+def test_inputs_stand_where_infergraph_infer_has_them() -> None:
+    target = ("--url", "http://h:1", "--model", "m")
+    found = read("text=a", *target, "--rate", "5", "audio=@q.wav")
+    assert found.payload.inputs == ("text=a", "audio=@q.wav")
+    assert found.payload.path is None
+    made = read(*target, "--rate", "5", "--synthetic", "count=3,ranges.x=[0,2]").payload.synthetic
+    assert made is not None
+    assert (made.count, made.ranges) == (3, {"x": (0, 2)})
+    assert read(*target, "--rate", "5", "--synthetic").payload.synthetic is not None
+    with pytest.raises(LoadError, match="accepted: one file"):
+        read("a.yaml", *target, "b.yaml")
+
+
+def test_an_unknown_flag_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_arguments(["run", *TARGET, "--colour", "red"])
+    assert "unrecognized arguments: --colour" in capsys.readouterr().err
+
+
+def loads(*arguments: str) -> dict[str, RunConfiguration]:
+    return flags.loads(parse_arguments(["run", *arguments]))
+
+
+def test_one_load_is_called_as_its_model() -> None:
+    found = loads(*TARGET, "--rate", "5")
+    assert list(found) == ["m"]
+    assert found["m"] == read(*TARGET, "--rate", "5")
+
+
+def test_loads_share_a_rate_by_weight_and_have_their_own(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(
+        FILE
+        + """\
+loads:
+- {weight: 3, target: {headers: {b: "2"}}, slo: {percentile: 50}}
+- {name: alone, arrivals: {kind: closed, concurrency: 2}}
+"""
+    )
+    found = loads(str(file), "--rate", "8", "--load", "name=more,model=n,slo-ms=7")
+    assert {name: each.arrivals for name, each in found.items()} == {
+        "m": Gamma(rate=6, cv=4),
+        "alone": ClosedLoop(concurrency=2),
+        "more": Gamma(rate=2, cv=4),
+    }
+    assert found["m"].target.headers == {"b": "2"}
+    slos = {
+        name: each.slo and (each.slo.latency_ms, each.slo.percentile)
+        for name, each in found.items()
+    }
+    assert slos == {"m": (20, 50), "alone": (20, 99), "more": (7, 99)}
+    assert found["more"].target.model == "n"
+    assert len({each.seed for each in found.values()}) == 3
+
+
+@pytest.mark.parametrize(
+    ("listed", "problem"),
+    [
+        ("loads: 3", "loads is not a list"),
+        ("loads: [{duration_s: 3}]", "loads[0].duration_s is not a load's own; accepted: target"),
+        ("loads: [{weight: -1}]", "weight is -1; accepted: a number above 0"),
+        ("loads: [{weight: 1, arrivals: {kind: poisson, rate: 1}}]", "arrivals and a weight"),
+        ("loads: [{}, {}]", "loads[1].name is 'm'; accepted: .* no name twice"),
+        ("loads: [{name: ../x}]", "loads[0].name is '../x'"),
+        ("loads: [{target: {port: 3}}]", "loads[0]: target.port is not a setting"),
+    ],
+)
+def test_loads_that_are_wrong(tmp_path: Path, listed: str, problem: str) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(FILE + listed)
+    with pytest.raises(LoadError, match=problem.replace("[", r"\[")):
+        loads(str(file))
+
+
+def test_a_rate_that_cannot_be_shared_out() -> None:
+    with pytest.raises(LoadError, match="'closed' have no rate to share out"):
+        loads(*TARGET, "--concurrency", "3", "--load", "model=a", "--load", "model=b")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -78,11 +79,11 @@ def test_long_numbers_fit_into_80_columns() -> None:
 
 def test_the_live_view() -> None:
     view = LiveView([configuration()], console())
-    outcomes = np.zeros(len(Outcome), np.int64)
-    outcomes[Outcome.OK], outcomes[Outcome.TIMEOUT] = 100, 3
-    latency = np.arange(1, 101) * 1_000_000
+    ended = records(
+        [*range(1, 101), 1_000, 1_000, 1_000], outcome=[Outcome.OK] * 100 + [Outcome.TIMEOUT] * 3
+    )
     for process in (0, 1):
-        view.update(Progress(process, 110, 7, outcomes, latency, latency // 1_000))
+        view.update(Progress(process, 0, 110, 7, ended))
     output = console()
     output.print(view.render())
     text = written(output)
@@ -90,13 +91,19 @@ def test_the_live_view() -> None:
         assert part in text
 
 
-def test_a_view_without_a_terminal_shows_nothing() -> None:
-    output = Console(file=io.StringIO())
-    with LiveView([configuration()], output) as view:
-        view.update(
-            Progress(0, 1, 0, np.zeros(len(Outcome), np.int64), np.empty(0, int), np.empty(0, int))
-        )
-    assert written(output) == ""
+def test_a_view_without_a_terminal_prints_a_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = Console(file=io.StringIO(), width=40)
+    clock = iter([0.0, 1.0, 16.0, 17.0])
+    time = SimpleNamespace(monotonic=lambda: next(clock))
+    monkeypatch.setattr("infergraph_clients.load.reports.live.time", time)
+    with LiveView([configuration(duration_s=40)], output, "run 2 of 3, 5 min left") as view:
+        for _ in range(4):
+            view.update(Progress(0, 0, 1, 0, records([1], outcome=Outcome.LOST)))
+    assert written(output) == (
+        "run 2 of 3, 5 min left: m (constant), measuring, 24 of 40 s left: 3 sent, 3 failed\n"
+    )
 
 
 def test_a_timeline() -> None:

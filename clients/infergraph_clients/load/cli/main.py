@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         An `ExitStatus`; the help of each command says which means what there.
     """
     escape_what_cannot_be_encoded()
-    arguments = build_parser().parse_args(argv)
+    arguments = parse_arguments(argv)
     try:
         status: int = COMMANDS[arguments.command].execute(arguments)
         sys.stdout.flush()
@@ -45,6 +45,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = None
         return 0
     return status
+
+
+def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The parsed arguments; argparse itself ends the process with 2 where they make no sense."""
+    parser = build_parser()
+    # Inputs may stand after flags, which subparsers cannot read by themselves.
+    arguments, rest = parser.parse_known_args(argv)
+    flags = [each for each in rest if each.startswith("-") or not hasattr(arguments, "given")]
+    if flags:
+        parser.error(f"unrecognized arguments: {' '.join(flags)}")
+    if rest:
+        arguments.given += rest
+    return arguments
 
 
 def build_parser() -> argparse.ArgumentParser:

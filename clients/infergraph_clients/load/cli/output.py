@@ -89,7 +89,7 @@ def make_trial(
     def trial(prepared: Prepared) -> Run:
         began = time.monotonic()
         place = f"run {len(done) + 1}"
-        if total is not None:
+        if total is not None and len(done) < total:
             left = (total - len(done)) * (sum(done) / len(done)) if done else None
             place += f" of {total}" + ("" if left is None else f", {duration(left)} left")
         with LiveView([prepared.configuration], console, place) as view:
