@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 
 from ...flags import add_tls
+from ...payloads.inputs import HELP
+from ...transports import parse_headers
 from ..configuration import RunConfiguration, read_configuration, read_loads
 from ..errors import LoadError
 
@@ -48,12 +50,12 @@ _SETTINGS = {
 
 def add_arguments(parser: argparse.ArgumentParser, *, arrivals: bool = True) -> None:
     """Adds the flags; each overrides the file. `arrivals`: those of the arrivals, too."""
+    parser.epilog = HELP
     parser.add_argument(
         "given",
         nargs="*",
         metavar="FILE | NAME=VALUE",
-        help="a YAML file that describes the run; or inputs in place of --payload, as for "
-        "infergraph-infer: text=hello, audio=@question.wav",
+        help="a YAML file that describes the run, and inputs in place of --payload: see below",
     )
     target = parser.add_argument_group("target")
     target.add_argument("--url", help="http://host:port, https://, grpc:// or grpcs://")
@@ -71,7 +73,13 @@ def add_arguments(parser: argparse.ArgumentParser, *, arrivals: bool = True) -> 
     )
     target.add_argument("--timeout", metavar="S", help="give a request up after so long")
     target.add_argument("--deadline-ms", metavar="MS", help="sent as infergraph-timeout-ms")
-    target.add_argument("--header", action="append", default=[], metavar="NAME=VALUE")
+    target.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a header or metadata, beside the file's; reports do not show secrets",
+    )
     target.add_argument("--connections", metavar="N", help="REST: at most; gRPC: channels")
     add_tls(target)
     payload = parser.add_argument_group("payload")
@@ -192,8 +200,9 @@ def _overrides(arguments: argparse.Namespace) -> tuple[Path | None, dict[str, An
     file = file_of(arguments)
     overrides = _arrivals(arguments, file)
     inputs = [each for each in arguments.given if "=" in each]
-    if inputs:
-        overrides["payload.inputs"] = inputs
+    if inputs or arguments.payload is not None or arguments.synthetic is not None:
+        # In place of whatever the file has.
+        overrides |= {"payload.path": None, "payload.inputs": inputs, "payload.synthetic": None}
     if arguments.synthetic is not None:
         overrides["payload.synthetic"] = {}
         for name, value in _flow_mapping("--synthetic", arguments.synthetic).items():
@@ -206,9 +215,8 @@ def _overrides(arguments: argparse.Namespace) -> tuple[Path | None, dict[str, An
             overrides[name] = value
     if arguments.expected is not None and arguments.check is None:
         overrides["payload.check"] = "expected"
-    for text in arguments.header:
-        name, value = _assignment("--header", text)
-        overrides.setdefault("target.headers", {})[name] = value
+    if arguments.header:
+        overrides["target.headers"] = parse_headers(arguments.header)
     for text in arguments.set:
         name, value = _assignment("--set", text)
         overrides[name] = _parsed("--set", value)
