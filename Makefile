@@ -48,7 +48,8 @@ real: $(STAMP) ## Check real checkpoints on real recordings and photographs (rea
 evaluate: $(STAMP) ## Measure PIPELINE in all ways, and leave a report in build/evaluate
 	@test -n "$(PIPELINE)" || { echo "make evaluate needs PIPELINE=<name>, one of:" \
 	  $$($(BIN)/infergraph list | sed -n '/^Models/q; s/^  \([^ ]\)/\1/p') >&2; exit 2; }
-	@$(BIN)/infergraph-load evaluate $(PIPELINE) $(if $(OUT),--output $(OUT)) \
+	@$(BIN)/infergraph-load evaluate $(PIPELINE) \
+	  $(if $(OUT),--output $(OUT),--output build/evaluate/$(PIPELINE) --overwrite) \
 	  $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SLO_MS),--slo-ms $(SLO_MS))
 
 checkpoint: $(STAMP) ## Train the embedded checkpoint of MODEL again, from nothing

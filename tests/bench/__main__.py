@@ -7,7 +7,21 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from . import batching, generation, gpu, hops, huggingface, liveness, load, tensors, trace, video
+from . import (
+    batching,
+    generation,
+    gpu,
+    hops,
+    huggingface,
+    liveness,
+    load,
+    tensors,
+    testers,
+    trace,
+    transfer,
+    verdicts,
+    video,
+)
 
 BENCHMARKS = {
     "hops": hops.run,
@@ -19,6 +33,9 @@ BENCHMARKS = {
     "gpu": gpu.run,
     "huggingface": huggingface.run,
     "load": load.run,
+    "testers": testers.run,
+    "transfer": transfer.run,
+    "verdicts": verdicts.run,
     "video": video.run,
 }
 

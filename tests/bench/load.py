@@ -3,8 +3,8 @@
 Stall: a server stopped for 2 s under a constant load, where every request's latency is known.
 M/D/1: a deterministic server under Poisson load, whose mean wait is rho * D / (2 (1 - rho)); and,
 for the very arrivals of the run, Lindley's recursion, without sampling error. Ceiling: what one
-and two processes can send, and the dispatch delay at half of that. Memory: what a process of the
-tester grows by in 10 minutes, which must be valid.
+and two processes can send, and the dispatch delay at half of that. Memory: what worker and
+coordinator grow by in a million requests.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from infergraph_clients.load.configuration import RunConfiguration
+from infergraph_clients.load.engine.plan import Progress
 from infergraph_clients.load.engine.run import Run, execute, prepare
 from infergraph_clients.load.outcome import Outcome
 from infergraph_clients.load.statistics import Summary, summarise
@@ -35,7 +36,7 @@ from ..integration.server import REPOSITORY, ServerProcess, free_ports, get, wai
 from .rounds import table
 
 _SERVER = Path(__file__).with_name("minimal_server.py")
-_REQUEST = {
+REQUEST = {
     "inputs": [{"name": "text", "datatype": "BYTES", "shape": [1, 1], "data": ["how are you?"]}]
 }
 _STALL_S = 2.0
@@ -46,15 +47,14 @@ _QUEUE_RUN_S = 120.0
 _ALONE_MS, _CALIBRATION_S = 20.0, 20.0
 """Requests so far apart that none waits for another."""
 _CEILING_S = 6.0
-_MEMORY_RUN_S = 600.0
-_MEMORY_RATE = 200
+_MEMORY_COUNT = 1_000_000
 
 
 async def run(folder: Path, rounds: int) -> None:
     """Prints all tables. `rounds` is not used: runs are long instead of many."""
     del rounds
     request = folder / "request.json"
-    request.write_text(json.dumps(_REQUEST))
+    request.write_text(json.dumps(REQUEST))
     # A run has event loops of its own.
     await asyncio.to_thread(_measure, request)
 
@@ -68,7 +68,7 @@ def _measure(request: Path) -> None:
 
 def _stall(request: Path) -> None:
     rows = []
-    with _minimal_server() as (process, port):
+    with minimal_server() as (process, port):
         think = 4 / _STALL_RATE
         loads: list[tuple[str, dict[str, Any]]] = [
             ("open loop", {"kind": "constant", "rate": _STALL_RATE}),
@@ -79,7 +79,7 @@ def _stall(request: Path) -> None:
         ]
         for name, arrivals in loads:
             stalled = _Stall(process)
-            found = _execute(f"http://127.0.0.1:{port}", request, arrivals, _STALL_RUN_S, stalled)
+            found = run_load(f"http://127.0.0.1:{port}", request, arrivals, _STALL_RUN_S, stalled)
             measured = np.sort(_latency(found)) / 1e6
             theory = _stall_theory(stalled.seconds)
             p99, largest = float(np.percentile(measured, 99)), float(measured[-1])
@@ -133,14 +133,14 @@ def _stall_theory(stall_s: float) -> tuple[float, float]:
 def _md1(request: Path) -> None:
     rows = []
     # What is neither service nor waiting: sockets, event loops, the machine.
-    with _minimal_server(_SERVICE_MS) as (_, port):
+    with minimal_server(_SERVICE_MS) as (_, port):
         url = f"http://127.0.0.1:{port}"
         constant = {"kind": "constant", "rate": 1e3 / _ALONE_MS}
-        overhead = _mean_ms(_execute(url, request, constant, _CALIBRATION_S)) - _SERVICE_MS
+        overhead = _mean_ms(run_load(url, request, constant, _CALIBRATION_S)) - _SERVICE_MS
     for load in (0.5, 0.8):
-        with _minimal_server(_SERVICE_MS) as (_, port):
+        with minimal_server(_SERVICE_MS) as (_, port):
             arrivals = {"kind": "poisson", "rate": load / _SERVICE_MS * 1e3}
-            found = _execute(f"http://127.0.0.1:{port}", request, arrivals, _QUEUE_RUN_S)
+            found = run_load(f"http://127.0.0.1:{port}", request, arrivals, _QUEUE_RUN_S)
         measured = _mean_ms(found) - _SERVICE_MS - overhead
         formula = load * _SERVICE_MS / (2 * (1 - load))
         lindley = _lindley(found.records["intended_ns"] / 1e6, _SERVICE_MS)
@@ -173,7 +173,7 @@ def _lindley(arrivals_ms: npt.NDArray[np.float64], service_ms: float) -> float:
 
 def _ceiling(request: Path) -> None:
     rows = []
-    with _minimal_server() as (_, port), ServerProcess(REPOSITORY / "model-settings/echo") as echo:
+    with minimal_server() as (_, port), ServerProcess(REPOSITORY / "model-settings/echo") as echo:
         targets = [
             ("REST", "minimal", f"http://127.0.0.1:{port}"),
             ("gRPC", "minimal", f"grpc://127.0.0.1:{port + 1}"),
@@ -183,11 +183,11 @@ def _ceiling(request: Path) -> None:
         for protocol, model, url in targets:
             for processes in (1, 2):
                 closed = {"kind": "closed", "concurrency": 32}
-                found = _execute(url, request, closed, _CEILING_S, model=model, processes=processes)
+                found = run_load(url, request, closed, _CEILING_S, model=model, processes=processes)
                 ceiling = summarise(found).rates.answered_ok
                 half = {"kind": "poisson", "rate": ceiling / 2}
                 delays = summarise(
-                    _execute(url, request, half, _CEILING_S, model=model, processes=processes)
+                    run_load(url, request, half, _CEILING_S, model=model, processes=processes)
                 )
                 rows.append([protocol, model, str(processes), *_ceiling_cells(ceiling, delays)])
     header = ["", "server", "processes", "ceiling/s", "delay p99 ms", "p50", "latency p50", "valid"]
@@ -209,31 +209,33 @@ def _ceiling_cells(ceiling: float, half: Summary) -> list[str]:
 
 def _memory(request: Path) -> None:
     rows: list[list[str]] = []
-    reasons: list[str] = []
-    with _minimal_server() as (_, port):
-        for protocol, url in (("REST", "http"), ("gRPC", "grpc")):
-            address = f"{url}://127.0.0.1:{port + (url == 'grpc')}"
-            arrivals = {"kind": "poisson", "rate": _MEMORY_RATE}
-            found = summarise(_execute(address, request, arrivals, _MEMORY_RUN_S))
-            (client,) = found.client
-            rows.append(
-                [
-                    protocol,
-                    str(found.requests.measured),
-                    f"{client.memory_growth_mb or 0:+.1f}",
-                    f"{client.peak_memory_mb:.0f}",
-                    f"{found.dispatch_delay.p99 or 0:.3f}",
-                    "yes" if found.validity.valid else "no",
-                ]
-            )
-            reasons += [f"{protocol}: {reason}" for reason in found.validity.reasons]
-    header = ["", "requests", "growth MB", "peak MB", "delay p99 ms", "valid"]
-    title = f"Memory over {_MEMORY_RUN_S / 60:g} minutes at {_MEMORY_RATE}/s, every answer checked"
-    print(table(title, header, rows))
-    print("\n".join(reasons))
+    with minimal_server() as (_, port):
+        resident: list[int] = []
+        arrivals = {"kind": "closed", "concurrency": 64, "count": _MEMORY_COUNT}
+        url = f"http://127.0.0.1:{port}"
+        found = run_load(
+            url, request, arrivals, 3_600, progress=lambda: resident.append(_resident())
+        )
+        (client,) = found.processes
+        tenth = max(len(resident) // 10, 1)
+        growth = np.median(resident[-tenth:]) - np.median(resident[:tenth])
+        rows.append(
+            [
+                str(len(found.records)),
+                f"{(client.memory_bytes[-1] - client.memory_bytes[1]) / 1e6:+.1f}",
+                f"{growth / 1e6:+.1f}",
+                f"{len(found.records) * found.records.itemsize / 1e6:.0f}",
+            ]
+        )
+    header = ["requests", "worker's growth MB", "coordinator's", "records afterwards MB"]
+    print(table("Memory over a long run, every answer checked", header, rows))
 
 
-def _execute(
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def run_load(
     url: str,
     request: Path,
     arrivals: dict[str, Any],
@@ -242,6 +244,7 @@ def _execute(
     *,
     model: str = "minimal",
     processes: int = 1,
+    progress: Callable[[], None] = lambda: None,
 ) -> Run:
     settings = RunConfiguration.model_validate(
         {
@@ -258,7 +261,12 @@ def _execute(
     # A daemon: if the run fails before it begins, nobody wakes it.
     helper = threading.Thread(target=lambda: begun.wait() and beside and beside(), daemon=True)
     helper.start()
-    found = execute(prepared, lambda progress: begun.set())
+
+    def heard(_: Progress) -> None:
+        begun.set()
+        progress()
+
+    found = execute(prepared, heard)
     helper.join()
     failed = int((found.records["outcome"] != Outcome.OK).sum())
     if failed:
@@ -276,7 +284,7 @@ def _latency(found: Run) -> npt.NDArray[np.int64]:
 
 
 @contextmanager
-def _minimal_server(service_ms: float = 0.0) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def minimal_server(service_ms: float = 0.0) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     while True:
         (port,) = free_ports(1)
         # It takes two in a row.

@@ -11,6 +11,7 @@ import asyncio
 import gc
 import sys
 import time
+from array import array
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -20,8 +21,8 @@ import grpc.aio
 import httptools
 import uvloop
 
-from infergraph_clients.load.engine.alarm import Alarm, make_alarm
-from infergraph_clients.load.v2.messages import SERVICE, ModelInferResponse, ModelReadyResponse
+from infergraph.v2.schema import METHODS, SERVICE
+from infergraph_clients.load.engine.timer import Timer, make_timer
 
 _BODY = (
     b'{"model_name":"minimal","id":"0","outputs":'
@@ -37,7 +38,7 @@ class Queue:
         self._service = service_ns
         self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
         self._free_at = 0
-        self._alarm: Alarm = make_alarm(asyncio.get_running_loop(), self._due)
+        self._timer: Timer = make_timer(asyncio.get_running_loop(), self._due)
 
     def put(self, answer: Callable[[], None]) -> None:
         if not self._service:
@@ -46,20 +47,33 @@ class Queue:
         self._free_at = max(self._free_at, time.monotonic_ns()) + self._service
         self._waiting.append((self._free_at, answer))
         if len(self._waiting) == 1:
-            self._alarm.set(self._free_at)
+            self._timer.set(self._free_at)
 
     def _due(self) -> None:
         while self._waiting and self._waiting[0][0] <= time.monotonic_ns():
             self._waiting.popleft()[1]()
         if self._waiting:
-            self._alarm.set(self._waiting[0][0])
+            self._timer.set(self._waiting[0][0])
+
+
+class Arrivals:
+    """When requests came over REST, since they were last asked for: nanoseconds as int64."""
+
+    def __init__(self) -> None:
+        self.times = array("q")
+
+    def take(self) -> bytes:
+        times, self.times = self.times, array("q")
+        return times.tobytes()
 
 
 class Connection(asyncio.Protocol):
-    """REST, without looking at what is asked."""
+    """REST, without looking at what is asked, but for GET /arrivals: see `Arrivals`."""
 
-    def __init__(self, queue: Queue) -> None:
+    def __init__(self, queue: Queue, arrivals: Arrivals) -> None:
         self._queue = queue
+        self._arrivals = arrivals
+        self._url = b""
         self._parser = httptools.HttpRequestParser(self)
 
     def connection_made(self, transport: Any) -> None:
@@ -68,16 +82,26 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
 
+    def on_url(self, url: bytes) -> None:
+        self._url = url
+
     def on_message_complete(self) -> None:
+        if self._url == b"/arrivals":
+            body = self._arrivals.take()
+            head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body)
+            self._transport.write(head + body)
+            return
+        if self._url.endswith(b"/infer"):
+            self._arrivals.times.append(time.monotonic_ns())
         self._queue.put(lambda: self._transport.write(_ANSWER))
 
 
 def grpc_handlers(queue: Queue) -> Any:
-    answer = ModelInferResponse(model_name="minimal", id="0")
+    answer = METHODS["ModelInfer"].response(model_name="minimal", id="0")
     answer.outputs.add(name="said", datatype="BYTES", shape=[1])
     answer.raw_output_contents.append(b"\3\0\0\0yes")
     serialised = answer.SerializeToString()
-    ready_answer = ModelReadyResponse(ready=True).SerializeToString()
+    ready_answer = METHODS["ModelReady"].response(ready=True).SerializeToString()
 
     async def infer(request: bytes, context: Any) -> bytes:
         done = asyncio.get_running_loop().create_future()
@@ -102,7 +126,8 @@ async def serve(port: int, service_ms: float) -> None:
     grpc_server.add_insecure_port(f"127.0.0.1:{port + 1}")
     await grpc_server.start()
     loop = asyncio.get_running_loop()
-    await loop.create_server(lambda: Connection(queue), "127.0.0.1", port, backlog=4096)
+    arrivals = Arrivals()
+    await loop.create_server(lambda: Connection(queue, arrivals), "127.0.0.1", port, backlog=4096)
     gc.freeze()
     await asyncio.Event().wait()
 

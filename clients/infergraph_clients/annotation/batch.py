@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from infergraph.v2 import Tensor
+
 from ..infer.items import by_item
-from ..infer.message import Answer
-from ..infer.tensors import DATATYPES, Tensor
+from ..transports import Answer
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 """The tensors of an answer in its order; elements of BYTES tensors are `bytes`."""
@@ -38,8 +39,7 @@ def by_picture(tensors: Tensors, count: int) -> list[PictureAnswer]:
     Raises:
         ValueError: the rows of a tensor are no pictures, or its datatype is none of V2's.
     """
-    answer = Answer("", [_tensor(name, data) for name, data in tensors.items()])
-    items = by_item(answer, count)
+    items = by_item(Answer([_tensor(name, data) for name, data in tensors.items()]), count)
     if items is None:
         shapes = ", ".join(f"{name} {list(data.shape)}" for name, data in tensors.items())
         raise ValueError(f"the answer to {count} pictures has rows that are none: {shapes}")
@@ -47,8 +47,7 @@ def by_picture(tensors: Tensors, count: int) -> list[PictureAnswer]:
 
 
 def _tensor(name: str, data: npt.NDArray[Any]) -> Tensor:
-    native = data.dtype.newbyteorder("=")
-    if native not in DATATYPES:
-        accepted = ", ".join(str(dtype) for dtype in DATATYPES)
-        raise ValueError(f"tensor {name!r} is {data.dtype}; accepted: {accepted}")
-    return Tensor(name, DATATYPES[native], np.asarray(data))
+    try:
+        return Tensor.of(name, np.asarray(data))
+    except ValueError as error:
+        raise ValueError(f"tensor {name!r}: {error}") from None

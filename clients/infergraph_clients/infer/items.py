@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .message import Answer
-from .tensors import Tensor
+from infergraph.v2 import Tensor
+
+from ..transports import Answer
 
 ITEM_SUFFIX = "_item"
 """Ends the name of the tensor that tells the item of each row of the tensor before it."""

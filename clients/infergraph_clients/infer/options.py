@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
-import math
-import re
 from collections.abc import Sequence
 
-from .endpoint import DEFAULT_AUTHORITY, PROTOCOLS
-from .errors import UsageError
-from .message import COMPRESSIONS
-from .tensors import Parameter
-
-TIMEOUT_HEADER = "infergraph-timeout-ms"
-SELDON_HEADER = "seldon-model"
-PIPELINE_SUFFIX = ".pipeline"
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+from ..flags import add_tls, add_version, count, milliseconds
+from ..payloads.inputs import HELP
+from ..transports import CODINGS, FORMATS, PROTOCOLS
+from ..transports.endpoint import DEFAULT_URLS
+from ..transports.headers import SELDON_HEADER, TIMEOUT_HEADER
 
 _DESCRIPTION = "Sends one request to a model or pipeline of any V2 server, and prints the answer."
-_EPILOG = """\
-inputs:
-  text="Some text"       text; for a numeric input a JSON value, as numbers="[1.5, 2]"
-  audio=@question.wav    a file as it is: WAV, FLAC, MP3, OGG, JPEG, PNG, ...
-  pixels=@pixels.npy     a typed tensor, or one item of it
-  text=@article.txt      the text of a file; @@ starts a text with @
-  text=one text=two      a name given several times makes a batch
-
+_EPILOG = f"""\
+{HELP}
 exit status:
   0 answered; 1 the server answered with an error or not in time;
   2 nothing was sent: bad arguments or input, or no server there
@@ -46,20 +33,32 @@ def _build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    add_version(parser)
     add = parser.add_argument
     add(
         "model", metavar="MODEL", help="a model or pipeline; NAME.pipeline is one of Seldon Core v2"
     )
     add("inputs", metavar="NAME=VALUE", nargs="*", help="an input: see below")
-    add("--request", metavar="FILE", help="a V2 JSON request instead of inputs; - is stdin")
+    add("--request", metavar="FILE", help="send a V2 JSON request instead of inputs; - is stdin")
     add(
         "--url",
         help="grpc://host:port or http://host:port; grpcs and https for TLS "
-        f"(default: grpc://{DEFAULT_AUTHORITY['grpc']}, or http://{DEFAULT_AUTHORITY['rest']} "
-        "with --protocol rest)",
+        f"(default: {DEFAULT_URLS['grpc']}, or {DEFAULT_URLS['rest']} with --protocol rest)",
     )
     add("--protocol", choices=PROTOCOLS, help="(default: as --url says, else grpc)")
-    add("--async", dest="asynchronous", action="store_true", help="use the asyncio client")
+    add(
+        "--format",
+        default="auto",
+        choices=["auto", *FORMATS["rest"], *FORMATS["grpc"]],
+        help="how tensors travel: json, base64 or binary over REST, raw or typed over gRPC "
+        "(default: raw; over REST binary if the server announces it, else json)",
+    )
+    add_tls(parser)
+    add(
+        "--stream",
+        action="store_true",
+        help="ask for the answer in parts, and print each as it comes",
+    )
     add(
         "--repeat",
         metavar="N",
@@ -68,17 +67,24 @@ def _build_parser() -> argparse.ArgumentParser:
         help="send it N times: in turn, or with --async all at once",
     )
     add(
+        "--async",
+        dest="asynchronous",
+        action="store_true",
+        help="with --repeat, send all requests at once",
+    )
+    add(
         "--compression",
-        choices=COMPRESSIONS,
+        choices=CODINGS,
         help="compress the request, ask for the same back; over REST, MLServer reads gzip alone",
     )
     add(
         "--deadline",
         metavar="MS",
         type=milliseconds,
-        help=f"time budget, sent as {TIMEOUT_HEADER}; the client gives up shortly after it",
+        help=f"send a time budget as {TIMEOUT_HEADER}; the client gives up shortly after it",
     )
     add("--trace", action="store_true", help="show what each step of the pipeline took")
+    add("--traceparent", action="store_true", help="begin a distributed trace, by W3C's header")
     add(
         "--parameter",
         metavar="NAME=VALUE",
@@ -101,62 +107,6 @@ def _build_parser() -> argparse.ArgumentParser:
     )
     add("--json", action="store_true", help="print the answer, or the error, as JSON")
     return parser
-
-
-def parse_parameters(arguments: Sequence[str]) -> dict[str, Parameter]:
-    """Request parameters: a JSON number, boolean or string, else text as it stands."""
-    return {name: _parameter(value) for name, value in _pairs(arguments, "--parameter")}
-
-
-def parse_headers(arguments: Sequence[str]) -> dict[str, str]:
-    """Headers; UsageError if HTTP or gRPC could not carry one."""
-    headers = dict(_pairs(arguments, "--header"))
-    for name, value in headers.items():
-        if not _HEADER_NAME.fullmatch(name):
-            raise UsageError(f"--header {name!r} is no header name")
-        if not value.isascii() or not value.isprintable():
-            # The value may be a credential: it is not repeated.
-            raise UsageError(f"--header {name}: its value is not printable ASCII")
-    return headers
-
-
-def _pairs(arguments: Sequence[str], option: str) -> list[tuple[str, str]]:
-    pairs = []
-    for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if not equals or not name:
-            raise UsageError(f"{option} {argument!r}; accepted: NAME=VALUE")
-        pairs.append((name, value))
-    return pairs
-
-
-def _parameter(text: str) -> Parameter:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return text
-    if isinstance(value, float) and not math.isfinite(value):
-        return text
-    return value if isinstance(value, (bool, int, float, str)) else text
-
-
-def count(text: str) -> int:
-    """An argument that is a whole number above 0."""
-    number = int(text) if text.isdecimal() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}; accepted: a whole number above 0")
-    return number
-
-
-def milliseconds(text: str) -> float:
-    """An argument that is a time above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r}; accepted: milliseconds above 0")
-    return value
 
 
 def _names(text: str) -> list[str]:

@@ -6,12 +6,17 @@ import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
+import orjson
 
-from .body import tensor_to_json
+from infergraph.v2 import Message, Tensor, rest
+from infergraph.v2.base64_bytes import without_announcement
+
+from ..transports import Answer
+from ..transports.client import Reply
+from ..transports.codec import TRACE
 from .items import Item, by_item
-from .message import TRACE, Answer
-from .sending import Reply
 
 _MOST_VALUES = 8
 _MEDIA = {
@@ -37,12 +42,49 @@ def times_line(replies: Sequence[Reply], at_once: bool) -> str:
     """How long the answers took."""
     times = [reply.seconds * 1000 for reply in replies]
     if len(times) == 1:
-        return f"{times[0]:,.1f} ms"
+        return f"{times[0]:,.1f} ms{_stream_text(replies[0])}"
     how = "at once" if at_once else "in turn"
     return (
         f"{len(times)} requests {how}: shortest {min(times):,.1f} ms, "
         f"median {statistics.median(times):,.1f} ms, longest {max(times):,.1f} ms"
     )
+
+
+def _stream_text(reply: Reply) -> str:
+    """What the times of a stream were: to its first answer, and between answers."""
+    if reply.first_s is None:
+        return ""
+    text = f"; the first of {len(reply.gaps) + 1} answers after {reply.first_s * 1000:,.1f} ms"
+    if reply.gaps:
+        text += f", the others each {statistics.median(reply.gaps) * 1000:,.1f} ms (median) later"
+    return text
+
+
+def says_the_same(one: Answer, other: Answer) -> bool:
+    """Whether both have the same outputs, bit for bit."""
+    return [_content(each) for each in one.tensors] == [_content(each) for each in other.tensors]
+
+
+def _content(tensor: Tensor) -> tuple[Any, ...]:
+    data = tensor.data.ravel()
+    values = data.tolist() if data.dtype == object else data.tobytes()
+    return tensor.name, tensor.datatype, tensor.shape, values
+
+
+def tensor_to_json(tensor: Tensor) -> dict[str, Any]:
+    """A tensor with flat data: BYTES as text, or all as base64 where any is not UTF-8.
+
+    JSON has no NaN and no infinity: both become null.
+    """
+    data = tensor.data
+    if data.dtype.kind == "f":
+        data = np.where(np.isfinite(data), data, data.dtype.type("nan"))
+    # What was base64 on the way may be text.
+    parameters = without_announcement(tensor.parameters)
+    shown = Tensor(tensor.name, tensor.datatype, data, parameters)
+    parts, _ = rest.encode_request(Message([shown]), {}, False)
+    content: dict[str, Any] = orjson.loads(b"".join(parts))["inputs"][0]
+    return content
 
 
 def trace_lines(trace: Mapping[str, Any]) -> Iterator[str]:
@@ -78,6 +120,9 @@ def answer_json(replies: Sequence[Reply], request_model: str) -> dict[str, Any]:
     }
     if answer.trace is not None:
         content["trace"] = answer.trace
+    if (first := replies[-1].first_s) is not None:
+        gaps = [round(gap * 1000, 3) for gap in replies[-1].gaps]
+        content["stream"] = {"first_ms": round(first * 1000, 3), "gaps_ms": gaps}
     return content
 
 

@@ -1,20 +1,40 @@
-"""`compare`: how two runs differ, with confidence intervals, and whether the second is worse."""
+"""`compare`: how two runs differ, and whether that is more than chance.
+
+A measure is **worse** (or better) if its interval excludes that nothing changed, but not that the
+change is as large as the tolerance. It is the **same** if the interval excludes a change that
+large. Otherwise the runs are **too short** to tell, and how long they must be is said. All measures
+are judged together: of equal systems, at most a share of 1 - confidence is told apart.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from .errors import LoadError
+from .errors import ExitStatus, LoadError
 from .reports.folder import Report
-from .statistics.bootstrap import Interval, Statistic, ratio_interval
 from .statistics.distribution import percentile
+from .statistics.intervals import (
+    FEWEST,
+    Interval,
+    difference_of_shares,
+    ratio_of_means,
+    ratio_of_percentiles,
+    student,
+)
 
-Change = Literal["same", "better", "worse"]
-_OK = "ok"
+Change = Literal["same", "better", "worse", "too short"]
+MEASURES = ("mean", "p50", "p90", "p99", "failed", "slo", "throughput")
+CLOSED = ("closed", "single-stream", "multi-stream", "offline")
+_BINS = 256
+_POWER = 1.28
+"""Standard errors more, so that 9 of 10 pairs of runs of the length that is said tell."""
+_LONGEST = 365 * 86_400.0
 
 
 @dataclass(frozen=True)
@@ -24,28 +44,60 @@ class Row:
     Attributes:
         name: With its unit.
         a, b: Its values.
-        interval: Of b / a.
-        change: Whether b is better or worse by more than the tolerance, with confidence.
+        interval: Of b / a, or for shares of b - a.
+        relative: Whether it is a ratio.
+        change: The verdict on b.
+        needed_s: How long each run should be, where they are too short.
     """
 
     name: str
     a: float
     b: float
     interval: Interval
+    relative: bool
     change: Change
+    needed_s: float | None = None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Attributes: rows: One for each measure; warnings: What makes the runs hard to compare."""
+    """Attributes: rows: One for each measure; warnings: What makes the runs hard to compare;
+    invalid: Whether one of them is invalid, so that nothing follows; paired: Whether both answered
+    the same schedule, request by request.
+    """
 
     rows: list[Row]
     warnings: list[str]
+    invalid: bool
+    paired: bool
 
     @property
-    def worse(self) -> bool:
-        """Whether any measure got worse."""
-        return any(row.change == "worse" for row in self.rows)
+    def status(self) -> ExitStatus:
+        """INVALID where nothing can be told, MISSED where a measure got worse, else FINE."""
+        changes = {row.change for row in self.rows}
+        if self.invalid or ("too short" in changes and "worse" not in changes):
+            return ExitStatus.INVALID
+        return ExitStatus.MISSED if "worse" in changes else ExitStatus.FINE
+
+    @property
+    def verdict(self) -> str:
+        """One line."""
+        if self.invalid:
+            return "nothing follows: a run is invalid"
+        found = {
+            change: ", ".join(
+                row.name.partition(",")[0] for row in self.rows if row.change == change
+            )
+            for change in ("worse", "too short", "better")
+        }
+        if found["worse"]:
+            return f"B is worse: {found['worse']}"
+        if found["too short"]:
+            needed = max(row.needed_s or 0.0 for row in self.rows)
+            return (
+                f"too short to tell: {found['too short']}; runs of about {needed:.0f} s each would"
+            )
+        return f"B is better: {found['better']}" if found["better"] else "no change that matters"
 
 
 def compare(
@@ -53,115 +105,194 @@ def compare(
     b: Report,
     *,
     tolerance: float,
+    share_tolerance: float = 0.01,
     confidence: float = 0.95,
-    resamples: int = 1_000,
-    seed: int = 0,
+    measures: Collection[str] = MEASURES,
 ) -> Comparison:
     """Compares report b with report a.
 
-    A measure is worse if its whole confidence interval lies beyond the tolerance.
+    Latencies are those of right answers; failures are judged by themselves. Loops that are closed
+    are also compared by their throughput, which open arrivals fix.
+
+    Args:
+        a, b: The reports.
+        tolerance: The smallest change of a latency or throughput that matters, as a share.
+        share_tolerance: The same of shares of requests (failed, within the SLO), as a difference.
+        confidence: Of all verdicts together.
+        measures: Which of `MEASURES` are judged.
 
     Raises:
-        LoadError: a report has no right answer to compare.
+        LoadError: a report has no right answer to compare, or no measure is left.
     """
-    generator = np.random.default_rng(np.random.SeedSequence(seed))
-    latencies = [_latencies(report) for report in (a, b)]
-    measures: list[tuple[str, Statistic]] = [
-        ("latency mean, ms", lambda values: float(values.mean()) / 1e6),
-        ("latency p50, ms", _percentile(50)),
-        ("latency p90, ms", _percentile(90)),
-    ]
-    if min(map(len, latencies)) >= 100:
-        measures.append(("latency p99, ms", _percentile(99)))
+    closed = all(_kind(report) in CLOSED for report in (a, b))
+    paired = a.document["schedule"] is not None and a.document["schedule"] == b.document["schedule"]
+    latencies = _latencies(a, b, paired)
+    seconds = min(report.document["summary"]["measured_s"] for report in (a, b))
+    jobs: list[tuple[str, bool, bool, tuple[float, float], Callable[[float], Interval]]] = []
+
+    def ratio(name: str, values: tuple[float, float], q: float | None) -> None:
+        def interval(level: float) -> Interval:
+            if q is None:
+                return ratio_of_means(*latencies, level, paired=paired)
+            return ratio_of_percentiles(*latencies, q, level, paired=paired)
+
+        jobs.append((name, True, False, values, interval))
+
+    if "mean" in measures:
+        ratio("latency mean, ms", (_mean_ms(latencies[0]), _mean_ms(latencies[1])), None)
+    for q in (50, 90, 99):
+        if f"p{q}" in measures and min(map(len, latencies)) * (100 - q) >= 100:
+            ratio(
+                f"latency p{q}, ms",
+                (_percentile_ms(latencies[0], q), _percentile_ms(latencies[1], q)),
+                q,
+            )
+    if closed and "throughput" in measures:
+        rates = _rates(a), _rates(b)
+        means = float(rates[0].mean()), float(rates[1].mean())
+        if min(means) > 0:
+            jobs.append(
+                (
+                    "throughput, 1/s",
+                    True,
+                    True,
+                    means,
+                    lambda level: ratio_of_means(*rates, level, paired=False),
+                )
+            )
+    for measure, name, flags_of, higher in (
+        ("failed", "failed, share", _failed, False),
+        ("slo", "within the SLO, share", _in_slo, True),
+    ):
+        flags = flags_of(a), flags_of(b)
+        if measure in measures and flags[0] is not None and flags[1] is not None:
+            jobs.append((name, False, higher, *_shares(flags[0], flags[1])))
+    if not jobs:
+        raise LoadError(f"no measure is left to compare; accepted: {', '.join(MEASURES)}")
+    # Bonferroni's: each verdict is as much surer as there are more of them.
+    level = 1 - (1 - confidence) / len(jobs)
     rows = []
-    for name, statistic in measures:
-        interval = ratio_interval(
-            latencies[0],
-            latencies[1],
-            statistic,
-            resamples=resamples,
-            confidence=confidence,
-            generator=generator,
+    for name, relative, higher_is_better, values, interval_of in jobs:
+        limit = tolerance if relative else share_tolerance
+        interval = interval_of(level)
+        change = _change(interval, limit, relative, higher_is_better)
+        needed = (
+            _needed_s(interval, limit, relative, level, seconds) if change == "too short" else None
         )
-        values = (statistic(latencies[0]), statistic(latencies[1]))
-        rows.append(
-            Row(name, *values, interval, _change(interval, tolerance, higher_is_better=False))
-        )
-    for name, wanted in (("right answers, share", _right), ("within the SLO, share", _in_slo)):
-        flags = [wanted(report) for report in (a, b)]
-        if flags[0] is None or flags[1] is None:
-            continue
-        interval = ratio_interval(
-            flags[0],
-            flags[1],
-            lambda values: float(values.mean()),
-            resamples=resamples,
-            confidence=confidence,
-            generator=generator,
-        )
-        values = (float(flags[0].mean()), float(flags[1].mean()))
-        rows.append(
-            Row(name, *values, interval, _change(interval, tolerance, higher_is_better=True))
-        )
-    return Comparison(rows, _warnings(a, b))
+        rows.append(Row(name, *values, interval, relative, change, needed))
+    return Comparison(rows, *_warnings(a, b), paired)
 
 
-def _percentile(q: float) -> Statistic:
-    return lambda values: percentile(np.sort(values), q)
-
-
-def _change(interval: Interval, tolerance: float, *, higher_is_better: bool) -> Change:
-    if interval.low > 1 + tolerance:
+def _change(interval: Interval, tolerance: float, relative: bool, higher_is_better: bool) -> Change:
+    none = 1.0 if relative else 0.0
+    low, high = interval.low - none, interval.high - none
+    if low > 0 and high > tolerance:
         return "better" if higher_is_better else "worse"
-    if interval.high < 1 - tolerance:
+    if high < 0 and low < -tolerance:
         return "worse" if higher_is_better else "better"
-    return "same"
+    known = interval.independent >= FEWEST or low == high == 0
+    return "same" if known and -tolerance <= low <= high <= tolerance else "too short"
+
+
+def _needed_s(
+    interval: Interval, tolerance: float, relative: bool, level: float, seconds: float
+) -> float:
+    wanted = math.log1p(tolerance) if relative else tolerance
+    times = student(level, 60) + _POWER
+    ratio = (times * interval.standard_error / wanted) ** 2 if wanted > 0 else math.inf
+    fewest = FEWEST / max(interval.independent, 0.1)
+    return min(seconds * max(ratio, fewest, 1.0), _LONGEST)
+
+
+def _kind(report: Report) -> str:
+    return str(report.document["configuration"]["arrivals"]["kind"])
 
 
 def _measured(report: Report) -> npt.NDArray[np.bool_]:
-    configuration = report.document["configuration"]
-    offline = configuration["arrivals"]["kind"] == "offline"
-    warmup_s = 0.0 if offline else configuration["warmup_s"]
+    warmup_s = 0.0 if _kind(report) == "offline" else report.document["configuration"]["warmup_s"]
     measured: npt.NDArray[np.bool_] = report.records["intended_ns"] >= warmup_s * 1e9
     return measured
 
 
-def _latencies(report: Report) -> npt.NDArray[Any]:
-    records = report.records
-    wanted = _measured(report) & (records["outcome"] == _OK)
-    if not wanted.any():
-        raise LoadError(f"report '{report.name}' has no right answer to compare")
-    found: npt.NDArray[Any] = (records["end_ns"] - records["intended_ns"])[wanted]
+def _latencies(a: Report, b: Report, paired: bool) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    rows = []
+    for report in (a, b):
+        found = np.flatnonzero(_measured(report) & (report.records["outcome"] == "ok"))
+        if not len(found):
+            raise LoadError(f"report '{report.name}' has no right answer to compare")
+        rows.append(found)
+    if paired:
+        _, first, second = np.intersect1d(
+            a.records["index"][rows[0]],
+            b.records["index"][rows[1]],
+            assume_unique=True,
+            return_indices=True,
+        )
+        if len(first):
+            rows = [rows[0][first], rows[1][second]]
+    first_ns, second_ns = (
+        (report.records["end_ns"] - report.records["intended_ns"])[chosen]
+        for report, chosen in zip((a, b), rows, strict=True)
+    )
+    return first_ns, second_ns
+
+
+def _mean_ms(nanoseconds: npt.NDArray[Any]) -> float:
+    return float(nanoseconds.mean()) / 1e6
+
+
+def _percentile_ms(nanoseconds: npt.NDArray[Any], q: float) -> float:
+    return percentile(np.sort(nanoseconds), q)
+
+
+def _rates(report: Report) -> npt.NDArray[np.float64]:
+    """Right answers per second in equal parts of the measured time."""
+    configuration = report.document["configuration"]
+    start = 0.0 if _kind(report) == "offline" else configuration["warmup_s"]
+    end = start + report.document["summary"]["measured_s"]
+    ends = report.records["end_ns"][report.records["outcome"] == "ok"] / 1e9
+    bins = max(min(_BINS, len(ends) // 4), 1)
+    counts, _ = np.histogram(ends, bins, (start, max(end, start + 1e-9)))
+    rates: npt.NDArray[np.float64] = counts / ((end - start) / bins)
+    return rates
+
+
+def _failed(report: Report) -> npt.NDArray[np.bool_]:
+    outcome = report.records["outcome"][_measured(report)]
+    found: npt.NDArray[np.bool_] = (outcome != "ok") & (outcome != "cancelled")
     return found
 
 
-def _right(report: Report) -> npt.NDArray[Any]:
-    found: npt.NDArray[Any] = report.records["outcome"][_measured(report)] == _OK
-    return found
-
-
-def _in_slo(report: Report) -> npt.NDArray[Any] | None:
+def _in_slo(report: Report) -> npt.NDArray[np.bool_] | None:
     slo = report.document["configuration"]["slo"]
     if slo is None:
         return None
     records = report.records
     in_time = records["end_ns"] - records["intended_ns"] <= slo["latency_ms"] * 1e6
-    found: npt.NDArray[Any] = (in_time & (records["outcome"] == _OK))[_measured(report)]
+    found: npt.NDArray[np.bool_] = (in_time & (records["outcome"] == "ok"))[_measured(report)]
     return found
 
 
-def _warnings(a: Report, b: Report) -> list[str]:
-    warnings = []
+def _shares(
+    a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]
+) -> tuple[tuple[float, float], Callable[[float], Interval]]:
+    values = float(a.mean()), float(b.mean())
+    return values, lambda level: difference_of_shares(a, b, level)
+
+
+def _warnings(a: Report, b: Report) -> tuple[list[str], bool]:
+    warnings, invalid = [], False
     for report in (a, b):
         summary = report.document["summary"]
-        warnings += [
-            f"'{report.name}' is invalid: {reason}" for reason in summary["validity"]["reasons"]
-        ]
+        reasons = summary["validity"]["reasons"]
+        invalid = invalid or bool(reasons)
+        warnings += [f"'{report.name}' is invalid: {reason}" for reason in reasons]
         if summary["steady_state"]["steady"] is False:
             warnings.append(f"'{report.name}' is not steady: {summary['steady_state']['reason']}")
-    schedules = [report.document["schedule"] for report in (a, b)]
-    if schedules[0] != schedules[1]:
-        warnings.append("the runs did not have the same schedule")
-    if a.document["configuration"]["slo"] != b.document["configuration"]["slo"]:
-        warnings.append("the runs did not have the same SLO")
-    return warnings
+    if a.document["schedule"] != b.document["schedule"]:
+        warnings.append("the runs did not have the same schedule, so their arrivals differ, too")
+    for name, text in (("slo", "SLO"), ("arrivals", "arrivals")):
+        values = [report.document["configuration"][name] for report in (a, b)]
+        if values[0] != values[1]:
+            warnings.append(f"the runs did not have the same {text}")
+    return warnings, invalid

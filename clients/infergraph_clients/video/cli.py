@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..annotation import Findings
-from ..infer.endpoint import Endpoint
-from ..infer.errors import InferError, ServerError, UsageError
-from ..infer.tensors import Metadata
-from ..infer.transport import Transport, connect
+from ..errors import ClientError, ServerError, UsageError
+from ..payloads import Metadata
 from ..terminal import escape_what_cannot_be_encoded
+from ..transports import Route
+from ..transports.client import Client
 from .engine import Engine
 from .frames import Frame, Selection
 from .options import parse_arguments
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_arguments(argv)
     try:
         return _run(args)
-    except InferError as error:
+    except ClientError as error:
         print(f"infergraph-video: {args.model}: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
@@ -46,32 +46,38 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
+def connect(route: Route) -> Client:
+    """The client of a route; opens no connection yet."""
+    return Client(route)
+
+
 def _run(args: argparse.Namespace) -> int:
-    endpoint = Endpoint.parse(args.url, args.protocol)
     template = Template.of(args)
     _check_outputs(args)
     selection = Selection(args.every, args.frames, args.size, args.quality)
-    with (
-        contextlib.closing(open_source(args.input, selection, args.fps)) as source,
-        connect(endpoint) as transport,
-    ):
-        metadata = Metadata() if template.unchecked else _metadata(transport, template)
+    with contextlib.closing(open_source(args.input, selection, args.fps)) as source:
+        return asyncio.run(_stream(args, source, template))
+
+
+async def _stream(args: argparse.Namespace, source: Source, template: Template) -> int:
+    async with connect(template.route) as client:
+        metadata = Metadata() if template.unchecked else await _metadata(client)
         template.check(metadata)
-        return asyncio.run(_stream(args, source, transport, template, metadata))
+        return await _frames(args, source, client, template, metadata)
 
 
-def _metadata(transport: Transport, template: Template) -> Metadata:
+async def _metadata(client: Client) -> Metadata:
     try:
-        return transport.metadata(template.model, "", template.headers)
+        return await client.metadata()
     except ServerError as error:
         # No such model, or no such right: either way nothing is written.
         raise UsageError(str(error)) from None
 
 
-async def _stream(
+async def _frames(
     args: argparse.Namespace,
     source: Source,
-    transport: Transport,
+    client: Client,
     template: Template,
     metadata: Metadata,
 ) -> int:
@@ -87,14 +93,15 @@ async def _stream(
     loop.add_signal_handler(signal.SIGINT, interrupt)
     with Writer(args.output, args.jsonl, source.rate) as writer:
         try:
-            async with transport.asynchronous() as infer:
 
-                async def ask(frame: Frame) -> Findings:
-                    return read_answer(await infer(template.request(frame.encoded)), metadata)
+            async def ask(frame: Frame) -> Findings:
+                payload = template.payload(frame.encoded)
+                reply = await client.infer(payload, timeout_s=template.timeout_s)
+                return read_answer(reply.answer, metadata)
 
-                with Display(tally, source.count, shown) as display:
-                    engine = Engine(ask, writer.write, args.in_flight, display)
-                    await engine.run(source.frames(), stop)
+            with Display(tally, source.count, shown) as display:
+                engine = Engine(ask, writer.write, args.in_flight, display)
+                await engine.run(source.frames(), stop)
         finally:
             loop.remove_signal_handler(signal.SIGINT)
             if tally.frames and not args.quiet:

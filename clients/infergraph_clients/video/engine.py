@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..annotation import Findings
-from ..infer.errors import InferError, Unreachable, UsageError
+from ..errors import ClientError, Unreachable, UsageError
 from .errors import NothingAnswered, ServerGone
 from .frames import Frame
 
@@ -32,7 +32,7 @@ class Result:
     frame: Frame
     seconds: float
     findings: Findings | None = None
-    error: InferError | None = None
+    error: ClientError | None = None
 
 
 class Watcher(Protocol):
@@ -127,7 +127,7 @@ class Engine:
                 raise frame.problem
             findings = await self._ask(frame)
             result = Result(frame, time.perf_counter() - started, findings)
-        except InferError as error:
+        except ClientError as error:
             result = Result(frame, time.perf_counter() - started, error=error)
         finally:
             self._in_flight.release()

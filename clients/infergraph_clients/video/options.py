@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from ..infer.endpoint import DEFAULT_AUTHORITY, PROTOCOLS
-from ..infer.options import TIMEOUT_HEADER, count, milliseconds
+from ..flags import add_tls, add_version, count, milliseconds
+from ..transports import PROTOCOLS
+from ..transports.endpoint import DEFAULT_URLS
+from ..transports.headers import TIMEOUT_HEADER
 from .sinks import VIDEOS
 
 _DESCRIPTION = (
@@ -32,6 +34,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    add_version(parser)
     add = parser.add_argument
     add("model", metavar="PIPELINE", help="a pipeline or model that takes an image")
     add("input", metavar="INPUT", type=Path, help="a video file, or a folder of pictures")
@@ -45,9 +48,10 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--url",
         help="grpc://host:port or http://host:port; grpcs and https for TLS "
-        f"(default: grpc://{DEFAULT_AUTHORITY['grpc']})",
+        f"(default: {DEFAULT_URLS['grpc']})",
     )
     add("--protocol", choices=PROTOCOLS, help="(default: as --url says, else grpc)")
+    add_tls(parser)
     add(
         "--in-flight",
         metavar="N",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..annotation import BoxSet, Findings
-from ..infer.errors import InferError, ServerError
+from ..errors import ClientError, ServerError
 from .engine import Result
 
 _BOX_DECIMALS = 2
@@ -43,7 +43,7 @@ def answer_json(findings: Findings) -> dict[str, Any]:
     return {**rest, **{each.name: _objects(each) for each in findings.sets}}
 
 
-def error_json(error: InferError) -> dict[str, Any]:
+def error_json(error: ClientError) -> dict[str, Any]:
     """An error's class and text; its status apart from them where there is one."""
     if isinstance(error, ServerError):
         return {"class": type(error).__name__, "status": error.status, "text": error.text}

@@ -6,18 +6,15 @@ import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from infergraph.v2 import Parameter, Tensor
+
 from ..annotation import Findings, by_picture, read_findings
-from ..infer.asking import GRACE_S
-from ..infer.errors import NO_ANSWER, ServerError, UsageError
-from ..infer.message import Answer, Request
-from ..infer.options import (
-    PIPELINE_SUFFIX,
-    SELDON_HEADER,
-    TIMEOUT_HEADER,
-    parse_headers,
-    parse_parameters,
-)
-from ..infer.tensors import BYTES, Metadata, Parameter, Tensor, bytes_tensor_data, check_inputs
+from ..errors import NO_ANSWER, ServerError, UsageError
+from ..flags import parse_parameters, tls_of
+from ..payloads import Metadata, Payload, check_inputs
+from ..transports import Answer, Endpoint, Route, parse_headers
+from ..transports.client import CONNECT_SECONDS, GRACE_S
+from ..transports.headers import PIPELINE_SUFFIX, SELDON_HEADER, deadline_header, joined
 
 
 @dataclass(frozen=True)
@@ -28,9 +25,8 @@ class Template:
         unchecked: Whether the server has no metadata of the model, as Seldon's pipelines.
     """
 
-    model: str
+    route: Route
     input: str
-    headers: Mapping[str, str]
     parameters: Mapping[str, Parameter]
     timeout_s: float | None
     unchecked: bool
@@ -39,13 +35,19 @@ class Template:
     def of(cls, args: argparse.Namespace) -> Template:
         """What the arguments say. Raises UsageError."""
         is_pipeline = args.model.endswith(PIPELINE_SUFFIX)
-        headers = {SELDON_HEADER: args.model} if is_pipeline else {}
+        headers = [{SELDON_HEADER: args.model}] if is_pipeline else []
         if args.timeout_ms is not None:
-            headers[TIMEOUT_HEADER] = f"{args.timeout_ms:.3f}".rstrip("0").rstrip(".")
-        return cls(
+            headers.append(deadline_header(args.timeout_ms))
+        route = Route(
+            Endpoint.parse(args.url, args.protocol),
             args.model.removesuffix(PIPELINE_SUFFIX),
+            headers=joined([*headers, parse_headers(args.header)]),
+            tls=tls_of(args),
+            connect_s=CONNECT_SECONDS,
+        )
+        return cls(
+            route,
             args.input_name,
-            {**headers, **parse_headers(args.header)},
             parse_parameters(args.parameter),
             None if args.timeout_ms is None else args.timeout_ms / 1000 + GRACE_S,
             is_pipeline,
@@ -55,20 +57,14 @@ class Template:
         """Raises UsageError unless a model with this metadata takes one encoded image."""
         if not metadata.inputs:
             return
-        if not any((spec.name, spec.datatype) == (self.input, BYTES) for spec in metadata.inputs):
+        if not any((spec.name, spec.datatype) == (self.input, "BYTES") for spec in metadata.inputs):
             takes = ", ".join(str(spec) for spec in metadata.inputs)
-            raise UsageError(f"it takes no image as {self.input!r} {BYTES}; accepted: {takes}")
-        check_inputs(self.request(b"").tensors, metadata.inputs)
+            raise UsageError(f"it takes no image as {self.input!r} BYTES; accepted: {takes}")
+        check_inputs(self.payload(b"").tensors, metadata.inputs)
 
-    def request(self, encoded: bytes) -> Request:
+    def payload(self, encoded: bytes) -> Payload:
         """The request of a frame, a batch of one."""
-        return Request(
-            model=self.model,
-            tensors=[Tensor(self.input, BYTES, bytes_tensor_data([encoded], (1, 1)))],
-            parameters=self.parameters,
-            headers=self.headers,
-            timeout_s=self.timeout_s,
-        )
+        return Payload("frame", [Tensor.of_bytes(self.input, [encoded])], self.parameters)
 
 
 def read_answer(answer: Answer, metadata: Metadata) -> Findings:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import numpy as np
 from PIL import Image
 
-from ..infer.errors import UsageError
+from ..errors import UsageError
 from .errors import OutputError
 
 if TYPE_CHECKING:

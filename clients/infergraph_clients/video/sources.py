@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from PIL import Image, ImageOps
 
-from ..infer.errors import UsageError
+from ..errors import UsageError
 from .errors import InputError, UnreadableFrame
 from .frames import AS_THEY_ARE, Frame, Selection
 
@@ -121,7 +121,7 @@ class VideoFile:
         try:
             import av
         except ImportError as error:
-            raise UsageError(f"{error}; pip install 'infergraph[clients]'") from None
+            raise UsageError(f"{error}; pip install 'infergraph-clients[video]'") from None
         self._path, self._selection = path, selection
         self._error = av.FFmpegError
         try:

@@ -7,7 +7,7 @@ from collections import Counter
 
 import numpy as np
 
-from ..infer.errors import ServerError
+from ..errors import ServerError
 from .engine import Result
 
 

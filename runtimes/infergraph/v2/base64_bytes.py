@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,15 @@ CONTENT_TYPE = "base64"
 def announced(content_type: object, datatype: str) -> bool:
     """Whether elements of BYTES are base64: never guessed, since media may look like base64."""
     return content_type == CONTENT_TYPE and datatype == "BYTES"
+
+
+def without_announcement(parameters: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A tensor's parameters without the one that announces base64, for raw contents."""
+    return {
+        name: value
+        for name, value in (parameters or {}).items()
+        if (name, value) != ("content_type", CONTENT_TYPE)
+    }
 
 
 def encode(items: list[bytes]) -> list[str]:

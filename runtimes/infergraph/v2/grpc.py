@@ -124,8 +124,10 @@ def encode_request(
     message: Message,
     parameters: Mapping[str, Parameter],
     exact_parameters: bool = True,
+    outputs: Sequence[RequestedOutput] = (),
+    form: Form = Form.RAW,
 ) -> bytes:
-    """A serialised ModelInferRequest with raw contents.
+    """A serialised ModelInferRequest.
 
     Args:
         model: The model's name.
@@ -134,13 +136,21 @@ def encode_request(
         parameters: The request's parameters.
         exact_parameters: Whether the server knows parameters of kinds that MLServer does not:
             fractions and integers from 2**63. They go as text otherwise.
+        outputs: The outputs that are wanted; all of them when empty.
+        form: RAW or TYPED contents.
 
     Raises:
-        InvalidInput: a parameter that gRPC cannot carry.
+        InvalidInput: a parameter that gRPC cannot carry, or a datatype that typed contents cannot.
     """
     request = ModelInferRequest(model_name=model, model_version=version, id=message.id)
     set_parameters(request.parameters, parameters, exact_parameters)
-    return _with_contents(request, request.inputs, message.tensors, RAW_INPUT_CONTENTS)
+    for each in outputs:
+        wanted = request.outputs.add(name=each.name)
+        set_parameters(wanted.parameters, each.parameters, exact_parameters)
+    if form is Form.TYPED:
+        _set_typed("input", request.inputs, message.tensors)
+        return bytes(request.SerializeToString())
+    return b"".join(_contents_parts(request, request.inputs, message.tensors, RAW_INPUT_CONTENTS))
 
 
 def encode_response(
@@ -168,23 +178,30 @@ def encode_response(
         return _contents_parts(
             response, response.outputs, message.tensors, RAW_OUTPUT_CONTENTS, marks_text
         )
-    for tensor in message.tensors:
-        field = _TYPED_FIELDS.get(tensor.datatype)
-        if field is None:
-            raise InvalidInput(
-                f"output tensor '{tensor.name}' is {tensor.datatype}, which typed gRPC contents "
-                "cannot hold; accepted: a request with raw contents, answered in kind"
-            )
-        output = _describe(response.outputs, tensor, marks_text)
-        values = getattr(output.contents, field)
-        flat = tensor.data.reshape(-1)
-        for start in range(0, flat.size, _SLICE):
-            values.extend(flat[start : start + _SLICE].tolist())
+    _set_typed("output", response.outputs, message.tensors, marks_text)
     return [response.SerializeToString()]
 
 
-def decode_response(body: bytes, request_id: str) -> tuple[Message, dict[str, Parameter]]:
+def _set_typed(side: str, target: Any, tensors: Sequence[Tensor], marks_text: bool = False) -> None:
+    for tensor in tensors:
+        field = _TYPED_FIELDS.get(tensor.datatype)
+        if field is None:
+            raise InvalidInput(
+                f"{side} tensor '{tensor.name}' is {tensor.datatype}, which typed gRPC contents "
+                "cannot hold; accepted: a request with raw contents, answered in kind"
+            )
+        values = getattr(_describe(target, tensor, marks_text).contents, field)
+        flat = tensor.data.reshape(-1)
+        for start in range(0, flat.size, _SLICE):
+            values.extend(flat[start : start + _SLICE].tolist())
+
+
+def decode_response(
+    body: bytes, request_id: str, as_given: bool = False
+) -> tuple[Message, dict[str, Parameter]]:
     """The message of a serialised ModelInferResponse, and its parameters.
+
+    With `as_given` tensors keep theirs, too.
 
     Raises:
         ValueError: it is none, or contradicts itself.
@@ -211,6 +228,8 @@ def decode_response(body: bytes, request_id: str) -> tuple[Message, dict[str, Pa
             tensor = _decode(given, content)
         except (ValueError, OverflowError) as error:
             raise ValueError(f"tensor '{given.name}': {error}") from None
+        if as_given and given.parameters:
+            tensor.parameters = parameter_values(given.parameters)
         tensors.append(tensor)
     if used != len(contents) or len(tensors) != len(answer.outputs):
         raise ValueError(f"{len(answer.outputs)} tensors came with {len(contents)} raw contents")
@@ -318,6 +337,9 @@ def _has_values(given: Any) -> bool:
 def _describe(target: Any, tensor: Tensor, marks_text: bool = False) -> Any:
     described = target.add(name=tensor.name, datatype=tensor.datatype)
     described.shape.extend(tensor.data.shape)
+    if tensor.parameters:
+        given = base64_bytes.without_announcement(tensor.parameters)
+        set_parameters(described.parameters, given, True)
     if marks_text and is_text(tensor):
         described.parameters["content_type"].string_param = TEXT_CONTENT_TYPE
     return described
@@ -336,10 +358,6 @@ def _contents_parts(
         parts += (tag + varint(size), content)
     parts[0] = message.SerializeToString()
     return parts
-
-
-def _with_contents(message: Any, target: Any, tensors: Sequence[Tensor], field: int) -> bytes:
-    return b"".join(_contents_parts(message, target, tensors, field))
 
 
 def parse(kind: Any, body: bytes) -> Any:

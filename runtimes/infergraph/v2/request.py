@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import InvalidInput, MalformedRequest, TooLarge
@@ -30,15 +30,17 @@ class RequestedOutput:
         name: The output tensor's name.
         classification: How many of the largest values are wanted, as texts; 0 for the tensor.
         binary: Over REST, whether it goes behind the JSON; None where the request does not say.
+        parameters: All its parameters, those two among them, as a client sends them.
     """
 
     name: str
     classification: int = 0
     binary: bool | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @classmethod
     def of(cls, name: str, parameters: Mapping[str, Any]) -> RequestedOutput:
-        """A requested output of V2; its parameters that say nothing of the two are ignored.
+        """A requested output of V2, read from its parameters.
 
         Raises:
             InvalidInput: one of them has no value that it can have.
@@ -54,7 +56,7 @@ class RequestedOutput:
             raise InvalidInput(
                 f"output {quoted(name)}: binary_data is {binary!r:.100}; accepted: true or false"
             )
-        return cls(name, count, binary)
+        return cls(name, count, binary, parameters)
 
 
 @dataclass(slots=True)

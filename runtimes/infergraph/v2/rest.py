@@ -33,13 +33,17 @@ _INLINE_ELEMENTS = 1 << 14
 Body = bytes | memoryview
 
 
-def decode_request(body: bytes, json_size: int | None, limits: Limits) -> InferRequest:
+def decode_request(
+    body: bytes, json_size: int | None, limits: Limits, as_given: bool = False
+) -> InferRequest:
     """The request of a body.
 
     Args:
         body: All of it.
         json_size: What `LENGTH_HEADER` says; None without it.
         limits: Checked before values are decoded.
+        as_given: Whether tensors keep their parameters, and the request `binary_data_output`: for
+            clients, who send the request on.
 
     Raises:
         MalformedRequest: not JSON, not a V2 inference request, or it contradicts itself.
@@ -99,9 +103,11 @@ def _request(
     headers = [_Header(each, index) for index, each in enumerate(inputs)]
     limits.check([(each.name, each.datatype, each.shape) for each in headers], len(outputs))
     contents = _Contents(body, len(body) if json_size is None else json_size)
-    tensors = [each.decode(contents, json_size) for each in headers]
+    tensors = [each.decode(contents, json_size, as_given) for each in headers]
     contents.check_used()
-    binary = parameters.pop("binary_data_output", None)
+    binary = parameters.get("binary_data_output")
+    if not as_given:
+        parameters.pop("binary_data_output", None)
     if binary is not None and type(binary) is not bool:
         raise InvalidInput(
             f"parameter 'binary_data_output' is {binary!r:.100}; accepted: true or false"
@@ -114,7 +120,10 @@ def _request(
 
 
 def encode_request(
-    message: Message, parameters: Mapping[str, Parameter], binary: bool
+    message: Message,
+    parameters: Mapping[str, Parameter],
+    binary: bool,
+    outputs: Sequence[RequestedOutput] = (),
 ) -> tuple[list[Body], int | None]:
     """The parts of a request's body, and the length of its JSON where raw contents follow it.
 
@@ -122,6 +131,7 @@ def encode_request(
         message: Tensors and id.
         parameters: The request's parameters.
         binary: Whether the server takes and gives raw contents.
+        outputs: The outputs that are wanted; all of them when empty.
 
     Raises:
         InvalidInput: infinity without `binary`, or a parameter, that JSON cannot carry.
@@ -132,6 +142,12 @@ def encode_request(
         given["binary_data_output"] = True
     if given:
         head["parameters"] = given
+    if outputs:
+        # Triton heeds binary_data_output for outputs alone that no request names.
+        default = {"binary_data": True} if binary else {}
+        head["outputs"] = [
+            _requested(each.name, {**default, **each.parameters}) for each in outputs
+        ]
     form = Form.BINARY if binary else Form.JSON
     try:
         return _encode(head, "inputs", [(each, form) for each in message.tensors])
@@ -171,9 +187,9 @@ def encode_response(
 
 
 def decode_response(
-    body: bytes, json_size: int | None, request_id: str
+    body: bytes, json_size: int | None, request_id: str, as_given: bool = False
 ) -> tuple[Message, dict[str, Parameter]]:
-    """The message of an answer, and its parameters.
+    """The message of an answer, and its parameters; with `as_given` tensors keep theirs, too.
 
     Raises:
         ValueError: it is not V2, or contradicts itself.
@@ -188,7 +204,7 @@ def decode_response(
         ]
         _ANY_SIZE.check([(each.name, each.datatype, each.shape) for each in headers])
         contents = _Contents(body, len(body) if json_size is None else json_size)
-        tensors = [each.decode(contents, json_size) for each in headers]
+        tensors = [each.decode(contents, json_size, as_given) for each in headers]
         contents.check_used()
         return Message(tensors, request_id), dict(_mapping(document, "parameters", ""))
     except MalformedRequest as error:
@@ -250,7 +266,7 @@ class _Header:
             and datatype != "BYTES"
         )
 
-    def decode(self, contents: _Contents, json_size: int | None) -> Tensor:
+    def decode(self, contents: _Contents, json_size: int | None, as_given: bool) -> Tensor:
         name, datatype, shape = self.name, self.datatype, self.shape
         try:
             array = self._array(contents, json_size).reshape(shape)
@@ -258,7 +274,11 @@ class _Header:
             raise MalformedRequest(f"tensor {quoted(name)}: {error}") from None
         # A task that changes its inputs would change those of other steps too.
         array.flags.writeable = False
-        return Tensor(name, datatype, array)
+        return Tensor(name, datatype, array, self._kept() if as_given else None)
+
+    def _kept(self) -> dict[str, Any] | None:
+        kept = {name: each for name, each in self._parameters.items() if name != "binary_data_size"}
+        return kept or None
 
     def _array(self, contents: _Contents, json_size: int | None) -> npt.NDArray[Any]:
         name, datatype, shape = self.name, self.datatype, self.shape
@@ -403,30 +423,47 @@ def _field(tensor: Tensor, form: Form, marks_text: bool) -> tuple[dict[str, Any]
     """A tensor's JSON, without its data where those are long; and its raw contents, if they go."""
     data, datatype = tensor.data, tensor.datatype
     field: dict[str, Any] = {"name": tensor.name, "shape": list(data.shape), "datatype": datatype}
+    given: dict[str, Any] = {}
+    encoded = False
+    if tensor.parameters:
+        given = base64_bytes.without_announcement(tensor.parameters)
+        encoded = tensor.parameters.get("content_type") == base64_bytes.CONTENT_TYPE
     if form is Form.BINARY:
         content = raw.pack(datatype, data)
         if isinstance(content, memoryview):
             content = content.cast("B") if content.nbytes else b""
-        field["parameters"] = {"binary_data_size": len(content)}
+        field["parameters"] = {**given, "binary_data_size": len(content)}
         return field, content
+    if given:
+        field["parameters"] = given
     if datatype == "BYTES":
         items = data.ravel().tolist()
         try:
-            field["data"] = [item.decode() for item in items]
+            field["data"] = base64_bytes.encode(items) if encoded else _decoded(items)
             if marks_text:
                 field["parameters"] = {"content_type": TEXT_CONTENT_TYPE}
         except UnicodeDecodeError:
+            encoded = True
             field["data"] = base64_bytes.encode(items)
-            field["parameters"] = {"content_type": base64_bytes.CONTENT_TYPE}
-    elif form is Form.BASE64:
+    elif form is Form.BASE64 or encoded:
+        encoded = True
         field["data"] = [base64.b64encode(raw.pack(datatype, data)).decode("ascii")]
-        field["parameters"] = {"content_type": base64_bytes.CONTENT_TYPE}
     elif data.dtype.kind == "f" and np.isinf(data).any():
         raise StageFailure(
             f"tensor '{tensor.name}' holds infinity, which JSON cannot carry; "
             "binary tensor data and gRPC can"
         )
+    if encoded:
+        field["parameters"] = {**given, "content_type": base64_bytes.CONTENT_TYPE}
     return field, None
+
+
+def _decoded(items: list[bytes]) -> list[str]:
+    return [item.decode() for item in items]
+
+
+def _requested(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": name, "parameters": dict(parameters)} if parameters else {"name": name}
 
 
 def _in_slices(

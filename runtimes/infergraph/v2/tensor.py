@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,11 +57,14 @@ class Tensor:
         datatype: A V2 datatype, a key of `NUMPY_DTYPES`.
         data: The values, an array of that datatype's dtype with the tensor's shape. The first
             dimension is the batch. BYTES tensors hold `bytes` in an object array.
+        parameters: Its V2 parameters, where a client gives or keeps them; servers drop them. With
+            `content_type` base64 it goes as base64 in JSON, and without it as raw contents.
     """
 
     name: str
     datatype: str
     data: npt.NDArray[Any]
+    parameters: Mapping[str, Parameter] | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -69,7 +72,7 @@ class Tensor:
 
     def renamed(self, name: str) -> Tensor:
         """The same values under another name; the array is shared, not copied."""
-        return Tensor(name, self.datatype, self.data)
+        return Tensor(name, self.datatype, self.data, self.parameters)
 
     @classmethod
     def of(cls, name: str, data: npt.NDArray[Any]) -> Tensor:

@@ -11,8 +11,9 @@
     cut          over REST, after the first request, ends the connection instead of an answer
     die          ends the process at the third request
 
-Also GET /count/MODEL: how many requests a model has had. It speaks with the load tester's own V2
-messages, so that it needs neither mlserver nor tritonclient, which cannot be imported together.
+Also GET /count/MODEL: how many requests a model has had. Its messages are
+those of infergraph.v2, so that it needs neither mlserver nor tritonclient, which cannot be imported
+together.
 """
 
 from __future__ import annotations
@@ -30,14 +31,10 @@ import grpc.aio
 import orjson
 from aiohttp import web
 
-from infergraph_clients.load.v2.messages import (
-    SERVICE,
-    ModelInferRequest,
-    ModelInferResponse,
-    ModelReadyRequest,
-    ModelReadyResponse,
-)
+from infergraph.v2.schema import METHODS, SERVICE
 
+ModelInferRequest, ModelInferResponse = METHODS["ModelInfer"][1:]
+ModelReadyRequest, ModelReadyResponse = METHODS["ModelReady"][1:]
 CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     500: grpc.StatusCode.INTERNAL,

@@ -58,7 +58,7 @@ def test_rows_that_are_no_pictures() -> None:
 
 
 def test_a_datatype_that_is_none() -> None:
-    with pytest.raises(ValueError, match="tensor 'x' is complex128; accepted: bool, uint8"):
+    with pytest.raises(ValueError, match="tensor 'x': numpy dtype complex128 has no V2"):
         by_picture({"x": np.zeros((1, 1), complex)}, 1)
 
 
@@ -67,4 +67,6 @@ def test_needs_no_server_and_no_transport() -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
-    assert not {"infergraph", "mlserver", "tritonclient", "av"} & set(done.stdout.split())
+    assert not {"infergraph.runtime", "mlserver", "tritonclient", "grpc", "av"} & set(
+        done.stdout.split()
+    )

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from infergraph_clients.infer.asking import Asking, prepare
-from infergraph_clients.infer.errors import UsageError
+from infergraph_clients.errors import UsageError
+from infergraph_clients.infer.cli import Asking
 from infergraph_clients.infer.options import parse_arguments
-from infergraph_clients.infer.tensors import Metadata, TensorSpec
+from infergraph_clients.payloads import Metadata, Payload, TensorSpec
 
 METADATA = Metadata(
     inputs=(TensorSpec("text", "BYTES", (-1, 1)), TensorSpec("question", "BYTES", (-1, 1))),
@@ -27,7 +27,7 @@ BODY: dict[str, Any] = {
 
 
 def ask(*arguments: str, model: str = "sum-qa") -> Asking:
-    return prepare(parse_arguments([model, *arguments]))
+    return Asking.of(parse_arguments([model, *arguments]))
 
 
 def body_file(folder: Path, **changes: Any) -> str:
@@ -36,77 +36,74 @@ def body_file(folder: Path, **changes: Any) -> str:
     return str(path)
 
 
+def outputs_of(payload: Payload) -> list[str]:
+    return [output.name for output in payload.outputs]
+
+
 def test_the_simplest_request() -> None:
-    request = ask("text=a", "text=b").request(METADATA)
-    (tensor,) = request.tensors
-    assert (request.model, request.version, request.items) == ("sum-qa", "", 2)
+    asking = ask("text=a", "text=b")
+    payload = asking.payload(METADATA)
+    (tensor,) = payload.tensors
+    assert (asking.route.model, asking.route.version, payload.items) == ("sum-qa", "", 2)
     assert tensor.data.ravel().tolist() == [b"a", b"b"]
-    assert (request.parameters, request.headers, list(request.outputs)) == ({}, {}, [])
-    assert request.timeout_s is request.compression is None
+    assert (payload.parameters, asking.route.headers, payload.outputs) == ({}, {}, ())
+    assert asking.route.compression is None
 
 
 def test_all_options_together() -> None:
-    request = ask(
-        "text=a", "--parameter", "num_beams=4", "--parameter", "trace=no", "--trace",
+    asking = ask(
+        "text=a", "--parameter", "num_beams=4", "--parameter", "trace=no", "--stream",
         *("--header", "x-team=search", "--outputs", "answer", "--model-version", "3"),
-        *("--compression", "gzip"),
-    ).request(METADATA)  # fmt: skip
-    assert request.parameters == {"num_beams": 4, "trace": True}
-    assert request.headers == {"x-team": "search"}
-    assert (request.outputs, request.version, request.compression) == (["answer"], "3", "gzip")
-
-
-@pytest.mark.parametrize(
-    ("given", "header"), [("250", "250"), ("0.001", "0.001"), ("1e3", "1000"), ("1.50", "1.5")]
-)
-def test_the_client_waits_a_second_longer_than_the_deadline(given: str, header: str) -> None:
-    request = ask("text=a", "--deadline", given).request(METADATA)
-    assert request.headers == {"infergraph-timeout-ms": header}
-    assert request.timeout_s == pytest.approx(float(given) / 1000 + 1)
+        *("--compression", "gzip", "--url", "https://h", "--ca", "ca.pem", "--format", "base64"),
+    )  # fmt: skip
+    payload, route = asking.payload(METADATA), asking.route
+    assert payload.parameters == {"num_beams": 4, "trace": "no"}
+    assert route.headers == {"x-team": "search"}
+    assert (outputs_of(payload), route.version, route.compression) == (["answer"], "3", "gzip")
+    assert (route.stream, route.tls.ca, route.format) == (True, "ca.pem", "base64")
 
 
 def test_a_header_of_ones_own_holds_over_the_commands() -> None:
-    arguments = ("text=a", "--deadline", "9", "--header", "infergraph-timeout-ms=5")
-    assert ask(*arguments).request(METADATA).headers == {"infergraph-timeout-ms": "5"}
+    arguments = ("text=a", "--deadline", "9", "--header", "Infergraph-Timeout-Ms=5")
+    assert ask(*arguments).route.headers == {"Infergraph-Timeout-Ms": "5"}
 
 
 def test_seldon_models_need_their_header() -> None:
     asking = ask("text=a", "--seldon")
-    assert asking.headers == {"seldon-model": "sum-qa"}
-    assert (asking.model, asking.unchecked) == ("sum-qa", False)
+    assert asking.route.headers == {"seldon-model": "sum-qa"}
+    assert (asking.route.model, asking.unchecked) == ("sum-qa", False)
 
 
 def test_seldon_pipelines_have_no_metadata_and_no_suffix_on_the_path() -> None:
     asking = ask("text=a", model="sum-qa.pipeline")
-    assert asking.headers == {"seldon-model": "sum-qa.pipeline"}
-    assert (asking.model, asking.unchecked) == ("sum-qa", True)
-    request = asking.request(Metadata())
-    assert (request.model, request.tensors[0].datatype) == ("sum-qa", "BYTES")
+    assert asking.route.headers == {"seldon-model": "sum-qa.pipeline"}
+    assert (asking.route.model, asking.unchecked) == ("sum-qa", True)
+    assert asking.payload(Metadata()).tensors[0].datatype == "BYTES"
 
 
 def test_a_request_from_a_file(tmp_path: Path) -> None:
-    request = ask("--request", body_file(tmp_path)).request(METADATA)
+    request = ask("--request", body_file(tmp_path)).payload(METADATA)
     assert request.tensors[0].data.ravel().tolist() == [b"a", b"b"]
     assert request.parameters == {"num_beams": 2, "length": "short"}
-    assert (request.outputs, request.id) == (["answer"], "seven")
+    assert (outputs_of(request), request.id) == (["answer"], "seven")
 
 
 def test_options_hold_over_the_file(tmp_path: Path) -> None:
     options = ("--parameter", "num_beams=4", "--outputs", "summary")
-    request = ask("--request", body_file(tmp_path), *options).request(METADATA)
+    request = ask("--request", body_file(tmp_path), *options).payload(METADATA)
     assert request.parameters == {"num_beams": 4, "length": "short"}
-    assert request.outputs == ["summary"]
+    assert outputs_of(request) == ["summary"]
 
 
 def test_a_request_from_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
     stdin = SimpleNamespace(buffer=io.BytesIO(json.dumps(BODY).encode()))
     monkeypatch.setattr(sys, "stdin", stdin)
-    assert ask("--request", "-").request(METADATA).id == "seven"
+    assert ask("--request", "-").payload(METADATA).id == "seven"
 
 
 def test_the_companion_of_an_output_may_be_asked_for() -> None:
-    request = ask("text=a", "--outputs", "summary,summary_item").request(METADATA)
-    assert request.outputs == ["summary", "summary_item"]
+    request = ask("text=a", "--outputs", "summary,summary_item").payload(METADATA)
+    assert outputs_of(request) == ["summary", "summary_item"]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +139,7 @@ def test_arguments_that_make_no_sense(arguments: list[str], problem: str) -> Non
 def test_arguments_that_the_model_does_not_take(arguments: list[str], problem: str) -> None:
     asking = ask(*arguments)
     with pytest.raises(UsageError) as caught:
-        asking.request(METADATA)
+        asking.payload(METADATA)
     assert str(caught.value) == problem
 
 
@@ -159,10 +156,10 @@ def test_a_file_that_the_model_does_not_take(
 ) -> None:
     asking = ask("--request", body_file(tmp_path, inputs=[{**BODY["inputs"][0], **changes}]))
     with pytest.raises(UsageError) as caught:
-        asking.request(METADATA)
+        asking.payload(METADATA)
     assert problem in str(caught.value)
 
 
 def test_a_model_that_declares_no_outputs_may_be_asked_for_any() -> None:
-    request = ask("text=a", "--outputs", "whatever").request(Metadata(METADATA.inputs))
-    assert request.outputs == ["whatever"]
+    request = ask("text=a", "--outputs", "whatever").payload(Metadata(METADATA.inputs))
+    assert outputs_of(request) == ["whatever"]

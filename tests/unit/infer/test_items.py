@@ -5,14 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from infergraph.v2 import Tensor
 from infergraph_clients.infer.items import by_item
-from infergraph_clients.infer.message import Answer
-from infergraph_clients.infer.tensors import Tensor, bytes_tensor_data
+from infergraph_clients.transports import Answer
 
 
 def texts(name: str, *values: str) -> Tensor:
-    data = bytes_tensor_data([value.encode() for value in values], (len(values), 1))
-    return Tensor(name, "BYTES", data)
+    return Tensor.of_bytes(name, [value.encode() for value in values])
 
 
 def integers(name: str, *values: int, datatype: str = "INT64") -> Tensor:
@@ -22,7 +21,7 @@ def integers(name: str, *values: int, datatype: str = "INT64") -> Tensor:
 
 def told(count: int, *tensors: Tensor) -> Any:
     """Per item its values by name, and its errors."""
-    items = by_item(Answer("m", tensors), count)
+    items = by_item(Answer(tensors), count)
     if items is None:
         return None
     return [

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 import math
 from typing import Any
@@ -7,26 +8,33 @@ from typing import Any
 import numpy as np
 import pytest
 
-from infergraph_clients.infer.message import Answer
-from infergraph_clients.infer.render import answer_json, answer_lines, times_line, trace_lines
-from infergraph_clients.infer.sending import Reply
-from infergraph_clients.infer.tensors import DATATYPES, Tensor, bytes_tensor_data
+from infergraph.v2 import NUMPY_DTYPES, Tensor
+from infergraph_clients.infer.render import (
+    answer_json,
+    answer_lines,
+    says_the_same,
+    tensor_to_json,
+    times_line,
+    trace_lines,
+)
+from infergraph_clients.transports import Answer
+from infergraph_clients.transports.client import Reply
 
-EMPTY = Answer("m", [])
+EMPTY = Answer([])
+WAV = b"RIFF\x00\xff\xfe"
 
 
 def texts(name: str, *values: str | bytes) -> Tensor:
     encoded = [value.encode() if isinstance(value, str) else value for value in values]
-    return Tensor(name, "BYTES", bytes_tensor_data(encoded, (len(values), 1)))
+    return Tensor.of_bytes(name, encoded)
 
 
 def array(name: str, values: Any, dtype: str) -> Tensor:
-    data = np.array(values, dtype)
-    return Tensor(name, DATATYPES[data.dtype], data)
+    return Tensor.of(name, np.array(values, dtype))
 
 
 def lines(count: int, *tensors: Tensor) -> list[str]:
-    return list(answer_lines(Answer("m", tensors), count))
+    return list(answer_lines(Answer(tensors), count))
 
 
 def test_one_item_is_one_block() -> None:
@@ -134,6 +142,73 @@ def test_times(seconds: list[float], at_once: bool, text: str) -> None:
     assert times_line([Reply(EMPTY, each) for each in seconds], at_once) == text
 
 
+def test_times_of_a_stream() -> None:
+    reply = Reply(EMPTY, 0.5, 0.1, (0.03, 0.01, 0.02))
+    assert times_line([reply], False) == (
+        "500.0 ms; the first of 4 answers after 100.0 ms, the others each 20.0 ms (median) later"
+    )
+    assert times_line([Reply(EMPTY, 0.5, 0.5)], False) == (
+        "500.0 ms; the first of 1 answers after 500.0 ms"
+    )
+    content = answer_json([reply], "m")
+    assert content["stream"] == {"first_ms": 100.0, "gaps_ms": [30.0, 10.0, 20.0]}
+
+
+def floats(name: str = "x", *shape: int, fill: float = 0.0) -> Tensor:
+    return Tensor(name, "FP32", np.full(shape, fill, np.float32))
+
+
+def test_answers_that_say_the_same() -> None:
+    one = Answer([floats("x", 1, 2), texts("text", "a")], {"trace": "1"}, "m", "id-1")
+    other = Answer([floats("x", 1, 2), texts("text", "a")], {"trace": "2"}, "", "id-2")
+    assert says_the_same(one, other)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        [],
+        [floats("y", 1, 2)],
+        [floats("x", 2, 1)],
+        [floats("x", 1, 2, fill=1e-45)],
+        [floats("x", 1, 2), floats("y", 1, 2)],
+        [Tensor("x", "INT32", np.zeros((1, 2), np.int32))],
+    ],
+)
+def test_answers_that_differ(other: list[Tensor]) -> None:
+    assert not says_the_same(Answer([floats("x", 1, 2)]), Answer(other))
+
+
+@pytest.mark.parametrize("datatype", [name for name in NUMPY_DTYPES if name != "BYTES"])
+def test_every_numeric_datatype_as_json(datatype: str) -> None:
+    data = np.array([[0, 1], [1, 0]]).astype(NUMPY_DTYPES[datatype])
+    content = tensor_to_json(Tensor("x", datatype, data, {"a": 1}))
+    assert content == {
+        "name": "x", "datatype": datatype, "shape": [2, 2], "parameters": {"a": 1},
+        "data": data.ravel().tolist(),
+    }  # fmt: skip
+
+
+def test_bytes_are_text_where_all_are() -> None:
+    # Even if they were base64 on their way.
+    tensor = Tensor("x", "BYTES", texts("x", "a", "größer").data, {"content_type": "base64"})
+    assert tensor_to_json(tensor) == {
+        "name": "x", "datatype": "BYTES", "shape": [2, 1], "data": ["a", "größer"],
+    }  # fmt: skip
+
+
+def test_bytes_are_base64_where_one_is_not_text() -> None:
+    tensor = Tensor("x", "BYTES", texts("x", "a", WAV).data, {"rate": 16000})
+    content = tensor_to_json(tensor)
+    assert content["data"] == ["YQ==", base64.b64encode(WAV).decode()]
+    assert content["parameters"] == {"rate": 16000, "content_type": "base64"}
+
+
+def test_what_json_has_not_becomes_null() -> None:
+    data = np.array([1.5, math.nan, math.inf, -math.inf], np.float32)
+    assert tensor_to_json(Tensor("x", "FP32", data))["data"] == [1.5, None, None, None]
+
+
 def step(name: str, **values: Any) -> dict[str, Any]:
     times = {"start_us": 100, "queue_us": 200, "compute_us": 3000, "duration_us": 3400}
     return {"name": name, "transport": "grpc", **times, "batch_size": 2, **values}
@@ -173,7 +248,7 @@ def test_a_model_has_no_steps() -> None:
 def test_json_is_v2_with_trace_and_times() -> None:
     trace = {"duration_us": 5}
     answer = Answer(
-        "m", [texts("text", "größer")], {"trace": json.dumps(trace), "content_type": "str"}, "seven"
+        [texts("text", "größer")], {"trace": json.dumps(trace), "content_type": "str"}, "m", "seven"
     )
     assert answer_json([Reply(EMPTY, 0.0012345), Reply(answer, 0.5)], "asked") == {
         "model_name": "m",
@@ -186,6 +261,6 @@ def test_json_is_v2_with_trace_and_times() -> None:
 
 
 def test_json_names_the_model_that_was_asked_where_the_answer_does_not() -> None:
-    content = answer_json([Reply(Answer("", []), 0.1)], "sum-qa.pipeline")
+    content = answer_json([Reply(Answer([]), 0.1)], "sum-qa.pipeline")
     assert content["model_name"] == "sum-qa.pipeline"
     assert "trace" not in content

@@ -71,7 +71,7 @@ def run(
         traces=list(traces),
         errors={},
         unsent=unsent,
-        processes=[WorkerResult(0, np.empty(0, RECORD), cpu=cpu, busiest_cpu=cpu)],
+        processes=[WorkerResult(0, cpu=cpu, busiest_cpu=cpu)],
         interrupted=interrupted,
         died=died or {},
         began=0.0,

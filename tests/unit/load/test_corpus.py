@@ -11,14 +11,19 @@ import numpy as np
 import orjson
 import pytest
 
-from infergraph_clients.load.configuration import PayloadSource
-from infergraph_clients.load.corpus import AnswerCheck, payload_order, read_expected, read_payloads
+from infergraph.v2 import Tensor
+from infergraph_clients.errors import UsageError
+from infergraph_clients.load.configuration import PayloadSource, SyntheticInputs, Target
+from infergraph_clients.load.corpus import (
+    AnswerCheck,
+    payload_order,
+    read_expected,
+    read_payloads,
+    settle,
+)
 from infergraph_clients.load.errors import LoadError
-from infergraph_clients.load.v2 import Payload, Tensor
-from infergraph_clients.load.v2.grpc_codec import decode_grpc, encode_grpc
-from infergraph_clients.load.v2.json_codec import decode_json, encode_json
-from infergraph_clients.load.v2.messages import ModelInferRequest, ModelInferResponse
-from infergraph_clients.load.v2.payload import NUMPY_DTYPES
+from infergraph_clients.payloads import Metadata, Payload, TensorSpec
+from infergraph_clients.transports import Codec, Endpoint, Exchange, Route
 
 TEXT = {"name": "text", "datatype": "BYTES", "shape": [1, 1], "data": ["hé"]}
 QUESTION = {"name": "question", "datatype": "BYTES", "shape": [1, 1], "data": ["why?"]}
@@ -29,7 +34,7 @@ def document(*inputs: Mapping[str, Any], **more: Any) -> str:
 
 
 def read(path: Path, **settings: Any) -> list[Payload]:
-    return read_payloads(PayloadSource(path=str(path), **settings))
+    return read_payloads(PayloadSource(path=str(path), **settings), Metadata())
 
 
 def test_a_request(tmp_path: Path) -> None:
@@ -47,9 +52,9 @@ def test_a_request(tmp_path: Path) -> None:
     assert found.name == "request"
     assert found.parameters == {"beams": 2}
     text, numbers, audio = found.tensors
-    assert text.values == ["hé".encode()]
-    assert np.asarray(numbers.values).tolist() == [1, 2, 3, 4]
-    assert audio.values == [b"\0\1\2"]
+    assert text.data.tolist() == [["hé".encode()]]
+    assert numbers.data.tolist() == [[1, 2], [3, 4]]
+    assert audio.data.tolist() == [b"\0\1\2"]
 
 
 def test_a_folder_is_read_in_the_order_of_its_names(tmp_path: Path) -> None:
@@ -64,20 +69,25 @@ def test_a_folder_is_read_in_the_order_of_its_names(tmp_path: Path) -> None:
     found = read(tmp_path, input="text", template=str(template))
     assert [each.name for each in found] == ["a.txt", "b.wav", "c", "d:1", "d:3"]
     assert [tensor.name for tensor in found[0].tensors] == ["text", "question"]
-    assert found[0].tensors[0].values == [b"hello"]
-    assert found[1].tensors[0].values == [b"RIFF\xff"]
-    assert found[1].tensors[1].values == [b"why?"]
+    assert found[0].tensors[0].data.tolist() == [[b"hello"]]
+    assert found[1].tensors[0].data.tolist() == [[b"RIFF\xff"]]
+    assert found[1].tensors[1].data.tolist() == [[b"why?"]]
 
 
 @pytest.mark.parametrize(
     ("name", "content", "settings", "problem"),
     [
         ("r.json", "{", {}, "is not a V2 request"),
-        ("r.json", "[]", {}, "it has no inputs"),
-        ("r.json", document({"name": "x"}), {}, "has no 'datatype'"),
+        ("r.json", "[]", {}, "it is a list"),
+        ("r.json", document({"name": "x"}), {}, "its datatype is missing"),
         ("r.json", document({**TEXT, "datatype": "TEXT"}), {}, "datatype 'TEXT'; accepted: BOOL"),
-        ("r.json", document({**TEXT, "shape": [3]}), {}, r"shape \[3\], but 1 values"),
-        ("r.json", document({**TEXT, "data": [1]}), {}, "not a text: 1"),
+        (
+            "r.json",
+            document({**TEXT, "shape": [3]}),
+            {},
+            r"shape \[3\] holds 3 values",
+        ),
+        ("r.json", document({**TEXT, "data": [1]}), {}, "1 .an integer.; accepted: strings"),
         ("r.jsonl", document(TEXT) + "\n{}", {}, "payload 'r:2'"),
         ("r.jsonl", "\n", {}, "no request in it"),
         ("r.wav", "RIFF", {}, "payload.input is missing"),
@@ -89,7 +99,7 @@ def test_bad_payloads(
     tmp_path: Path, name: str, content: str, settings: dict[str, Any], problem: str
 ) -> None:
     (tmp_path / name).write_text(content)
-    with pytest.raises(LoadError, match=problem):
+    with pytest.raises(UsageError, match=problem):
         read(tmp_path / name, **settings)
 
 
@@ -103,106 +113,56 @@ def test_order() -> None:
     assert min(drawn(1).count(payload) for payload in range(3)) > 70
 
 
-PAYLOAD = Payload(
-    "p",
-    (
-        *(
-            Tensor(datatype, datatype, (2,), np.array([0, 1], dtype))
-            for datatype, dtype in NUMPY_DTYPES.items()
-        ),
-        Tensor("text", "BYTES", (2, 1), ["é".encode(), b""]),
-        Tensor("media", "BYTES", (1, 1), [b"\xff\x00"]),
-    ),
-    {"beams": 2, "greedy": True, "language": "de", "penalty": 0.5},
-)
+PAYLOAD = Payload("p", [Tensor.of_bytes("text", ["é".encode(), b""])])
 
 
-def same(tensor: Tensor, other: Tensor) -> bool:
-    return (tensor.datatype, tensor.shape) == (other.datatype, other.shape) and np.array_equal(
-        np.asarray(tensor.values), np.asarray(other.values)
-    )
+DECODE = Codec(Route(Endpoint.parse("http://h"), "m")).decode
 
 
-@pytest.mark.parametrize("all_base64", [False, True])
-def test_json_and_back(all_base64: bool) -> None:
-    body = orjson.loads(encode_json(PAYLOAD, "7", all_base64=all_base64, trace=True))
-    assert body["id"] == "7"
-    assert body["parameters"] == {**PAYLOAD.parameters, "trace": True}
-    by_name = {tensor["name"]: tensor for tensor in body["inputs"]}
-    assert by_name["media"]["parameters"] == {"content_type": "base64"}
-    assert ("parameters" in by_name["text"]) == all_base64
-    answer = decode_json(orjson.dumps({"outputs": body["inputs"]}))
-    assert all(same(tensor, answer.tensors[tensor.name]) for tensor in PAYLOAD.tensors)
+def ended(body: bytes, request_id: str = "0", payload: int = 0) -> Exchange:
+    exchange = Exchange(0, payload, False, 0, lambda _: None)
+    exchange.body, exchange.id = body, request_id.encode()
+    return exchange
 
 
-def test_protobuf_and_back() -> None:
-    request = ModelInferRequest.FromString(encode_grpc(PAYLOAD, "7", "m", None, trace=True))
-    assert (request.model_name, request.id) == ("m", "7")
-    assert request.parameters["trace"].bool_param
-    assert request.parameters["beams"].int64_param == 2
-    assert request.parameters["penalty"].string_param == "0.5"
-    answer = ModelInferResponse(raw_output_contents=request.raw_input_contents)
-    for tensor in request.inputs:
-        answer.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.shape)
-    answer.parameters["trace"].string_param = '{"duration_us": 5}'
-    found = decode_grpc(answer.SerializeToString())
-    assert found.trace == {"duration_us": 5}
-    assert all(same(tensor, found.tensors[tensor.name]) for tensor in PAYLOAD.tensors)
-
-
-def test_typed_contents_are_read() -> None:
-    answer = ModelInferResponse()
-    answer.outputs.add(name="n", datatype="INT8", shape=[2]).contents.int_contents.extend([1, -2])
-    answer.outputs.add(name="t", datatype="BYTES", shape=[1]).contents.bytes_contents.append(b"x")
-    found = decode_grpc(answer.SerializeToString()).tensors
-    assert np.asarray(found["n"].values).tolist() == [1, -2]
-    assert found["t"].values == [b"x"]
-
-
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b'{"outputs": []}', b'{"outputs": [1]}'])
-def test_what_is_no_answer_over_rest(body: bytes) -> None:
-    with pytest.raises(ValueError, match=r"answer|tensor"):
-        decode_json(body)
-
-
-def answered(value: float, text: str = "a", request_id: str = "0") -> bytes:
+def answered(value: float, text: str = "a", request_id: str = "0", payload: int = 0) -> Exchange:
     outputs = [
         {"name": "score", "datatype": "FP32", "shape": [1], "data": [value]},
         {"name": "text", "datatype": "BYTES", "shape": [1], "data": [text]},
     ]
-    return orjson.dumps({"id": request_id, "outputs": outputs})
+    return ended(orjson.dumps({"id": request_id, "outputs": outputs}), request_id, payload)
 
 
 def test_a_consistent_answer_may_differ_in_its_id_and_rounding() -> None:
-    check = AnswerCheck("consistent", decode_json)
-    assert check.problem(0, answered(0.5)) is None
-    assert check.problem(0, answered(0.5)) is None
-    assert check.problem(0, answered(0.5000001, request_id="1")) is None
-    assert check.problem(0, answered(0.6)) == (
+    check = AnswerCheck("consistent", DECODE)
+    assert check.problem(answered(0.5)) is None
+    assert check.problem(answered(0.5)) is None
+    assert check.problem(answered(0.5000001, request_id="1")) is None
+    assert check.problem(answered(0.6)) == (
         "output 'score' has another value: [0.6000000238418579]; wanted: [0.5]"
     )
-    assert "output 'text' has another value" in str(check.problem(0, answered(0.5, "b")))
+    assert "output 'text' has another value" in str(check.problem(answered(0.5, "b")))
     # Another payload has another answer.
-    assert check.problem(1, answered(0.6, "b")) is None
+    assert check.problem(answered(0.6, "b", payload=1)) is None
 
 
 def test_only_what_is_expected_is_looked_at(tmp_path: Path) -> None:
     file = tmp_path / "expected.json"
-    file.write_text(json.dumps({"outputs": [json.loads(answered(0))["outputs"][1]]}))
+    file.write_text(json.dumps({"outputs": [json.loads(answered(0).body)["outputs"][1]]}))
     expected = read_expected(str(file), [PAYLOAD])
-    check = AnswerCheck("expected", decode_json, expected)
-    assert check.problem(0, answered(123)) is None
-    assert check.problem(0, answered(123, "b")) is not None
-    text_alone = orjson.dumps({"outputs": json.loads(answered(0))["outputs"][:1]})
-    assert check.problem(0, text_alone) == "output 'text' is missing"
+    check = AnswerCheck("expected", DECODE, expected)
+    assert check.problem(answered(123)) is None
+    assert check.problem(answered(123, "b")) is not None
+    text_alone = orjson.dumps({"outputs": json.loads(answered(0).body)["outputs"][:1]})
+    assert check.problem(ended(text_alone)) == "output 'text' is missing"
 
 
 def test_levels() -> None:
-    assert AnswerCheck("none", decode_json).problem(0, b"") is None
-    valid = AnswerCheck("valid", decode_json)
-    assert valid.problem(0, answered(1)) is None
-    assert valid.problem(0, answered(2)) is None
-    assert valid.problem(0, b"{}") == "the answer has no outputs"
+    assert AnswerCheck("none", DECODE).problem(ended(b"")) is None
+    valid = AnswerCheck("valid", DECODE)
+    assert valid.problem(answered(1)) is None
+    assert valid.problem(answered(2)) is None
+    assert "outputs is missing" in str(valid.problem(ended(b"{}")))
 
 
 @pytest.mark.parametrize(
@@ -219,3 +179,73 @@ def test_bad_expectations(tmp_path: Path, content: str, problem: str) -> None:
     file.write_text(content)
     with pytest.raises(LoadError, match=problem):
         read_expected(str(file), [PAYLOAD])
+
+
+def test_an_answer_that_is_the_same_is_not_parsed_again() -> None:
+    parsed: list[Exchange] = []
+
+    def decode(exchange: Exchange) -> Any:
+        parsed.append(exchange)
+        return DECODE(exchange)
+
+    check = AnswerCheck("valid", decode)
+    for number in range(10):
+        assert check.problem(answered(1, request_id=f"run-{number}")) is None
+    assert len(parsed) == 1
+    assert check.problem(answered(2, request_id="run-11")) is None
+    assert len(parsed) == 2
+
+
+SPECS = Metadata(inputs=(TensorSpec("text", "BYTES", (-1, 1)), TensorSpec("n", "INT8", (-1, 1))))
+
+
+def test_arguments_are_payloads_as_for_the_infer_command(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("hello\n")
+    inputs = (f"text=@{tmp_path / 'a.txt'}", "text=b", "n=[[1], [2]]")
+    (payload,) = read_payloads(PayloadSource(inputs=inputs), SPECS)
+    assert [tensor.data.tolist() for tensor in payload.tensors] == [
+        [[b"hello"], [b"b"]],
+        [[1], [2]],
+    ]
+    with pytest.raises(UsageError, match="no input 'txt'; did you mean 'text'"):
+        read_payloads(PayloadSource(inputs=("txt=a",)), SPECS)
+
+
+def test_synthetic_payloads() -> None:
+    source = PayloadSource(synthetic=SyntheticInputs(count=3, batch=2, ranges={"n": (5, 5)}))
+    payloads = read_payloads(source, SPECS)
+    assert len(payloads) == 3
+    assert payloads[0].tensors[1].data.tolist() == [[5], [5]]
+    with pytest.raises(UsageError, match="metadata declare its inputs"):
+        read_payloads(source, Metadata())
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({}, "payload has no source; accepted: one of"),
+        ({"path": "a", "inputs": ("b=c",)}, "payload has path and inputs; accepted: one of"),
+    ],
+)
+def test_one_source(settings: dict[str, Any], problem: str) -> None:
+    with pytest.raises(LoadError, match=problem):
+        read_payloads(PayloadSource(**settings), SPECS)
+
+
+def test_a_server_that_is_not_there_settles_the_simplest_format(
+    tmp_path: Path, unused_tcp_port: int
+) -> None:
+    file = tmp_path / "request.json"
+    file.write_text(document(TEXT))
+    target = Target(url=f"http://127.0.0.1:{unused_tcp_port}", model="m")
+    settled, (payload,) = settle(target, PayloadSource(path=str(file)))
+    assert (settled.format, settled.exact_parameters, payload.name) == ("json", False, "request")
+
+
+def test_secrets_are_in_no_report_and_reach_the_server() -> None:
+    headers = {"Authorization": "Bearer abc", "x-team": "a"}
+    target = Target(url="http://h", model="m", headers=headers)
+    assert target.model_dump(mode="json")["headers"] == {"Authorization": "***", "x-team": "a"}
+    assert "abc" not in target.model_dump_json()
+    # Workers are told what is to be sent.
+    assert Target(**target.model_dump()).route().headers == headers

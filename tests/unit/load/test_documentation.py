@@ -11,16 +11,16 @@ import pytest
 import yaml
 
 from infergraph_clients.load.arrivals import Arrivals
-from infergraph_clients.load.cli.main import build_parser
-from infergraph_clients.load.configuration import RunConfiguration
+from infergraph_clients.load.cli.main import parse_arguments
+from infergraph_clients.load.configuration import RunConfiguration, read_loads
 from infergraph_clients.load.outcome import Outcome
-from infergraph_clients.load.profile.columns import COLUMNS
+from infergraph_clients.load.profile.report import COLUMNS
 
 TEXT = (Path(__file__).parents[3] / "docs" / "load-testing.md").read_text()
 
 
 def test_the_table_of_arrivals() -> None:
-    section = TEXT.split("\n## Arrivals\n")[1].split("\n## ")[0]
+    section = TEXT.split("\n## Arrivals\n")[1].split("\n## ")[0].split("| format |")[0]
     documented = {
         kind: re.findall(r"`(\w+)`", settings)
         for kind, settings in re.findall(r"^\| `([\w-]+)` \| (.*?) \|", section, re.M)
@@ -36,9 +36,16 @@ def test_the_table_of_arrivals() -> None:
     assert documented == accepted
 
 
-def test_the_file() -> None:
-    (text,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.S)
-    RunConfiguration.model_validate(yaml.safe_load(text)).checked()
+def test_the_files(tmp_path: Path) -> None:
+    several, one = re.findall(r"```yaml\n(.*?)```", TEXT, re.S)
+    RunConfiguration.model_validate(yaml.safe_load(one)).checked()
+    file = tmp_path / "loads.yaml"
+    file.write_text(several)
+    found = read_loads(file, {})
+    assert {name: each.arrivals.kind for name, each in found.items()} == {
+        "sentiment": "poisson",
+        "batch-jobs": "closed",
+    }
 
 
 def test_the_outcomes() -> None:
@@ -58,11 +65,11 @@ COMMANDS = _commands(TEXT)
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[:40])
 def test_the_commands(command: str) -> None:
-    build_parser().parse_args(shlex.split(command)[1:])
+    parse_arguments(shlex.split(command, comments=True)[1:])
 
 
 def test_there_are_commands() -> None:
-    assert {command.split()[1] for command in COMMANDS} == {"run", "search", "compare", "transfer"}
+    assert {command.split()[1] for command in COMMANDS} == {"run", "search", "compare", "worker"}
 
 
 EVALUATION = (Path(__file__).parents[3] / "docs" / "evaluation.md").read_text()
@@ -78,4 +85,4 @@ def test_the_commands_of_an_evaluation() -> None:
     found = _commands(EVALUATION)
     assert {command.split()[1] for command in found} == {"evaluate", "profile", "compare"}
     for command in found:
-        build_parser().parse_args(shlex.split(command)[1:])
+        parse_arguments(shlex.split(command)[1:])

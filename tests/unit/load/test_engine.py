@@ -1,4 +1,4 @@
-"""Alarms, the two loops and the dispatcher, with a transport that answers when it is told to."""
+"""Timers, the two loops and the sender, with a transport that answers when it is told to."""
 
 from __future__ import annotations
 
@@ -11,26 +11,31 @@ from typing import Any
 import numpy as np
 import pytest
 
-from infergraph_clients.load.configuration import Target
 from infergraph_clients.load.corpus import AnswerCheck
-from infergraph_clients.load.engine.alarm import Alarm, SpinningAlarm, TimerDescriptor
-from infergraph_clients.load.engine.closed_loop import ClosedLoop
-from infergraph_clients.load.engine.dispatcher import Dispatcher
-from infergraph_clients.load.engine.open_loop import OpenLoop
-from infergraph_clients.load.engine.plan import ClosedPlan, OpenPlan, WorkerPlan
-from infergraph_clients.load.engine.records import Records
+from infergraph_clients.load.engine.loops import ClosedLoop, OpenLoop
+from infergraph_clients.load.engine.plan import ClosedPlan, OpenPlan
+from infergraph_clients.load.engine.records import RecordBuffer
 from infergraph_clients.load.engine.run import prepare
+from infergraph_clients.load.engine.sender import Sender
+from infergraph_clients.load.engine.timer import SpinningTimer, Timer, TimerDescriptor
 from infergraph_clients.load.engine.worker import Failures
 from infergraph_clients.load.outcome import Outcome
-from infergraph_clients.load.transports.exchange import Exchange, now_ns
-from infergraph_clients.load.v2 import Answer
+from infergraph_clients.transports import (
+    Answer,
+    Endpoint,
+    Exchange,
+    Route,
+    Template,
+    Transport,
+    now_ns,
+)
 
 from .runs import configuration
 
-MakeAlarm = Callable[[asyncio.AbstractEventLoop, Callable[[], None]], Alarm]
+MakeTimer = Callable[[asyncio.AbstractEventLoop, Callable[[], None]], Timer]
 
 
-class Wire:
+class Wire(Transport):
     """A transport. `answers`: whether each request is answered at once, in the loop's next turn.
 
     Attributes:
@@ -40,6 +45,7 @@ class Wire:
     """
 
     def __init__(self, answers: bool = True) -> None:
+        super().__init__(Route(Endpoint.parse("http://h:1"), "m"))
         self.answers = answers
         self.sent: list[Exchange] = []
         self.has_sent = asyncio.Event()
@@ -48,56 +54,46 @@ class Wire:
 
     async def open(self) -> None: ...
 
-    async def is_ready(self) -> bool | None:
-        return True
-
     async def close(self) -> None: ...
 
-    def send(self, request: bytes, exchange: Exchange) -> None:
+    def ask(self, question: str, exchange: Exchange) -> None:
+        raise AssertionError(question)
+
+    def send(self, request: Template, exchange: Exchange) -> None:
         exchange.sent = now_ns()
         self.sent.append(exchange)
         self.has_sent.set()
         self.in_flight += 1
         self.most = max(self.most, self.in_flight)
         if self.answers:
-            asyncio.get_running_loop().call_soon(self.answer, exchange, request)
+            asyncio.get_running_loop().call_soon(self.answer, exchange, request.body(b""))
 
     def answer(self, exchange: Exchange, body: bytes = b"x") -> None:
         self.in_flight -= 1
         exchange.finish(Outcome.OK, 200, body)
 
 
-def dispatcher(
-    wire: Wire, load: OpenPlan | ClosedPlan, timeout_s: float = 60
-) -> tuple[Dispatcher, Records]:
-    plan = WorkerPlan(
-        process=0,
-        target=Target(url="http://h:1", model="m", timeout_s=timeout_s),
-        requests=[b"a", b"b"],
-        traced_requests=[b"traced a", b"traced b"],
-        load=load,
-        duration_ns=10**12,
-        check="none",
-        expected=[],
-        tolerance=0,
-        drain_s=1,
-    )
+def sender_of(wire: Wire, timeout_s: float = 60) -> tuple[Sender, RecordBuffer]:
     check = AnswerCheck("none", _decode)
-    records = Records(0, now_ns())
-    return Dispatcher(plan, wire, check, _decode, records), records
+    records = RecordBuffer(0, now_ns())
+    requests, traced = (
+        [Template.of("", b"", text) for text in texts]
+        for texts in ([b"a", b"b"], [b"traced a", b"traced b"])
+    )
+    return Sender(requests, traced, timeout_s, wire, check, _decode, records), records
 
 
-def _decode(body: bytes) -> Answer:
-    return Answer({}, {"body": body.decode()})
+def _decode(exchange: Exchange) -> Answer:
+    return Answer([], {"trace": json.dumps({"body": exchange.body.decode()})})
 
 
 def open_plan(times_ms: list[float]) -> OpenPlan:
     count = len(times_ms)
     return OpenPlan(
-        np.arange(count) * 3,
         np.array([round(time * 1e6) for time in times_ms]),
         np.arange(count, dtype=np.int32) % 2,
         np.arange(count) % 4 == 1,
+        index_step=3,
     )
 
 
@@ -111,36 +107,37 @@ def closed_plan(**settings: Any) -> ClosedPlan:
         "all_at_start": False,
         "order": "cycle",
         "traced": 0.0,
-        "seeds": np.random.SeedSequence(0),
+        "entropy": 0,
+        "spawn_key": (),
         "first_index": 0,
         "index_step": 1,
     }
     return ClosedPlan(**{**defaults, **settings})
 
 
-@pytest.mark.parametrize("make", [TimerDescriptor, SpinningAlarm])
-async def test_an_alarm_calls_back_at_its_time_and_not_before(make: MakeAlarm) -> None:
+@pytest.mark.parametrize("make", [TimerDescriptor, SpinningTimer])
+async def test_a_timer_calls_back_at_its_time_and_not_before(make: MakeTimer) -> None:
     called: asyncio.Queue[int] = asyncio.Queue()
-    alarm = make(asyncio.get_running_loop(), lambda: called.put_nowait(now_ns()))
+    timer = make(asyncio.get_running_loop(), lambda: called.put_nowait(now_ns()))
     for wait_ns in (-1_000, 0, 300_000, 5_000_000):
         when = now_ns() + wait_ns
-        alarm.set(when)
+        timer.set(when)
         assert await called.get() >= when
-    alarm.close()
+    timer.close()
     assert called.empty()
 
 
-@pytest.mark.parametrize("make", [TimerDescriptor, SpinningAlarm])
-async def test_a_later_time_replaces_an_earlier_one(make: MakeAlarm) -> None:
+@pytest.mark.parametrize("make", [TimerDescriptor, SpinningTimer])
+async def test_a_later_time_replaces_an_earlier_one(make: MakeTimer) -> None:
     called: asyncio.Queue[int] = asyncio.Queue()
-    alarm = make(asyncio.get_running_loop(), lambda: called.put_nowait(now_ns()))
-    alarm.set(now_ns() + 10**12)
+    timer = make(asyncio.get_running_loop(), lambda: called.put_nowait(now_ns()))
+    timer.set(now_ns() + 10**12)
     when = now_ns() + 3_000_000
-    alarm.set(when)
+    timer.set(when)
     assert await called.get() >= when
     # One that is closed stays silent while another, set for later, calls back.
-    alarm.set(now_ns() + 1_000_000)
-    alarm.close()
+    timer.set(now_ns() + 1_000_000)
+    timer.close()
     other = make(asyncio.get_running_loop(), lambda: called.put_nowait(0))
     other.set(now_ns() + 3_000_000)
     assert await called.get() == 0
@@ -150,7 +147,7 @@ async def test_a_later_time_replaces_an_earlier_one(make: MakeAlarm) -> None:
 
 async def test_the_open_loop_sends_all_in_order_and_none_early() -> None:
     wire, plan = Wire(), open_plan([0, 0, 1, 1.5, 4])
-    sender, records = dispatcher(wire, plan)
+    sender, records = sender_of(wire)
     start = now_ns()
     loop = OpenLoop(plan, sender, start)
     await loop.run()
@@ -158,14 +155,14 @@ async def test_the_open_loop_sends_all_in_order_and_none_early() -> None:
     assert [each.index for each in wire.sent] == [0, 3, 6, 9, 12]
     assert [each.intended - start for each in wire.sent] == plan.times.tolist()
     assert all(each.sent >= each.intended for each in wire.sent)
-    assert records.table()["payload"].tolist() == [0, 1, 0, 1, 0]
+    assert records.take()["payload"].tolist() == [0, 1, 0, 1, 0]
     assert sender.traces == [(3, {"body": "traced b"})]
     assert loop.unsent == 0
 
 
 async def test_what_is_late_is_sent_all_the_same() -> None:
     wire, plan = Wire(answers=False), open_plan([0.0] * 100)
-    sender, _ = dispatcher(wire, plan)
+    sender, _ = sender_of(wire)
     # The run began a second ago, and nothing has been answered.
     await OpenLoop(plan, sender, now_ns() - 10**9).run()
     assert len(wire.sent) == wire.most == 100
@@ -174,7 +171,7 @@ async def test_what_is_late_is_sent_all_the_same() -> None:
 
 async def test_an_open_loop_that_is_stopped() -> None:
     wire, plan = Wire(answers=False), open_plan([0, 10**6, 10**6])
-    sender, records = dispatcher(wire, plan)
+    sender, records = sender_of(wire)
     loop = OpenLoop(plan, sender, now_ns())
     running = asyncio.ensure_future(loop.run())
     await wire.has_sent.wait()
@@ -182,42 +179,28 @@ async def test_an_open_loop_that_is_stopped() -> None:
     await running
     assert loop.unsent == 2
     sender.cancel_all()
-    assert records.table()["outcome"].tolist() == [Outcome.CANCELLED]
+    assert records.take()["outcome"].tolist() == [Outcome.CANCELLED]
 
 
 async def test_a_request_without_an_answer_times_out_and_is_abandoned() -> None:
     wire, plan = Wire(answers=False), open_plan([0, 0])
-    sender, records = dispatcher(wire, plan, timeout_s=0.02)
+    sender, records = sender_of(wire, timeout_s=0.02)
     abandoned: list[int] = []
     await OpenLoop(plan, sender, now_ns()).run()
     for exchange in wire.sent:
         exchange.abandon = lambda index=exchange.index: abandoned.append(index)  # type: ignore[misc]
     wire.answer(wire.sent[0])
     await sender.wait_until_idle()
-    assert records.table()["outcome"].tolist() == [Outcome.OK, Outcome.TIMEOUT]
+    assert records.take()["outcome"].tolist() == [Outcome.OK, Outcome.TIMEOUT]
     assert abandoned == [3]
     # What comes after the end changes nothing.
     wire.answer(wire.sent[1])
-    assert len(records) == 2
+    assert len(records) == 0
     assert sender.errors == {Outcome.TIMEOUT: {"no answer within 0.02 s": 1}}
 
 
-async def test_progress_is_what_happened_since() -> None:
-    wire, plan = Wire(answers=False), open_plan([0, 0, 0])
-    sender, _ = dispatcher(wire, plan)
-    await OpenLoop(plan, sender, now_ns()).run()
-    wire.answer(wire.sent[0])
-    first = sender.progress()
-    assert (first.sent, first.in_flight, first.outcomes.sum()) == (3, 2, 1)
-    wire.answer(wire.sent[1])
-    second = sender.progress()
-    assert (second.sent, second.in_flight, second.outcomes[Outcome.OK]) == (0, 1, 1)
-    assert len(second.latency_ns) == len(second.dispatch_delay_ns) == 1
-    wire.answer(wire.sent[2])
-
-
-async def run_closed(wire: Wire, plan: ClosedPlan, duration_ns: int = 10**12) -> Records:
-    sender, records = dispatcher(wire, plan)
+async def run_closed(wire: Wire, plan: ClosedPlan, duration_ns: int = 10**12) -> RecordBuffer:
+    sender, records = sender_of(wire)
     loop = ClosedLoop(plan, 2, sender, now_ns(), duration_ns)
     await loop.run()
     await sender.wait_until_idle()
@@ -226,7 +209,7 @@ async def run_closed(wire: Wire, plan: ClosedPlan, duration_ns: int = 10**12) ->
 
 async def test_users_of_a_closed_loop_wait_for_their_answers() -> None:
     wire = Wire()
-    records = (await run_closed(wire, closed_plan(users=3, count=50, index_step=2))).table()
+    records = (await run_closed(wire, closed_plan(users=3, count=50, index_step=2))).take()
     assert wire.most == 3
     assert records["index"].tolist() == list(range(0, 100, 2))
     assert records["payload"].tolist() == [0, 1] * 25
@@ -248,21 +231,21 @@ def test_every_process_has_users_and_a_share_of_the_count(
     tensor = {"name": "x", "datatype": "FP32", "shape": [1], "data": [1]}
     file.write_text(json.dumps({"inputs": [tensor]}))
     settings = configuration(payload={"path": str(file)}, arrivals=arrivals, processes=4)
-    loads = [plan.load for plan in prepare(settings).plans]
+    loads = [plan.arrivals for plan in prepare(settings).plans]
     assert [load.count for load in loads if isinstance(load, ClosedPlan)] == counts
     assert all(isinstance(load, ClosedPlan) and load.users > 0 for load in loads)
 
 
 async def test_thinking_comes_between_an_answer_and_the_next_request() -> None:
     wire = Wire()
-    records = (await run_closed(wire, closed_plan(think_s=0.002, count=5))).table()
+    records = (await run_closed(wire, closed_plan(think_s=0.002, count=5))).take()
     thought = records["intended_ns"][1:] - records["end_ns"][:-1]
     assert (thought == 2_000_000).all()
 
 
 async def test_a_query_is_sent_at_once_and_awaited_whole() -> None:
     wire = Wire()
-    records = (await run_closed(wire, closed_plan(samples=4, count=12))).table()
+    records = (await run_closed(wire, closed_plan(samples=4, count=12))).take()
     assert wire.most == 4
     intended = records["intended_ns"].reshape(3, 4)
     assert (intended == intended[:, :1]).all()
@@ -271,7 +254,7 @@ async def test_a_query_is_sent_at_once_and_awaited_whole() -> None:
 
 async def test_all_requests_of_the_offline_scenario_are_meant_for_the_start() -> None:
     wire = Wire()
-    records = (await run_closed(wire, closed_plan(users=8, count=30, all_at_start=True))).table()
+    records = (await run_closed(wire, closed_plan(users=8, count=30, all_at_start=True))).take()
     assert len(records) == 30
     assert wire.most == 8
     assert len(set(records["intended_ns"].tolist())) == 1
@@ -279,22 +262,9 @@ async def test_all_requests_of_the_offline_scenario_are_meant_for_the_start() ->
 
 async def test_the_duration_ends_a_closed_loop_that_waits() -> None:
     wire = Wire(answers=False)
-    sender, _ = dispatcher(wire, closed_plan())
+    sender, _ = sender_of(wire)
     await ClosedLoop(closed_plan(users=2), 2, sender, now_ns(), 3 * 10**8).run()
     assert len(wire.sent) == 2
-
-
-async def test_records_grow() -> None:
-    records = Records(4, 0)
-    exchange = Exchange(0, 1, False, 5, lambda _: None)
-    exchange.sent, exchange.end = 6, 7
-    for index in range(70_000):
-        exchange.index = index
-        records.add(exchange, Outcome.LOST)
-    table = records.table()
-    assert table["index"].tolist() == list(range(70_000))
-    assert set(table["process"].tolist()) == {4}
-    assert table[-1]["first_byte_ns"] == -1
 
 
 async def test_a_failure_of_our_own_ends_the_work_and_one_of_others_does_not() -> None:
@@ -317,3 +287,22 @@ async def test_a_failure_of_our_own_ends_the_work_and_one_of_others_does_not() -
 def _fails_elsewhere(done: asyncio.Event) -> None:
     done.set()
     raise OSError("of gRPC's poller, for example")
+
+
+async def test_thinking_past_the_end_of_the_run_ends_with_it() -> None:
+    wire = Wire()
+    began = now_ns()
+    # Whoever waited for the think time would wait for half an hour.
+    records = await run_closed(wire, closed_plan(users=2, think_s=1_800), duration_ns=3 * 10**8)
+    assert len(records) == 2
+    assert now_ns() - began < 60 * 10**9
+
+
+async def test_requests_are_made_ready_in_parts() -> None:
+    wire, plan = Wire(), open_plan([0.0] * 10_000)
+    sender, records = sender_of(wire)
+    loop = OpenLoop(plan, sender, now_ns())
+    assert len(loop._chunk) < 5_000
+    await loop.run()
+    await sender.wait_until_idle()
+    assert records.take()["index"].tolist() == list(range(0, 30_000, 3))

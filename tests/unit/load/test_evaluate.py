@@ -29,6 +29,7 @@ from infergraph_clients.load.evaluate.workspace import (
     read_servables,
 )
 from infergraph_clients.load.profile import sweep as sweep_module
+from infergraph_clients.payloads import Metadata
 
 from .runs import records, run
 
@@ -228,12 +229,12 @@ def served_at(capacity: float) -> Callable[[Prepared], Run]:
 def evaluated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[Callable[[Prepared], Run]], Evaluation]:
-    def ask(settings: Any, request: bytes) -> None:
-        if settings.target.model == "picky":
+    def ask(prepared: Prepared) -> None:
+        if prepared.configuration.target.model == "picky":
             raise LoadError("model 'picky' refused the first request: no")
 
     monkeypatch.setattr(sweep_module, "ask_server", ask)
-    monkeypatch.setattr(sweep_module, "model_parameters", lambda target: {})
+    monkeypatch.setattr(sweep_module, "ask_metadata", lambda route: Metadata())
     file = tmp_path / "request.json"
     tensor = {"name": "text", "datatype": "BYTES", "shape": [1, 1], "data": ["a"]}
     file.write_text(json.dumps({"inputs": [tensor]}))

@@ -19,7 +19,7 @@ SENDER = "import infergraph_clients.load.engine.worker"
 @pytest.mark.parametrize(
     ("program", "absent"),
     [
-        (ALL, {"infergraph", "mlserver", "tritonclient", "torch"}),
+        (ALL, {"infergraph.runtime", "mlserver", "tritonclient", "torch"}),
         (SENDER, {"plotly", "pyarrow", "rich"}),
     ],
     ids=["all", "sender"],

@@ -11,42 +11,44 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from infergraph.v2 import Tensor
 from infergraph_clients.load.cli.main import build_parser
 from infergraph_clients.load.engine.run import Prepared, Run
 from infergraph_clients.load.errors import LoadError
 from infergraph_clients.load.outcome import Outcome
-from infergraph_clients.load.profile import plots
 from infergraph_clients.load.profile import sweep as sweep_module
-from infergraph_clients.load.profile.batches import batches_of, items_of
 from infergraph_clients.load.profile.cell import Cell, make_cell
-from infergraph_clients.load.profile.columns import COLUMNS
-from infergraph_clients.load.profile.report import problems, write_profile
-from infergraph_clients.load.profile.sweep import Profile, sweep
+from infergraph_clients.load.profile.report import (
+    COLUMNS,
+    latency_by_throughput,
+    problems,
+    throughput,
+    write_profile,
+)
+from infergraph_clients.load.profile.sweep import Profile, batches_of, items_of, sweep
 from infergraph_clients.load.statistics import summarise
-from infergraph_clients.load.v2 import Payload, Tensor
+from infergraph_clients.payloads import Metadata, Payload
 
 from .runs import configuration, records, run
 
 
 def texts(*values: str, name: str = "p", **parameters: Any) -> Payload:
     data = [value.encode() for value in values]
-    return Payload(name, (Tensor("text", "BYTES", (len(data), 1), data),), parameters)
+    return Payload(name, (Tensor.of_bytes("text", data),), parameters)
 
 
 def shown(batches: Sequence[Payload]) -> list[list[bytes]]:
-    found = [batch.tensors[0].values for batch in batches]
-    assert all(isinstance(values, list) for values in found)
-    return [list(values) for values in found]
+    return [batch.tensors[0].data.ravel().tolist() for batch in batches]
 
 
 def test_payloads_are_divided_into_items() -> None:
-    numbers = Tensor("n", "FP32", (2, 3), np.arange(6, dtype=np.float32))
-    both = Payload("p", (Tensor("text", "BYTES", (2, 1), [b"a", b"b"]), numbers), {"k": 1})
+    numbers = Tensor.of("n", np.arange(6, dtype=np.float32).reshape(2, 3))
+    both = Payload("p", (Tensor.of_bytes("text", [b"a", b"b"]), numbers), {"k": 1})
     first, second = items_of([both])
     assert (first.name, second.name) == ("p[0]", "p[1]")
     assert [tensor.shape for tensor in second.tensors] == [(1, 1), (1, 3)]
-    assert second.tensors[0].values == [b"b"]
-    assert list(second.tensors[1].values) == [3, 4, 5]
+    assert second.tensors[0].data.tolist() == [[b"b"]]
+    assert second.tensors[1].data.tolist() == [[3, 4, 5]]
     assert second.parameters == {"k": 1}
 
 
@@ -59,16 +61,14 @@ def test_every_item_has_its_turn() -> None:
 
 
 def test_numbers_are_joined_in_order() -> None:
-    rows = [
-        Payload("p", (Tensor("n", "INT64", (1, 2), np.array([i, -i])),), {}) for i in range(1, 4)
-    ]
+    rows = [Payload("p", (Tensor.of("n", np.array([[i, -i]])),), {}) for i in range(1, 4)]
     (batch,) = batches_of(rows, 3)
     assert batch.tensors[0].shape == (3, 2)
-    assert list(batch.tensors[0].values) == [1, -1, 2, -2, 3, -3]
+    assert batch.tensors[0].data.tolist() == [[1, -1], [2, -2], [3, -3]]
 
 
 def test_items_of_different_kinds_never_share_a_request() -> None:
-    wide = Payload("w", (Tensor("text", "BYTES", (1, 2), [b"x", b"y"]),), {})
+    wide = Payload("w", (Tensor.of_bytes("text", [b"x", b"y"], (1, 2)),), {})
     found = batches_of([texts("a"), wide, texts("b", lang="fr")], 2)
     assert shown(found) == [[b"a", b"a"], [b"x", b"y", b"x", b"y"], [b"b", b"b"]]
     assert [batch.parameters for batch in found] == [{}, {}, {"lang": "fr"}]
@@ -77,8 +77,7 @@ def test_items_of_different_kinds_never_share_a_request() -> None:
 @pytest.mark.parametrize("shapes", [[(2, 1), (1, 1)], [()], [(0, 1)]])
 def test_a_payload_without_items(shapes: list[tuple[int, ...]]) -> None:
     tensors = tuple(
-        Tensor(f"t{i}", "FP32", shape, np.zeros(int(np.prod(shape)), np.float32))
-        for i, shape in enumerate(shapes)
+        Tensor.of(f"t{i}", np.zeros(shape, np.float32)) for i, shape in enumerate(shapes)
     )
     with pytest.raises(LoadError, match=r"'p' cannot be divided into items: 't0' \["):
         items_of([Payload("p", tensors, {})])
@@ -139,15 +138,16 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> set[int]:
     """Batch sizes that the server refuses, by how many ids of payloads it is asked with."""
     sizes: set[int] = set()
 
-    def ask(settings: Any, request: bytes) -> None:
-        body = json.loads(request.partition(b"\r\n\r\n")[2])
-        (size, _) = body["inputs"][0]["shape"]
+    def ask(prepared: Prepared) -> None:
+        size = prepared.plans[0].payloads[0].items
         if size in sizes:
             raise LoadError(f"refused the first request: {size} items")
 
     monkeypatch.setattr(sweep_module, "ask_server", ask)
     monkeypatch.setattr(
-        sweep_module, "model_parameters", lambda target: {"variant": "v", "device": "cpu"}
+        sweep_module,
+        "ask_metadata",
+        lambda route: Metadata(parameters={"variant": "v", "device": "cpu"}),
     )
     return sizes
 
@@ -165,9 +165,8 @@ def test_a_sweep_measures_every_cell(request_file: Path, refused: set[int]) -> N
 
     def trial(prepared: Prepared) -> Run:
         settings = prepared.configuration
-        body = json.loads(prepared.plans[0].requests[0].partition(b"\r\n\r\n")[2])
         users = settings.arrivals.concurrency  # type: ignore[union-attr]
-        asked.append((body["inputs"][0]["shape"][0], users, settings.seed))
+        asked.append((prepared.plans[0].payloads[0].items, users, settings.seed))
         return run(records([10.0] * 200), settings)
 
     profile = profile_of(request_file, [1, 2], trial)
@@ -247,13 +246,13 @@ def test_the_curves() -> None:
     summaries = [summarise(each) for each in runs]
     cells = [make_cell(b, c, runs, summaries) for b in (1, 2) for c in (1, 8)]
     cells.append(Cell(4, 1, 0, False, "refused"))
-    figure = plots.throughput(cells)
+    figure = throughput(cells)
     assert [(line.name, line.x, line.y) for line in figure.data] == [
         ("1 item", (1, 8), (9.5, 9.5)),
         ("2 items", (1, 8), (19, 19)),
     ]
     assert figure.data[0].error_y.array == (0.5, 0.5)
-    curves = plots.latency_by_throughput(cells)
+    curves = latency_by_throughput(cells)
     assert [(line.name, line.x, line.y) for line in curves.data][:2] == [
         ("1 item, p50", (9.5, 9.5), (10, 10)),
         ("1 item, p95", (9.5, 9.5), (20, 20)),

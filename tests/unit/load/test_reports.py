@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,9 +14,9 @@ from infergraph_clients.load.engine.plan import Progress
 from infergraph_clients.load.outcome import Outcome
 from infergraph_clients.load.reports import plots
 from infergraph_clients.load.reports.live import LiveView
-from infergraph_clients.load.reports.numbers import milliseconds
 from infergraph_clients.load.reports.page import table_html, verdict, write_page
 from infergraph_clients.load.reports.terminal import print_summary
+from infergraph_clients.load.reports.text import milliseconds
 from infergraph_clients.load.reports.timeline import timeline
 from infergraph_clients.load.statistics import summarise
 from infergraph_clients.load.statistics.stages import Stages
@@ -52,10 +53,15 @@ def test_a_summary() -> None:
     print_summary(output, found.configuration, summarise(found))
     text = written(output)
     for line in (
-        "m at http://127.0.0.1:1: constant, intended 100.0/s, answered 97.9/s, goodput 98.0/s",
+        "m at http://127.0.0.1:1: constant, intended 100.0/s, answered 97.9/s, goodput 97.9/s",
         "1000 sent (0 to warm up), 1000 measured: 980 ok, 20 overload",
         "overload: 20 x HTTP 503: its queue [of 4] is full",
-        "SLO p99 <= 50 ms missed: 98.00% in time, p99 is - ms",
+        "latency, failed 30 s or more",
+        "latency of right answers",
+        "SLO p99 <= 50 ms missed: 98.00% in time (95% interval 9",
+        "p99 is 30000 ms",
+        "threshold failed<=1% missed: 2.00%",
+        "unexplained",
         "valid: the tester kept up",
         "m: compute",
     ):
@@ -72,12 +78,11 @@ def test_long_numbers_fit_into_80_columns() -> None:
 
 
 def test_the_live_view() -> None:
-    view = LiveView(configuration(), console())
-    outcomes = np.zeros(len(Outcome), np.int64)
-    outcomes[Outcome.OK], outcomes[Outcome.TIMEOUT] = 100, 3
-    latency = np.arange(1, 101) * 1_000_000
+    view = LiveView([configuration()], console())
+    outcome = np.where(np.arange(103) < 100, Outcome.OK, Outcome.TIMEOUT)
+    ended = records(np.arange(1, 104), outcome=outcome)
     for process in (0, 1):
-        view.update(Progress(process, 110, 7, outcomes, latency, latency // 1_000))
+        view.update(Progress(process, 0, 110, 7, ended))
     output = console()
     output.print(view.render())
     text = written(output)
@@ -85,13 +90,19 @@ def test_the_live_view() -> None:
         assert part in text
 
 
-def test_a_view_without_a_terminal_shows_nothing() -> None:
-    output = Console(file=io.StringIO())
-    with LiveView(configuration(), output) as view:
-        view.update(
-            Progress(0, 1, 0, np.zeros(len(Outcome), np.int64), np.empty(0, int), np.empty(0, int))
-        )
-    assert written(output) == ""
+def test_a_view_without_a_terminal_prints_a_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    output = Console(file=io.StringIO(), width=40)
+    now = [0.0]
+    time = SimpleNamespace(monotonic=lambda: now[0])
+    monkeypatch.setattr("infergraph_clients.load.reports.live.time", time)
+    with LiveView([configuration(duration_s=40)], output, "run 2 of 3, 5 min left") as view:
+        for now[0] in (0.0, 1.0, 16.0, 17.0):
+            view.update(Progress(0, 0, 1, 0, records([1], outcome=Outcome.LOST)))
+    assert written(output) == (
+        "run 2 of 3, 5 min left: m (constant), measuring, 24 of 40 s left: 3 sent, 3 failed\n"
+    )
 
 
 def test_a_timeline() -> None:
@@ -101,7 +112,8 @@ def test_a_timeline() -> None:
         intended_ms=[0, 500, 1_000],
         outcome=[Outcome.OK, Outcome.OK, Outcome.LOST],
     )
-    found = timeline(table)
+    found = timeline(table, 1_764_432_000.25)
+    assert found.columns()["time"][0] == "2025-11-29T16:00:00.250Z"
     assert found.intended.tolist() == found.sent.tolist() == [2, 1, 0]
     assert found.ok.tolist() == [1, 0, 1]
     assert found.failed.tolist() == [0, 1, 0]
@@ -120,15 +132,18 @@ def test_the_bars_of_steps_stand_on_an_axis_of_names() -> None:
     assert figure.layout.yaxis.type == "category"
     bars = {bar.name: dict(zip(bar.y, bar.x, strict=True)) for bar in figure.data}
     assert bars == {
-        "outside the models": {"network": 1.0, "router": 0.1},
+        "unexplained": {"network": 1.0, "router": 0.1},
         "queue": {"a": 2.0},
         "compute": {"a": 3.0, "b": 4.0},
     }
 
 
 def test_a_single_second_is_a_point_and_not_an_invisible_line() -> None:
-    figure = plots.latency_over_time(timeline(records([5.0, 6.0], intended_ms=[0, 1])))
+    figure = plots.latency_over_time(
+        timeline(records([5.0, 6.0], intended_ms=[0, 1]), 1_764_432_000.0)
+    )
     assert {each.mode for each in figure.data} == {"markers"}
+    assert figure.data[0].x == ("2025-11-29T16:00:00.000",)
 
 
 def test_a_page_needs_nothing_else_and_escapes_what_it_shows(tmp_path: Path) -> None:

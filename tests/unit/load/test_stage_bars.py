@@ -38,7 +38,7 @@ def test_it_says_the_sums_and_what_the_colours_mean() -> None:
     root = ElementTree.fromstring(stage_bars(BARS))
     texts = [text.text for text in root.iter(f"{SVG}text")]
     assert texts == [
-        *("light", "10.0 ms", "heavy", "20.0 ms"),
+        *("light", "10.0 ms (10% unexplained)", "heavy", "20.0 ms (5% unexplained)"),
         *("network", "a: queue", "a: compute", "b <x>: compute"),
     ]
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from infergraph_clients.annotation import Findings, read_findings
-from infergraph_clients.infer.errors import InferError
+from infergraph_clients.errors import ClientError
 from infergraph_clients.video.engine import Engine, Result
 from infergraph_clients.video.frames import Frame
 from infergraph_clients.video.tally import Tally
@@ -76,7 +76,7 @@ class Server:
             self._changed.clear()
             await self._changed.wait()
 
-    def answer(self, index: int, error: InferError | None = None) -> None:
+    def answer(self, index: int, error: ClientError | None = None) -> None:
         if error is None:
             self.waiting[index].set_result(findings(index))
         else:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +15,28 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from infergraph_clients.infer.endpoint import Endpoint
-from infergraph_clients.infer.errors import ServerError, Unreachable
-from infergraph_clients.infer.message import Answer, Request
-from infergraph_clients.infer.tensors import Metadata, Tensor, TensorSpec
-from infergraph_clients.infer.transport import Infer
+from infergraph.v2 import Tensor
+from infergraph_clients.errors import ServerError, Unreachable
+from infergraph_clients.payloads import Metadata, Payload, TensorSpec
+from infergraph_clients.transports import Answer, Route
+from infergraph_clients.transports.client import Reply
 from infergraph_clients.video import cli
 from tests.terminals import use_stdout
 from tests.unit.annotation.answers import VIDEO
 from tests.unit.video.files import giant, number_of, picture, read_video, write_video
 
-DATATYPES = {"object": "BYTES", "float32": "FP32", "int64": "INT64"}
 FRAMES = 5
 
 
 class VideoServer:
-    """A transport to a server that finds two objects in every frame.
+    """A client of a server that finds two objects in every frame.
 
     Attributes:
         specs: The inputs of its model.
-        asked: Models whose metadata were asked for.
-        requests: What was sent.
+        routes: What was connected to.
+        asked: How often metadata were asked for.
+        payloads: What was sent.
+        timeout_s: The time limit of the last of it.
         errors: By number of the request, what it ends with instead.
         unknown: Whether the server has no such model.
         interrupts_at: The request at which Ctrl-C is pressed.
@@ -45,47 +44,42 @@ class VideoServer:
 
     def __init__(self) -> None:
         self.specs: tuple[TensorSpec, ...] = (TensorSpec("image", "BYTES", (-1, 1)),)
-        self.asked: list[str] = []
-        self.requests: list[Request] = []
+        self.routes: list[Route] = []
+        self.asked = 0
+        self.payloads: list[Payload] = []
+        self.timeout_s: float | None = None
         self.errors: dict[int, Exception] = {}
         self.unknown = False
         self.answer: dict[str, Any] = dict(VIDEO)
         self.interrupts_at: int | None = None
 
-    def connect(self, endpoint: Endpoint) -> VideoServer:
+    def connect(self, route: Route) -> VideoServer:
+        self.routes.append(route)
         return self
 
-    def __enter__(self) -> VideoServer:
+    async def __aenter__(self) -> VideoServer:
         return self
 
-    def __exit__(self, *_: object) -> None: ...
+    async def __aexit__(self, *_: object) -> None: ...
 
-    def metadata(self, model: str, version: str, headers: Mapping[str, str]) -> Metadata:
-        self.asked.append(model)
+    async def metadata(self) -> Metadata:
+        self.asked += 1
         if self.unknown:
-            raise ServerError("NOT_FOUND", f"no model {model}")
+            raise ServerError("NOT_FOUND", "no model video")
         return Metadata(self.specs)
 
-    def infer(self, request: Request) -> Answer:
-        raise NotImplementedError
-
-    @contextlib.asynccontextmanager
-    async def asynchronous(self) -> AsyncIterator[Infer]:
-        async def infer(request: Request) -> Answer:
-            number = len(self.requests)
-            self.requests.append(request)
-            if number == self.interrupts_at:
-                os.kill(os.getpid(), signal.SIGINT)
-                # The signal is handled some steps of the loop later: nothing is answered before.
-                await asyncio.Event().wait()
-            if number in self.errors:
-                raise self.errors[number]
-            tensors = [
-                Tensor(name, DATATYPES[str(data.dtype)], data) for name, data in self.answer.items()
-            ]
-            return Answer(request.model, tensors)
-
-        yield infer
+    async def infer(self, payload: Payload, *, timeout_s: float | None) -> Reply:
+        number = len(self.payloads)
+        self.payloads.append(payload)
+        self.timeout_s = timeout_s
+        if number == self.interrupts_at:
+            os.kill(os.getpid(), signal.SIGINT)
+            # The signal is handled some steps of the loop later: nothing is answered before.
+            await asyncio.Event().wait()
+        if number in self.errors:
+            raise self.errors[number]
+        tensors = [Tensor.of(name, data) for name, data in self.answer.items()]
+        return Reply(Answer(tensors), 0.01)
 
 
 @pytest.fixture
@@ -114,32 +108,32 @@ def test_a_video_and_its_lines(server: VideoServer, capsys: pytest.CaptureFixtur
     assert out == ""
     assert err.startswith("video at in.mp4: 5 frames in ")
     assert "10 objects; latency p50 " in err
-    assert server.asked == ["video"]
+    assert (server.asked, server.routes[0].model) == (1, "video")
 
 
 def test_what_is_sent(server: VideoServer) -> None:
     arguments = ["--jsonl", "out.jsonl", "--timeout-ms", "250", "--parameter", "resnet.k=2"]
     assert cli.main(["video", "in.mp4", *arguments, "--header", "authorization=x"]) == 0
-    request = server.requests[3]
+    request, (route,) = server.payloads[3], server.routes
     (tensor,) = request.tensors
     assert (tensor.name, tensor.datatype, tensor.shape) == ("image", "BYTES", (1, 1))
     assert tensor.data[0, 0].startswith(b"\xff\xd8")
-    assert request.headers == {"infergraph-timeout-ms": "250", "authorization": "x"}
+    assert route.headers == {"infergraph-timeout-ms": "250", "authorization": "x"}
     assert request.parameters == {"resnet.k": 2}
-    assert request.timeout_s == 1.25
+    assert server.timeout_s == 1.25
 
 
 def test_a_pipeline_of_seldon_is_sent_without_metadata(server: VideoServer) -> None:
     assert cli.main(["video.pipeline", "in.mp4", "--jsonl", "out.jsonl"]) == 0
-    assert server.asked == []
-    assert server.requests[0].model == "video"
-    assert server.requests[0].headers == {"seldon-model": "video.pipeline"}
+    assert server.asked == 0
+    assert server.routes[0].model == "video"
+    assert server.routes[0].headers == {"seldon-model": "video.pipeline"}
 
 
 def test_another_input(server: VideoServer) -> None:
     server.specs = (TensorSpec("picture", "BYTES", (-1, 1)),)
     assert cli.main(["m", "in.mp4", "--jsonl", "out.jsonl", "--input-name", "picture"]) == 0
-    assert server.requests[0].tensors[0].name == "picture"
+    assert server.payloads[0].tensors[0].name == "picture"
 
 
 def test_a_folder_to_a_folder(server: VideoServer) -> None:
@@ -151,7 +145,7 @@ def test_a_folder_to_a_folder(server: VideoServer) -> None:
     with Image.open("out/2.jpg") as made:
         # Between what is drawn on it and its caption.
         assert number_of(made.crop((0, 80, 200, 120))) == 2
-    assert len(server.requests) == 2
+    assert len(server.payloads) == 2
 
 
 def test_lines_on_stdout(server: VideoServer, capsys: pytest.CaptureFixture[str]) -> None:
@@ -209,7 +203,7 @@ def test_a_picture_with_too_many_pixels_is_an_error_of_its_frame(
     assert told[place]["class"] == "UnreadableFrame"
     assert told[place]["text"].startswith(f"{place}.png: Image size (200000000 pixels) exceeds")
     assert {file.stem for file in Path("out").iterdir()} == set(told) - {place}
-    assert len(server.requests) == 2
+    assert len(server.payloads) == 2
     assert "Traceback" not in capsys.readouterr().err
 
 
@@ -222,7 +216,7 @@ def test_pictures_none_of_which_can_be_read(
     assert cli.main(["video", "in", "--jsonl", "out.jsonl", "--in-flight", "2"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "none of the first 3 frames was answered; the first: a.png: cannot identify" in line
-    assert (server.requests, Path("out.jsonl").exists()) == ([], False)
+    assert (server.payloads, Path("out.jsonl").exists()) == ([], False)
 
 
 def test_an_answer_that_is_of_no_frame_is_an_error_of_it(server: VideoServer) -> None:
@@ -293,7 +287,7 @@ def test_ctrl_c_leaves_files_of_what_was_done(
         (["in.mp4", "--jsonl", "no/where"], "--jsonl no/where: there is no folder no"),
         (["in.mp4", "--jsonl", "."], "--jsonl .: it is a folder"),
         (["no.mp4", "--jsonl", "x"], "no.mp4: no such file or folder"),
-        (["in.mp4", "--jsonl", "x", "--url", "h:1"], "--url 'h:1': it has no scheme"),
+        (["in.mp4", "--jsonl", "x", "--url", "h:1"], "url 'h:1': it has no scheme"),
         (["in.mp4", "--jsonl", "x", "--header", "x"], "--header 'x'; accepted: NAME=VALUE"),
         (
             ["in.mp4", "--jsonl", "x", "--input-name", "text"],
@@ -308,13 +302,13 @@ def test_bad_arguments_are_one_line_and_2_and_nothing_is_sent(
     out, err = capsys.readouterr()
     (line,) = err.splitlines()
     assert line.startswith(f"infergraph-video: video: {problem}")
-    assert (out, server.requests) == ("", [])
+    assert (out, server.payloads) == ("", [])
 
 
 def test_no_such_model(server: VideoServer, capsys: pytest.CaptureFixture[str]) -> None:
     server.unknown = True
     assert cli.main(["vidio", "in.mp4", "--jsonl", "-"]) == 2
-    assert capsys.readouterr() == ("", "infergraph-video: vidio: NOT_FOUND: no model vidio\n")
+    assert capsys.readouterr() == ("", "infergraph-video: vidio: NOT_FOUND: no model video\n")
 
 
 @pytest.mark.parametrize(
@@ -334,7 +328,9 @@ def test_what_is_not_imported() -> None:
     done = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True
     )
-    assert not {"infergraph", "mlserver", "tritonclient", "av"} & set(done.stdout.split())
+    assert not {"infergraph.runtime", "mlserver", "tritonclient", "grpc", "av"} & set(
+        done.stdout.split()
+    )
 
 
 def test_number_of_a_picture() -> None:

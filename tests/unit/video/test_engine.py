@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from infergraph_clients.infer.errors import InferError, ServerError, Unreachable, UsageError
+from infergraph_clients.errors import ClientError, ServerError, Unreachable, UsageError
 from infergraph_clients.video.engine import HELD_PER_IN_FLIGHT, Engine, Result
 from infergraph_clients.video.errors import (
     InputError,
@@ -224,7 +224,7 @@ async def test_what_was_read_before_the_input_broke_is_written(error: Exception)
         (Broken(0, InputError("broken")), InputError("broken")),
     ],
 )
-async def test_no_frames(frames: Frames, error: InferError) -> None:
+async def test_no_frames(frames: Frames, error: ClientError) -> None:
     run = Run(Server(), frames, in_flight=4)
     with pytest.raises(type(error), match=str(error)):
         await run.task

@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from infergraph_clients.annotation import read_findings
-from infergraph_clients.infer.errors import ServerError, Unreachable
+from infergraph_clients.errors import ServerError, Unreachable
 from infergraph_clients.video.engine import Result
 from infergraph_clients.video.errors import UnreadableFrame
 from infergraph_clients.video.frames import Frame

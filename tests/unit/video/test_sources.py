@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageFile
 
-from infergraph_clients.infer.errors import UsageError
+from infergraph_clients.errors import UsageError
 from infergraph_clients.video.errors import InputError
 from infergraph_clients.video.frames import Selection
 from infergraph_clients.video.sources import by_number, open_source

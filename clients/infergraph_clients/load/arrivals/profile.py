@@ -41,6 +41,22 @@ class RateProfile:
         """The expected count of arrivals over the duration."""
         return float(self._accumulated[-1])
 
+    def between(self, start: float, end: float) -> RateProfile:
+        """Its part from one time to another, from then on; times beyond its own are left out."""
+        end = min(end, self.duration)
+        # Where two points share a time, the later one holds from there on, the earlier until there.
+        first = int(np.searchsorted(self.times, start, "right")) - 1
+        last = int(np.searchsorted(self.times, end, "left"))
+        inside = slice(first + 1, last)
+        times = np.concatenate([[start], self.times[inside], [end]])
+        ends = [self._rate(first, start), self._rate(last - 1, end)]
+        rates = np.concatenate([ends[:1], self.rates[inside], ends[1:]])
+        return RateProfile(times - start, rates)
+
+    def _rate(self, piece: int, time: float) -> float:
+        points = slice(piece, piece + 2)
+        return float(np.interp(time, self.times[points], self.rates[points]))
+
     def when(self, accumulated: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """The times at which so many arrivals are expected to have come."""
         last = len(self.times) - 2

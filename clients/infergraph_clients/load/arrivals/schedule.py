@@ -25,9 +25,13 @@ class Schedule:
 
     Attributes:
         times: Nanoseconds after the start, int64 [N], ascending.
+        duration_s: How long requests are meant to come: a trace may end before the run's duration.
+        recorded_s: How long a trace is as it would be played, were it not cut; None for others.
     """
 
     times: npt.NDArray[np.int64]
+    duration_s: float
+    recorded_s: float | None = None
 
     def __len__(self) -> int:
         return len(self.times)
@@ -40,18 +44,23 @@ class Schedule:
 def build_schedule(
     arrivals: spec.OpenLoop, duration: float, generator: np.random.Generator
 ) -> Schedule:
-    """The schedule of `duration` seconds; equal for equal arguments, byte for byte.
+    """The schedule of at most `duration` seconds; equal for equal arguments, byte for byte.
+
+    A trace that is longer is cut, so that a day of it costs no more than what is played.
 
     Raises:
         LoadError: a trace cannot be read, or no request, or far too many, would be sent.
     """
     if isinstance(arrivals, spec.Offline):
-        return Schedule(np.zeros(arrivals.count, np.int64))
+        return Schedule(np.zeros(arrivals.count, np.int64), duration)
+    recorded_s = None
     if isinstance(arrivals, spec.Trace):
-        recorded = read_trace(arrivals)
-        if not isinstance(recorded, RateProfile):
-            return _checked(_thinned(arrivals, recorded, generator), duration)
-        profile = recorded
+        played, recorded_s = read_trace(arrivals)
+        duration = min(duration, recorded_s)
+        if not isinstance(played, RateProfile):
+            kept = played[generator.random(len(played)) < arrivals.scale]
+            return _checked(kept, duration, recorded_s)
+        profile = played.between(0.0, duration)
     else:
         profile = _profile(arrivals, duration, generator)
     if profile.expected > MOST_REQUESTS:
@@ -60,7 +69,7 @@ def build_schedule(
             f"{MOST_REQUESTS}"
         )
     operational = _unit_arrivals(_cv(arrivals), profile.expected, generator)
-    return _checked(profile.when(operational), duration)
+    return _checked(profile.when(operational), duration, recorded_s)
 
 
 def _profile(
@@ -85,25 +94,16 @@ def _cv(arrivals: spec.OpenLoop) -> float:
     return float(getattr(arrivals, "cv", 1.0))
 
 
-def _thinned(
-    trace: spec.Trace, times: npt.NDArray[np.float64], generator: np.random.Generator
-) -> npt.NDArray[np.float64]:
-    if trace.rate_scale > 1:
-        raise LoadError(
-            f"rate_scale is {trace.rate_scale:g}, but '{trace.file}' holds timestamps; accepted: "
-            "at most 1 (or time_scale below 1)"
-        )
-    return times[generator.random(len(times)) < trace.rate_scale]
-
-
-def _checked(seconds: npt.NDArray[np.float64], duration: float) -> Schedule:
+def _checked(
+    seconds: npt.NDArray[np.float64], duration: float, recorded_s: float | None
+) -> Schedule:
     seconds = seconds[seconds < duration]
     if not len(seconds):
         raise LoadError(
             f"no request would be sent in {duration:g} s; accepted: a longer duration or a higher "
             "rate"
         )
-    return Schedule(np.rint(seconds * 1e9).astype(np.int64))
+    return Schedule(np.rint(seconds * 1e9).astype(np.int64), duration, recorded_s)
 
 
 def _unit_intervals(

@@ -12,6 +12,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
+TraceFormat = Literal[
+    "auto", "rates", "azure-2019", "azure-2021", "azure-llm", "mooncake", "timestamps"
+]
+
 
 class _Specification(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -89,21 +93,25 @@ class Sine(_Varying):
 
 
 class Trace(_Varying):
-    """A recorded workload.
+    """A recorded workload, played until it or the duration ends.
 
     Attributes:
-        file: A `.csv` of rates per second (`rate`, or `second,rate`), a `.csv` of counts per minute
-            as the Azure Functions traces have it (columns 1, 2, ...), or a `.jsonl` of timestamps.
-        function: For Azure: the HashFunction whose counts are taken; all are added up without it.
-        rate_scale: Multiplies the rate; for timestamps, only thinning (at most 1) is possible.
-        time_scale: Multiplies the time: 0.1 plays ten times as fast, so at ten times the rate.
+        file: See `traces` for the formats.
+        format: `auto` goes by the file's ending and first line.
+        function: Of Azure's traces of functions: the one whose calls are taken; all without it.
+        start, end: Seconds of the recording: what is before and after is left out.
+        scale: Multiplies the rate; of timestamps, only thinning (at most 1) is possible.
+        speed: 10 plays ten times as fast, so at ten times the rate.
     """
 
     kind: Literal["trace"] = "trace"
     file: str
+    format: TraceFormat = "auto"
     function: str | None = None
-    rate_scale: PositiveFloat = 1.0
-    time_scale: PositiveFloat = 1.0
+    start: NonNegativeFloat = 0.0
+    end: PositiveFloat | None = None
+    scale: PositiveFloat = 1.0
+    speed: PositiveFloat = 1.0
 
 
 class Server(_Specification):

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from .output import add_output, make_room, make_trial, output_folder
 from .profile import add_sweep, count
 
 HELP = "serve an Infergraph pipeline, measure all about it, and write one report"
@@ -17,8 +18,8 @@ within an SLO, and where the time goes. Requests are the samples beside the mode
   infergraph-load evaluate audio-qa --seconds 10 --slo-ms 300
 
 Leaves evaluation.html, evaluation.json, stages.svg and, in folders, all raw data.
-Exit status: 0; 1 if a run was invalid or no rate met the SLO; 2 if the pipeline is unknown or
-cannot be served; 130 after Ctrl-C, with a report of what was measured.
+Exit status: 0; 1 if no rate met the SLO; 2 if the pipeline is unknown or cannot be served; 3 if a
+run was invalid; 130 after Ctrl-C, with a report of what was measured.
 """
 
 
@@ -33,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL.FIELD=VALUE",
         help="override a setting of a model or pipeline; may be repeated",
     )
-    parser.add_argument("--output", type=Path, help="the folder (default: build/evaluate/PIPELINE)")
+    add_output(parser, "evaluation's folder")
     parser.add_argument(
         "--seconds",
         type=_positive,
@@ -71,14 +72,14 @@ def execute(arguments: argparse.Namespace) -> int:
     """Evaluates; see `main` for the status."""
     from rich.console import Console
 
-    from ..engine.interrupts import Interrupts
+    from ..engine.coordinator import Interrupts
+    from ..errors import ExitStatus
     from ..evaluate.evaluation import Evaluator
-    from ..evaluate.plan import Plan
+    from ..evaluate.plan import SHARES, Plan
     from ..evaluate.report import PAGE, write_evaluation
     from ..evaluate.server import Served
     from ..evaluate.workspace import find_pipeline, models_of, read_servables
     from ..reports.folder import check_writable
-    from .trial import make_trial
 
     servables = read_servables(arguments.models_dir)
     pipeline = find_pipeline(servables, arguments.pipeline)
@@ -95,7 +96,8 @@ def execute(arguments: argparse.Namespace) -> int:
         processes=arguments.processes,
         settings=arguments.set,
     )
-    folder = arguments.output or Path("build/evaluate") / pipeline.name
+    folder = output_folder(arguments, f"{pipeline.name}-evaluation")
+    make_room(arguments, folder)
     check_writable(folder)
     console = Console(stderr=True, quiet=arguments.quiet)
 
@@ -111,17 +113,23 @@ def execute(arguments: argparse.Namespace) -> int:
             folder / "server.log",
             lambda: interrupts.count > 0,
         ) as served:
-            trial = make_trial(console, interrupts)
+            models = models_of(servables, pipeline)
+            # Without the search, whose length its verdicts decide.
+            cells = len(plan.batch_sizes) * len(plan.concurrencies) * plan.repeats
+            trial = make_trial(console, interrupts, (len(models) + 1) * cells + len(SHARES))
             evaluator = Evaluator(plan, served.url, folder, trial, say, served.check_alive)
-            found = evaluator.run(pipeline, models_of(servables, pipeline))
+            found = evaluator.run(pipeline, models)
         write_evaluation(folder, found)
     for text in (*found.notes, *found.problems):
         say(f"{pipeline.name}: {text}")
     if not arguments.quiet:
         Console().print(f"report: {folder / PAGE}", highlight=False, soft_wrap=True)
     if found.interrupted:
-        return 130
-    return int(bool(found.problems) or found.capacity is None or found.capacity.rate is None)
+        return ExitStatus.INTERRUPTED
+    if found.problems:
+        return ExitStatus.INVALID
+    missed = found.capacity is None or found.capacity.rate is None
+    return ExitStatus.MISSED if missed else ExitStatus.FINE
 
 
 def _positive(text: str) -> float:

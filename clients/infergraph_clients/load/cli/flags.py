@@ -8,7 +8,10 @@ from typing import Any
 
 import yaml
 
-from ..configuration import RunConfiguration, read_configuration
+from ...flags import add_tls
+from ...payloads.inputs import HELP
+from ...transports import parse_headers
+from ..configuration import RunConfiguration, read_configuration, read_loads
 from ..errors import LoadError
 
 _SETTINGS = {
@@ -20,6 +23,11 @@ _SETTINGS = {
     "timeout": "target.timeout_s",
     "deadline_ms": "target.deadline_ms",
     "connections": "target.connections",
+    "stream": "target.stream",
+    "traceparent": "target.traceparent",
+    "ca": "target.tls.ca",
+    "certificate": "target.tls.certificate",
+    "key": "target.tls.key",
     "payload": "payload.path",
     "input": "payload.input",
     "template": "payload.template",
@@ -29,28 +37,61 @@ _SETTINGS = {
     "warmup": "warmup_s",
     "processes": "processes",
     "seed": "seed",
+    "metrics_url": "metrics",
+    "metrics_interval": "metrics_interval_s",
     "trace": "trace",
     "slo_ms": "slo.latency_ms",
     "slo_percentile": "slo.percentile",
+    "threshold": "thresholds",
+    "strict": "limits.strict",
 }
 """Flag -> setting."""
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, arrivals: bool = True) -> None:
     """Adds the flags; each overrides the file. `arrivals`: those of the arrivals, too."""
-    parser.add_argument("file", nargs="?", type=Path, help="a YAML file that describes the run")
+    parser.epilog = HELP
+    parser.add_argument(
+        "given",
+        nargs="*",
+        metavar="FILE | NAME=VALUE",
+        help="a YAML file that describes the run, and inputs in place of --payload: see below",
+    )
     target = parser.add_argument_group("target")
     target.add_argument("--url", help="http://host:port, https://, grpc:// or grpcs://")
     target.add_argument("--model", help="the model or pipeline")
     target.add_argument("--model-version", metavar="VERSION", help="its version")
-    target.add_argument("--format", help="auto, json or base64 (REST), raw (gRPC)")
-    target.add_argument("--compression", help="none or gzip")
+    target.add_argument(
+        "--format", help="auto; json, base64 or binary over REST; raw or typed over gRPC"
+    )
+    target.add_argument("--compression", help="none, gzip or deflate")
+    target.add_argument(
+        "--stream", action="store_true", default=None, help="ask for answers in parts"
+    )
+    target.add_argument(
+        "--traceparent", action="store_true", default=None, help="begin a trace with each request"
+    )
     target.add_argument("--timeout", metavar="S", help="give a request up after so long")
     target.add_argument("--deadline-ms", metavar="MS", help="sent as infergraph-timeout-ms")
-    target.add_argument("--header", action="append", default=[], metavar="NAME=VALUE")
+    target.add_argument(
+        "--header",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a header or metadata, beside the file's; reports do not show secrets",
+    )
     target.add_argument("--connections", metavar="N", help="REST: at most; gRPC: channels")
+    add_tls(target)
     payload = parser.add_argument_group("payload")
     payload.add_argument("--payload", metavar="PATH", help=".json, .jsonl, media, text, or folder")
+    payload.add_argument(
+        "--synthetic",
+        nargs="?",
+        const="",
+        metavar="KEY=VALUE,...",
+        help="make inputs up from the model's metadata: count=16,batch=1,words=12,seed=0, "
+        "shapes.NAME=[1,80], ranges.NAME=[0,1]",
+    )
     payload.add_argument("--input", help="for media and texts: the input tensor that takes them")
     payload.add_argument("--template", metavar="JSON", help="a request with the other inputs")
     payload.add_argument("--check", help="none, valid, consistent or expected")
@@ -61,11 +102,37 @@ def add_arguments(parser: argparse.ArgumentParser, *, arrivals: bool = True) -> 
     load.add_argument("--duration", metavar="S", help="seconds of sending (default 30)")
     load.add_argument("--warmup", metavar="S", help="of which are not counted (default 2)")
     load.add_argument("--processes", metavar="N", help="processes that send (default 1)")
+    load.add_argument(
+        "--workers",
+        metavar="HOST:PORT,...",
+        help="machines that send, on which infergraph-load worker listens",
+    )
     load.add_argument("--seed", metavar="N", help="of arrivals and payloads (default 0)")
+    metrics = parser.add_argument_group("server metrics")
+    metrics.add_argument(
+        "--metrics-url",
+        action="append",
+        metavar="URL",
+        help="Prometheus metrics to sample during the run; may be repeated",
+    )
+    metrics.add_argument("--metrics-interval", metavar="S", help="between samples (default 1)")
     judged = parser.add_argument_group("judgement")
     judged.add_argument("--trace", metavar="SHARE", help="of requests that ask for a trace, 0 to 1")
     judged.add_argument("--slo-ms", metavar="MS", help="the latency to stay within")
     judged.add_argument("--slo-percentile", metavar="P", help="of requests (default 99)")
+    judged.add_argument(
+        "--threshold",
+        action="append",
+        metavar="CONDITION",
+        help="'p99<300' (ms), 'failed<1%%', 'rate>=200', 'p99{m: compute}<50'; may be repeated; "
+        "without one on failed, at most 1%% of the requests may fail",
+    )
+    judged.add_argument(
+        "--strict",
+        action="store_true",
+        default=None,
+        help="limit the tester's own delay however long the latency is",
+    )
     parser.add_argument(
         "--set",
         action="append",
@@ -88,6 +155,25 @@ def _add_arrivals(load: argparse._ArgumentGroup) -> None:
     load.add_argument("--concurrency", metavar="N", help="users of a closed loop")
 
 
+def add_loads(parser: argparse.ArgumentParser) -> None:
+    """Adds the flag of several loads at the same time."""
+    parser.add_argument(
+        "--load",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE,...",
+        help="a load of several; keys are name, weight, rate, concurrency, and the flags model, "
+        "url, payload, slo-ms and the like; without a rate of its own, a share of --rate by weight",
+    )
+
+
+def loads(arguments: argparse.Namespace) -> dict[str, RunConfiguration]:
+    """The loads that file and flags describe, by name; LoadError if they do not."""
+    several = [_load(text) for text in arguments.load]
+    file, overrides = _overrides(arguments)
+    return read_loads(file, overrides, several)
+
+
 def configuration(
     arguments: argparse.Namespace, extra: dict[str, Any] | None = None
 ) -> RunConfiguration:
@@ -97,23 +183,69 @@ def configuration(
         arguments: Of `add_arguments`.
         extra: More overrides, that come before the flags.
     """
-    overrides: dict[str, Any] = {**(extra or {}), **_arrivals(arguments)}
+    file, overrides = _overrides(arguments)
+    return read_configuration(file, {**(extra or {}), **overrides})
+
+
+def file_of(arguments: argparse.Namespace) -> Path | None:
+    """The YAML file among the arguments; LoadError if there are several."""
+    files = [each for each in arguments.given if "=" not in each]
+    if len(files) > 1:
+        raise LoadError(f"'{files[0]}' and '{files[1]}' describe the run; accepted: one file")
+    return Path(files[0]) if files else None
+
+
+def _overrides(arguments: argparse.Namespace) -> tuple[Path | None, dict[str, Any]]:
+    """The file, and what the flags say over it."""
+    file = file_of(arguments)
+    overrides = _arrivals(arguments, file)
+    inputs = [each for each in arguments.given if "=" in each]
+    if inputs or arguments.payload is not None or arguments.synthetic is not None:
+        # In place of whatever the file has.
+        overrides |= {"payload.path": None, "payload.inputs": inputs, "payload.synthetic": None}
+    if arguments.synthetic is not None:
+        overrides["payload.synthetic"] = {}
+        for name, value in _flow_mapping("--synthetic", arguments.synthetic).items():
+            overrides[f"payload.synthetic.{name}"] = value
+    if arguments.insecure:
+        overrides["target.tls.insecure"] = True
     for flag, name in _SETTINGS.items():
         value = getattr(arguments, flag)
         if value is not None:
             overrides[name] = value
     if arguments.expected is not None and arguments.check is None:
         overrides["payload.check"] = "expected"
-    for text in arguments.header:
-        name, value = _assignment("--header", text)
-        overrides.setdefault("target.headers", {})[name] = value
+    if arguments.header:
+        overrides["target.headers"] = parse_headers(arguments.header)
     for text in arguments.set:
         name, value = _assignment("--set", text)
         overrides[name] = _parsed("--set", value)
-    return read_configuration(arguments.file, overrides)
+    if arguments.workers is not None:
+        overrides["workers"] = [each for each in arguments.workers.split(",") if each]
+    return file, overrides
 
 
-def _arrivals(arguments: argparse.Namespace) -> dict[str, Any]:
+def _load(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for part in text.split(","):
+        key, value = _assignment("--load", part)
+        flag = key.replace("-", "_")
+        if flag in ("rate", "concurrency"):
+            found["arrivals.kind"] = "poisson" if flag == "rate" else "closed"
+            found[f"arrivals.{flag}"] = value
+        elif flag in ("name", "weight"):
+            found[flag] = value
+        elif flag in _SETTINGS:
+            found[_SETTINGS[flag]] = value
+        else:
+            accepted = ", ".join(each.replace("_", "-") for each in _SETTINGS)
+            raise LoadError(
+                f"--load has key '{key}'; accepted: name, weight, rate, concurrency, {accepted}"
+            )
+    return found
+
+
+def _arrivals(arguments: argparse.Namespace, file: Path | None) -> dict[str, Any]:
     overrides: dict[str, Any] = {}
     if not hasattr(arguments, "arrivals"):
         return overrides
@@ -122,9 +254,9 @@ def _arrivals(arguments: argparse.Namespace) -> dict[str, Any]:
         overrides["arrivals.kind"] = kind
         for name, value in _flow_mapping("--arrivals", settings).items():
             overrides[f"arrivals.{name}"] = value
-    elif arguments.file is None and arguments.rate is not None:
+    elif file is None and arguments.rate is not None:
         overrides["arrivals.kind"] = "poisson"
-    elif arguments.file is None and arguments.concurrency is not None:
+    elif file is None and arguments.concurrency is not None:
         overrides["arrivals.kind"] = "closed"
     for flag in ("rate", "concurrency"):
         value = getattr(arguments, flag)

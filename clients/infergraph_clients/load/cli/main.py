@@ -6,9 +6,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from ...errors import UsageError
+from ...flags import add_version
 from ...terminal import escape_what_cannot_be_encoded
-from ..errors import LoadError
-from . import compare, evaluate, profile, run, search, transfer
+from ..errors import ExitStatus
+from . import compare, evaluate, profile, report, run, search, worker
 
 COMMANDS = {
     "run": run,
@@ -16,29 +18,27 @@ COMMANDS = {
     "compare": compare,
     "profile": profile,
     "evaluate": evaluate,
-    "transfer": transfer,
+    "report": report,
+    "worker": worker,
 }
-USAGE_ERROR = 2
-INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Returns:
-        0; 1 where the run is invalid, its SLO is missed, or the comparison finds a regression; 2
-        for an error of the input, before any load; 130 after Ctrl-C.
+        An `ExitStatus`; the help of each command says which means what there.
     """
     escape_what_cannot_be_encoded()
-    arguments = build_parser().parse_args(argv)
+    arguments = parse_arguments(argv)
     try:
         status: int = COMMANDS[arguments.command].execute(arguments)
         sys.stdout.flush()
-    except LoadError as error:
+    except UsageError as error:
         print(f"infergraph-load {arguments.command}: {error}", file=sys.stderr)
-        return USAGE_ERROR
+        return ExitStatus.USAGE
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return ExitStatus.INTERRUPTED
     except BrokenPipeError:
         # The reader of our output, `head` for example, has seen enough. Nothing may be flushed to
         # it at exit, or Python complains.
@@ -47,12 +47,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The parsed arguments; argparse itself ends the process with 2 where they make no sense."""
+    parser = build_parser()
+    # Inputs may stand after flags, which subparsers cannot read by themselves.
+    arguments, rest = parser.parse_known_args(argv)
+    flags = [each for each in rest if each.startswith("-") or not hasattr(arguments, "given")]
+    if flags:
+        parser.error(f"unrecognized arguments: {' '.join(flags)}")
+    if rest:
+        arguments.given += rest
+    return arguments
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of all commands."""
     parser = argparse.ArgumentParser(
         prog="infergraph-load",
         description="Load tests for servers of the V2 (Open Inference) protocol.",
     )
+    add_version(parser)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, module in COMMANDS.items():
         command = commands.add_parser(

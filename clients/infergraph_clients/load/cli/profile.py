@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from . import flags
-from .output import output_folder
+from .output import add_output, make_room, make_trial, output_folder
 
 HELP = "measure latency and throughput by batch size and concurrency"
 DESCRIPTION = """\
@@ -18,8 +17,8 @@ flight (a closed loop), and writes the table as Parquet and JSON, and plots.
 
 Payloads are divided into their items, of which requests of each size are made. The file or flags
 describe a run as for `run`, but for its arrivals.
-Exit status: 0; 1 if a cell is invalid or had failures; 2 if the input is wrong; 130 after Ctrl-C,
-with what was measured until then.
+Exit status: 0; 1 if a cell had failures; 2 if the input is wrong; 3 if a cell is invalid, since the
+tester could not keep up; 130 after Ctrl-C, with what was measured until then.
 """
 _DEFAULTS = {"duration_s": 5.0, "warmup_s": 1.0, "trace": 0.2, "arrivals.kind": "closed"}
 
@@ -28,9 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     flags.add_arguments(parser, arrivals=False)
     add_sweep(parser, repeats=3)
-    parser.add_argument(
-        "--output", type=Path, help="the folder (default: load-reports/MODEL-profile-TIME)"
-    )
+    add_output(parser, "profile's folder")
     parser.add_argument("--quiet", action="store_true", help="no live view and no table")
 
 
@@ -76,19 +73,19 @@ def count(text: str) -> int:
 def execute(arguments: argparse.Namespace) -> int:
     """Profiles; see `main` for the status."""
     # A file's own settings come before these.
-    extra = dict(_DEFAULTS) if arguments.file is None else {"arrivals.kind": "closed"}
+    extra = dict(_DEFAULTS) if flags.file_of(arguments) is None else {"arrivals.kind": "closed"}
     extra["arrivals.concurrency"] = arguments.concurrencies[0]
     configuration = flags.configuration(arguments, extra)
     # Here, and not above: pyarrow, rich and plotly take a second to import.
     from rich.console import Console
 
-    from ..engine.interrupts import Interrupts
+    from ..engine.coordinator import Interrupts
     from ..profile.report import print_profile, write_profile
     from ..profile.sweep import sweep
     from ..reports.folder import check_writable
-    from .trial import make_trial
 
-    folder = output_folder(arguments.output, f"{configuration.target.model}-profile")
+    folder = output_folder(arguments, f"{configuration.target.model}-profile")
+    make_room(arguments, folder)
     check_writable(folder)
     console = Console(stderr=True, quiet=arguments.quiet)
     with Interrupts() as interrupts:
@@ -97,7 +94,11 @@ def execute(arguments: argparse.Namespace) -> int:
             arguments.batch_sizes,
             arguments.concurrencies,
             arguments.repeats,
-            make_trial(console, interrupts),
+            make_trial(
+                console,
+                interrupts,
+                len(arguments.batch_sizes) * len(arguments.concurrencies) * arguments.repeats,
+            ),
             lambda cell: console.print(
                 f"{cell.batch_size} x {cell.concurrency}: {cell.throughput:.1f} items/s",
                 highlight=False,
@@ -108,6 +109,4 @@ def execute(arguments: argparse.Namespace) -> int:
         output = Console()
         print_profile(output, profile)
         output.print(f"profile: {folder}", highlight=False, soft_wrap=True)
-    if profile.interrupted:
-        return 130
-    return int(any(not cell.valid or cell.failed for cell in profile.cells))
+    return profile.status

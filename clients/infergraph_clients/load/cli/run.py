@@ -1,13 +1,20 @@
-"""`infergraph-load run`: one run and its report."""
+"""`infergraph-load run`: one run, of one load or several at once, and its report."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import flags
-from .output import output_folder
+from .output import add_output, make_room, output_folder
+
+if TYPE_CHECKING:
+    from ..configuration import RunConfiguration
+    from ..engine.run import Run
+    from ..statistics import Summary
 
 HELP = "send a load, and write a report"
 DESCRIPTION = """\
@@ -16,16 +23,26 @@ Sends requests to a model or pipeline at the times that the arrivals say, and wr
   infergraph-load run --url grpc://127.0.0.1:8081 --model echo --payload request.json --rate 100
   infergraph-load run experiment.yaml --seed 7 --output reports/seven
 
-Exit status: 0; 1 if the run is invalid or misses its SLO; 2 if the input is wrong, before any load;
-130 if it was ended by Ctrl-C, its report written.
+Several loads at the same time, each with a rate, payload and SLO of its own, are a list in the file
+or repeated flags:
+
+  infergraph-load run --url grpc://127.0.0.1:8081 --rate 100 \\
+      --load model=sentiment,payload=sentiment.json,weight=3,slo-ms=50 \\
+      --load model=translation,payload=translation.json
+
+Exit status: 0; 1 if an SLO or a threshold is missed; 2 if the input is wrong, before any load; 3 if
+the run is invalid, so that it says nothing of the server; 130 if it was ended by Ctrl-C, SIGTERM or
+a hang-up, its report written.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     flags.add_arguments(parser)
+    flags.add_loads(parser)
+    add_output(parser)
     parser.add_argument(
-        "--output", type=Path, help="the report's folder (default: load-reports/MODEL-TIME)"
+        "--junit", type=Path, metavar="FILE", help="write the verdicts as JUnit XML"
     )
     parser.add_argument("--quiet", action="store_true", help="no live view and no tables")
     parser.add_argument("--json", action="store_true", help="print report.json instead of tables")
@@ -33,36 +50,113 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Runs it; see `main` for the status."""
-    configuration = flags.configuration(arguments)
+    loads = flags.loads(arguments)
     # Here, and not above: pyarrow, rich and plotly take a second to import.
+    from rich.console import Console
+
+    from ..engine.coordinator import Interrupts
+    from ..engine.run import RECORDS, ask_server, execute_all, prepare
+    from ..reports.folder import check_writable
+    from ..reports.live import LiveView
+    from ..server_metrics import FILE, ServerMetrics
+
+    several = len(loads) > 1
+    folder = output_folder(arguments, "-".join(loads))
+    prepared = {name: prepare(each) for name, each in loads.items()}
+    for load in prepared.values():
+        if load.configuration.preflight:
+            ask_server(load)
+    make_room(arguments, folder)
+    folders = {name: folder / name if several else folder for name in loads}
+    for each in folders.values():
+        check_writable(each)
+    first = next(iter(loads.values()))
+    console = Console(stderr=True, quiet=arguments.quiet or arguments.json)
+    with (
+        Interrupts() as interrupts,
+        ServerMetrics(first.metrics, folder / FILE, first.metrics_interval_s) as metrics,
+        LiveView([*loads.values()], console) as view,
+    ):
+        found = execute_all(
+            [*prepared.values()],
+            view.update,
+            interrupts,
+            [each / RECORDS for each in folders.values()],
+        )
+        # Also what ends the run now leaves its report.
+        runs = dict(zip(loads, found, strict=True))
+        summaries = _write(folder, folders, runs)
+    for count, problem in metrics.problems.values():
+        console.print(f"{count} times: {problem}", highlight=False, markup=False, soft_wrap=True)
+    return _show(arguments, folder, loads, runs, summaries)
+
+
+def finish(arguments: argparse.Namespace, folder: Path, runs: dict[str, Run]) -> int:
+    """Writes and shows the report of runs that have been sent; the exit status."""
+    folders = {name: folder / name if len(runs) > 1 else folder for name in runs}
+    summaries = _write(folder, folders, runs)
+    configurations = {name: run.configuration for name, run in runs.items()}
+    return _show(arguments, folder, configurations, runs, summaries)
+
+
+def _write(folder: Path, folders: dict[str, Path], runs: dict[str, Run]) -> dict[str, Summary]:
+    import shutil
+
+    from ..engine.records import remove_records
+    from ..engine.run import RECORDS
+    from ..reports.folder import write_report
+    from ..reports.overall import write_overall
+    from ..server_metrics import FILE
+    from ..statistics import summarise
+
+    summaries = {name: summarise(run) for name, run in runs.items()}
+    for name, run in runs.items():
+        if len(runs) > 1 and (folder / FILE).exists():
+            shutil.copyfile(folder / FILE, folders[name] / FILE)
+        write_report(folders[name], run, summaries[name])
+        remove_records(folders[name] / RECORDS)
+    if len(runs) > 1:
+        write_overall(folder, runs, summaries)
+    return summaries
+
+
+def _show(
+    arguments: argparse.Namespace,
+    folder: Path,
+    loads: dict[str, RunConfiguration],
+    runs: dict[str, Run],
+    summaries: dict[str, Summary],
+) -> int:
     import json
 
     from rich.console import Console
 
-    from ..engine.interrupts import Interrupts
-    from ..engine.run import execute as execute_run
-    from ..engine.run import preflight, prepare
-    from ..reports.folder import check_writable, report_document, write_report
-    from ..reports.live import LiveView
+    from ..errors import ExitStatus
+    from ..reports.folder import report_document
+    from ..reports.overall import print_overall, rows_of
     from ..reports.terminal import print_summary
-    from ..statistics import summarise
+    from ..reports.text import verdicts, write_junit
 
-    prepared = prepare(configuration)
-    preflight(prepared)
-    folder = output_folder(arguments.output, configuration.target.model)
-    check_writable(folder)
-    console = Console(stderr=True, quiet=arguments.quiet or arguments.json)
-    with Interrupts() as interrupts, LiveView(configuration, console) as view:
-        run = execute_run(prepared, view.update, interrupts)
-    summary = summarise(run)
-    write_report(folder, run, summary)
     if arguments.json:
-        sys.stdout.write(json.dumps(report_document(run, summary), indent=2) + "\n")
+        documents = {name: report_document(run, summaries[name]) for name, run in runs.items()}
+        shown = documents if len(runs) > 1 else next(iter(documents.values()))
+        sys.stdout.write(json.dumps(shown, indent=2) + "\n")
     elif not arguments.quiet:
         output = Console()
-        print_summary(output, configuration, summary)
+        for name, summary in summaries.items():
+            print_summary(output, loads[name], summary)
+        if len(runs) > 1:
+            print_overall(output, rows_of(runs, summaries))
         output.print(f"report: {folder}", highlight=False, soft_wrap=True)
-    if run.interrupted:
-        return 130
-    missed = summary.slo is not None and not summary.slo.met
-    return int(missed or not summary.validity.valid)
+    if arguments.junit is not None:
+        lines = [
+            replace(line, name=f"{name}: {line.name}") if len(runs) > 1 else line
+            for name, summary in summaries.items()
+            for line in verdicts(summary)
+        ]
+        first = next(iter(runs.values()))
+        suite = " and ".join(f"{name} under {each.arrivals.kind}" for name, each in loads.items())
+        write_junit(arguments.junit, suite, lines, first.began, first.seconds)
+    if any(run.interrupted for run in runs.values()):
+        return ExitStatus.INTERRUPTED
+    return max(summary.status for summary in summaries.values())

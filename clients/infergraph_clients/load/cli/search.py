@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+import json
+import sys
 
 from . import flags
-from .output import output_folder
+from .output import add_output, make_room, output_folder
 
 HELP = "find the highest rate that still meets an SLO"
 DESCRIPTION = """\
-Doubles the rate until a run misses the SLO, then halves the gap. Each run takes --duration seconds.
+Doubles the rate until a trial misses the SLO, then halves the gap. A trial takes --duration
+seconds; one that leaves its verdict to chance, or is too short to see a queue grow, is repeated for
+longer.
+After a trial that did not pass, single requests wait until the server has settled.
 
   infergraph-load search --url http://127.0.0.1:8080 --model echo --payload request.json \\
       --rate 50 --slo-ms 20 --duration 10
 
 The file or flags describe a run as for `run`; its rate is where the search starts (default 10).
-Exit status: 0; 1 if no rate passed; 2 if the input is wrong; 130 after Ctrl-C.
+Exit status: 0; 1 if no rate passed; 2 if the input is wrong; 3 if the tester could not keep up with
+any rate; 130 after Ctrl-C, with what was found until then.
 """
 _START_RATE = 10.0
 
@@ -27,50 +32,67 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", type=float, default=0.05, help="of the rate (default 0.05)")
     parser.add_argument("--highest-rate", type=float, metavar="R", help="no rate above is tried")
     parser.add_argument(
-        "--output", type=Path, help="folder for the report of each run (default: load-reports/...)"
+        "--longest",
+        type=float,
+        metavar="S",
+        help="longest trial (default: as long as the verdict needs, at most 20 times --duration)",
     )
+    add_output(parser, "folder of the reports of all trials")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Searches; see `main` for the status."""
     extra = {}
-    if arguments.file is None and arguments.arrivals is None and arguments.rate is None:
+    if flags.file_of(arguments) is None and arguments.arrivals is None and arguments.rate is None:
         extra = {"arrivals.kind": "poisson", "arrivals.rate": _START_RATE}
     configuration = flags.configuration(arguments, extra)
     from rich.console import Console
 
     from ..configuration import RunConfiguration
-    from ..engine.interrupts import Interrupts
+    from ..engine.coordinator import Interrupts
+    from ..engine.run import ask_server, prepare
     from ..engine.run import execute as execute_run
-    from ..engine.run import preflight, prepare
     from ..errors import LoadError
     from ..reports.folder import check_writable, write_report
     from ..reports.live import LiveView
-    from ..reports.numbers import milliseconds
+    from ..reports.text import milliseconds
     from ..search import Step, search
     from ..statistics import Summary, summarise
 
     if not 0 < arguments.precision < 1:
         raise LoadError(f"--precision is {arguments.precision:g}; accepted: between 0 and 1")
-    console, progress = Console(), Console(stderr=True)
-    folder = output_folder(arguments.output, f"{configuration.target.model}-search")
-    checked = False
+    if arguments.longest is not None and arguments.longest < configuration.duration_s:
+        raise LoadError(
+            f"--longest is {arguments.longest:g}; accepted: at least the duration, "
+            f"{configuration.duration_s:g}"
+        )
+    console, progress = Console(quiet=arguments.json), Console(stderr=True)
+    folder = output_folder(arguments, f"{configuration.target.model}-search")
+    first = prepare(configuration)
+    if configuration.preflight:
+        ask_server(first)
+    make_room(arguments, folder)
+    check_writable(folder)
+    trials = 0
 
-    def trial(at_rate: RunConfiguration) -> Summary:
-        nonlocal checked
-        prepared = prepare(at_rate)
-        if not checked:
-            preflight(prepared)
-            check_writable(folder)
-            checked = True
-        with Interrupts() as interrupts, LiveView(at_rate, progress) as view:
-            run = execute_run(prepared, view.update, interrupts)
+    def done(settings: RunConfiguration, name: str | None) -> Summary:
+        nonlocal trials
+        trials += name is not None
+        place = f"trial {trials}" if name is not None else "settling"
+        # How many trials are left is not known before their verdicts are.
+        with Interrupts() as interrupts, LiveView([settings], progress, place) as view:
+            run = execute_run(prepare(settings), view.update, interrupts)
         summary = summarise(run)
-        rate = getattr(at_rate.arrivals, "rate", 0.0)
-        write_report(folder / f"rate-{rate:g}", run, summary)
+        if name is not None:
+            write_report(folder / name, run, summary)
         if run.interrupted:
             raise KeyboardInterrupt
         return summary
+
+    def trial(settings: RunConfiguration) -> Summary:
+        rate = getattr(settings.arrivals, "rate", 0.0)
+        return done(settings, f"rate-{rate:g}-{settings.duration_s:g}s")
 
     def show(step: Step) -> None:
         slo = step.summary.slo
@@ -78,7 +100,12 @@ def execute(arguments: argparse.Namespace) -> int:
         if slo is not None:
             value = milliseconds(slo.value_ms)
             found = f"p{slo.percentile:g} {value} ms, {slo.attainment:.2%} in time"
-        console.print(f"{step.rate:10.1f}/s  {step.verdict:8}{found}", highlight=False)
+        reason = f" ({step.reason})" if step.reason else ""
+        console.print(
+            f"{step.rate:10.1f}/s {step.seconds:6.3g} s  {step.verdict:8}{found}{reason}",
+            highlight=False,
+            soft_wrap=True,
+        )
 
     result = search(
         configuration,
@@ -86,16 +113,14 @@ def execute(arguments: argparse.Namespace) -> int:
         start_rate=getattr(configuration.arrivals, "rate", _START_RATE),
         precision=arguments.precision,
         highest_rate=arguments.highest_rate,
+        longest_s=arguments.longest,
+        probe=lambda settings: done(settings, None),
         on_step=show,
     )
-    if result.rate is None:
-        console.print("no rate met the SLO", highlight=False)
-        return 1
-    limit = {
-        "server": "the server misses the SLO above it",
-        "tester": "above it the tester could not keep up: the server may do more",
-        "nothing": "no higher rate was tried",
-    }[result.limited_by]
-    console.print(f"highest rate within the SLO: {result.rate:.1f}/s ({limit})", highlight=False)
-    console.print(f"reports: {folder}", highlight=False, soft_wrap=True)
-    return 0
+    document = json.dumps(result.document(), indent=2) + "\n"
+    (folder / "search.json").write_text(document, encoding="utf-8")
+    if arguments.json:
+        sys.stdout.write(document)
+    for text in (*result.notes, result.verdict, f"reports: {folder}"):
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+    return result.status

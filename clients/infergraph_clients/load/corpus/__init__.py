@@ -1,7 +1,6 @@
-"""What is sent: payloads read from files, the order they go in, and the checks of the answers."""
+"""What is sent: payloads, the order they go in, and the checks of the answers."""
 
 from .check import AnswerCheck, read_expected
-from .order import payload_order
-from .source import read_payloads
+from .source import payload_order, read_payloads, settle
 
-__all__ = ["AnswerCheck", "payload_order", "read_expected", "read_payloads"]
+__all__ = ["AnswerCheck", "payload_order", "read_expected", "read_payloads", "settle"]

@@ -8,23 +8,25 @@ from pathlib import Path
 import numpy as np
 import orjson
 
+from infergraph.v2 import Tensor, rest
+
+from ...payloads import Payload
+from ...transports import Answer, Exchange
 from ..configuration import Check
 from ..errors import LoadError
-from ..v2.payload import Answer, Payload, Tensor, tensor_from_json
 
 Expected = Mapping[str, Tensor]
-_FLOATS = ("BF16", "FP16", "FP32", "FP64")
 
 
 class AnswerCheck:
     """Checks the answers of one process.
 
-    An answer that equals, byte for byte, one that was found right is right: servers echo the
-    request's id, which is the payload's index, so most answers are not parsed at all.
+    An answer that equals, byte for byte but for the request's id, one that was found right is
+    right: so most answers are not parsed at all.
 
     Args:
         level: See `PayloadSource.check`.
-        decode: Parses a body; ValueError if it is no V2 answer.
+        decode: Parses an answer; ValueError if it is none of V2.
         expected: By payload index, for the level `expected`.
         tolerance: Relative and absolute, of floating point values.
     """
@@ -32,7 +34,7 @@ class AnswerCheck:
     def __init__(
         self,
         level: Check,
-        decode: Callable[[bytes], Answer],
+        decode: Callable[[Exchange], Answer],
         expected: Sequence[Expected] = (),
         tolerance: float = 1e-3,
     ) -> None:
@@ -42,25 +44,32 @@ class AnswerCheck:
         self._right: dict[int, bytes] = {}
         self._wanted: dict[int, Expected] = dict(enumerate(expected))
 
-    def problem(self, payload: int, body: bytes) -> str | None:
-        """What is wrong with the answer to a payload, or None."""
-        if self._level == "none" or self._right.get(payload) == body:
+    def problem(self, exchange: Exchange) -> str | None:
+        """What is wrong with an answer, or None."""
+        if self._level == "none":
+            return None
+        body = exchange.body
+        if exchange.id:
+            body = body.replace(exchange.id, b"", -1 if exchange.answers else 1)
+        if self._right.get(exchange.payload) == body:
             return None
         try:
-            answer = self._decode(body)
+            answer = self._decode(exchange)
         except Exception as error:  # protobuf's own error is not a ValueError
             return str(error) or type(error).__name__
-        return self.problem_of_answer(payload, answer, body)
+        return self._problem_of(exchange.payload, answer, body)
 
-    def problem_of_answer(self, payload: int, answer: Answer, body: bytes) -> str | None:
+    def problem_of_answer(self, exchange: Exchange, answer: Answer) -> str | None:
         """As `problem`, for an answer that has been parsed."""
+        return self._problem_of(exchange.payload, answer, None)
+
+    def _problem_of(self, payload: int, answer: Answer, body: bytes | None) -> str | None:
         if self._level not in ("none", "valid"):
-            if payload not in self._wanted:
-                self._wanted[payload] = answer.tensors
-            found = difference(self._wanted[payload], answer.tensors, self._tolerance)
+            tensors = {tensor.name: tensor for tensor in answer.tensors}
+            found = difference(self._wanted.setdefault(payload, tensors), tensors, self._tolerance)
             if found is not None:
                 return found
-        if answer.trace is None:
+        if body is not None and answer.trace is None:
             self._right.setdefault(payload, body)
         return None
 
@@ -76,12 +85,10 @@ def difference(wanted: Expected, given: Mapping[str, Tensor], tolerance: float) 
                 f"output '{name}' is {other.datatype} {list(other.shape)}; wanted: "
                 f"{tensor.datatype} {list(tensor.shape)}"
             )
-        if isinstance(tensor.values, list) or isinstance(other.values, list):
-            same = tensor.values == other.values
-        elif tensor.datatype in _FLOATS:
-            same = np.allclose(other.values, tensor.values, tolerance, tolerance, equal_nan=True)
+        if tensor.data.dtype.kind == "f":
+            same = np.allclose(other.data, tensor.data, tolerance, tolerance, equal_nan=True)
         else:
-            same = np.array_equal(other.values, tensor.values)
+            same = np.array_equal(other.data, tensor.data)
         if not same:
             return f"output '{name}' has another value: {_shown(other)}; wanted: {_shown(tensor)}"
     return None
@@ -118,15 +125,17 @@ def read_expected(file: str, payloads: Sequence[Payload]) -> list[Expected]:
             "an object of answers by payload, or a list of as many"
         )
     try:
-        return [
-            {tensor.name: tensor for tensor in map(tensor_from_json, answer["outputs"])}
-            for answer in answers
-        ]
-    except (ValueError, KeyError, TypeError) as error:
+        return [_outputs(answer) for answer in answers]
+    except (ValueError, TypeError) as error:
         raise LoadError(f"expected answers '{file}': {error}") from None
 
 
+def _outputs(answer: object) -> Expected:
+    message, _ = rest.decode_response(orjson.dumps(answer), None, "")
+    return {tensor.name: tensor for tensor in message.tensors}
+
+
 def _shown(tensor: Tensor) -> str:
-    values = tensor.values[:4] if isinstance(tensor.values, list) else tensor.values[:4].tolist()
-    more = ", ..." if len(tensor.values) > 4 else ""
+    values = tensor.data.reshape(-1)[:4].tolist()
+    more = ", ..." if tensor.data.size > 4 else ""
     return f"[{', '.join(repr(each)[:60] for each in values)}{more}]"

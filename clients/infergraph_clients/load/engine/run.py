@@ -1,33 +1,41 @@
-"""`execute`: one run from its configuration to its raw data."""
+"""`execute`: one run, of one load or of several at once, from configurations to raw data."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import platform
-import time
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ...payloads import Payload
+from ...transports import Codec, Exchange, make_transport
+from ...transports.exchange import EPOCH_S, now_ns
 from ..arrivals import ClosedLoop, MultiStream, Offline, Schedule, build_schedule
 from ..arrivals.specification import SingleStream
 from ..configuration import RunConfiguration
-from ..corpus import payload_order, read_expected, read_payloads
-from ..transports.open import encoder
-from ..v2 import Payload
-from .crew import CrewResult, run_crew
-from .interrupts import Interrupts
-from .plan import ClosedPlan, OpenPlan, Progress, WorkerPlan, WorkerResult
-from .preflight import ask_server
-from .records import RECORD
+from ..corpus import payload_order, read_expected, settle
+from ..errors import LoadError
+from ..outcome import Outcome
+from .coordinator import Interrupts, WorkersResult, run_workers
+from .plan import ClosedPlan, LoadPlan, OpenPlan, Progress, WorkerPlan, WorkerResult
+from .records import RecordWriter, Traces, read_records
+
+_READY_SECONDS = 10.0
+RECORDS = "partial"
+"""The folder, in a report's, that holds the records until the report does."""
 
 
 @dataclass
 class Run:
-    """The raw data of a run.
+    """The raw data of a run, of one load.
 
     Attributes:
         configuration: What was asked for.
@@ -36,11 +44,12 @@ class Run:
         records: Dtype RECORD, ordered by intended time.
         traces: (request's index, its trace).
         errors: Outcome -> some of the texts, and how often each came.
-        unsent: Requests of the schedule that were not sent, since the run was ended early.
-        processes: What each process said of itself.
-        interrupted: Whether it was ended by Ctrl-C.
-        died: Processes that died, by number, with their exit status.
-        began: Seconds since the epoch.
+        unsent: Requests of the schedule that have no record, since the run was ended early or a
+            worker died.
+        processes: What each worker said of itself.
+        interrupted: Whether it was ended early, by a signal or by the tester's own death.
+        died: Workers that died, by number, with their exit status.
+        began: The start, from which times of records count, in seconds since the epoch.
         seconds: From the first intended time to the last answer.
         machine: What it ran on.
     """
@@ -49,7 +58,7 @@ class Run:
     schedule: Schedule | None
     payload_names: list[str]
     records: npt.NDArray[Any]
-    traces: list[tuple[int, Mapping[str, Any]]]
+    traces: Traces
     errors: dict[int, dict[str, int]]
     unsent: int
     processes: list[WorkerResult]
@@ -62,16 +71,20 @@ class Run:
 
 @dataclass
 class Prepared:
-    """A run that is ready to start: files are read, requests encoded, times fixed."""
+    """A load that is ready to start: files are read, and times fixed.
+
+    Attributes:
+        plans: By worker; those in which there is no share for it are not there.
+    """
 
     configuration: RunConfiguration
     schedule: Schedule | None
     payload_names: list[str]
-    plans: list[WorkerPlan]
+    plans: list[LoadPlan]
 
 
 def prepare(configuration: RunConfiguration, payloads: Sequence[Payload] | None = None) -> Prepared:
-    """Does all that a run needs before the first request, but for the server.
+    """Does all that a run needs before the first request, but for the server's metadata.
 
     Args:
         configuration: Of the run.
@@ -80,81 +93,237 @@ def prepare(configuration: RunConfiguration, payloads: Sequence[Payload] | None 
     Raises:
         LoadError: something is wrong with the configuration or its files.
     """
-    encode = encoder(configuration.target)
-    payloads = read_payloads(configuration.payload) if payloads is None else payloads
-    source = configuration.payload
+    source, arrivals = configuration.payload, configuration.arrivals
+    target, payloads = settle(configuration.target, source, payloads)
     expected = read_expected(source.expected, payloads) if source.expected else []
-    # The id is echoed: so answers to a payload are equal byte for byte.
-    requests = [encode(payload, str(i), False) for i, payload in enumerate(payloads)]
-    traced = [encode(payload, str(i), True) for i, payload in enumerate(payloads)]
-    arrivals = configuration.arrivals
+    # What cannot be sent is said here, and not by a worker.
+    codec = Codec(target.route())
+    for payload in payloads:
+        codec.encode(payload)
     seeds = np.random.SeedSequence(configuration.seed).spawn(4)
     schedule = None
-    loads: list[OpenPlan | ClosedPlan]
+    parts: list[OpenPlan] | list[ClosedPlan]
     if isinstance(arrivals, (ClosedLoop, SingleStream, MultiStream, Offline)):
-        loads = [
-            _closed_plan(configuration, number, seeds[3]) for number in range(_users(configuration))
+        workers = _workers_with_users(configuration)
+        parts = [
+            _closed_plan(configuration, number, workers, seeds[3]) for number in range(workers)
         ]
     else:
         generators = [np.random.default_rng(seed) for seed in seeds]
         schedule = build_schedule(arrivals, configuration.duration_s, generators[0])
-        loads = _open_plans(configuration, schedule, len(payloads), generators[1], generators[2])
+        parts = _open_plans(configuration, schedule, len(payloads), generators[1], generators[2])
     plans = [
-        WorkerPlan(
-            process=number,
-            target=configuration.target,
-            requests=requests,
-            traced_requests=traced if configuration.trace > 0 else [],
-            load=load,
+        LoadPlan(
+            target=target,
+            payloads=payloads,
+            traced=configuration.trace > 0,
+            arrivals=part,
             duration_ns=int(configuration.duration_s * 1e9),
             check=source.check,
             expected=expected,
             tolerance=source.tolerance,
             drain_s=configuration.drain_s,
         )
-        for number, load in enumerate(loads)
+        for part in parts
     ]
     return Prepared(configuration, schedule, [payload.name for payload in payloads], plans)
 
 
-def preflight(prepared: Prepared) -> None:
-    """Asks the server whether the run can succeed at all, unless the run does not want that.
+def ask_server(prepared: Prepared) -> None:
+    """Asks the server whether the run can succeed at all: for readiness, and for one answer.
+
+    An answer that is 500, 503 or 504, or does not come in time, is what a run may be meant to
+    measure, so only what can never succeed is an error.
 
     Raises:
-        LoadError: the server cannot be reached, or does not know the model or the request's form.
+        LoadError: the server cannot be reached, does not know the model, or refuses the request.
     """
-    if prepared.configuration.preflight:
-        ask_server(prepared.configuration, prepared.plans[0].requests[0])
+    asyncio.run(_ask(prepared.plans[0]))
+
+
+async def _ask(plan: LoadPlan) -> None:
+    target = plan.target
+    route = target.route()
+    transport = make_transport(route)
+    try:
+        try:
+            ready = await asyncio.wait_for(transport.is_ready(), _READY_SECONDS)
+        except ConnectionError as error:
+            raise LoadError(f"server '{target.url}' cannot be reached: {error}") from None
+        except asyncio.TimeoutError:
+            ready = False
+        if ready is None:
+            raise LoadError(f"server '{target.url}' has no model '{target.model}'")
+        ended: asyncio.Future[Exchange] = asyncio.get_running_loop().create_future()
+        exchange = Exchange(-1, 0, False, now_ns(), ended.set_result)
+        transport.send(Codec(route).encode(plan.payloads[0]), exchange)
+        await asyncio.wait({ended}, timeout=target.timeout_s)
+        exchange.give_up(Outcome.TIMEOUT, "no answer")
+        if exchange.outcome is Outcome.CLIENT_ERROR:
+            raise LoadError(
+                f"model '{target.model}' of '{target.url}' refused the first request: "
+                f"{exchange.error}"
+            )
+        if exchange.outcome is Outcome.REFUSED:
+            raise LoadError(f"server '{target.url}' cannot be reached: {exchange.error}")
+    finally:
+        await transport.close()
 
 
 def execute(
     prepared: Prepared,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     interrupts: Interrupts | None = None,
+    folder: Path | None = None,
 ) -> Run:
-    """Sends the requests of a prepared run.
+    """Sends the requests of one load; see `execute_all`."""
+    return execute_all([prepared], on_progress, interrupts, None if folder is None else [folder])[0]
+
+
+def execute_all(
+    loads: Sequence[Prepared],
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    interrupts: Interrupts | None = None,
+    folders: Sequence[Path] | None = None,
+) -> list[Run]:
+    """Sends the requests of several loads, which start at the same time; a run for each.
 
     Args:
-        prepared: What to send.
-        on_progress: Told several times a second what happened, by each process.
+        loads: What to send. They have the same workers and processes.
+        on_progress: Told several times a second what happened, by each worker and load.
         interrupts: The first ends sending, the second gives up what is in flight.
+        folders: Where the records of each go while they are measured, and stay; None means a
+            temporary folder that does not.
 
     Raises:
-        LoadError: a process did not start.
+        LoadError: a worker did not start, or records cannot be written.
         KeyboardInterrupt: the run was ended before it began.
     """
-    began = time.time()
-    crew = run_crew(prepared.plans, on_progress, interrupts or Interrupts())
-    return _merged(prepared, crew, began)
+    first = loads[0].configuration
+    plans = [
+        WorkerPlan(
+            process,
+            {i: load.plans[process] for i, load in enumerate(loads) if process < len(load.plans)},
+        )
+        for process in range(max(len(load.plans) for load in loads))
+    ]
+    with contextlib.ExitStack() as stack:
+        if folders is None:
+            root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="infergraph-load-")))
+            folders = [root / str(number) for number in range(len(loads))]
+        writers = [
+            stack.enter_context(_writing(folder, load))
+            for folder, load in zip(folders, loads, strict=True)
+        ]
+
+        def heard(progress: Progress) -> None:
+            writers[progress.load].add(progress.records, progress.traces)
+            on_progress(progress)
+
+        def started(began: float) -> None:
+            for writer in writers:
+                writer.note(began=began)
+
+        found = run_workers(plans, first.workers, heard, interrupts or Interrupts(), started)
+        for writer in writers:
+            writer.close()
+        return [
+            _run(load, number, found, folder)
+            for number, (load, folder) in enumerate(zip(loads, folders, strict=True))
+        ]
 
 
-def _users(configuration: RunConfiguration) -> int:
-    """How many processes have users: none is started for nobody."""
+def recovered(folder: Path) -> Run:
+    """The run whose tester died, from the records that it left; LoadError if there are none."""
+    document, records, traces = read_records(folder)
+    records = records[np.argsort(records["intended_ns"], kind="stable")]
+    return Run(
+        configuration=RunConfiguration.model_validate(document["configuration"]),
+        schedule=None,
+        payload_names=document["payloads"],
+        records=records,
+        traces=traces,
+        errors={},
+        unsent=max((document["scheduled"] or 0) - len(records), 0),
+        processes=[],
+        interrupted=True,
+        died={},
+        began=document["began"],
+        seconds=_seconds(records),
+        machine=document["machine"],
+    )
+
+
+@contextlib.contextmanager
+def _writing(folder: Path, load: Prepared) -> Iterator[RecordWriter]:
+    document = {
+        "configuration": load.configuration.model_dump(mode="json"),
+        "payloads": load.payload_names,
+        "scheduled": None if load.schedule is None else len(load.schedule),
+        "began": now_ns() / 1e9 + EPOCH_S,
+        "machine": _machine(),
+    }
+    writer = RecordWriter(folder, document)
+    try:
+        yield writer
+    finally:
+        writer.close()
+
+
+def _run(prepared: Prepared, number: int, found: WorkersResult, folder: Path) -> Run:
+    _, records, traces = read_records(folder)
+    records = records[np.argsort(records["intended_ns"], kind="stable")]
+    results = sorted(found.results, key=lambda result: result.process)
+    errors: dict[int, dict[str, int]] = {}
+    for result in results:
+        for outcome, texts in result.errors.get(number, {}).items():
+            merged = errors.setdefault(outcome, {})
+            for text, count in texts.items():
+                merged[text] = merged.get(text, 0) + count
+    unsent = sum(result.unsent.get(number, 0) for result in results)
+    if prepared.schedule is not None:
+        # Those of a worker that died are among them.
+        unsent = len(prepared.schedule) - len(records)
+    machine = _machine()
+    if found.clocks:
+        machine["workers"] = found.clocks
+    return Run(
+        configuration=prepared.configuration,
+        schedule=prepared.schedule,
+        payload_names=prepared.payload_names,
+        records=records,
+        traces=traces,
+        errors=errors,
+        unsent=unsent,
+        processes=results,
+        interrupted=found.interrupted,
+        died=found.died,
+        began=found.began,
+        seconds=_seconds(records),
+        machine=machine,
+    )
+
+
+def _seconds(records: npt.NDArray[Any]) -> float:
+    return float(records["end_ns"].max()) / 1e9 if len(records) else 0.0
+
+
+def _machine() -> dict[str, Any]:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return {
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "cores": len(affinity(0)) if affinity else None,
+    }
+
+
+def _workers_with_users(configuration: RunConfiguration) -> int:
+    """How many workers have users: none is started for nobody."""
     arrivals = configuration.arrivals
     users = getattr(arrivals, "concurrency", 1)
     count = getattr(arrivals, "count", None)
-    # A process without a share of the count would have no end.
-    return min(configuration.processes, users if count is None else min(users, count))
+    # A worker without a share of the count would have no end.
+    return min(configuration.all_processes, users if count is None else min(users, count))
 
 
 def _share(total: int, number: int, parts: int) -> int:
@@ -162,26 +331,25 @@ def _share(total: int, number: int, parts: int) -> int:
 
 
 def _closed_plan(
-    configuration: RunConfiguration, number: int, seed: np.random.SeedSequence
+    configuration: RunConfiguration, number: int, workers: int, seed: np.random.SeedSequence
 ) -> ClosedPlan:
     arrivals = configuration.arrivals
-    processes = _users(configuration)
     count = getattr(arrivals, "count", None)
-    if isinstance(arrivals, MultiStream) and count is not None:
-        count *= arrivals.samples_per_query
+    samples = arrivals.samples_per_query if isinstance(arrivals, MultiStream) else 1
     closed = arrivals if isinstance(arrivals, ClosedLoop) else None
     return ClosedPlan(
-        users=_share(getattr(arrivals, "concurrency", 1), number, processes),
-        samples=arrivals.samples_per_query if isinstance(arrivals, MultiStream) else 1,
-        count=None if count is None else _share(count, number, processes),
+        users=_share(getattr(arrivals, "concurrency", 1), number, workers),
+        samples=samples,
+        count=None if count is None else _share(count * samples, number, workers),
         think_s=closed.think_s if closed else 0.0,
         think=closed.think if closed else "constant",
         all_at_start=isinstance(arrivals, Offline),
         order=configuration.payload.order,
         traced=configuration.trace,
-        seeds=np.random.SeedSequence(seed.entropy, spawn_key=(*seed.spawn_key, number)),
+        entropy=configuration.seed,
+        spawn_key=(*seed.spawn_key, number),
         first_index=number,
-        index_step=processes,
+        index_step=workers,
     )
 
 
@@ -191,47 +359,11 @@ def _open_plans(
     payloads: int,
     payload_generator: np.random.Generator,
     trace_generator: np.random.Generator,
-) -> list[OpenPlan | ClosedPlan]:
-    count, processes = len(schedule), min(configuration.processes, len(schedule))
+) -> list[OpenPlan]:
+    count, workers = len(schedule), min(configuration.all_processes, len(schedule))
     order = payload_order(configuration.payload.order, payloads, count, payload_generator)
     traced = trace_generator.random(count) < configuration.trace
-    indices = np.arange(count, dtype=np.int64)
     return [
-        OpenPlan(indices[part], schedule.times[part], order[part], traced[part])
-        for part in (slice(number, None, processes) for number in range(processes))
+        OpenPlan(schedule.times[part], order[part], traced[part], number, workers)
+        for number, part in ((number, slice(number, None, workers)) for number in range(workers))
     ]
-
-
-def _merged(prepared: Prepared, crew: CrewResult, began: float) -> Run:
-    results = sorted(crew.results, key=lambda result: result.process)
-    tables = [result.records for result in results]
-    records = np.concatenate(tables) if tables else np.empty(0, RECORD)
-    records = records[np.argsort(records["intended_ns"], kind="stable")]
-    errors: dict[int, dict[str, int]] = {}
-    for result in results:
-        for outcome, texts in result.errors.items():
-            merged = errors.setdefault(outcome, {})
-            for text, count in texts.items():
-                merged[text] = merged.get(text, 0) + count
-    for result in results:
-        # They are in the merged table now.
-        result.records = np.empty(0, RECORD)
-    return Run(
-        configuration=prepared.configuration,
-        schedule=prepared.schedule,
-        payload_names=prepared.payload_names,
-        records=records,
-        traces=[trace for result in results for trace in result.traces],
-        errors=errors,
-        unsent=sum(result.unsent for result in results),
-        processes=results,
-        interrupted=crew.interrupted,
-        died=crew.died,
-        began=began,
-        seconds=float(records["end_ns"].max()) / 1e9 if len(records) else 0.0,
-        machine={
-            "system": platform.platform(),
-            "python": platform.python_version(),
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
-        },
-    )

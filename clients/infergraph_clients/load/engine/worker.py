@@ -1,4 +1,8 @@
-"""A sending process: told by the parent to start and to stop, it reports progress and a result."""
+"""A worker: a process that sends requests, told by the coordinator to start and to stop.
+
+It runs on this machine, at one end of a pair of sockets, or behind `infergraph-load worker` on
+another, at one end of a TCP connection.
+"""
 
 from __future__ import annotations
 
@@ -7,57 +11,51 @@ import contextlib
 import gc
 import resource
 import signal
+import socket
+import sys
 from importlib.metadata import PackageNotFoundError, version
-from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
 
+from ...transports import Codec, Transport, make_transport, now_ns
 from ..corpus.check import AnswerCheck
-from ..transports.exchange import now_ns
-from ..transports.open import decoder, make_transport
-from .closed_loop import ClosedLoop
-from .dispatcher import Dispatcher
-from .monitor import Monitor, peak_memory_bytes
-from .open_loop import OpenLoop
-from .plan import OpenPlan, WorkerPlan, WorkerResult
-from .records import Records
+from .loops import ClosedLoop, OpenLoop
+from .plan import LoadPlan, OpenPlan, Progress, WorkerPlan, WorkerResult
+from .protocol import Message, Parser
+from .records import RecordBuffer
+from .resources import ResourceMonitor, peak_memory_bytes
+from .sender import Sender
 
-START, STOP, ABORT = "start", "stop", "abort"
-READY, PROGRESS, RESULT = "ready", "progress", "result"
 PROGRESS_SECONDS = 0.25
+_CHUNK = 1 << 20
 _GC_THRESHOLD = 50_000
-_PACKAGE = __name__.rpartition(".engine")[0]
+_PACKAGE = __spec__.name.partition(".")[0]
 
 
-def main(plan: WorkerPlan, orders: Connection, reports: Connection) -> None:
-    """The process. It reports (ready), then progress, then its result.
+def main(descriptor: int) -> None:
+    """The process, whose coordinator is at the other end of a socket that it has inherited.
 
-    Args:
-        plan: What it does.
-        orders: (start, time), later perhaps (stop) or (abort). Event loops make it non-blocking,
-            so what is large cannot be sent through it.
-        reports: To the parent.
+    It is told `plan`, says `ready`, is told `start`, and says `progress` until its `result`.
     """
-    # Ctrl-C reaches all processes of a terminal; the parent says how to stop.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # The coordinator says how to stop.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     _raise_file_limit()
     loop = new_event_loop()
     asyncio.set_event_loop(loop)
-    work = loop.create_task(_Worker(plan, orders, reports).run())
+    worker = _Worker(socket.socket(fileno=descriptor))
+    work = loop.create_task(worker.run())
     failures = Failures(work)
     loop.set_exception_handler(failures.heard)
     try:
         loop.run_until_complete(work)
     except asyncio.CancelledError:
-        if not isinstance(failures.first, BrokenPipeError):
-            raise failures.first or RuntimeError("the run was cancelled") from None
-    except BrokenPipeError:
-        pass  # the parent has ended the run, and nobody is left to report to
+        raise failures.first or RuntimeError("the run was cancelled") from None
+    except ConnectionError:
+        pass  # the coordinator has ended the run, and nobody is left to report to
     finally:
         loop.close()
-        reports.close()
+        worker.close()
 
 
 def _raise_file_limit() -> None:
@@ -109,95 +107,181 @@ def _is_ours(traceback: TracebackType | None) -> bool:
     return False
 
 
-class _Worker:
-    def __init__(self, plan: WorkerPlan, orders: Connection, reports: Connection) -> None:
+class LoadSender:
+    """What one worker sends of one load.
+
+    Args:
+        plan: What that is.
+        process, number: Of the worker, and of the load in the run.
+        transport: Sends; by default the target's.
+    """
+
+    def __init__(
+        self, plan: LoadPlan, process: int, number: int, transport: Transport | None = None
+    ) -> None:
+        route = plan.target.route()
+        # Ids begin with what only this codec has, so that they are unique among all workers.
+        self._codec = codec = Codec(route)
+        self._requests = [codec.encode(each) for each in plan.payloads]
+        self._traced = [codec.encode(each, trace=True) for each in plan.payloads if plan.traced]
         self._plan = plan
-        self._orders = orders
-        self._reports = reports
-        self._source: OpenLoop | ClosedLoop | None = None
-        self._stopped = False
-        self._started: asyncio.Future[int] = asyncio.get_event_loop().create_future()
-        self._dispatcher: Dispatcher | None = None
+        self._process, self._number = process, number
+        self._told = 0
+        self.transport = transport or make_transport(route)
+
+    def begin(self, start: int) -> None:
+        """Makes all ready to send from the time `start` of `now_ns` on."""
+        plan = self._plan
+        decode = self._codec.decode
+        self._records = RecordBuffer(self._process, start)
+        self.sender = Sender(
+            self._requests,
+            self._traced,
+            plan.target.timeout_s,
+            self.transport,
+            AnswerCheck(plan.check, decode, plan.expected, plan.tolerance),
+            decode,
+            self._records,
+        )
+        self.loop: OpenLoop | ClosedLoop
+        if isinstance(plan.arrivals, OpenPlan):
+            self.loop = OpenLoop(plan.arrivals, self.sender, start)
+        else:
+            count, duration = len(self._requests), plan.duration_ns
+            self.loop = ClosedLoop(plan.arrivals, count, self.sender, start, duration)
+
+    def progress(self) -> Progress:
+        """What happened since this was last called."""
+        sender = self.sender
+        sent, self._told = sender.sent - self._told, sender.sent
+        traces, sender.traces = sender.traces, []
+        rows = self._records.take()
+        return Progress(self._process, self._number, sent, sender.in_flight, rows, traces)
+
+
+class _Worker:
+    def __init__(self, opened: socket.socket) -> None:
+        self._socket = opened
+        self._socket.setblocking(False)
+        loop = asyncio.get_event_loop()
+        self._outbox = asyncio.Lock()
+        self._planned: asyncio.Future[WorkerPlan] = loop.create_future()
+        self._started: asyncio.Future[int] = loop.create_future()
+        self._give_up_at: int | None = None
+        self._drain_ns = 0
+        self._loads: dict[int, LoadSender] = {}
+        self._sending = False
+
+    def close(self) -> None:
+        self._socket.close()
 
     async def run(self) -> None:
-        plan, loop = self._plan, asyncio.get_running_loop()
-        transport = make_transport(plan.target)
-        await transport.open()
-        loop.add_reader(self._orders.fileno(), self._told)
-        self._reports.send((READY, None))
-        start = await self._started
+        listening = asyncio.ensure_future(self._listen())
+        plan = await self._first(self._planned, listening)
+        self._drain_ns = max((int(each.drain_s * 1e9) for each in plan.loads.values()), default=0)
+        loads = {
+            number: LoadSender(each, plan.process, number) for number, each in plan.loads.items()
+        }
+        await asyncio.gather(*(each.transport.open() for each in loads.values()))
         # What lives now lives on: the collector need not look at it again, which takes
         # milliseconds in which nothing is sent.
         gc.collect()
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD)
-        expected = len(plan.load.times) if isinstance(plan.load, OpenPlan) else 0
-        records = Records(plan.process, start, expected)
-        decode = decoder(plan.target)
-        check = AnswerCheck(plan.check, decode, plan.expected, plan.tolerance)
-        self._dispatcher = dispatcher = Dispatcher(plan, transport, check, decode, records)
-        if isinstance(plan.load, OpenPlan):
-            self._source = OpenLoop(plan.load, dispatcher, start)
-        else:
-            self._source = ClosedLoop(
-                plan.load, len(plan.requests), dispatcher, start, plan.duration_ns
-            )
-        if self._stopped:
-            self._source.stop()
-        monitor = Monitor(loop)
+        await self._say(Message("ready"))
+        start = await self._first(self._started, listening)
+        for each in loads.values():
+            each.begin(start)
+        self._loads = loads
+        result = await self._send(plan.process)
+        for each in loads.values():
+            await each.transport.close()
+        await self._say(result.message())
+        # Until the coordinator has asked what it wants to know of the clock.
+        with contextlib.suppress(ConnectionError):
+            await listening
+
+    async def _first(self, awaited: asyncio.Future[Any], listening: asyncio.Future[None]) -> Any:
+        """What is awaited; ConnectionError if the coordinator goes away before."""
+        await asyncio.wait({awaited, listening}, return_when=asyncio.FIRST_COMPLETED)
+        return awaited.result() if awaited.done() else listening.result()
+
+    async def _send(self, process: int) -> WorkerResult:
+        loads = self._loads
+        self._stop_if_told()
+        monitor = ResourceMonitor(asyncio.get_running_loop())
         monitor.start()
-        reports = loop.create_task(self._report(dispatcher))
-        await self._source.run()
+        reporting = asyncio.ensure_future(self._report())
+        await asyncio.gather(*(each.loop.run() for each in loads.values()))
         monitor.stop()
-        await self._drain(dispatcher)
-        reports.cancel()
-        dispatcher.close()
-        self._reports.send((PROGRESS, dispatcher.progress()))
-        await transport.close()
-        loop.remove_reader(self._orders.fileno())
-        result = WorkerResult(
-            plan.process,
-            records.table(),
-            dispatcher.traces,
-            dispatcher.errors,
-            self._source.unsent,
+        await asyncio.gather(*(self._drain(each.sender) for each in loads.values()))
+        reporting.cancel()
+        for each in loads.values():
+            each.sender.close()
+            await self._say(each.progress().message())
+        return WorkerResult(
+            process,
+            {number: each.sender.errors for number, each in loads.items()},
+            {number: each.loop.unsent for number, each in loads.items()},
             monitor.cpu,
             monitor.busiest_cpu,
             monitor.lags,
             peak_memory_bytes(),
             monitor.memory,
         )
-        self._reports.send((RESULT, result))
 
-    async def _drain(self, dispatcher: Dispatcher) -> None:
-        idle = asyncio.ensure_future(dispatcher.wait_until_idle())
+    async def _drain(self, sender: Sender) -> None:
+        idle = asyncio.ensure_future(sender.wait_until_idle())
         while not idle.done():
             # A stop may come now, too; without one, requests end by their timeout.
             await asyncio.wait({idle}, timeout=PROGRESS_SECONDS)
-            if self._stopped and now_ns() > self._give_up_at:
-                dispatcher.cancel_all()
+            if self._give_up_at is not None and now_ns() > self._give_up_at:
+                sender.cancel_all()
 
-    async def _report(self, dispatcher: Dispatcher) -> None:
+    async def _report(self) -> None:
         while True:
             await asyncio.sleep(PROGRESS_SECONDS)
-            self._reports.send((PROGRESS, dispatcher.progress()))
+            for each in self._loads.values():
+                # Rows that have been taken are said, whatever ends this task.
+                await asyncio.shield(self._say(each.progress().message()))
 
-    def _told(self) -> None:
+    async def _say(self, message: Message) -> None:
+        async with self._outbox:
+            await asyncio.get_running_loop().sock_sendall(self._socket, message.encode())
+
+    async def _listen(self) -> None:
+        parser = Parser()
         try:
-            message: tuple[str, Any] = self._orders.recv()
-        except (EOFError, OSError):
+            while data := await asyncio.get_running_loop().sock_recv(self._socket, _CHUNK):
+                for message in parser.feed(data):
+                    await self._heard(message)
+            raise ConnectionError("the coordinator has gone")
+        finally:
             # Nobody is left to report to.
-            asyncio.get_running_loop().remove_reader(self._orders.fileno())
-            message = (ABORT, None)
-        kind, value = message
-        if kind == START:
-            self._started.set_result(value)
+            self._told_to_stop(abort=True)
+
+    async def _heard(self, message: Message) -> None:
+        if message.kind == "ping":
+            await self._say(Message("pong", {"now": now_ns()}))
+        elif message.kind == "plan":
+            self._planned.set_result(WorkerPlan.of(message))
+        elif message.kind == "start":
+            self._started.set_result(message.values["at"])
+        else:
+            self._told_to_stop(abort=message.kind == "abort")
+
+    def _told_to_stop(self, *, abort: bool) -> None:
+        self._give_up_at = now_ns() + (0 if abort else self._drain_ns)
+        self._stop_if_told()
+
+    def _stop_if_told(self) -> None:
+        if self._give_up_at is None:
             return
-        if not self._started.done():
-            self._started.set_result(now_ns())
-        self._stopped = True
-        self._give_up_at = now_ns() + (0 if kind == ABORT else int(self._plan.drain_s * 1e9))
-        if self._source is not None:
-            self._source.stop()
-        if kind == ABORT and self._dispatcher is not None:
-            self._dispatcher.cancel_all()
+        for each in self._loads.values():
+            each.loop.stop()
+            if self._give_up_at <= now_ns():
+                each.sender.cancel_all()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

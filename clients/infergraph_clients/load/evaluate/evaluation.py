@@ -6,20 +6,19 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ...payloads import Metadata, Payload
 from ..arrivals.specification import Poisson
 from ..configuration import RunConfiguration, Slo
 from ..corpus import read_payloads
 from ..engine.run import Prepared, Run, prepare
 from ..errors import LoadError
 from ..outcome import Outcome
-from ..profile.batches import batches_of
 from ..profile.report import write_profile
-from ..profile.sweep import Profile, sweep
+from ..profile.sweep import Profile, batches_of, sweep
 from ..reports.folder import write_report
 from ..search import search
 from ..statistics import Summary, summarise
 from ..statistics.summary import measured_records
-from ..v2 import Payload
 from .plan import SHARES, SLO_FACTOR, Evaluation, OpenRun, Plan
 from .workspace import Servable
 
@@ -103,7 +102,8 @@ class Evaluator:
         configuration = self._plan.configuration(
             self._url, pipeline.name, str(pipeline.request)
         ).model_copy(update={"slo": found.slo})
-        payloads = batches_of(read_payloads(configuration.payload), profile.cells[0].batch_size)
+        given = read_payloads(configuration.payload, Metadata())
+        payloads = batches_of(given, profile.cells[0].batch_size)
         for share in SHARES:
             rate = share * ceiling
             self._check()
@@ -121,8 +121,11 @@ class Evaluator:
             lambda at_rate: self._search_step(at_rate, payloads),
             start_rate=start,
             precision=_PRECISION,
+            probe=lambda alone: summarise(self._trial(prepare(alone, payloads))),
             on_step=lambda step: self._say(f"  {step.rate:.1f}/s: {step.verdict}"),
         )
+        if found.capacity.interrupted:
+            raise KeyboardInterrupt
 
     def _profile(self, servable: Servable) -> Profile:
         if servable.request is None:
@@ -146,7 +149,9 @@ class Evaluator:
     def _search_step(self, settings: RunConfiguration, payloads: Sequence[Payload]) -> Summary:
         self._check()
         rate = getattr(settings.arrivals, "rate", 0.0)
-        return self._measured(settings, payloads, f"search/rate-{rate:.4g}")[1]
+        return self._measured(
+            settings, payloads, f"search/rate-{rate:.4g}-{settings.duration_s:.4g}s"
+        )[1]
 
     def _measured(
         self, settings: RunConfiguration, payloads: Sequence[Payload], name: str

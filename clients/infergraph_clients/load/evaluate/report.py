@@ -13,7 +13,6 @@ import plotly.graph_objects as go
 
 from ..errors import LoadError
 from ..profile.report import profile_document, profile_parts
-from ..reports.numbers import milliseconds
 from ..reports.page import (
     figure_html,
     heading,
@@ -26,6 +25,7 @@ from ..reports.page import (
 )
 from ..reports.plots import BLUE, GREEN, ORANGE, RED, cumulative, empty_figure, line
 from ..reports.stage_bars import Bar, stage_bars, standalone
+from ..reports.text import milliseconds
 from .plan import SLO_FACTOR, Evaluation
 
 FORMAT = 1
@@ -190,7 +190,7 @@ def _stage_table(found: Evaluation) -> Iterable[str]:
     sums = [milliseconds(sum(run.summary.stages.mean_ms.values())) for run in runs]
     rows.append(["sum", *sums])
     rows.append(["traced requests", *(str(run.summary.stages.traced) for run in runs)])
-    rows.append(["of which add up", *(f"{run.summary.stages.reconciled or 0:.0%}" for run in runs)])
+    rows.append(["unexplained", *(f"{run.summary.stages.unexplained or 0:.0%}" for run in runs)])
     sizes = dict.fromkeys(name for run in runs for name in run.summary.stages.batch_size)
     for name in sizes:
         cells = (run.summary.stages.batch_size.get(name) for run in runs)
@@ -211,7 +211,7 @@ def _open_table(found: Evaluation) -> str:
                 f"{run.rate:.3g}/s ({run.share:.0%})",
                 *(milliseconds(time) for time in times),
                 attained,
-                f"{summary.requests.measured - latency.count} of {summary.requests.measured}",
+                f"{summary.requests.failed} of {summary.requests.measured}",
                 "yes" if summary.validity.valid else "no",
             ]
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..engine.run import Run
-from ..outcome import Outcome
+from ..outcome import Outcome, failed
 from ..statistics.distribution import Distribution
 from ..statistics.stages import DISPATCH, NETWORK, ROUTER, Stages, parts_of, summarise_stages
 from ..statistics.summary import Summary, measured_records
@@ -60,9 +60,14 @@ class Cell:
         return sizes[0] if len(sizes) == 1 else None
 
     def part(self, kind: str) -> float | None:
-        """Mean ms of a request in one kind of part, all steps together; None without traces."""
+        """Mean ms of a request in one kind of part, all steps together; None without traces.
+
+        `unexplained` is the sum of hop, router and network.
+        """
         if not self.stages.traced:
             return None
+        if kind == "unexplained":
+            return (self.stages.unexplained or 0.0) * sum(self.stages.mean_ms.values())
         whole = (DISPATCH, NETWORK, ROUTER)
         return sum(
             mean
@@ -81,7 +86,7 @@ def make_cell(
     delay = np.concatenate([table["sent_ns"] - table["intended_ns"] for table in measured])
     rates = [summary.rates.answered_ok * batch_size for summary in summaries]
     requests = sum(map(len, measured))
-    failed = requests - len(latency)
+    failures = sum(int(failed(table).sum()) for table in measured)
     parts = [
         part for table, run in zip(right, runs, strict=True) for part in parts_of(table, run.traces)
     ]
@@ -90,10 +95,10 @@ def make_cell(
         concurrency=concurrency,
         repeats=len(runs),
         valid=len(latency) > 0 and all(summary.validity.valid for summary in summaries),
-        problem=_problem(summaries, requests, failed),
+        problem=_problem(summaries, requests, failures),
         seconds=sum(summary.measured_s for summary in summaries),
         requests=requests,
-        failed=failed,
+        failed=failures,
         throughput=float(np.mean(rates)),
         throughput_low=min(rates),
         throughput_high=max(rates),

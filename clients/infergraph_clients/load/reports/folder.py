@@ -3,7 +3,7 @@
 ::
 
     report.json      configuration, schedule's digest, summary
-    records.parquet  one row for each request that was sent
+    records.parquet  one row for each request that was sent, with its times by the wall clock, UTC
     stages.parquet   one row for each part of each traced request
     seconds.csv      one row for each second
     report.html      plots, in one file that needs nothing else
@@ -27,12 +27,14 @@ import pyarrow.parquet as pq
 from ..engine.run import Run
 from ..errors import LoadError
 from ..outcome import Outcome
+from ..statistics.distribution import encoded_histogram
 from ..statistics.stages import Parts, parts_of
-from ..statistics.summary import Summary
+from ..statistics.summary import Summary, measured_records
 from .html import write_html
+from .text import utc
 from .timeline import Timeline, timeline
 
-FORMAT = 1
+FORMAT = 2
 """Of report.json: raised when a reader of an older one would be misled."""
 _MAY_LACK = ("first_byte_ns", "status")
 
@@ -65,7 +67,7 @@ def write_report(folder: Path, run: Run, summary: Summary, *, page: bool = True)
         pq.write_table(_records_table(run), folder / "records.parquet")
         parts = parts_of(run.records[run.records["outcome"] == Outcome.OK], run.traces)
         pq.write_table(_stages_table(parts), folder / "stages.parquet")
-        seconds = timeline(run.records)
+        seconds = timeline(run.records, run.began)
         _write_seconds(folder / "seconds.csv", seconds)
         if page:
             write_html(folder / "report.html", run, summary, seconds)
@@ -85,7 +87,9 @@ def check_writable(folder: Path) -> None:
 
 
 def report_document(run: Run, summary: Summary) -> dict[str, Any]:
-    """What report.json holds."""
+    """What report.json holds; its histogram is of right answers, in microseconds."""
+    measured = measured_records(run)
+    right = measured[measured["outcome"] == Outcome.OK]
     schedule = None
     if run.schedule is not None:
         schedule = {"sha256": run.schedule.digest(), "requests": len(run.schedule)}
@@ -95,10 +99,12 @@ def report_document(run: Run, summary: Summary) -> dict[str, Any]:
         "schedule": schedule,
         "payloads": run.payload_names,
         "began": run.began,
+        "began_utc": utc(run.began),
         "seconds": run.seconds,
         "interrupted": run.interrupted,
         "machine": run.machine,
         "summary": asdict(summary),
+        "latency_histogram": encoded_histogram(right["end_ns"] - right["intended_ns"]),
     }
 
 
@@ -129,6 +135,10 @@ def _records_table(run: Run) -> pa.Table:
             columns[name] = pa.DictionaryArray.from_arrays(pa.array(values), labels)
         else:
             columns[name] = pa.array(values, mask=values < 0 if name in _MAY_LACK else None)
+    for name in ("sent", "end"):
+        # By which a request is found in a log, or beside a metric.
+        wall = run.records[f"{name}_ns"] + round(run.began * 1e9)
+        columns[f"{name}_utc"] = pa.array(wall, pa.timestamp("ns", tz="UTC"))
     return pa.table(columns)
 
 

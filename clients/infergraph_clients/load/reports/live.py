@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,26 +17,37 @@ from rich.text import Text
 from ..configuration import RunConfiguration
 from ..engine.plan import Progress
 from ..outcome import Outcome
-from ..statistics import histogram
-from .numbers import milliseconds
+from ..statistics.distribution import new_histogram, record
+from .text import milliseconds
 
 _REFRESHES_PER_SECOND = 4
 _WINDOW_SECONDS = 5.0
+_LINE_SECONDS = 15.0
 
 
 class LiveView:
-    """A context manager whose `update` takes the reports of all processes.
+    """A context manager whose `update` takes the reports of all workers.
 
-    Where the console is no terminal, it shows nothing.
+    Where the console is no terminal, as in the log of a CI job, it prints a line now and then.
+
+    Args:
+        configurations: Of the loads that are sent at the same time.
+        console: Where it is shown.
+        place: Of this run among several, for example `run 3 of 12, 4 min left`.
     """
 
-    def __init__(self, configuration: RunConfiguration, console: Console) -> None:
-        self._configuration = configuration
+    def __init__(
+        self, configurations: Sequence[RunConfiguration], console: Console, place: str = ""
+    ) -> None:
+        self._configurations = configurations
+        self._place = place
+        self._console = console
         self._shown = console.is_terminal and not console.quiet
+        self._line_at = _LINE_SECONDS
         self._began: float | None = None
-        self._total = histogram.new_histogram()
+        self._total = new_histogram()
         self._recent: list[tuple[float, Progress]] = []
-        self._in_flight: dict[int, int] = {}
+        self._in_flight: dict[tuple[int, int], int] = {}
         self._sent = 0
         self._outcomes = np.zeros(len(Outcome), np.int64)
         self._live = Live(
@@ -56,21 +68,23 @@ class LiveView:
 
     def update(self, progress: Progress) -> None:
         """Takes what one process reports."""
-        if not self._shown:
+        if self._console.quiet:
             return
         now = time.monotonic()
         if self._began is None:
             self._began = now
-        histogram.record(self._total, progress.latency_ns)
+        record(self._total, progress.latency_ns)
         self._recent = [each for each in self._recent if each[0] > now - _WINDOW_SECONDS]
         self._recent.append((now, progress))
-        self._in_flight[progress.process] = progress.in_flight
+        self._in_flight[progress.process, progress.load] = progress.in_flight
         self._sent += progress.sent
         self._outcomes += progress.outcomes
+        if not self._shown and now - self._began >= self._line_at:
+            self._line_at += _LINE_SECONDS
+            self._print_line(now - self._began)
 
     def render(self) -> Any:
         """What is shown now."""
-        configuration = self._configuration
         now = time.monotonic()
         elapsed = 0.0 if self._began is None else now - self._began
         recent = [progress for _, progress in self._recent]
@@ -98,17 +112,33 @@ class LiveView:
         ]
         if failed:
             table.add_row("failed", Text(", ".join(failed), style="red"))
+        head, duration = self._head(elapsed)
+        bar = ProgressBar(duration, min(elapsed, duration), width=60)
+        # A bar by itself ends without a new line.
+        return Group(Text(head, style="bold"), Padding(bar, 0), table)
+
+    def _head(self, elapsed: float) -> tuple[str, float]:
+        """What is going on, how far it is, and the seconds that it takes."""
+        configuration = self._configurations[0]
         duration = configuration.duration_s
         phase = "warming up" if elapsed < configuration.warmup_s else "measuring"
         if elapsed > duration:
             phase = "waiting for the last answers"
-        head = (
-            f"{configuration.target.model}: {configuration.arrivals.kind}, {phase}, "
-            f"{min(elapsed, duration):.0f} of {duration:g} s (Ctrl-C ends it with a report)"
+        names = ", ".join(
+            f"{each.target.model} ({each.arrivals.kind})" for each in self._configurations
         )
-        bar = ProgressBar(duration, min(elapsed, duration), width=60)
-        # A bar by itself ends without a new line.
-        return Group(Text(head, style="bold"), Padding(bar, 0), table)
+        left = max(duration - elapsed, 0)
+        place = f"{self._place}: " if self._place else ""
+        return f"{place}{names}, {phase}, {left:.0f} of {duration:g} s left", duration
+
+    def _print_line(self, elapsed: float) -> None:
+        failed = int(self._outcomes.sum() - self._outcomes[Outcome.OK])
+        self._console.print(
+            f"{self._head(elapsed)[0]}: {self._sent} sent, {failed} failed",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _joined(arrays: list[Any]) -> Any:

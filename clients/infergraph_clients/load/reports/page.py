@@ -8,11 +8,12 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
 
 import plotly.graph_objects as go
 import plotly.io
 from plotly.offline import get_plotlyjs
+
+from .text import Kind
 
 _PAGE = """\
 <!DOCTYPE html>
@@ -42,7 +43,7 @@ tr.headline td {{ font-weight: 600; }}
 .verdict {{ padding: .5rem .8rem; border-left: 4px solid; margin: .4rem 0;
            background: var(--box); }}
 .good {{ border-color: #2e9e5b; }} .bad {{ border-color: #d33f49; }}
-.note {{ border-color: #8a93a6; }}
+.invalid {{ border-color: #d33f49; font-weight: 600; }} .note {{ border-color: #8a93a6; }}
 pre {{ background: var(--box); padding: .8rem; overflow-x: auto; font-size: 13px; }}
 </style>
 <script>{script}</script>
@@ -74,7 +75,6 @@ _PLOT = {
     # The others would cover the legend in a narrow window; dragging zooms, a double click resets.
     "modeBarButtons": [["toImage", "resetScale2d"]],
 }
-Kind = Literal["good", "bad", "note"]
 
 
 def write_page(file: Path, *, title: str, subtitle: str, parts: Iterable[str]) -> None:

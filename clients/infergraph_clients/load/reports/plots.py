@@ -9,25 +9,25 @@ import plotly.graph_objects as go
 
 from ..engine.run import Run
 from ..outcome import Outcome
-from ..statistics.stages import Stages
+from ..statistics.stages import Stages, is_measured
 from ..statistics.summary import Summary
 from .timeline import Timeline
 
 BLUE, ORANGE, GREEN, RED, GREY = "#3f74d1", "#e0862b", "#2e9e5b", "#d33f49", "#8a93a6"
 """They stand out from white and from black."""
 _MOST_POINTS = 2_000
-_KIND_COLOURS = {"queue": ORANGE, "compute": BLUE, "hop": GREY}
+_KIND_COLOURS = {"queue": ORANGE, "compute": BLUE, "unexplained": GREY}
 
 
 def latency_over_time(seconds: Timeline) -> go.Figure:
     """p50, p99 and the maximum of each second of intended times."""
-    figure = empty_figure("seconds", "latency in ms", log_y=True)
+    figure = empty_figure("UTC", "latency in ms", log_y=True)
     for name, values, colour in (
         ("max", seconds.max_ms, RED),
         ("p99", seconds.p99_ms, ORANGE),
         ("p50", seconds.p50_ms, BLUE),
     ):
-        figure.add_trace(line(name, seconds.second, values, colour))
+        figure.add_trace(line(name, seconds.time, values, colour))
     return figure
 
 
@@ -53,7 +53,7 @@ def distribution(run: Run, summary: Summary) -> go.Figure:
 
 def requests_over_time(seconds: Timeline) -> go.Figure:
     """Intended, sent, and how requests ended."""
-    figure = empty_figure("seconds", "requests per second")
+    figure = empty_figure("UTC", "requests per second")
     for name, values, colour in (
         ("intended", seconds.intended, GREY),
         ("sent", seconds.sent, BLUE),
@@ -62,15 +62,15 @@ def requests_over_time(seconds: Timeline) -> go.Figure:
     ):
         # What is sent as intended lies on it.
         width = 6 if name == "intended" else 2
-        figure.add_trace(line(name, seconds.second, values, colour, width=width))
+        figure.add_trace(line(name, seconds.time, values, colour, width=width))
     return figure
 
 
 def in_flight(seconds: Timeline) -> go.Figure:
     """Requests in flight; on a second axis the 99th percentile of the dispatch delay."""
-    figure = empty_figure("seconds", "requests in flight")
-    figure.add_trace(line("in flight", seconds.second, seconds.in_flight, BLUE))
-    delay = line("dispatch delay p99", seconds.second, seconds.dispatch_delay_p99_ms, ORANGE)
+    figure = empty_figure("UTC", "requests in flight")
+    figure.add_trace(line("in flight", seconds.time, seconds.in_flight, BLUE))
+    delay = line("dispatch delay p99", seconds.time, seconds.dispatch_delay_p99_ms, ORANGE)
     delay.update(yaxis="y2")
     figure.add_trace(delay)
     figure.update_layout(
@@ -93,10 +93,9 @@ def stages(breakdown: Stages) -> go.Figure:
     figure = empty_figure("mean ms of a request", "")
     by_kind: dict[str, dict[str, float]] = {}
     for part, mean in breakdown.mean_ms.items():
-        step, separator, kind = part.rpartition(": ")
-        by_kind.setdefault(kind if separator else "outside the models", {})[
-            step if separator else part
-        ] = mean
+        step, _, kind = part.rpartition(": ")
+        kind = kind if is_measured(part) else "unexplained"
+        by_kind.setdefault(kind, {})[step or part] = mean
     for kind, values in by_kind.items():
         colour = _KIND_COLOURS.get(kind, GREEN)
         figure.add_trace(
@@ -141,13 +140,20 @@ def line(
     values = [None if np.isnan(value) else float(value) for value in np.asarray(y, np.float64)]
     return go.Scatter(
         name=name,
-        x=np.asarray(x).tolist(),
+        x=_plain(x),
         y=values,
         # A run of a second has a single point, which no line shows.
         mode="lines" if len(values) > 1 else "markers",
         line={"color": colour, "width": width, "dash": dash},
         marker={"color": colour},
     )
+
+
+def _plain(x: Any) -> list[Any]:
+    values = np.asarray(x)
+    # As text, which plotly reads as it is: a number of milliseconds would be local time.
+    found: list[Any] = (values.astype(str) if values.dtype.kind == "M" else values).tolist()
+    return found
 
 
 def cumulative(nanoseconds: Any) -> tuple[Any, Any]:

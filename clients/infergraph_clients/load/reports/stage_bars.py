@@ -1,8 +1,8 @@
 """A picture of where the time goes: one bar for each load, its parts the stages, as SVG.
 
-Each stage has a colour: its queue is pale, its compute full, its hop (transport, codecs,
-validation) in between. What is outside of the stages is grey. The parts of a bar add up to the mean
-latency of its load.
+Each stage has a colour: its queue is pale, its compute full, its hop in between. What is outside of
+the stages is grey. The parts of a bar add up to the mean latency of its load, of which the share
+that no clock measured (network, router, hops) is said.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..statistics.stages import DISPATCH, NETWORK, ROUTER
-from .numbers import milliseconds
+from ..statistics.stages import DISPATCH, NETWORK, ROUTER, is_measured
+from .text import milliseconds
 
 _COLOURS = ("#3f74d1", "#e0862b", "#2e9e5b", "#a05bc4", "#d33f49", "#1f9aa8", "#b58a1b", "#d060a0")
 _GREYS = {DISPATCH: "#5f6675", NETWORK: "#8a93a6", ROUTER: "#b4bac7"}
@@ -40,6 +40,14 @@ class Bar:
     def total_ms(self) -> float:
         return sum(self.mean_ms.values())
 
+    @property
+    def sum(self) -> str:
+        """What is written at its end."""
+        total = self.total_ms
+        rest = sum(value for name, value in self.mean_ms.items() if not is_measured(name))
+        share = f" ({rest / total:.0%} unexplained)" if rest else ""
+        return f"{milliseconds(total)} ms{share}"
+
 
 def stage_bars(bars: Sequence[Bar]) -> str:
     """The picture, in the colour of the text around it, so that it can stand on a page as it is."""
@@ -47,7 +55,8 @@ def stage_bars(bars: Sequence[Bar]) -> str:
     names = _names(bars)
     colours = dict(zip(_stages(names), _cycled(), strict=False))
     left = max((len(bar.label) for bar in bars), default=0) * _CHARACTER + 12
-    scale = (_WIDTH - left - 80) / longest
+    ends = max((len(bar.sum) for bar in bars), default=0) * _CHARACTER + 12
+    scale = (_WIDTH - left - ends) / longest
     shapes: list[str] = []
     y = float(_TOP)
     for bar in bars:
@@ -60,7 +69,7 @@ def stage_bars(bars: Sequence[Bar]) -> str:
                 title = f"{bar.label}, {name}: {milliseconds(value)} ms"
                 shapes.append(_box(x, y, width, _BAR, *_style(name, colours), title))
             x += width
-        shapes.append(_text(x + 6, y + _BAR - 6, f"{milliseconds(bar.total_ms)} ms", "start"))
+        shapes.append(_text(x + 6, y + _BAR - 6, bar.sum, "start"))
         y += _ROW
     shown = [
         name

@@ -16,6 +16,7 @@ class Timeline:
     """Columns over seconds 0, 1, ... of the run.
 
     Attributes:
+        time: Its start by the wall clock, UTC, as datetime64[ms].
         second: Its start.
         intended, sent: Requests by intended and by sent time.
         ok, failed: Requests that ended in it.
@@ -24,6 +25,7 @@ class Timeline:
         dispatch_delay_p99_ms: By intended time.
     """
 
+    time: npt.NDArray[np.datetime64]
     second: npt.NDArray[np.int64]
     intended: npt.NDArray[np.int64]
     sent: npt.NDArray[np.int64]
@@ -36,12 +38,18 @@ class Timeline:
     dispatch_delay_p99_ms: npt.NDArray[np.float64]
 
     def columns(self) -> dict[str, list[Any]]:
-        """By name, as plain values."""
-        return {name: getattr(self, name).tolist() for name in self.__dataclass_fields__}
+        """By name, as plain values; times as `2026-11-29T16:00:00.250Z`."""
+        columns = {name: getattr(self, name).tolist() for name in self.__dataclass_fields__}
+        return {**columns, "time": [f"{text}Z" for text in self.time.astype(str).tolist()]}
 
 
-def timeline(records: npt.NDArray[Any]) -> Timeline:
-    """The timeline of a run's records, which are ordered by intended time."""
+def timeline(records: npt.NDArray[Any], began: float) -> Timeline:
+    """The timeline of a run's records, which are ordered by intended time.
+
+    Args:
+        records: Of dtype RECORD.
+        began: The run's start, in seconds since the epoch.
+    """
     length = int(records["end_ns"].max() // 10**9) + 1 if len(records) else 0
     ok = records["outcome"] == Outcome.OK
     intended = _second(records["intended_ns"])
@@ -54,7 +62,9 @@ def timeline(records: npt.NDArray[Any]) -> Timeline:
     delay = records["sent_ns"] - records["intended_ns"]
     p50, p99, largest = _quantiles(intended[ok], latency[ok], length, (50, 99, 100))
     (delay_p99,) = _quantiles(intended, delay, length, (99,))
+    times = round(began * 1e3) + np.arange(length, dtype=np.int64) * 1000
     return Timeline(
+        time=times.astype("datetime64[ms]"),
         second=np.arange(length),
         intended=count(intended),
         sent=sent,

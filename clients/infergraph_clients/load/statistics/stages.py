@@ -4,10 +4,12 @@ A trace is the response parameter `trace`: a pipeline's `duration_us` and `steps
 `start_us`, `duration_us` and, from its model, `queue_us`, `compute_us`, `batch_size`), or a single
 model's `model`, `queue_us`, `compute_us`, `batch_size`.
 
-The parts of one request add up to its latency: dispatch delay; network (service time less the
-server's own duration: wire, front end, codecs); for each step queue, compute and hop (what is
-neither: transport, codecs, validation); and the router. Where steps run at the same time, each
-instant is divided among them. What a trace claims beyond the time there was does not reconcile.
+Measured are the dispatch delay (by the tester) and each step's queue and compute (by its server).
+What is left is **unexplained**: differences between two clocks that nobody took apart. They are
+called by where they are: `network` (service time less the server's own duration: wire, front end,
+codecs), `hop` (what a step took less its queue and compute: transport, codecs, validation), and
+`router` (what a pipeline took less its steps). Where steps run at the same time, each instant is
+divided among them. A trace that claims more time than there was contradicts the tester's clock.
 """
 
 from __future__ import annotations
@@ -20,9 +22,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-TOLERANCE = 0.02
-"""Parts that add up to within 2% of the latency reconcile."""
 DISPATCH, NETWORK, ROUTER = "dispatch delay", "network", "router"
+_TOLERANCE = 0.02
+"""Of the latency: by so much a trace may claim more, since clocks differ in how they round."""
+
+
+def is_measured(part: str) -> bool:
+    """Whether a clock measured this part; else it is what is left between two."""
+    return part not in (NETWORK, ROUTER) and not part.endswith(": hop")
 
 
 @dataclass(frozen=True)
@@ -43,9 +50,9 @@ class Parts:
     latency: float
 
     @property
-    def error(self) -> float:
-        """How far the parts are from the latency, as a share of it."""
-        return abs(sum(self.seconds.values()) - self.latency) / self.latency
+    def excess(self) -> float:
+        """How much more time the trace claims than there was, as a share of the latency."""
+        return max(sum(self.seconds.values()) / self.latency - 1, 0.0)
 
 
 @dataclass(frozen=True)
@@ -57,8 +64,9 @@ class Stages:
         mean_ms: Part -> mean milliseconds over all traced requests; their sum is the mean latency.
         p50_ms, p99_ms: Of each part by itself.
         batch_size: Step -> mean batch size.
-        reconciled: The share of traced requests whose parts add up to within 2%.
-        worst_error: The largest share by which they do not.
+        unexplained: The share of the mean latency that no clock measured.
+        contradicted: The share of traced requests whose trace claims over 2% more than there was.
+        worst_excess: The most that one claims beyond, as a share of its latency.
     """
 
     traced: int
@@ -66,8 +74,9 @@ class Stages:
     p50_ms: Mapping[str, float] = field(default_factory=dict)
     p99_ms: Mapping[str, float] = field(default_factory=dict)
     batch_size: Mapping[str, float] = field(default_factory=dict)
-    reconciled: float | None = None
-    worst_error: float | None = None
+    unexplained: float | None = None
+    contradicted: float | None = None
+    worst_excess: float | None = None
 
 
 def parts_of(
@@ -99,18 +108,21 @@ def summarise_stages(parts: Sequence[Parts]) -> Stages:
     names = list(dict.fromkeys(name for each in parts for name in each.seconds))
     values = {name: np.array([each.seconds.get(name, 0.0) for each in parts]) for name in names}
     steps = dict.fromkeys(step for each in parts for step in each.batch_sizes)
-    errors = np.array([each.error for each in parts])
+    excess = np.array([each.excess for each in parts])
+    mean_ms = {name: float(value.mean()) * 1e3 for name, value in values.items()}
+    unexplained = sum(mean for name, mean in mean_ms.items() if not is_measured(name))
     return Stages(
         traced=len(parts),
-        mean_ms={name: float(value.mean()) * 1e3 for name, value in values.items()},
+        mean_ms=mean_ms,
         p50_ms={name: float(np.percentile(value, 50)) * 1e3 for name, value in values.items()},
         p99_ms={name: float(np.percentile(value, 99)) * 1e3 for name, value in values.items()},
         batch_size={
             step: float(np.mean([e.batch_sizes[step] for e in parts if step in e.batch_sizes]))
             for step in steps
         },
-        reconciled=float((errors <= TOLERANCE).mean()),
-        worst_error=float(errors.max()),
+        unexplained=unexplained / sum(mean_ms.values()),
+        contradicted=float((excess > _TOLERANCE).mean()),
+        worst_excess=float(excess.max()),
     )
 
 

@@ -1,8 +1,9 @@
 """Whether the latency was steady after the warm-up.
 
-The measured time is cut into windows. The run is steady unless a Mann-Kendall test finds a trend in
-the windows' median latencies that is also large enough to matter (Theil-Sen slope). MSER-5 (White,
-1997) says how long the warm-up should at least have been.
+The measured requests are cut into windows of equal counts. The run is steady unless a Mann-Kendall
+test finds a trend in the windows' median latencies that is also large enough to matter (Theil-Sen
+slope), or a window has no right answer. MSER-5 (White, 1997) says how long the warm-up should at
+least have been.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ _FEWEST_PER_WINDOW = 10
 _SIGNIFICANCE = 0.01
 _LARGEST_DRIFT = 0.10
 _BATCH = 5
+_MOST_ALIKE = 0.6
+"""A queue that grows also leaves neighbours alike; more would hide it."""
 
 
 @dataclass(frozen=True)
@@ -40,37 +43,49 @@ class SteadyState:
     p_value: float | None = None
     suggested_warmup_s: float | None = None
 
+    @property
+    def rising(self) -> bool:
+        """Whether the latency rose, as it does while a queue grows."""
+        return self.steady is False and (self.drift or 0.0) > 0
+
 
 def judge(
     times_ns: npt.NDArray[Any],
     latencies_ns: npt.NDArray[Any],
+    right: npt.NDArray[np.bool_],
     warmup_s: float,
-    end_s: float,
     stationary: bool,
 ) -> SteadyState:
-    """The verdict on requests that were answered well.
+    """The verdict on all requests, those of the warm-up too.
 
     Args:
-        times_ns: Their intended times after the start, ascending; those of the warm-up too.
+        times_ns: Their intended times after the start, ascending.
         latencies_ns: Their latencies.
-        warmup_s, end_s: Bounds of the measured time.
+        right: Which were answered well.
+        warmup_s: When the measured time begins.
         stationary: Whether the load is meant to stay the same.
     """
     if not stationary:
         return SteadyState(None, "the load changes by plan")
-    measured = times_ns >= warmup_s * 1e9
-    windows = min(_WINDOWS, int(measured.sum()) // _FEWEST_PER_WINDOW)
+    measured = np.flatnonzero(times_ns >= warmup_s * 1e9)
+    windows = min(_WINDOWS, len(measured) // _FEWEST_PER_WINDOW)
     if windows < _FEWEST_WINDOWS:
-        return SteadyState(None, f"too few answers to tell ({int(measured.sum())})")
-    edges = np.linspace(warmup_s, end_s, windows + 1) * 1e9
-    window = np.clip(np.searchsorted(edges, times_ns[measured], "right") - 1, 0, windows - 1)
-    if (np.bincount(window, minlength=windows) == 0).any():
-        return SteadyState(False, "there were times without any right answer")
-    latencies = latencies_ns[measured]
-    medians = np.array([np.median(latencies[window == i]) for i in range(windows)])
+        return SteadyState(None, f"too few requests to tell ({len(measured)})")
+    # Equal counts of requests, and not of seconds, in which bursty arrivals may have none.
+    medians = np.empty(windows)
+    for place, window in enumerate(np.array_split(measured, windows)):
+        answered = window[right[window]]
+        if not len(answered):
+            start, end = (times_ns[window[i]] / 1e9 for i in (0, -1))
+            return SteadyState(
+                False,
+                f"none of the {len(window)} requests from {start:.2f} to {end:.2f} s was "
+                "answered well",
+            )
+        medians[place] = np.median(latencies_ns[answered])
     p_value = mann_kendall(medians)
     drift = theil_sen(medians) * (windows - 1) / float(np.median(medians))
-    suggestion = suggested_warmup(times_ns, latencies_ns)
+    suggestion = suggested_warmup(times_ns[right], latencies_ns[right])
     if p_value < _SIGNIFICANCE and abs(drift) > _LARGEST_DRIFT:
         direction = "rose" if drift > 0 else "fell"
         reason = f"the median latency {direction} by {abs(drift):.0%} (p = {p_value:.2g})"
@@ -79,10 +94,19 @@ def judge(
 
 
 def mann_kendall(values: npt.NDArray[np.float64]) -> float:
-    """The two-sided p-value of no monotonic trend (normal approximation, without ties)."""
+    """The two-sided p-value of no monotonic trend (normal approximation, without ties).
+
+    Neighbours that share a queue resemble each other without any trend, so the variance grows with
+    how far what the trend leaves resembles its neighbour (as Hamed and Rao do, 1998, for lag 1).
+    """
     n = len(values)
     score = int(np.triu(np.sign(values[None, :] - values[:, None]), 1).sum())
-    variance = n * (n - 1) * (2 * n + 5) / 18
+    left = values - theil_sen(values) * np.arange(n)
+    left = left - left.mean()
+    square = float((left**2).sum())
+    alike = float((left[1:] * left[:-1]).sum()) / square if square > 0 else 0.0
+    alike = min(max(alike, 0.0), _MOST_ALIKE)
+    variance = n * (n - 1) * (2 * n + 5) / 18 * (1 + alike) / (1 - alike)
     z = (abs(score) - 1) / math.sqrt(variance) if score else 0.0
     return math.erfc(max(z, 0.0) / math.sqrt(2))
 

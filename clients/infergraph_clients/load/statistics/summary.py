@@ -8,14 +8,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..arrivals.specification import STATIONARY, Offline
-from ..configuration import Slo
+from ..arrivals.specification import STATIONARY, MultiStream, Offline, Server, SingleStream
+from ..configuration import RunConfiguration, Slo
 from ..engine.run import Run
-from ..outcome import Outcome
-from . import histogram, steady_state, validity
-from .distribution import Distribution, percentile
-from .scenario import ScenarioResult, judge_scenario
-from .stages import Stages, parts_of, summarise_stages
+from ..errors import ExitStatus
+from ..outcome import Outcome, failed, user_latency
+from ..thresholds import Threshold, parsed
+from . import steady_state, validity
+from .distribution import Distribution, percentile, rank
+from .intervals import error_of_mean, error_of_share, student
+from .stages import Parts, Stages, parts_of, summarise_stages
+
+_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Requests:
     Attributes:
         warmup: Of those sent, how many were meant for the warm-up.
         measured: The rest, over which everything else is computed.
+        failed: Of those measured, how many were not answered well, Ctrl-C aside.
     """
 
     scheduled: int
@@ -32,6 +37,7 @@ class Requests:
     unsent: int
     warmup: int
     measured: int
+    failed: int
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Rates:
         intended: Requests that were meant for it.
         sent: Requests sent in it.
         answered_ok: Right answers that came in it.
-        goodput: Of the intended requests, those answered well within the SLO's latency.
+        goodput: Right answers that came in it, within the SLO's latency.
     """
 
     intended: float
@@ -58,15 +64,61 @@ class SloResult:
     Attributes:
         latency_ms, percentile: The objective.
         attainment: The share of all measured requests that were answered well in time.
+        attainment_low, attainment_high: Its 95% interval, which knows that requests share queues.
         met: Whether that is at least the SLO's percentile.
-        value_ms: The latency at the percentile; None if so many failed that it is endless.
+        value_ms: The latency at the percentile, failed requests as in `Summary.latency`.
     """
 
     latency_ms: float
     percentile: float
     attainment: float
+    attainment_low: float
+    attainment_high: float
     met: bool
-    value_ms: float | None
+    value_ms: float
+
+
+@dataclass(frozen=True)
+class MeanInterval:
+    """The 95% interval of a mean, milliseconds.
+
+    Attributes:
+        low, high: Its bounds.
+        independent: How many independent batches the run is worth, at most 64; with fewer than 16,
+            it is short beside the time for which its queues remember.
+    """
+
+    low: float
+    high: float
+    independent: float
+
+
+@dataclass(frozen=True)
+class ThresholdResult:
+    """Attributes: threshold: Its text; value: What was measured, in ms, as a share, or per second;
+    None if there was nothing to measure; met: Whether it holds.
+    """
+
+    threshold: str
+    value: float | None
+    met: bool
+
+
+@dataclass(frozen=True)
+class ScenarioResult:
+    """What one of MLPerf's inference scenarios is judged by.
+
+    Attributes:
+        scenario: Its name.
+        metric: What is measured, in words.
+        value: Of the metric; None if a query that decides it failed, or there was none.
+        unit: ms or 1/s.
+    """
+
+    scenario: str
+    metric: str
+    value: float | None
+    unit: str
 
 
 @dataclass(frozen=True)
@@ -96,13 +148,13 @@ class Summary:
     Attributes:
         measured_s: Seconds of the measured time.
         outcomes: Label -> count; `all_outcomes` with the warm-up.
-        latency: end - intended of the right answers: the headline.
-        latency_of_all: The same of all requests, however they ended.
+        latency: end - intended of all requests, failed ones as at least the timeout: the headline.
+        latency_mean: How sure its mean is; None for fewer than 8 requests.
+        latency_of_right: end - intended of the right answers alone.
         service_time: end - sent of the right answers.
         dispatch_delay: sent - intended of all requests.
         first_byte: first byte - sent of the right answers, where the transport can tell.
         errors: Outcome -> texts, and how often each came, with the warm-up.
-        latency_histogram: An encoded HdrHistogram of `latency`, in microseconds.
     """
 
     measured_s: float
@@ -111,18 +163,31 @@ class Summary:
     all_outcomes: dict[str, int]
     rates: Rates
     latency: Distribution
-    latency_of_all: Distribution
+    latency_mean: MeanInterval | None
+    latency_of_right: Distribution
     service_time: Distribution
     dispatch_delay: Distribution
     first_byte: Distribution
     slo: SloResult | None
+    thresholds: list[ThresholdResult]
     scenario: ScenarioResult | None
     steady_state: steady_state.SteadyState
     validity: validity.Validity
     stages: Stages
     client: list[ClientLoad]
     errors: dict[str, dict[str, int]]
-    latency_histogram: str
+
+    @property
+    def met(self) -> bool:
+        """Whether the SLO and all thresholds are met."""
+        return (self.slo is None or self.slo.met) and all(each.met for each in self.thresholds)
+
+    @property
+    def status(self) -> ExitStatus:
+        """The verdict: INVALID, MISSED or FINE."""
+        if not self.validity.valid:
+            return ExitStatus.INVALID
+        return ExitStatus.FINE if self.met else ExitStatus.MISSED
 
 
 def measured_records(run: Run) -> npt.NDArray[Any]:
@@ -143,13 +208,36 @@ def summarise(run: Run) -> Summary:
     warmup_s = _warmup_s(run)
     measured = measured_records(run)
     ok = measured[measured["outcome"] == Outcome.OK]
-    right = table[table["outcome"] == Outcome.OK]
+    answered = table["outcome"] == Outcome.OK
+    right = table[answered]
     end_s = _end_of_load(run)
     seconds = max(end_s - warmup_s, 0.0)
-    delays = Distribution.of(measured["sent_ns"] - measured["intended_ns"])
-    slo = _slo(configuration.slo, measured)
+    latency = user_latency(measured, configuration.target.timeout_s)
+    failures = failed(measured)
+    waited = right["end_ns"] - right["intended_ns"]
     told = ok[ok["first_byte_ns"] >= 0]
+    times = {
+        "latency": latency,
+        "service": ok["end_ns"] - ok["sent_ns"],
+        "dispatch": measured["sent_ns"] - measured["intended_ns"],
+        "first_byte": told["first_byte_ns"] - told["sent_ns"],
+    }
+    delays = Distribution.of(times["dispatch"])
+    of_right = Distribution.of(ok["end_ns"] - ok["intended_ns"])
+    slo = configuration.slo
+    came_in_time = None
+    if slo is not None:
+        came_in_time = right["end_ns"][waited <= slo.latency_ms * 1e6]
+    rates = Rates(
+        intended=_rate(len(measured), seconds),
+        sent=_rate(_within(table["sent_ns"], warmup_s, end_s), seconds),
+        answered_ok=_rate(_within(right["end_ns"], warmup_s, end_s), seconds),
+        goodput=None
+        if came_in_time is None
+        else _rate(_within(came_in_time, warmup_s, end_s), seconds),
+    )
     all_outcomes = _outcomes(table)
+    parts = parts_of(ok, run.traces)
     return Summary(
         measured_s=seconds,
         requests=Requests(
@@ -158,39 +246,44 @@ def summarise(run: Run) -> Summary:
             unsent=run.unsent,
             warmup=len(table) - len(measured),
             measured=len(measured),
+            failed=int(failures.sum()),
         ),
         outcomes=_outcomes(measured),
         all_outcomes=all_outcomes,
-        rates=Rates(
-            intended=_rate(len(measured), seconds),
-            sent=_rate(_within(table["sent_ns"], warmup_s, end_s), seconds),
-            answered_ok=_rate(_within(right["end_ns"], warmup_s, end_s), seconds),
-            goodput=None if slo is None else _rate(slo.attainment * len(measured), seconds),
-        ),
-        latency=Distribution.of(ok["end_ns"] - ok["intended_ns"]),
-        latency_of_all=Distribution.of(measured["end_ns"] - measured["intended_ns"]),
-        service_time=Distribution.of(ok["end_ns"] - ok["sent_ns"]),
+        rates=rates,
+        latency=Distribution.of(latency),
+        latency_mean=_mean_interval(latency),
+        latency_of_right=of_right,
+        service_time=Distribution.of(times["service"]),
         dispatch_delay=delays,
-        first_byte=Distribution.of(told["first_byte_ns"] - told["sent_ns"]),
-        slo=slo,
-        scenario=judge_scenario(configuration, measured, run.seconds),
+        first_byte=Distribution.of(times["first_byte"]),
+        slo=None if slo is None else _slo(slo, measured, latency),
+        thresholds=[
+            _judged(threshold, times, parts, failures, rates)
+            for threshold in parsed(configuration.thresholds)
+        ]
+        if len(measured)
+        else [],
+        scenario=_scenario(configuration, measured, run.seconds),
         steady_state=steady_state.judge(
-            right["intended_ns"],
-            right["end_ns"] - right["intended_ns"],
+            table["intended_ns"],
+            table["end_ns"] - table["intended_ns"],
+            answered,
             warmup_s,
-            end_s,
             isinstance(configuration.arrivals, STATIONARY),
         ),
         validity=validity.judge(
             configuration,
             delays,
+            of_right,
             all_outcomes,
             run.processes,
             run.unsent,
             run.interrupted,
             run.died,
+            None if run.schedule is None else run.schedule.recorded_s,
         ),
-        stages=summarise_stages(parts_of(ok, run.traces)),
+        stages=summarise_stages(parts),
         client=[
             ClientLoad(
                 process.process,
@@ -203,7 +296,6 @@ def summarise(run: Run) -> Summary:
             for process in run.processes
         ],
         errors={Outcome(outcome).label: texts for outcome, texts in run.errors.items()},
-        latency_histogram=_histogram(ok),
     )
 
 
@@ -216,7 +308,8 @@ def _end_of_load(run: Run) -> float:
         return run.seconds
     if run.interrupted:
         return float(run.records["sent_ns"].max()) / 1e9
-    return run.configuration.duration_s
+    # A trace may end before the duration.
+    return run.configuration.duration_s if run.schedule is None else run.schedule.duration_s
 
 
 def _growth_mb(memory: list[int]) -> float | None:
@@ -239,27 +332,97 @@ def _rate(count: float, seconds: float) -> float:
     return count / seconds if seconds > 0 else 0.0
 
 
-def _slo(slo: Slo | None, measured: npt.NDArray[Any]) -> SloResult | None:
-    if slo is None or not len(measured):
+def _mean_interval(latency: npt.NDArray[Any]) -> MeanInterval | None:
+    error = error_of_mean(latency)
+    if not error.independent:
         return None
-    latency = (measured["end_ns"] - measured["intended_ns"]).astype(np.float64)
-    latency[measured["outcome"] != Outcome.OK] = np.inf
-    attainment = float((latency <= slo.latency_ms * 1e6).mean())
-    value = percentile(np.sort(latency), slo.percentile)
+    mean = float(latency.mean())
+    half = student(_CONFIDENCE, error.independent - 1) * error.standard
+    return MeanInterval(max(mean - half, 0.0) / 1e6, (mean + half) / 1e6, error.independent)
+
+
+def _slo(slo: Slo, measured: npt.NDArray[Any], latency: npt.NDArray[Any]) -> SloResult | None:
+    count = len(measured)
+    if not count:
+        return None
+    in_time = (measured["outcome"] == Outcome.OK) & (latency <= slo.latency_ms * 1e6)
+    error = error_of_share(in_time)
+    half = student(_CONFIDENCE, error.independent - 1) * error.standard
+    attainment = float(in_time.mean())
     return SloResult(
         slo.latency_ms,
         slo.percentile,
         attainment,
-        attainment >= slo.percentile / 100,
-        value if np.isfinite(value) else None,
+        max(attainment - half, 0.0),
+        min(attainment + half, 1.0),
+        int(in_time.sum()) >= rank(count, slo.percentile),
+        percentile(np.sort(latency), slo.percentile),
     )
 
 
-def _histogram(ok: npt.NDArray[Any]) -> str:
-    parts = []
-    for process in np.unique(ok["process"]):
-        rows = ok[ok["process"] == process]
-        part = histogram.new_histogram()
-        histogram.record(part, rows["end_ns"] - rows["intended_ns"])
-        parts.append(part)
-    return histogram.encoded(histogram.merged(parts))
+def _judged(
+    threshold: Threshold,
+    times: dict[str, npt.NDArray[Any]],
+    parts: list[Parts],
+    failures: npt.NDArray[np.bool_],
+    rates: Rates,
+) -> ThresholdResult:
+    value = _measure(threshold, times, parts, failures, rates)
+    return ThresholdResult(threshold.text, value, value is not None and threshold.holds(value))
+
+
+def _measure(
+    threshold: Threshold,
+    times: dict[str, npt.NDArray[Any]],
+    parts: list[Parts],
+    failures: npt.NDArray[np.bool_],
+    rates: Rates,
+) -> float | None:
+    if threshold.metric == "failed":
+        return float(failures.mean())
+    if threshold.metric == "rate":
+        return rates.answered_ok
+    if threshold.metric == "goodput":
+        return rates.goodput
+    part = threshold.part or "latency"
+    # A stage counts with 0 in a request that it had no part in.
+    values = times.get(part)
+    if values is None and any(part in each.seconds for each in parts):
+        values = np.array([each.seconds.get(part, 0.0) for each in parts]) * 1e9
+    if values is None or not len(values):
+        return None
+    if threshold.percentile is not None:
+        return percentile(np.sort(values), threshold.percentile)
+    return float(values.mean() if threshold.metric == "mean" else values.max()) / 1e6
+
+
+def _scenario(
+    configuration: RunConfiguration, measured: npt.NDArray[Any], seconds: float
+) -> ScenarioResult | None:
+    """The metric; None if the arrivals are none of MLPerf's scenarios."""
+    arrivals = configuration.arrivals
+    latency = (measured["end_ns"] - measured["intended_ns"]).astype(np.float64)
+    latency[measured["outcome"] != Outcome.OK] = np.inf
+    if isinstance(arrivals, Offline):
+        right = int((measured["outcome"] == Outcome.OK).sum())
+        value = right / seconds if seconds > 0 else None
+        return ScenarioResult("offline", "samples per second", value, "1/s")
+    if isinstance(arrivals, SingleStream):
+        return ScenarioResult("single-stream", "90th percentile latency", _tail(latency, 90), "ms")
+    if isinstance(arrivals, Server):
+        return ScenarioResult("server", "99th percentile latency", _tail(latency, 99), "ms")
+    if isinstance(arrivals, MultiStream):
+        queries = measured["index"] // arrivals.samples_per_query
+        _, place = np.unique(queries, return_inverse=True)
+        slowest = np.zeros(int(place.max()) + 1 if len(place) else 0)
+        np.maximum.at(slowest, place, latency)
+        value = _tail(slowest, 99)
+        return ScenarioResult("multi-stream", "99th percentile latency of queries", value, "ms")
+    return None
+
+
+def _tail(latency: npt.NDArray[np.float64], q: float) -> float | None:
+    if not len(latency):
+        return None
+    value = percentile(np.sort(latency), q)
+    return value if np.isfinite(value) else None

@@ -33,23 +33,27 @@ class Validity:
 def judge(
     configuration: RunConfiguration,
     dispatch_delay: Distribution,
+    latency: Distribution,
     outcomes: Mapping[str, int],
     processes: Sequence[WorkerResult],
     unsent: int,
     interrupted: bool,
     died: Mapping[int, int | None],
+    recorded_s: float | None = None,
 ) -> Validity:
     """The verdict on a run.
 
     Args:
         configuration: What was asked for.
         dispatch_delay: Of the measured requests.
+        latency: Of those that were answered well, of which the delay is a part.
         outcomes: Label -> count, of all requests.
         processes: What each process said of itself.
         unsent, interrupted, died: See `Run`.
+        recorded_s: How long the whole trace is, where arrivals are one.
     """
     limits = configuration.limits
-    reasons = [*_delay_reasons(configuration, dispatch_delay, processes)]
+    reasons, notes = _delays(configuration, dispatch_delay, latency, processes)
     for process in processes:
         if process.busiest_cpu > limits.cpu:
             reasons.append(
@@ -67,28 +71,61 @@ def judge(
         )
     if not dispatch_delay.count and not died:
         reasons.append("no request was measured")
-    return Validity(not reasons, reasons, _notes(configuration, unsent, interrupted))
+    notes += _notes(configuration, unsent, interrupted)
+    if recorded_s is not None and recorded_s > configuration.duration_s * (1 + 1e-9):
+        notes.append(
+            f"the trace lasts {recorded_s:g} s; only its first {configuration.duration_s:g} s were "
+            "played (duration_s)"
+        )
+    return Validity(not reasons, reasons, notes)
 
 
-def _delay_reasons(
-    configuration: RunConfiguration, delay: Distribution, processes: Sequence[WorkerResult]
-) -> list[str]:
-    limit = configuration.limits.dispatch_delay_ms
-    value = delay.p99 if delay.p99 is not None else delay.max
+def _delays(
+    configuration: RunConfiguration,
+    delay: Distribution,
+    latency: Distribution,
+    processes: Sequence[WorkerResult],
+) -> tuple[list[str], list[str]]:
+    """Reasons and notes: what the tester's own lateness falsifies.
+
+    A latency holds the delay of its request, so a percentile of latency is wrong by no more than
+    the delay's own percentile, which may be a small share of it.
+    """
     # In the offline scenario requests wait for their turn by plan.
-    if isinstance(configuration.arrivals, Offline) or value is None or value <= limit:
-        return []
+    if isinstance(configuration.arrivals, Offline):
+        return [], []
+    limits = configuration.limits
+    reasons, notes = [], []
+    for name in ("p50", "p99" if delay.p99 is not None else "max"):
+        late, total = getattr(delay, name), getattr(latency, name)
+        if late is None:
+            continue
+        share = late / total if total else 1.0
+        relative = f"{share:.0%} of the latency's {name}"
+        if late > limits.dispatch_delay_ms and (
+            limits.strict or share > limits.dispatch_delay_share
+        ):
+            allowed = "" if limits.strict else f" and over {limits.dispatch_delay_share:.0%} of it"
+            reasons.append(
+                f"the tester could not keep up: {name} of the dispatch delay is {late:.3g} ms, "
+                f"over {limits.dispatch_delay_ms:g} ms{allowed} ({relative}); {_advice(processes)}"
+            )
+        elif total and share > limits.dispatch_delay_share:
+            notes.append(
+                f"{name} of the dispatch delay is only {late:.3g} ms, but {relative}: look at the "
+                "service time, too"
+            )
+    return reasons[:1], notes[:1]
+
+
+def _advice(processes: Sequence[WorkerResult]) -> str:
     busiest = max((process.busiest_cpu for process in processes), default=0.0)
-    advice = (
-        "use more processes or a lower rate"
-        if busiest > _BUSY
-        else f"it used only {busiest:.0%} of a core, so others took its turn: use another machine "
-        "than the server's, or a quieter one"
+    if busiest > _BUSY:
+        return "use more processes or a lower rate"
+    return (
+        f"it used only {busiest:.0%} of a core, so others took its turn: use another machine than "
+        "the server's, or a quieter one"
     )
-    return [
-        f"the tester could not keep up: p99 of the dispatch delay is {value:.3g} ms, over "
-        f"{limit:g} ms; {advice}"
-    ]
 
 
 def _notes(configuration: RunConfiguration, unsent: int, interrupted: bool) -> list[str]:

@@ -1,0 +1,312 @@
+"""The coordinator: starts workers together, hears what they measure, and stops them together.
+
+Workers are processes of this machine, or of others where `infergraph-load worker` listens; both
+speak the same protocol. The clock of another machine is compared with this one's before the run and
+after it, by the fastest of some round trips.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from ...transports.exchange import EPOCH_S, now_ns
+from ..errors import LoadError
+from . import protocol
+from .plan import Progress, WorkerPlan, WorkerResult
+from .protocol import Connection, Message
+
+logger = logging.getLogger(__name__)
+
+_START_DELAY_NS = 200_000_000
+"""From the word to start to the start, so that all workers hear it before."""
+_READY_SECONDS = 120.0
+_SILENT_SECONDS = 30.0
+"""A worker reports four times a second; one that is silent for so long counts as lost."""
+_END_SECONDS = 10.0
+_LOOK_SECONDS = 0.1
+"""How often interrupts are looked for."""
+_PINGS = 20
+_MOST_UNCERTAIN_NS = 20_000_000
+_WORKER = f"{__package__}.worker"
+
+
+class Interrupts:
+    """Counts Ctrl-C, SIGTERM and SIGHUP, instead of an exception in the middle of anything.
+
+    A context manager; outside the main thread, where no signal arrives, it does nothing. A Ctrl-C
+    that the shell has told background jobs to ignore is heard too.
+
+    Attributes:
+        count: How often the user has asked for the end.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Interrupts:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                self._before[number] = signal.signal(number, self._heard)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def _heard(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+
+
+@dataclass(frozen=True)
+class Clock:
+    """How the clock of a worker's machine stands to this one's, in nanoseconds.
+
+    Attributes:
+        offset: Its time minus ours at the same instant.
+        uncertainty: By which the offset may be wrong: half of the fastest round trip.
+    """
+
+    offset: int = 0
+    uncertainty: int = 0
+
+
+@dataclass
+class WorkersResult:
+    """What the workers said.
+
+    Attributes:
+        results: Of those that lived to the end.
+        interrupted: Whether the run was ended by a signal.
+        died: The workers that did not, with their exit status; None where it is not known.
+        began: When the run started, seconds since the epoch.
+        clocks: Of workers on other machines, what reports say of them.
+    """
+
+    results: list[WorkerResult] = field(default_factory=list)
+    interrupted: bool = False
+    died: dict[int, int | None] = field(default_factory=dict)
+    began: float = 0.0
+    clocks: list[dict[str, Any]] = field(default_factory=list)
+
+
+def run_workers(
+    plans: Sequence[WorkerPlan],
+    addresses: Sequence[str],
+    on_progress: Callable[[Progress], None],
+    interrupts: Interrupts,
+    on_start: Callable[[float], None] = lambda began: None,
+) -> WorkersResult:
+    """Runs a worker for each plan, to its end.
+
+    The first interrupt lets requests in flight end (`drain_s`), the second gives them up.
+
+    Args:
+        plans: What the workers do.
+        addresses: Where they listen, `HOST:PORT`, by turns; none means processes of this machine.
+        on_progress: Told several times a second what happened, by each worker and load.
+        interrupts: Looked at ten times a second.
+        on_start: Told when the run starts, in seconds since the epoch.
+
+    Raises:
+        LoadError: a worker did not start, or its clock cannot be compared.
+        KeyboardInterrupt: an interrupt came before the run began.
+    """
+    workers = _Workers(on_progress, interrupts)
+    try:
+        for number, plan in enumerate(plans):
+            address = addresses[number % len(addresses)] if addresses else None
+            workers.add(plan, address)
+        return workers.run(on_start)
+    finally:
+        workers.end()
+
+
+class _Workers:
+    def __init__(self, on_progress: Callable[[Progress], None], interrupts: Interrupts) -> None:
+        self._on_progress = on_progress
+        self._interrupts = interrupts
+        self._found = WorkersResult()
+        self._connections: dict[int, Connection] = {}
+        self._clocks: dict[int, Clock] = {}
+        self._heard_at: dict[int, float] = {}
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._selector = selectors.DefaultSelector()
+
+    def add(self, plan: WorkerPlan, address: str | None) -> None:
+        """Starts or connects a worker, and tells it its plan."""
+        number = plan.process
+        if address is None:
+            ours, theirs = socket.socketpair()
+            with theirs:
+                self._processes[number] = start_worker(theirs)
+            connection = Connection(ours, f"process {number}")
+        else:
+            connection = protocol.connect(address, protocol.token())
+        self._connections[number] = connection
+        self._selector.register(connection.socket, selectors.EVENT_READ, number)
+        try:
+            if address is not None:
+                self._clocks[number] = self._checked_clock(connection)
+            connection.send(plan.message())
+        except (OSError, EOFError):
+            raise LoadError(f"{connection.name} ended before the run") from None
+
+    def run(self, on_start: Callable[[float], None]) -> WorkersResult:
+        found = self._found
+        self._await_ready()
+        start = now_ns() + _START_DELAY_NS
+        found.began = start / 1e9 + EPOCH_S
+        for number in self._connections:
+            offset = self._clocks[number].offset if number in self._clocks else 0
+            self._tell(number, Message("start", {"at": start + offset}))
+        on_start(found.began)
+        self._heard_at = dict.fromkeys(self._connections, time.monotonic())
+        heeded = 0
+        while self._heard_at:
+            self._hear()
+            if self._interrupts.count > heeded:
+                heeded = self._interrupts.count
+                for number in self._heard_at:
+                    self._tell(number, Message("stop" if heeded == 1 else "abort"))
+        found.interrupted = heeded > 0
+        return found
+
+    def end(self) -> None:
+        for connection in self._connections.values():
+            connection.close()
+        for process in self._processes.values():
+            try:
+                process.wait(_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._selector.close()
+
+    def _await_ready(self) -> None:
+        waiting = set(self._connections)
+        end = time.monotonic() + _READY_SECONDS
+        while waiting:
+            if self._interrupts.count:
+                raise KeyboardInterrupt
+            if time.monotonic() > end:
+                name = self._connections[min(waiting)].name
+                raise LoadError(f"{name} was not ready within {_READY_SECONDS:g} s")
+            for key, _ in self._selector.select(_LOOK_SECONDS):
+                try:
+                    if self._connections[key.data].receive():
+                        waiting.discard(key.data)
+                except (EOFError, OSError):
+                    name = self._connections[key.data].name
+                    raise LoadError(f"{name} ended before the run") from None
+
+    def _hear(self) -> None:
+        for key, _ in self._selector.select(_LOOK_SECONDS):
+            number = key.data
+            try:
+                messages = self._connections[number].receive()
+            except (EOFError, OSError):
+                self._lost(number)
+                continue
+            self._heard_at[number] = time.monotonic()
+            for message in messages:
+                if message.kind == "progress":
+                    self._on_progress(Progress.of(message))
+                else:
+                    self._ended(number, WorkerResult.of(message))
+        silent = time.monotonic() - _SILENT_SECONDS
+        for number in [each for each, heard in self._heard_at.items() if heard < silent]:
+            logger.error("%s is silent: ended", self._connections[number].name)
+            if number in self._processes:
+                self._processes[number].kill()
+            self._lost(number)
+
+    def _ended(self, number: int, result: WorkerResult) -> None:
+        self._found.results.append(result)
+        del self._heard_at[number]
+        connection = self._connections[number]
+        self._selector.unregister(connection.socket)
+        if number in self._clocks:
+            self._found.clocks.append(_described(connection, self._clocks[number]))
+        connection.close()
+
+    def _lost(self, number: int) -> None:
+        del self._heard_at[number]
+        connection = self._connections[number]
+        self._selector.unregister(connection.socket)
+        connection.close()
+        status = None
+        if number in self._processes:
+            status = self._processes[number].wait(_END_SECONDS)
+        self._found.died[number] = status
+        logger.error("%s died with status %s", connection.name, status)
+
+    def _tell(self, number: int, message: Message) -> None:
+        try:
+            self._connections[number].send(message)
+        except OSError:
+            return  # it died, which `_hear` will find
+
+    def _checked_clock(self, connection: Connection) -> Clock:
+        clock = compare_clocks(connection)
+        if clock.uncertainty > _MOST_UNCERTAIN_NS:
+            raise LoadError(
+                f"worker '{connection.name}': its clock is known only to within "
+                f"{clock.uncertainty / 1e6:.0f} ms, since no round trip was faster; accepted: "
+                f"{_MOST_UNCERTAIN_NS / 1e6:.0f} ms"
+            )
+        return clock
+
+
+def start_worker(inherited: socket.socket) -> subprocess.Popen[bytes]:
+    """A worker process of this machine, at the other end of the socket's pair or connection."""
+    return subprocess.Popen(
+        [sys.executable, "-m", _WORKER, str(inherited.fileno())],
+        pass_fds=[inherited.fileno()],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        # A terminal's Ctrl-C and hang-up are for the coordinator, which says how to stop.
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    )
+
+
+def compare_clocks(connection: Connection, now: Callable[[], int] = now_ns) -> Clock:
+    """How a worker's clock stands, by the fastest of some round trips."""
+    best: Clock | None = None
+    for _ in range(_PINGS):
+        before = now()
+        theirs = connection.ask(Message("ping")).values["now"]
+        after = now()
+        clock = Clock(theirs - (before + after) // 2, (after - before) // 2)
+        if best is None or clock.uncertainty < best.uncertainty:
+            best = clock
+    assert best is not None
+    return best
+
+
+def _described(connection: Connection, before: Clock) -> dict[str, Any]:
+    """What reports say of a worker's clock, which is looked at again after the run."""
+    try:
+        after = compare_clocks(connection)
+    except (OSError, EOFError, LoadError):
+        after = before
+    return {
+        "worker": connection.name,
+        "offset_ms": before.offset / 1e6,
+        "uncertainty_ms": max(before.uncertainty, after.uncertainty) / 1e6,
+        "drift_ms": (after.offset - before.offset) / 1e6,
+    }

@@ -1,0 +1,34 @@
+"""How requests reach a server: V2 over REST, on sockets of our own, or over gRPC."""
+
+from .codec import Answer, Codec
+from .endpoint import PROTOCOLS, Endpoint, Protocol, Tls
+from .exchange import UNKNOWN, Exchange, now_ns
+from .headers import check_headers, masked, parse_headers
+from .outcome import Outcome
+from .route import FORMATS, Format, Route
+from .template import CODINGS, Coding, Template
+from .transport import Transport, make_transport
+
+__all__ = [
+    "CODINGS",
+    "FORMATS",
+    "PROTOCOLS",
+    "UNKNOWN",
+    "Answer",
+    "Codec",
+    "Coding",
+    "Endpoint",
+    "Exchange",
+    "Format",
+    "Outcome",
+    "Protocol",
+    "Route",
+    "Template",
+    "Tls",
+    "Transport",
+    "check_headers",
+    "make_transport",
+    "masked",
+    "now_ns",
+    "parse_headers",
+]
