@@ -25,12 +25,12 @@ def add_tls(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
     add("--ca", metavar="PEM", help="trust these authorities in place of the system's")
     add("--certificate", metavar="PEM", help="show this certificate to the server")
     add("--key", metavar="PEM", help="the certificate's key, where it is in a file of its own")
-    add("--insecure", action="store_true", help="take any certificate of the server")
+    add("--insecure", action="store_true", default=None, help="take any certificate")
 
 
 def tls_of(args: argparse.Namespace) -> Tls:
     """What the flags of TLS say."""
-    return Tls(args.ca, args.certificate, args.key, args.insecure)
+    return Tls(args.ca, args.certificate, args.key, bool(args.insecure))
 
 
 def parse_parameters(arguments: Sequence[str]) -> dict[str, Parameter]:

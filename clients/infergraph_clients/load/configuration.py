@@ -118,7 +118,7 @@ class SyntheticInputs(_Section):
 
     Attributes:
         count: Payloads, each with values of its own.
-        seed: Of all values; that of the run where it is not given.
+        seed: Of all values.
         batch: The size of a first dimension that is declared as -1.
         shapes: Input -> its shape.
         ranges: Input -> lowest and highest value of numbers.
@@ -391,6 +391,10 @@ def _override(document: dict[str, Any], overrides: dict[str, Any]) -> None:
             section = section.setdefault(parent, {})
             if not isinstance(section, dict):
                 raise LoadError(f"'{name}' cannot be set: '{parent}' is not a section")
+        below = section.get(last)
+        if name == "target.headers" and isinstance(below, dict):
+            # Those of flags are on top of the file's.
+            value = joined([below, value])
         section[last] = value
 
 

@@ -121,7 +121,7 @@ class VideoFile:
         try:
             import av
         except ImportError as error:
-            raise UsageError(f"{error}; pip install 'infergraph[clients]'") from None
+            raise UsageError(f"{error}; pip install 'infergraph-clients[video]'") from None
         self._path, self._selection = path, selection
         self._error = av.FFmpegError
         try:

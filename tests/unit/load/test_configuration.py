@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from infergraph_clients.errors import UsageError
 from infergraph_clients.load.arrivals.specification import Bursts, ClosedLoop, Gamma, Poisson, Step
 from infergraph_clients.load.cli import flags
 from infergraph_clients.load.cli.main import parse_arguments
@@ -45,6 +46,46 @@ def test_arrivals_from_flags(arguments: list[str], arrivals: object) -> None:
     assert read(*TARGET, *arguments).arrivals == arrivals
 
 
+def test_a_header_of_a_flag_replaces_the_files_in_any_case(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(FILE)
+    assert read(str(file), "--header", "A=2").target.headers == {"A": "2"}
+
+
+def test_inputs_as_for_the_infer_command(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(FILE)
+    found = read(str(file), "audio=@q.wav", "context=a=b")
+    assert (found.payload.path, found.payload.inputs) == (None, ("audio=@q.wav", "context=a=b"))
+    alone = read("text=a", "--url", "http://h:1", "--model", "m", "--rate", "1")
+    assert (alone.payload.inputs, alone.target.url) == (("text=a",), "http://h:1")
+    assert read(str(file)).payload.path == "p.json"
+    with pytest.raises(SystemExit):
+        read(str(file), "other.yaml")
+
+
+def test_synthetic_inputs() -> None:
+    target = ("--url", "http://h:1", "--model", "m", "--rate", "1")
+    ranges = "payload.synthetic.ranges.n=[0, 9]"
+    found = read(*target, "--synthetic", "count=3,batch=2", "--set", ranges).payload.synthetic
+    assert found is not None
+    assert (found.count, found.batch, found.ranges, found.words) == (3, 2, {"n": (0, 9)}, 12)
+    assert read(*target, "--synthetic").payload.synthetic is not None
+
+
+def test_how_a_server_is_reached() -> None:
+    found = read(
+        *("--url", "grpcs://h:1", "--model", "m", "--payload", "p.json", "--rate", "1"),
+        *("--ca", "ca.pem", "--certificate", "c.pem", "--key", "k.pem", "--insecure"),
+        *("--stream", "--traceparent", "--compression", "deflate", "--format", "typed"),
+    ).target
+    route = found.route()
+    assert (route.tls.ca, route.tls.certificate, route.tls.key) == ("ca.pem", "c.pem", "k.pem")
+    assert route.tls.insecure
+    assert (route.stream, route.traceparent, route.compression) == (True, True, "deflate")
+    assert route.format == "typed"
+
+
 def test_flags_override_a_file(tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text(FILE)
@@ -57,8 +98,9 @@ def test_flags_override_a_file(tmp_path: Path) -> None:
     assert found.arrivals == Gamma(rate=6, cv=4)
     assert found.slo is not None
     assert (found.slo.latency_ms, found.slo.percentile) == (30, 99)
+    # Headers are on top of the file's.
+    assert found.target.headers == {"a": "1", "b": "2=3"}
     assert (found.limits.cpu, found.limits.dispatch_delay_ms, found.drain_s) == (0.5, 1, 1)
-    assert found.target.headers == {"b": "2=3"}
 
 
 def test_another_kind_drops_the_files_settings(tmp_path: Path) -> None:
@@ -76,7 +118,7 @@ def test_another_kind_drops_the_files_settings(tmp_path: Path) -> None:
         (["--arrivals", "poisson:rate=["], "is not YAML"),
         (["--arrivals", "poisson:rate=1,cv=2"], "arrivals.cv is not a setting"),
         (["--rate", "0"], "arrivals.rate is '0': input should be greater than 0"),
-        (["--rate", "5", "--header", "x"], "--header is 'x'; accepted: NAME=VALUE"),
+        (["--rate", "5", "--header", "x"], "--header .x.; accepted: NAME=VALUE"),
         (["--rate", "5", "--trace", "2"], "trace is '2'"),
         (["--rate", "5", "--check", "maybe"], "payload.check is 'maybe'"),
         (["--rate", "5", "--set", "model.x=1"], "model is not a setting; accepted: target"),
@@ -86,7 +128,7 @@ def test_another_kind_drops_the_files_settings(tmp_path: Path) -> None:
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_what_is_wrong(arguments: list[str], problem: str) -> None:
-    with pytest.raises(LoadError, match=problem) as caught:
+    with pytest.raises(UsageError, match=problem) as caught:
         read(*TARGET, *arguments)
     assert "\n" not in str(caught.value)
 
@@ -116,17 +158,9 @@ def test_what_a_run_cannot_lack(kind: str) -> None:
         RunConfiguration.model_validate(settings)
 
 
-def test_inputs_stand_where_infergraph_infer_has_them() -> None:
-    target = ("--url", "http://h:1", "--model", "m")
-    found = read("text=a", *target, "--rate", "5", "audio=@q.wav")
+def test_inputs_may_stand_after_flags() -> None:
+    found = read("text=a", "--url", "http://h:1", "--model", "m", "--rate", "5", "audio=@q.wav")
     assert found.payload.inputs == ("text=a", "audio=@q.wav")
-    assert found.payload.path is None
-    made = read(*target, "--rate", "5", "--synthetic", "count=3,ranges.x=[0,2]").payload.synthetic
-    assert made is not None
-    assert (made.count, made.ranges) == (3, {"x": (0, 2)})
-    assert read(*target, "--rate", "5", "--synthetic").payload.synthetic is not None
-    with pytest.raises(LoadError, match="accepted: one file"):
-        read("a.yaml", *target, "b.yaml")
 
 
 def test_an_unknown_flag_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
