@@ -32,7 +32,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
-            item.add_marker(pytest.mark.integration)
+            if "images" in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.integration)
+                item.add_marker(pytest.mark.slow)
             if sys.platform != "linux":
                 item.add_marker(pytest.mark.skip(reason="only Linux has all of 127.0.0.0/8"))
 
