@@ -182,9 +182,10 @@ def _explain(cls: type[ModelOptions], problem: Any, overrides: Mapping[str, Any]
     field = str(problem["loc"][0]) if problem["loc"] else ""
     source = f" (from {overrides[field][0]})" if field in overrides else ""
     if problem["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(field, cls.model_fields, n=1)
+        fields = Node.model_fields if field == "node" else cls.model_fields
+        close = difflib.get_close_matches(str(problem["loc"][-1]), fields, n=1)
         hint = f"did you mean '{close[0]}'? " if close else ""
-        accepted = ", ".join(sorted(cls.model_fields))
+        accepted = ", ".join(sorted(fields))
         return f"unknown setting '{name}'{source}; {hint}accepted: {accepted}"
     message = problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "string_pattern_mismatch" and field == "device":

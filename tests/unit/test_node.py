@@ -130,7 +130,7 @@ def test_it_is_a_setting_that_is_also_accepted_as_text() -> None:
     options = load_options(RuntimeOptions, "m", {"node": text})
 
     assert options.node == Node(passes={"context": []}, gives=["a"])
-    with pytest.raises(ConfigurationError, match=r"unknown setting 'node.pases'"):
+    with pytest.raises(ConfigurationError, match=r"'node.pases'; did you mean 'passes'\?"):
         load_options(RuntimeOptions, "m", {"node": '{"pases": {}}'})
     with pytest.raises(ConfigurationError, match="setting 'node'"):
         load_options(RuntimeOptions, "m", {"node": "{"})

@@ -159,8 +159,8 @@ def test_an_unknown_setting_suggests_the_nearest() -> None:
     assert text == (
         "model 'my-model': unknown setting 'max_batchsize'; did you mean 'max_batch_size'? "
         "accepted: compile, device, drain_seconds, dtype, engine, max_batch_size, max_items, "
-        "max_queue_bytes, max_queue_size, memory_fraction, optional_inputs, optional_outputs, "
-        "threads, timeout_ms, variant, variants"
+        "max_queue_bytes, max_queue_size, memory_fraction, node, optional_inputs, "
+        "optional_outputs, threads, timeout_ms, variant, variants"
     )
 
 

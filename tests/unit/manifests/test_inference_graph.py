@@ -205,6 +205,21 @@ def test_all_branches_are_asked_or_none() -> None:
     assert none.handed.keys() == {"fork"}
 
 
+def test_a_branch_in_which_a_step_always_fires_is_always_asked() -> None:
+    root = planned(
+        f"{FORK}  - {{name: two, inputs: [fork.outputs.y]}}\n"
+        "  - {name: three, inputs: [two.outputs.y], triggers: [fork.outputs.left]}\n"
+        "  - {name: r, inputs: [fork.outputs.right]}\n",
+        "{steps: [two.outputs.y, three.outputs.w, r.outputs.y], stepsJoin: outer,"
+        " tensorMap: {r.outputs.y: right_y}}",
+    )
+    run = Run({"fork": "y", "two": "y", "three": "w", "r": "y"})
+
+    assert root.node.branches == [[], ["right"]]
+    assert run(root, x="in") == {"y": "two(fork(in))"}
+    assert run.computed == ["fork", "two"]
+
+
 CASCADE = (
     f"{FORK}  - {{name: one, inputs: [p.inputs.x], triggers: [fork.outputs.right]}}\n",
     "{steps: [fork.outputs.left, one.outputs.y], stepsJoin: any,"
