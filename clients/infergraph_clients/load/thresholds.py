@@ -13,14 +13,15 @@ DEFAULT_FAILED = "failed<=1%"
 ACCEPTED = (
     "METRIC[{PART}]<VALUE with <, <=, > or >=; METRIC is p50, p99.9 and the like, mean, max (in "
     "ms, or with a unit: us, ms, s), failed (a share, or %), rate or goodput (per second); PART of "
-    "a time is service, dispatch, first_byte, or a stage such as 'm: compute'"
+    "a time is service, dispatch, first_byte, first_answer or answer_gap (of streams), or a stage "
+    "such as 'm: compute'"
 )
 _FORM = re.compile(
     r"(?P<metric>p(?P<q>\d+(?:\.\d+)?)|mean|max|failed|rate|goodput)"
     r"(?:\{(?P<part>[^}]+)\})?\s*(?P<operator><=|>=|<|>)\s*"
     r"(?P<value>\d+(?:\.\d+)?)\s*(?P<unit>us|ms|s|%|/s)?"
 )
-TIMES = ("service", "dispatch", "first_byte")
+TIMES = ("service", "dispatch", "first_byte", "first_answer", "answer_gap")
 """Parts that every request has; the others are stages, which traced requests have."""
 _OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 _TIME_UNITS = {None: 1.0, "us": 1e-3, "ms": 1.0, "s": 1e3}

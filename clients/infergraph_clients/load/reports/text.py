@@ -93,6 +93,8 @@ def latency_rows(summary: Summary, timeout_s: float) -> list[tuple[str, Distribu
     rows += [
         ("service time (from sent)", summary.service_time),
         ("first byte (from sent)", summary.first_byte),
+        ("first answer of a stream", summary.first_answer),
+        ("longest wait between answers", summary.answer_gap),
         ("dispatch delay", summary.dispatch_delay),
     ]
     return [(name, times) for name, times in rows if times.count]

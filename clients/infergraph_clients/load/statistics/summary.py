@@ -154,6 +154,8 @@ class Summary:
         service_time: end - sent of the right answers.
         dispatch_delay: sent - intended of all requests.
         first_byte: first byte - sent of the right answers, where the transport can tell.
+        first_answer: Of streams that were right, first answer - sent.
+        answer_gap: Of the same, the longest time between two answers of each.
         errors: Outcome -> texts, and how often each came, with the warm-up.
     """
 
@@ -168,6 +170,8 @@ class Summary:
     service_time: Distribution
     dispatch_delay: Distribution
     first_byte: Distribution
+    first_answer: Distribution
+    answer_gap: Distribution
     slo: SloResult | None
     thresholds: list[ThresholdResult]
     scenario: ScenarioResult | None
@@ -216,11 +220,14 @@ def summarise(run: Run) -> Summary:
     failures = failed(measured)
     waited = right["end_ns"] - right["intended_ns"]
     told = ok[ok["first_byte_ns"] >= 0]
+    streams = ok[ok["answers"] > 0]
     times = {
         "latency": latency,
         "service": ok["end_ns"] - ok["sent_ns"],
         "dispatch": measured["sent_ns"] - measured["intended_ns"],
         "first_byte": told["first_byte_ns"] - told["sent_ns"],
+        "first_answer": streams["first_answer_ns"] - streams["sent_ns"],
+        "answer_gap": streams["longest_gap_ns"][streams["answers"] > 1],
     }
     delays = Distribution.of(times["dispatch"])
     of_right = Distribution.of(ok["end_ns"] - ok["intended_ns"])
@@ -257,6 +264,8 @@ def summarise(run: Run) -> Summary:
         service_time=Distribution.of(times["service"]),
         dispatch_delay=delays,
         first_byte=Distribution.of(times["first_byte"]),
+        first_answer=Distribution.of(times["first_answer"]),
+        answer_gap=Distribution.of(times["answer_gap"]),
         slo=None if slo is None else _slo(slo, measured, latency),
         thresholds=[
             _judged(threshold, times, parts, failures, rates)
