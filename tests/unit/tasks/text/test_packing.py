@@ -92,16 +92,18 @@ def test_every_token_is_where_it_was(family: str, checkpoint: Callable[[str], st
 def test_no_text_is_seen_by_its_neighbour(checkpoint: Callable[[str], str]) -> None:
     network = load_network(AutoModelForSequenceClassification, checkpoint("bert"), CPU)
     packing = Packing(network, CPU)
-    texts = texts_of(LENGTHS)
-    answers = []
-    for other in (5, 17):
-        texts[2] = torch.full_like(texts[2], other)
+
+    def answers(texts: Sequence[torch.Tensor]) -> torch.Tensor:
         with packing.rows(LENGTHS):
-            answers.append(network(**batch_of(texts)).logits)
+            found: torch.Tensor = network(**batch_of(texts)).logits
+        return found
 
-    changed = (answers[0] != answers[1]).any(dim=1)
-
-    assert changed.tolist() == [row == 2 for row in range(len(texts))]
+    texts = texts_of(LENGTHS)
+    before = answers(texts)
+    for number, text in enumerate(texts):
+        others = [*texts[:number], (text + 1) % 20, *texts[number + 1 :]]
+        changed = (answers(others) != before).any(dim=1)
+        assert changed.tolist() == [row == number for row in range(len(texts))]
 
 
 @pytest.mark.parametrize(
