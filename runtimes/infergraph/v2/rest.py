@@ -50,7 +50,7 @@ def decode_request(
         TooLarge: more than `limits`.
         InvalidInput: a parameter of an output that cannot be.
     """
-    return _request(_document(body, json_size), body, json_size, limits)
+    return _request(_document(body, json_size), body, json_size, limits, as_given)
 
 
 def decode_node(body: bytes, limits: Limits) -> InferRequest:
@@ -91,7 +91,11 @@ def _as_request(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _request(
-    document: dict[str, Any], body: bytes, json_size: int | None, limits: Limits
+    document: dict[str, Any],
+    body: bytes,
+    json_size: int | None,
+    limits: Limits,
+    as_given: bool = False,
 ) -> InferRequest:
     parameters = dict(_mapping(document, "parameters", ""))
     request_id = _text(document, "id", "", "")
