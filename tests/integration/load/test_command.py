@@ -56,8 +56,8 @@ def test_a_report_needs_nothing_else(stub: Stub, request_file: Path) -> None:
     assert "<script src" not in page
     assert "<link" not in page.split("<script>")[0]
     rows = (result.folder / "seconds.csv").read_text().splitlines()
-    assert rows[0].startswith("second,intended,sent,ok,failed,in_flight,")
-    assert rows[1].startswith("0,60,")
+    assert rows[0].startswith("time,second,intended,sent,ok,failed,in_flight,")
+    assert "Z,0,60," in rows[1]
 
 
 def test_a_file_describes_a_run_and_flags_override_it(stub: Stub, request_file: Path) -> None:
@@ -86,6 +86,7 @@ warmup_s: 0.5
         "unsent": 0,
         "warmup": 20,
         "measured": 20,
+        "failed": 0,
     }
     assert report["configuration"]["arrivals"] == {"kind": "constant", "rate": 40.0}
 
