@@ -73,11 +73,11 @@ def test_a_closed_loop_whose_users_hang_ends(stub: Stub, request_file: Path) -> 
 
 
 def test_a_tester_that_cannot_keep_up_is_invalid(stub: Stub, request_file: Path) -> None:
-    more = ("--set", "limits.dispatch_delay_ms=0.000001")
+    more = ("--set", "limits.dispatch_delay_ms=0.000001", "--strict")
     result = run(stub.url("http"), "ok", request_file, *more)
     assert not result.summary["validity"]["valid"]
     assert "could not keep up" in result.summary["validity"]["reasons"][0]
-    assert result.status == 1
+    assert result.status == 3
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def test_a_tester_without_resources_says_so(stub: Stub, request_file: Path) -> N
     limited = "import resource, runpy; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100)); "
     run_module = "runpy.run_module('infergraph_clients.load', run_name='__main__')"
     program = [sys.executable, "-c", limited + run_module, *command]
-    assert subprocess.run(program, cwd=REPOSITORY).returncode == 1
-    result = Result(1, json.loads((folder / "report.json").read_text()), folder)
+    assert subprocess.run(program, cwd=REPOSITORY).returncode == 3
+    result = Result(3, json.loads((folder / "report.json").read_text()), folder)
     assert set(result.outcomes) == {"timeout", "tester_error"}
     assert any("open files" in reason for reason in result.summary["validity"]["reasons"])
     check_nothing_lost(result)

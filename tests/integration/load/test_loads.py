@@ -138,7 +138,7 @@ def test_stages_add_up_to_the_latency(stub: Stub, request_file: Path, protocol: 
     assert stages["mean_ms"]["first: hop"] == pytest.approx(0.01)
     assert stages["mean_ms"]["router"] == pytest.approx(0.03)
     assert stages["batch_size"] == {"first": 2}
-    assert stages["reconciled"] == 1
+    assert stages["contradicted"] == 0
     assert sum(stages["mean_ms"].values()) == pytest.approx(result.summary["latency"]["mean"])
     rows = pq.read_table(result.folder / "stages.parquet").to_pydict()
     assert rows["kind"].count("compute") == 60
@@ -156,7 +156,7 @@ def test_stages_of_a_real_pipeline_add_up(echoes: Echoes, tmp_path: Path, protoc
     assert set(result.outcomes) == {"ok"}
     stages = result.summary["stages"]
     assert stages["traced"] == result.outcomes["ok"]
-    assert stages["reconciled"] == 1
+    assert stages["contradicted"] == 0
     assert sum(stages["mean_ms"].values()) == pytest.approx(result.summary["latency"]["mean"])
     # Their service times are 1 and 3 ms.
     assert stages["mean_ms"]["quick: compute"] >= 1

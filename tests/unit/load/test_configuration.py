@@ -158,17 +158,9 @@ def test_what_a_run_cannot_lack(kind: str) -> None:
         RunConfiguration.model_validate(settings)
 
 
-def test_inputs_stand_where_infergraph_infer_has_them() -> None:
-    target = ("--url", "http://h:1", "--model", "m")
-    found = read("text=a", *target, "--rate", "5", "audio=@q.wav")
+def test_inputs_may_stand_after_flags() -> None:
+    found = read("text=a", "--url", "http://h:1", "--model", "m", "--rate", "5", "audio=@q.wav")
     assert found.payload.inputs == ("text=a", "audio=@q.wav")
-    assert found.payload.path is None
-    made = read(*target, "--rate", "5", "--synthetic", "count=3,ranges.x=[0,2]").payload.synthetic
-    assert made is not None
-    assert (made.count, made.ranges) == (3, {"x": (0, 2)})
-    assert read(*target, "--rate", "5", "--synthetic").payload.synthetic is not None
-    with pytest.raises(LoadError, match="accepted: one file"):
-        read("a.yaml", *target, "b.yaml")
 
 
 def test_an_unknown_flag_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,9 +79,8 @@ def test_long_numbers_fit_into_80_columns() -> None:
 
 def test_the_live_view() -> None:
     view = LiveView([configuration()], console())
-    ended = records(
-        [*range(1, 101), 1_000, 1_000, 1_000], outcome=[Outcome.OK] * 100 + [Outcome.TIMEOUT] * 3
-    )
+    outcome = np.where(np.arange(103) < 100, Outcome.OK, Outcome.TIMEOUT)
+    ended = records(np.arange(1, 104), outcome=outcome)
     for process in (0, 1):
         view.update(Progress(process, 0, 110, 7, ended))
     output = console()
@@ -95,11 +94,11 @@ def test_a_view_without_a_terminal_prints_a_line_now_and_then(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     output = Console(file=io.StringIO(), width=40)
-    clock = iter([0.0, 1.0, 16.0, 17.0])
-    time = SimpleNamespace(monotonic=lambda: next(clock))
+    now = [0.0]
+    time = SimpleNamespace(monotonic=lambda: now[0])
     monkeypatch.setattr("infergraph_clients.load.reports.live.time", time)
     with LiveView([configuration(duration_s=40)], output, "run 2 of 3, 5 min left") as view:
-        for _ in range(4):
+        for now[0] in (0.0, 1.0, 16.0, 17.0):
             view.update(Progress(0, 0, 1, 0, records([1], outcome=Outcome.LOST)))
     assert written(output) == (
         "run 2 of 3, 5 min left: m (constant), measuring, 24 of 40 s left: 3 sent, 3 failed\n"

@@ -9,6 +9,7 @@ from hdrh.histogram import HdrHistogram
 from infergraph_clients.load.arrivals import build_schedule
 from infergraph_clients.load.errors import ExitStatus
 from infergraph_clients.load.outcome import Outcome
+from infergraph_clients.load.reports.folder import report_document
 from infergraph_clients.load.statistics import summarise
 from infergraph_clients.load.statistics.distribution import Distribution
 
@@ -129,7 +130,7 @@ def test_answers_after_the_measured_time_are_no_goodput() -> None:
 @pytest.mark.parametrize("load", [0.5, 0.8, 0.9])
 def test_waits_are_those_of_theory(kind: Kind, load: float) -> None:
     waited, covered = [], 0
-    for seed in range(12):
+    for seed in range(8):
         arrivals = {"kind": "poisson", "rate": load / 0.01}
         settings = configuration(arrivals=arrivals, duration_s=600, warmup_s=20)
         generator = np.random.default_rng(seed)
@@ -145,12 +146,14 @@ def test_waits_are_those_of_theory(kind: Kind, load: float) -> None:
         truth = 1e3 * mean_wait(load, 0.01, kind) + 10
         covered += found.latency_mean.low <= truth <= found.latency_mean.high
     assert np.mean(waited) == pytest.approx(1e3 * mean_wait(load, 0.01, kind), rel=0.05)
-    assert covered >= 10
+    assert covered >= 7
 
 
 def test_the_histogram_merges_the_processes() -> None:
     table = records(np.arange(1, 1_001), process=np.arange(1_000) % 3)
-    found = HdrHistogram.decode(summarise(run(table)).latency_histogram)
+    measured = run(table)
+    document = report_document(measured, summarise(measured))
+    found = HdrHistogram.decode(document["latency_histogram"])
     assert found.get_total_count() == 1_000
     for q in (50, 90, 99, 100):
         assert found.get_value_at_percentile(q) == pytest.approx(q * 10_000, rel=1e-3)

@@ -28,7 +28,9 @@ _SETTINGS = {
     "ca": "target.tls.ca",
     "certificate": "target.tls.certificate",
     "key": "target.tls.key",
+    "insecure": "target.tls.insecure",
     "payload": "payload.path",
+    "inputs": "payload.inputs",
     "input": "payload.input",
     "template": "payload.template",
     "check": "payload.check",
@@ -52,9 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser, *, arrivals: bool = True) -> 
     """Adds the flags; each overrides the file. `arrivals`: those of the arrivals, too."""
     parser.epilog = HELP
     parser.add_argument(
-        "given",
+        "file",
         nargs="*",
         metavar="FILE | NAME=VALUE",
+        action=_FileOrInputs,
         help="a YAML file that describes the run, and inputs in place of --payload: see below",
     )
     target = parser.add_argument_group("target")
@@ -62,15 +65,17 @@ def add_arguments(parser: argparse.ArgumentParser, *, arrivals: bool = True) -> 
     target.add_argument("--model", help="the model or pipeline")
     target.add_argument("--model-version", metavar="VERSION", help="its version")
     target.add_argument(
-        "--format", help="auto; json, base64 or binary over REST; raw or typed over gRPC"
+        "--format",
+        help="json, base64 or binary (REST), raw or typed (gRPC), or auto: binary where the server "
+        "announces it, else json; raw",
     )
     target.add_argument("--compression", help="none, gzip or deflate")
-    target.add_argument(
-        "--stream", action="store_true", default=None, help="ask for answers in parts"
-    )
-    target.add_argument(
-        "--traceparent", action="store_true", default=None, help="begin a trace with each request"
-    )
+    for name, text in (
+        ("stream", "ask for answers in parts, and time the first and those after it"),
+        ("traceparent", "begin a distributed trace with each request, by W3C's header"),
+    ):
+        target.add_argument(f"--{name}", action="store_true", default=None, help=text)
+    add_tls(target)
     target.add_argument("--timeout", metavar="S", help="give a request up after so long")
     target.add_argument("--deadline-ms", metavar="MS", help="sent as infergraph-timeout-ms")
     target.add_argument(
@@ -81,7 +86,6 @@ def add_arguments(parser: argparse.ArgumentParser, *, arrivals: bool = True) -> 
         help="a header or metadata, beside the file's; reports do not show secrets",
     )
     target.add_argument("--connections", metavar="N", help="REST: at most; gRPC: channels")
-    add_tls(target)
     payload = parser.add_argument_group("payload")
     payload.add_argument("--payload", metavar="PATH", help=".json, .jsonl, media, text, or folder")
     payload.add_argument(
@@ -89,8 +93,8 @@ def add_arguments(parser: argparse.ArgumentParser, *, arrivals: bool = True) -> 
         nargs="?",
         const="",
         metavar="KEY=VALUE,...",
-        help="make inputs up from the model's metadata: count=16,batch=1,words=12,seed=0, "
-        "shapes.NAME=[1,80], ranges.NAME=[0,1]",
+        help="inputs made up from the model's metadata; keys are count, seed, batch and words, and "
+        "with --set, payload.synthetic.shapes.NAME=[1,3] and payload.synthetic.ranges.NAME=[0,9]",
     )
     payload.add_argument("--input", help="for media and texts: the input tensor that takes them")
     payload.add_argument("--template", metavar="JSON", help="a request with the other inputs")
@@ -142,6 +146,24 @@ def add_arguments(parser: argparse.ArgumentParser, *, arrivals: bool = True) -> 
     )
 
 
+class _FileOrInputs(argparse.Action):
+    """Tells the file from inputs, which hold an equals sign."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        inputs = [each for each in values if "=" in each and not Path(each).exists()]
+        files = [each for each in values if each not in inputs]
+        if len(files) > 1:
+            parser.error(f"{' and '.join(files)}: accepted: one file, and inputs NAME=VALUE")
+        namespace.file = Path(files[0]) if files else None
+        namespace.inputs = inputs or None
+
+
 def _add_arrivals(load: argparse._ArgumentGroup) -> None:
     load.add_argument(
         "--arrivals",
@@ -170,8 +192,7 @@ def add_loads(parser: argparse.ArgumentParser) -> None:
 def loads(arguments: argparse.Namespace) -> dict[str, RunConfiguration]:
     """The loads that file and flags describe, by name; LoadError if they do not."""
     several = [_load(text) for text in arguments.load]
-    file, overrides = _overrides(arguments)
-    return read_loads(file, overrides, several)
+    return read_loads(arguments.file, _overrides(arguments), several)
 
 
 def configuration(
@@ -183,32 +204,14 @@ def configuration(
         arguments: Of `add_arguments`.
         extra: More overrides, that come before the flags.
     """
-    file, overrides = _overrides(arguments)
-    return read_configuration(file, {**(extra or {}), **overrides})
+    return read_configuration(arguments.file, {**(extra or {}), **_overrides(arguments)})
 
 
-def file_of(arguments: argparse.Namespace) -> Path | None:
-    """The YAML file among the arguments; LoadError if there are several."""
-    files = [each for each in arguments.given if "=" not in each]
-    if len(files) > 1:
-        raise LoadError(f"'{files[0]}' and '{files[1]}' describe the run; accepted: one file")
-    return Path(files[0]) if files else None
-
-
-def _overrides(arguments: argparse.Namespace) -> tuple[Path | None, dict[str, Any]]:
-    """The file, and what the flags say over it."""
-    file = file_of(arguments)
-    overrides = _arrivals(arguments, file)
-    inputs = [each for each in arguments.given if "=" in each]
-    if inputs or arguments.payload is not None or arguments.synthetic is not None:
+def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
+    overrides = _arrivals(arguments)
+    if any(getattr(arguments, each) is not None for each in ("payload", "inputs", "synthetic")):
         # In place of whatever the file has.
-        overrides |= {"payload.path": None, "payload.inputs": inputs, "payload.synthetic": None}
-    if arguments.synthetic is not None:
-        overrides["payload.synthetic"] = {}
-        for name, value in _flow_mapping("--synthetic", arguments.synthetic).items():
-            overrides[f"payload.synthetic.{name}"] = value
-    if arguments.insecure:
-        overrides["target.tls.insecure"] = True
+        overrides |= {"payload.path": None, "payload.inputs": (), "payload.synthetic": None}
     for flag, name in _SETTINGS.items():
         value = getattr(arguments, flag)
         if value is not None:
@@ -217,12 +220,14 @@ def _overrides(arguments: argparse.Namespace) -> tuple[Path | None, dict[str, An
         overrides["payload.check"] = "expected"
     if arguments.header:
         overrides["target.headers"] = parse_headers(arguments.header)
+    if arguments.synthetic is not None:
+        overrides["payload.synthetic"] = _flow_mapping("--synthetic", arguments.synthetic)
     for text in arguments.set:
         name, value = _assignment("--set", text)
         overrides[name] = _parsed("--set", value)
     if arguments.workers is not None:
         overrides["workers"] = [each for each in arguments.workers.split(",") if each]
-    return file, overrides
+    return overrides
 
 
 def _load(text: str) -> dict[str, Any]:
@@ -245,7 +250,7 @@ def _load(text: str) -> dict[str, Any]:
     return found
 
 
-def _arrivals(arguments: argparse.Namespace, file: Path | None) -> dict[str, Any]:
+def _arrivals(arguments: argparse.Namespace) -> dict[str, Any]:
     overrides: dict[str, Any] = {}
     if not hasattr(arguments, "arrivals"):
         return overrides
@@ -254,9 +259,9 @@ def _arrivals(arguments: argparse.Namespace, file: Path | None) -> dict[str, Any
         overrides["arrivals.kind"] = kind
         for name, value in _flow_mapping("--arrivals", settings).items():
             overrides[f"arrivals.{name}"] = value
-    elif file is None and arguments.rate is not None:
+    elif arguments.file is None and arguments.rate is not None:
         overrides["arrivals.kind"] = "poisson"
-    elif file is None and arguments.concurrency is not None:
+    elif arguments.file is None and arguments.concurrency is not None:
         overrides["arrivals.kind"] = "closed"
     for flag in ("rate", "concurrency"):
         value = getattr(arguments, flag)

@@ -52,11 +52,12 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = build_parser()
     # Inputs may stand after flags, which subparsers cannot read by themselves.
     arguments, rest = parser.parse_known_args(argv)
-    flags = [each for each in rest if each.startswith("-") or not hasattr(arguments, "given")]
-    if flags:
-        parser.error(f"unrecognized arguments: {' '.join(flags)}")
+    takes = hasattr(arguments, "inputs")
+    unknown = [each for each in rest if each.startswith("-") or "=" not in each or not takes]
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if rest:
-        arguments.given += rest
+        arguments.inputs = [*(arguments.inputs or []), *rest]
     return arguments
 
 

@@ -73,7 +73,7 @@ def count(text: str) -> int:
 def execute(arguments: argparse.Namespace) -> int:
     """Profiles; see `main` for the status."""
     # A file's own settings come before these.
-    extra = dict(_DEFAULTS) if flags.file_of(arguments) is None else {"arrivals.kind": "closed"}
+    extra = dict(_DEFAULTS) if arguments.file is None else {"arrivals.kind": "closed"}
     extra["arrivals.concurrency"] = arguments.concurrencies[0]
     configuration = flags.configuration(arguments, extra)
     # Here, and not above: pyarrow, rich and plotly take a second to import.

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Searches; see `main` for the status."""
     extra = {}
-    if flags.file_of(arguments) is None and arguments.arrivals is None and arguments.rate is None:
+    if arguments.file is None and arguments.arrivals is None and arguments.rate is None:
         extra = {"arrivals.kind": "poisson", "arrivals.rate": _START_RATE}
     configuration = flags.configuration(arguments, extra)
     from rich.console import Console

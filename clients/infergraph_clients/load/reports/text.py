@@ -79,7 +79,11 @@ def _value(threshold: str, value: float | None) -> str:
         return "nothing was measured"
     if threshold.startswith("failed"):
         return f"{value:.2%}"
-    return f"{value:.1f}/s" if threshold.startswith(("rate", "goodput")) else f"{value:.4g} ms"
+    return (
+        f"{value:.1f}/s"
+        if threshold.startswith(("rate", "goodput"))
+        else f"{milliseconds(value)} ms"
+    )
 
 
 def latency_rows(summary: Summary, timeout_s: float) -> list[tuple[str, Distribution]]:

@@ -15,7 +15,7 @@ from ..errors import ExitStatus
 from ..outcome import Outcome, failed, user_latency
 from ..thresholds import Threshold, parsed
 from . import steady_state, validity
-from .distribution import Distribution, encoded_histogram, percentile, rank
+from .distribution import Distribution, percentile, rank
 from .intervals import error_of_mean, error_of_share, student
 from .stages import Parts, Stages, parts_of, summarise_stages
 
@@ -157,7 +157,6 @@ class Summary:
         first_answer: Of streams that were right, first answer - sent.
         answer_gap: Of the same, the longest time between two answers of each.
         errors: Outcome -> texts, and how often each came, with the warm-up.
-        latency_histogram: An encoded HdrHistogram of `latency_of_right`, in microseconds.
     """
 
     measured_s: float
@@ -181,7 +180,6 @@ class Summary:
     stages: Stages
     client: list[ClientLoad]
     errors: dict[str, dict[str, int]]
-    latency_histogram: str
 
     @property
     def met(self) -> bool:
@@ -307,7 +305,6 @@ def summarise(run: Run) -> Summary:
             for process in run.processes
         ],
         errors={Outcome(outcome).label: texts for outcome, texts in run.errors.items()},
-        latency_histogram=encoded_histogram(ok["end_ns"] - ok["intended_ns"]),
     )
 
 
