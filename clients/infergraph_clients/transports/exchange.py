@@ -17,6 +17,8 @@ EPOCH_S = time.time() - time.monotonic()
 """Added to its seconds it gives those since the epoch. It is read once, so that all times of a
 process agree, even where the wall clock is set meanwhile."""
 UNKNOWN = -1
+_NO_GAPS: list[int] = []
+"""Of all exchanges but streams, which have lists of their own."""
 
 
 def _nothing() -> None:
@@ -91,7 +93,7 @@ class Exchange:
         self.json_size: int | None = None
         self.error = ""
         self.first_answer = UNKNOWN
-        self.gaps: list[int] = []
+        self.gaps: list[int] = _NO_GAPS
         self.answers = 0
         self.on_answer: Callable[[bytes], None] | None = None
         self.ended = False
@@ -105,7 +107,7 @@ class Exchange:
         if self.answers:
             self.gaps.append(now - self._last_answer)
         else:
-            self.first_answer = now
+            self.first_answer, self.gaps = now, []
         self._last_answer = now
         self.answers += 1
         if self.on_answer is not None and not self.ended:

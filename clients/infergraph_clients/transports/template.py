@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 ID_BYTES = 33
@@ -34,6 +34,9 @@ class Template:
     parts: tuple[bytes, ...]
     coded: tuple[bytes, ...] = ()
     coding: Coding | None = None
+    _start: bytes = b""
+    """Head and body before the id, where nothing else differs between requests."""
+    _id_start: bytes = b""
 
     @classmethod
     def of(cls, run: str, head: bytes, body: bytes, coding: Coding | None = None) -> Template:
@@ -56,12 +59,19 @@ class Template:
         template = cls(run, b"", parts, coded, coding)
         if head:
             size = len(template.body(PLACEHOLDER))
-            object.__setattr__(template, "head", b"%sContent-Length: %d\r\n\r\n" % (head, size))
-        return template
+            head = b"%sContent-Length: %d\r\n\r\n" % (head, size)
+        fixed = coding is None and placeholder and _TRACE_PLACEHOLDER not in head
+        return replace(
+            template,
+            head=head,
+            _start=head + before if fixed else b"",
+            _id_start=f"{run}-".encode() if placeholder else b"",
+        )
 
     def id(self, index: int) -> bytes:
         """The id of the request of an index, the same for no other request."""
-        return b"%b-%016x" % (self.run.encode(), index & _ALL_BITS) if len(self.parts) > 1 else b""
+        start = self._id_start
+        return b"%b%016x" % (start, index & _ALL_BITS) if start else b""
 
     def traceparent(self, index: int) -> str:
         """W3C's `traceparent` of a request: its id is the trace's."""
@@ -69,12 +79,9 @@ class Template:
 
     def request(self, index: int, request_id: bytes) -> bytes:
         """All bytes of the request."""
-        head = self.head
-        if _TRACE_PLACEHOLDER in head:
-            head = head.replace(_TRACE_PLACEHOLDER, self.traceparent(index).encode(), 1)
-        if self.coding is None:
-            # Of one part, it is what there is to join.
-            return head + request_id.join(self.parts)
+        if self._start:
+            return self._start + request_id + self.parts[1]
+        head = self.head.replace(_TRACE_PLACEHOLDER, self.traceparent(index).encode(), 1)
         return head + self.body(request_id)
 
     def body(self, request_id: bytes) -> bytes:

@@ -290,12 +290,10 @@ def _fails_elsewhere(done: asyncio.Event) -> None:
 
 
 async def test_thinking_past_the_end_of_the_run_ends_with_it() -> None:
-    wire = Wire()
-    began = now_ns()
+    thinkers = closed_plan(users=2, think_s=1_800)
     # Whoever waited for the think time would wait for half an hour.
-    records = await run_closed(wire, closed_plan(users=2, think_s=1_800), duration_ns=3 * 10**8)
+    records = await asyncio.wait_for(run_closed(Wire(), thinkers, 3 * 10**8), 30)
     assert len(records) == 2
-    assert now_ns() - began < 60 * 10**9
 
 
 async def test_requests_are_made_ready_in_parts() -> None:

@@ -273,15 +273,20 @@ class _Workers:
 
 def start_worker(inherited: socket.socket) -> subprocess.Popen[bytes]:
     """A worker process of this machine, at the other end of the socket's pair or connection."""
-    return subprocess.Popen(
-        [sys.executable, "-m", _WORKER, str(inherited.fileno())],
-        pass_fds=[inherited.fileno()],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        # A terminal's Ctrl-C and hang-up are for the coordinator, which says how to stop.
-        start_new_session=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )
+    # A terminal's Ctrl-C and hang-up are for the coordinator, which says how to stop: the process
+    # inherits that they are held back, until it ignores them. A session of its own would be another
+    # way, but Linux shares the processors among sessions, so that the tester would be slowed down.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGHUP])
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", _WORKER, str(inherited.fileno())],
+            pass_fds=[inherited.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def compare_clocks(connection: Connection, now: Callable[[], int] = now_ns) -> Clock:

@@ -40,6 +40,7 @@ def main(descriptor: int) -> None:
     # The coordinator says how to stop.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, signal.SIGHUP])
     _raise_file_limit()
     loop = new_event_loop()
     asyncio.set_event_loop(loop)
