@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import struct
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -121,6 +122,21 @@ def writable(pixels: Pixels) -> Pixels:
 def is_image(data: bytes) -> bool:
     """Whether the first bytes are those of a JPEG, PNG or WebP file."""
     return reader_of(data) is not None
+
+
+def image_size(data: bytes, *, tensor: str = "image") -> tuple[int, int]:
+    """Width and height of an image, the way up that its EXIF orientation says; nothing is decoded.
+
+    Args:
+        data: The bytes of a JPEG, PNG or WebP file.
+        tensor: Names the input in error texts.
+
+    Raises:
+        InvalidInput: not an image of these formats, damaged, or animated.
+    """
+    header = _accepted_header(data, sys.maxsize, tensor)
+    sides = header.width, header.height
+    return sides if header.orientation < 5 else sides[::-1]
 
 
 def _accepted_header(data: bytes, max_pixels: int, tensor: str) -> ImageHeader:
