@@ -7,7 +7,18 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from . import batching, generation, hops, huggingface, liveness, load, tensors, trace, video
+from . import (
+    batching,
+    generation,
+    hops,
+    huggingface,
+    liveness,
+    load,
+    recommendation,
+    tensors,
+    trace,
+    video,
+)
 
 BENCHMARKS = {
     "hops": hops.run,
@@ -19,6 +30,7 @@ BENCHMARKS = {
     "huggingface": huggingface.run,
     "load": load.run,
     "video": video.run,
+    "recommendation": recommendation.run,
 }
 
 

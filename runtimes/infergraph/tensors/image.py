@@ -7,7 +7,7 @@ import re
 import struct
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +50,7 @@ _JPEG_SCALES = (8, 4, 2)
 """By how much smaller a JPEG's decoder can make its image in passing."""
 
 Pixels = npt.NDArray[np.uint8]
+Number = TypeVar("Number", bound=np.generic)
 Enough = Callable[[int, int], "tuple[int, int] | None"]
 """From the height and width of an image to those that are as good to have; None is nothing less."""
 
@@ -106,16 +107,16 @@ def decode_image(
     return shared
 
 
-def writable(pixels: Pixels) -> Pixels:
-    """The same pixels, for libraries that ask for memory that they may write to, and do not write.
+def writable(values: npt.NDArray[Number]) -> npt.NDArray[Number]:
+    """The same array, for libraries that ask for memory that they may write to, and do not write.
 
-    Others may be reading them. They are copied where whose memory it is does not permit it.
+    Others may be reading it. It is copied where whose memory it is does not permit it.
     """
-    view: Pixels = pixels.view()
+    view: npt.NDArray[Number] = values.view()
     try:
         view.flags.writeable = True
     except ValueError:
-        view = pixels.copy()
+        view = values.copy()
     return view
 
 

@@ -354,6 +354,21 @@ async def test_tiles_cover_an_image(serve: Serve) -> None:
     assert tiles["num_detections"] == [[4], [4]]
 
 
+async def test_regions_are_in_proportion_to_the_image(serve: Serve) -> None:
+    operation = {"kind": "regions", "regions": [[0, 0, 10, 5], [20, 10, 40, 30]], "size": [60, 30]}
+    outputs = {"boxes": BOXES, "num_detections": COUNT}
+    runtime = await load(serve, [operation], {"image": COLUMN}, outputs)
+
+    found = await runtime.infer(image_tensor(image(60, 30), image(120, 30)), RequestContext())
+
+    boxes = {each.name: each.data.tolist() for each in found.tensors}
+    assert boxes["boxes"][0] == [[0, 0, 10, 5], [20, 10, 40, 30]]
+    assert boxes["boxes"][1] == [[0, 0, 20, 5], [40, 10, 80, 30]]
+    assert boxes["num_detections"] == [[2], [2]]
+    with pytest.raises(InvalidInput, match=r"item 1: tensor 'image': .*; accepted: the bytes of a"):
+        await runtime.infer(image_tensor(image(60, 30), b"no image"), RequestContext())
+
+
 TILED: Tensors = {
     "boxes": ["FP32", [-1, -1, -1, 4]],
     "scores": ["FP32", [-1, -1, -1]],
@@ -500,6 +515,12 @@ async def test_operations_may_come_as_text(serve: Serve) -> None:
             {"image": COLUMN},
             FOUND,
             "operation 'tile': 400 tiles; accepted: at most 300",
+        ),
+        (
+            [{"kind": "regions", "regions": [[0, 0, 61, 5]], "size": [60, 30]}],
+            {"image": COLUMN},
+            {"boxes": BOXES},
+            "operation 'regions': region [0.0, 0.0, 61.0, 5.0] of an image of 60x30 pixels; accep",
         ),
         (
             [{"kind": "keyword", "tensors": ["label"], "texts": "label", "words": [" "]}],

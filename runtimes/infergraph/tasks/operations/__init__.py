@@ -6,12 +6,22 @@ from typing import Annotated
 
 from pydantic import Field
 
-from .boxes import Margin, Tile, TileMerge
+from .boxes import Margin, Regions, Tile, TileMerge
 from .filters import Keyword, Sample, Threshold
 from .labels import Concatenate, Count, Map, Regex
 
 AnyOperation = Annotated[
-    Concatenate | Count | Keyword | Map | Margin | Regex | Sample | Threshold | Tile | TileMerge,
+    Concatenate
+    | Count
+    | Keyword
+    | Map
+    | Margin
+    | Regex
+    | Regions
+    | Sample
+    | Threshold
+    | Tile
+    | TileMerge,
     Field(discriminator="kind"),
 ]
 """One of the kinds; the field `kind` says which."""

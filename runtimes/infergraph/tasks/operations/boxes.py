@@ -12,7 +12,7 @@ from ...errors import InvalidInput
 from ...tensors import TensorSpec
 from .base import Known, Operation, Values, Working, padding, real_rows
 
-_MOST_TILES = 300
+_MOST_BOXES = 300
 
 
 def size_of_image(item: Working, tensor: str) -> tuple[int, int]:
@@ -71,6 +71,47 @@ class Margin(Operation):
             item.empty.add(into)
 
 
+class Regions(Operation):
+    """Gives the same boxes for every image, in proportion to its size.
+
+    Attributes:
+        regions: The boxes, in pixels of an image of `size`.
+        size: Width and height.
+        image: BYTES [-1, 1].
+        boxes: The output FP32 [-1, regions, 4].
+        count: The output INT64 [-1, 1]: how many regions there are.
+    """
+
+    kind: Literal["regions"]
+    regions: list[tuple[float, float, float, float]] = Field(min_length=1, max_length=_MOST_BOXES)
+    size: tuple[PositiveInt, PositiveInt]
+    image: str = "image"
+    boxes: str = "boxes"
+    count: str = "num_detections"
+
+    def reads(self) -> list[str]:
+        return [self.image]
+
+    def given(self, known: Known) -> list[TensorSpec]:
+        optional = self.found(known, self.image, "BYTES", 1).optional
+        width, height = self.size
+        for x1, y1, x2, y2 in self.regions:
+            if not (0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height):
+                raise self.wrong(
+                    f"region {[x1, y1, x2, y2]} of an image of {width}x{height} pixels; accepted: "
+                    "x1, y1, x2, y2 in it, with x1 < x2 and y1 < y2"
+                )
+        return [
+            TensorSpec(self.boxes, "FP32", (-1, len(self.regions), 4), optional),
+            TensorSpec(self.count, "INT64", (-1, 1), optional),
+        ]
+
+    def apply(self, item: Working) -> None:
+        scale = np.array(size_of_image(item, self.image)) / np.array(self.size)
+        item.values[self.boxes] = (np.array(self.regions) * np.tile(scale, 2)).astype(np.float32)
+        item.values[self.count] = np.array([len(self.regions)], np.int64)
+
+
 class Tile(Operation):
     """Covers an image with a grid of boxes, row by row from its top left.
 
@@ -97,8 +138,8 @@ class Tile(Operation):
     def given(self, known: Known) -> list[TensorSpec]:
         optional = self.found(known, self.image, "BYTES", 1).optional
         tiles = self.rows * self.columns
-        if tiles > _MOST_TILES:
-            raise self.wrong(f"{tiles} tiles; accepted: at most {_MOST_TILES}")
+        if tiles > _MOST_BOXES:
+            raise self.wrong(f"{tiles} tiles; accepted: at most {_MOST_BOXES}")
         return [
             TensorSpec(self.boxes, "FP32", (-1, tiles, 4), optional),
             TensorSpec(self.count, "INT64", (-1, 1), optional),
