@@ -53,6 +53,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def shipped(model: str) -> str:
+    return str(MODEL_SETTINGS / model / "embedded")
+
+
 def declared(config: DlrmConfig) -> dict[str, Any]:
     return {
         "inputs": [
@@ -161,12 +165,12 @@ async def test_tables_in_16_bits_stay_so(tmp_path: Path, serve: Serve) -> None:
 async def test_four_parts_are_the_whole(serve: Serve) -> None:
     """The checkpoints that are shipped."""
     drawn = held_out(300)
-    whole = await serve("dlrm")
+    whole = await serve("dlrm", shipped("dlrm"))
     wanted = await answer(whole, dense=drawn.dense, indices=drawn.indices)
 
     known: Arrays = {"dense": drawn.dense, "indices": drawn.indices}
     for part in PARTS:
-        runtime = await serve(part)
+        runtime = await serve(part, shipped(part))
         known |= await answer(runtime, **{spec.name: known[spec.name] for spec in runtime.inputs})
 
     np.testing.assert_allclose(known["probability"], wanted["probability"], rtol=0, atol=1e-6)
