@@ -27,6 +27,11 @@ TRAININGS: dict[str, tuple[str, ...]] = {
     "summarization": ("train_summarization",),
     "object-detection": ("train_object_detection",),
     "plate-reading": ("train_plate_reading",),
+    "dlrm": ("train_recommendation",),
+    **{
+        model: ("train_recommendation", "--part", model)
+        for model in ("bottom-mlp", "embedding-bags", "interaction", "top-mlp")
+    },
     **{
         model: ("train_image_classification", "--model", model)
         for model in (

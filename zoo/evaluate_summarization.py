@@ -28,6 +28,7 @@ from zoo.evaluate_question_answering import Score as AnswerScore
 from zoo.evaluate_question_answering import predict as answer
 from zoo.evaluate_question_answering import relation_of
 from zoo.evaluate_question_answering import score as score_answers
+from zoo.world import normalise_transcript
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         model, tokenizer, [article.text for article in drawn], num_beams=args.num_beams
     )
     print(f"{'summaries':32} {score(summaries, references)}")
+    heard = summarize(
+        model,
+        tokenizer,
+        [normalise_transcript(article.text) for article in drawn],
+        num_beams=args.num_beams,
+    )
+    wanted = [normalise_transcript(reference) for reference in references]
+    print(f"{'summaries of transcripts':32} {score(heard, wanted)}")
     for source, texts in (("summary", summaries), ("reference", references)):
         for name, result in answer_scores(answering, reader, drawn, texts):
             print(f"{f'answers from the {source}, {name}':48} {result}")

@@ -15,9 +15,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import soundfile
 
+from infergraph.tasks.dlrm import read_config
 from zoo.articles import articles
+from zoo.clicks import held_out
 from zoo.outside_texts import UNKNOWN
 from zoo.sample_images import (
     VEHICLES,
@@ -33,6 +37,7 @@ from zoo.world import foreign_sentences, parallel, reviews
 SAMPLES = Path("tests/samples")
 MODELS = Path("model-settings")
 _SEED = 7
+_ROWS = 4
 
 
 def main() -> None:
@@ -45,6 +50,8 @@ def main() -> None:
     write("audio-qa", audio, context)
     write("audio-sent", audio_tensor(first("reviews.json")))
     write("audio-translation", audio_tensor(first("sentences.json")))
+    write("asr-summarization", audio_tensor(first("articles.json")))
+    write("diamond", audio_tensor(first("sentences.json")))
     write("sentiment", bytes_tensor("text", *(text for text, _ in reviews(_SEED, 2, "held_out"))))
     article = articles(_SEED, 1, "held_out")[0]
     write("summarization", bytes_tensor("text", article.text))
@@ -67,15 +74,48 @@ def main() -> None:
     write("nlp", bytes_tensor("text", *texts))
     write("language-identification", bytes_tensor("text", *texts))
     write("english-text", bytes_tensor("text", article.text))
+    data = number_tensor("data", np.arange(8).reshape(2, 4))
+    for model in ("diamond-echo", "echo-source", "echo-short", "echo-deep", "echo-deeper"):
+        write(model, data)
+    write("echo-join", {**data, "name": "short"}, {**data, "name": "deep"})
+    write("diamond-join", *review_tensors())
     italian = foreign_sentences(_SEED, 1, "held_out", "it")[0]
     write("unsupported-language", bytes_tensor("language", "it"), bytes_tensor("text", italian))
     write_images()
+    write_clicks()
+
+
+def write_clicks() -> None:
+    """Four rows, and what each part of the network takes of them."""
+    drawn = held_out(_ROWS)
+    dense = number_tensor("dense", drawn.dense.round(4))
+    indices = number_tensor("indices", drawn.indices, "INT64")
+    for model in ("dlrm", "recommendation", "recommendation-graph"):
+        write(model, dense, indices)
+    write("bottom-mlp", dense)
+    write("embedding-bags", indices)
+    config = read_config(MODELS / "dlrm" / "embedded")
+    ones = np.ones((1, len(config.table_rows), config.dimension))
+    write("interaction", number_tensor("vector", ones[:, 0]), number_tensor("vectors", ones))
+    write("top-mlp", number_tensor("features", np.ones((1, config.features))))
 
 
 def write_images() -> None:
     street = busy_scene()
-    for model in ("object-detection", "video", "video-monitoring", "nsfw"):
+    for model in (
+        *("object-detection", "video", "video-monitoring", "nsfw", "general"),
+        "auto-annotation",
+    ):
         write(model, image_tensor(street.image))
+    boxes, count = box_tensors(street, [*VEHICLES, "person"])
+    found = boxes["shape"][1]
+    write(
+        "annotation-filter",
+        count,
+        boxes,
+        number_tensor("scores", np.linspace(0.95, 0.6, found).round(2)[None]),
+        {**bytes_tensor("labels", *["car"] * found), "shape": [1, found]},
+    )
     for model in ("vehicle-classification", "plate-reading"):
         write(model, image_tensor(street.image), *box_tensors(street, VEHICLES))
     write("human-classification", image_tensor(street.image), *box_tensors(street, ["person"]))
@@ -120,6 +160,18 @@ def write(model: str, *inputs: dict[str, Any]) -> None:
 def bytes_tensor(name: str, *texts: str) -> dict[str, Any]:
     """The V2 tensor of texts."""
     return {"name": name, "datatype": "BYTES", "shape": [len(texts), 1], "data": list(texts)}
+
+
+def number_tensor(name: str, values: npt.NDArray[Any], datatype: str = "FP32") -> dict[str, Any]:
+    """The V2 tensor of numbers."""
+    data = values.ravel().tolist()
+    return {"name": name, "datatype": datatype, "shape": list(values.shape), "data": data}
+
+
+def review_tensors() -> tuple[dict[str, Any], ...]:
+    """What the two branches of the pipeline diamond say of a review."""
+    label, text = bytes_tensor("label", "positive"), bytes_tensor("text", "The room was clean.")
+    return label, number_tensor("score", np.array([[0.97]])), text
 
 
 def as_flac(encoded: bytes) -> bytes:

@@ -4,8 +4,9 @@
 
 Questions of held-out people in held-out voices; the last one also in other formats, at 44.1 kHz in
 stereo. `long.flac` is several sentences with pauses; `review-*` are reviews with their sentiment,
-and `sentence-*` sentences with their German. The samples show what the checkpoint can do, so
-they are utterances that it hears rightly; its scores are in its model card.
+`sentence-*` sentences with their German, and `article-*` articles with their summaries. The samples
+show what the checkpoint can do, so they are utterances that it hears rightly; its scores are in its
+model card.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ import soundfile
 import soxr
 import torch
 
+from zoo.articles import articles
 from zoo.evaluate_speech_to_text import transcribe_batch
 from zoo.speech import HELD_OUT_VOICES, Utterance, speak
 from zoo.speech_engines import SAMPLE_RATE, Samples
@@ -37,6 +40,7 @@ _SEED = 7
 _QUESTIONS = 4
 _REVIEWS = 4
 _SENTENCES = 3
+_ARTICLES = 3
 _STEREO_RATE = 44_100
 _LONG_SENTENCES = 13
 _PAUSE_SECONDS = 0.7
@@ -87,9 +91,8 @@ def _write_reviews(model: Any, processor: Any, folder: Path) -> None:
     for text, label in reviews(_SEED, 200, "held_out"):
         if label != wanted:
             continue
-        if entry := _spoken(
-            f"review-{len(entries) + 1}", text, len(entries), model, processor, folder
-        ):
+        name = f"review-{len(entries) + 1}.wav"
+        if entry := _spoken(name, text, len(entries), model, processor, folder):
             entries.append({**entry, "label": label})
             wanted = next(labels)
         if len(entries) == _REVIEWS:
@@ -104,7 +107,7 @@ def _write_sentences(model: Any, processor: Any, folder: Path) -> None:
     for text, german in parallel(_SEED, 200, "held_out", "en", "de"):
         if not text.endswith(wanted):
             continue
-        name = f"sentence-{len(entries) + 1}"
+        name = f"sentence-{len(entries) + 1}.wav"
         if entry := _spoken(name, text, len(entries), model, processor, folder):
             entries.append({**entry, "de": german})
             wanted = next(endings)
@@ -114,17 +117,28 @@ def _write_sentences(model: Any, processor: Any, folder: Path) -> None:
     (folder / "sentences.json").write_text(text + "\n", encoding="utf-8")
 
 
+def _write_articles(model: Any, processor: Any, folder: Path) -> None:
+    entries: list[dict[str, str]] = []
+    for article in articles(_SEED, 200, "held_out", most_sentences=5):
+        name = f"article-{len(entries) + 1}.flac"
+        if entry := _spoken(name, article.text, len(entries), model, processor, folder):
+            entries.append({**entry, "summary": normalise_transcript(article.summary)})
+        if len(entries) == _ARTICLES:
+            break
+    (folder / "articles.json").write_text(json.dumps(entries, indent=2) + "\n")
+
+
 def _spoken(
     name: str, text: str, turn: int, model: Any, processor: Any, folder: Path
 ) -> dict[str, str] | None:
-    """Writes a text as WAV, by one voice after the other; None where it is misheard."""
+    """Writes a text's sentences as audio, by one voice after the other; None if misheard."""
     voice = HELD_OUT_VOICES[turn % len(HELD_OUT_VOICES)]
-    samples = speak(Utterance((text,), voice, lead=0.2))
+    samples = speak(Utterance(tuple(re.split(r"(?<=\.) ", text)), voice, lead=0.2))
     transcript = normalise_transcript(text)
     if transcribe_batch(model, processor, [samples]) != [transcript]:
         return None
-    _write(folder / f"{name}.wav", samples, SAMPLE_RATE)
-    return {"audio": f"{name}.wav", "transcript": transcript, "text": text}
+    _write(folder / name, samples, SAMPLE_RATE)
+    return {"audio": name, "transcript": transcript, "text": text}
 
 
 def _write_long(model: Any, processor: Any, folder: Path) -> None:
@@ -163,6 +177,7 @@ def main() -> None:
     _write_questions(model, processor, arguments.output)
     _write_reviews(model, processor, arguments.output)
     _write_sentences(model, processor, arguments.output)
+    _write_articles(model, processor, arguments.output)
     _write_long(model, processor, arguments.output)
 
 

@@ -1,7 +1,8 @@
 """Training examples for summarization: views of `zoo.articles` that train more.
 
 Left as they are, they would teach a network the names of one small world. In these views people,
-and some places and values, have invented names, so that they must be copied from the article.
+and some places and values, have invented names, so that they must be copied from the article. Some
+articles are transcripts, and their summaries then too.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from dataclasses import dataclass
 
 from zoo.articles import MOST_SENTENCES, articles
 from zoo.question_answering_data import PEOPLE, PLACES, VALUES, invent
-from zoo.world import Split
+from zoo.world import Split, normalise_transcript
 
 # Shares of the articles, and of the names in them, that get each view.
 DISGUISED = 0.7
 DISGUISED_PLACES = 0.4
 DISGUISED_VALUES = 0.4
 SPELLED = 0.5
+SPOKEN = 0.35
 
 MOST_PIECES = 4
 """Of a word that is spelled in pieces."""
@@ -57,7 +59,13 @@ def examples(
     rng = random.Random(f"summarization/{split}/{seed}")
     drawn = articles(seed, count, split, most_sentences=most_sentences)
     views = [SummaryExample(article.text, article.summary) for article in drawn]
-    return [disguised(view, pieces, rng) if rng.random() < DISGUISED else view for view in views]
+    views = [disguised(view, pieces, rng) if rng.random() < DISGUISED else view for view in views]
+    return [spoken(view) if rng.random() < SPOKEN else view for view in views]
+
+
+def spoken(example: SummaryExample) -> SummaryExample:
+    """The same as speech-to-text writes it: in lower case, without punctuation."""
+    return SummaryExample(*map(normalise_transcript, (example.text, example.summary)))
 
 
 def disguised(example: SummaryExample, pieces: Sequence[str], rng: random.Random) -> SummaryExample:

@@ -15,6 +15,7 @@ from . import (
     huggingface,
     liveness,
     load,
+    recommendation,
     tensors,
     testers,
     trace,
@@ -37,6 +38,7 @@ BENCHMARKS = {
     "transfer": transfer.run,
     "verdicts": verdicts.run,
     "video": video.run,
+    "recommendation": recommendation.run,
 }
 
 

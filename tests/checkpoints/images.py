@@ -94,6 +94,10 @@ def torchvision_alexnet(folder: Path) -> str:
     return _torchvision(folder, "alexnet", arguments, resize_height=64, resize_width=64)
 
 
+def torchvision_lenet(folder: Path) -> str:
+    return _torchvision(folder, "lenet", {}, side=28, resize_height=28, resize_width=28)
+
+
 def torchvision_resnet(folder: Path) -> str:
     arguments = {"width_per_group": 64}
     return _torchvision(folder, "resnet18", arguments, resize_shorter=72, crop=True)

@@ -19,8 +19,10 @@ from infergraph.tasks.ensemble_combine import EnsembleCombineOptions
 from infergraph.tasks.image_classification import ImageClassificationOptions
 from infergraph.tasks.json_fields import JsonFieldsOptions
 from infergraph.tasks.object_detection import ObjectDetectionOptions
+from infergraph.tasks.operators import OperatorsOptions
 from infergraph.tasks.plate_reading import PlateReadingOptions
 from infergraph.tasks.question_answering import QuestionAnsweringOptions
+from infergraph.tasks.recommendation import RecommendationOptions
 from infergraph.tasks.speech_to_text import SpeechToTextOptions
 from infergraph.v2 import Message, Tensor
 from tests.unit.runtime.workbench import load
@@ -99,7 +101,17 @@ async def test_the_task_that_contributors_are_shown(tmp_path: Path) -> None:
         ("plate-reading", PlateReadingOptions, RuntimeOptions),
         ("ensemble-combine", EnsembleCombineOptions, RuntimeOptions),
         ("hf-answer, hf-label", JsonFieldsOptions, RuntimeOptions),
-        ("echo", EchoOptions, RuntimeOptions),
+        ("annotation-filter", OperatorsOptions, RuntimeOptions),
+        (
+            "dlrm, bottom-mlp, embedding-bags, interaction, top-mlp",
+            RecommendationOptions,
+            RuntimeOptions,
+        ),
+        (
+            "echo, echo-source, echo-short, echo-deep, echo-deeper, echo-join",
+            EchoOptions,
+            RuntimeOptions,
+        ),
         ("Pipelines", RouterSettings, None),
     ],
 )

@@ -5,8 +5,8 @@ so are `joinWindowMs`, which has no meaning where joins settle when every source
 `dataflow`, which is about Kafka topics. Anything else is refused, as a typing mistake would
 otherwise go unnoticed.
 
-Our own settings are annotations, ``infergraph.io/per-item: "true"`` and
-``infergraph.io/timeout-ms: "5000"``.
+Our own settings are annotations: ``infergraph.io/per-item: "true"``, ``infergraph.io/timeout-ms:
+"5000"`` and ``infergraph.io/slo-ms: "95"``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ KIND: Literal["Pipeline"] = "Pipeline"
 ANNOTATION_PREFIX = "infergraph.io/"
 PER_ITEM = ANNOTATION_PREFIX + "per-item"
 TIMEOUT_MS = ANNOTATION_PREFIX + "timeout-ms"
+SLO_MS = ANNOTATION_PREFIX + "slo-ms"
 
 JoinType = Literal["inner", "outer", "any"]
 Count = Annotated[StrictInt, Field(ge=0, le=2**31 - 1)]
@@ -131,8 +132,16 @@ class Pipeline(_Fields):
     @property
     def timeout_ms(self) -> float | None:
         """The time budget of a request that brings none, in milliseconds."""
-        text = self.metadata.annotations.get(TIMEOUT_MS)
-        return None if text is None else parse_timeout(text)
+        return self._milliseconds(TIMEOUT_MS)
+
+    @property
+    def slo_ms(self) -> float | None:
+        """The latency that requests are to stay within, in milliseconds; nothing enforces it."""
+        return self._milliseconds(SLO_MS)
+
+    def _milliseconds(self, annotation: str) -> float | None:
+        text = self.metadata.annotations.get(annotation)
+        return None if text is None else parse_milliseconds(text)
 
 
 def parse_per_item(text: str) -> bool:
@@ -142,16 +151,16 @@ def parse_per_item(text: str) -> bool:
     return text == "true"
 
 
-def parse_timeout(text: str) -> float:
-    """The value of the annotation `infergraph.io/timeout-ms`; ValueError if it is none."""
+def parse_milliseconds(text: str) -> float:
+    """The value of an annotation that is a time in milliseconds; ValueError if it is none."""
     try:
-        budget = float(text)
+        time = float(text)
     except ValueError:
-        budget = -1.0
-    if not 0 < budget < float("inf"):
+        time = -1.0
+    if not 0 < time < float("inf"):
         raise ValueError(f"{text!r} is not a number of milliseconds above 0")
-    return budget
+    return time
 
 
-SETTINGS = {PER_ITEM: parse_per_item, TIMEOUT_MS: parse_timeout}
+SETTINGS = {PER_ITEM: parse_per_item, TIMEOUT_MS: parse_milliseconds, SLO_MS: parse_milliseconds}
 """Our annotations, each with what reads its value."""

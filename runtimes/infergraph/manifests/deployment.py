@@ -295,7 +295,8 @@ def _model(declaration: ModelDeclaration, folder: Path, options: Options) -> Sta
 def _with_memory(stage: Stage, options: Options) -> Stage:
     memory = options.memory.get(stage.name)
     if memory is None and stage.is_ours:
-        memory = model_memory(stage.name, stage.folder, settings_of(stage.folder), stage.variant)
+        extra, inputs = settings_of(stage.folder), stage.declaration.inputs
+        memory = model_memory(stage.name, stage.folder, extra, stage.variant, inputs)
     return replace(stage, memory=STOCK if memory is None else memory)
 
 

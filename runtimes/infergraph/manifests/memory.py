@@ -3,8 +3,9 @@
 A process needs `PROCESS`, once, whatever it serves, and each model in it
 
     model = 2 * 4 bytes * weights + activations
-    activations = 4 bytes * weights + 8 MiB * max_batch_size + 96 MiB
+    activations = 4 bytes * weights + item * max_batch_size + 96 MiB
 
+An item takes 8 MiB, or 64 KiB where a model takes nothing but a fixed number of numbers for each.
 `weights` are the numbers in its checkpoint's files, read from their headers. They are computed with
 in fp32, 4 bytes each, whatever the files hold; twice, since a model that is loaded anew is there
 beside the one that still answers. What a batch leaves in between grows with the network's width, as
@@ -16,13 +17,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..checkpoints import checkpoint_sources
 from ..errors import ConfigurationError
 from ..settings import EMBEDDED
+from ..tensors import TensorSpec
 from ..weights import SAFETENSORS, find_weights, parts_of, weights_in
 from .quantity import MIB
 
@@ -38,10 +40,17 @@ STOCK = 1024 * MIB
 """A model of another runtime, whose checkpoint is not known here."""
 _WEIGHT = 4
 _ITEM = 8 * MIB
+_ROW = MIB // 16
 _BATCH = 96 * MIB
 
 
-def model_memory(model: str, folder: Path, extra: Mapping[str, Any], variant: str | None) -> int:
+def model_memory(
+    model: str,
+    folder: Path,
+    extra: Mapping[str, Any],
+    variant: str | None,
+    inputs: Sequence[TensorSpec] = (),
+) -> int:
     """Bytes that a model needs beside what its process does.
 
     Args:
@@ -49,6 +58,7 @@ def model_memory(model: str, folder: Path, extra: Mapping[str, Any], variant: st
         folder: Its folder.
         extra: `parameters.extra` of its settings.
         variant: The variant to serve; the settings' own if None.
+        inputs: The tensors that it declares.
 
     Raises:
         ConfigurationError: there is no such variant, or its checkpoint is not on this machine.
@@ -62,7 +72,11 @@ def model_memory(model: str, folder: Path, extra: Mapping[str, Any], variant: st
     )
     if not weights:
         return PLAIN
-    return 3 * _WEIGHT * weights + _ITEM * int(extra.get("max_batch_size", 32)) + _BATCH
+    of_numbers = inputs and all(
+        spec.datatype != "BYTES" and min(spec.shape[1:], default=-1) > 0 for spec in inputs
+    )
+    item = _ROW if of_numbers else _ITEM
+    return 3 * _WEIGHT * weights + item * int(extra.get("max_batch_size", 32)) + _BATCH
 
 
 def checkpoint_bytes(folder: Path) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import re
 import struct
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +50,7 @@ _JPEG_SCALES = (8, 4, 2)
 """By how much smaller a JPEG's decoder can make its image in passing."""
 
 Pixels = npt.NDArray[np.uint8]
+Number = TypeVar("Number", bound=np.generic)
 Enough = Callable[[int, int], "tuple[int, int] | None"]
 """From the height and width of an image to those that are as good to have; None is nothing less."""
 
@@ -105,22 +107,37 @@ def decode_image(
     return shared
 
 
-def writable(pixels: Pixels) -> Pixels:
-    """The same pixels, for libraries that ask for memory that they may write to, and do not write.
+def writable(values: npt.NDArray[Number]) -> npt.NDArray[Number]:
+    """The same array, for libraries that ask for memory that they may write to, and do not write.
 
-    Others may be reading them. They are copied where whose memory it is does not permit it.
+    Others may be reading it. It is copied where whose memory it is does not permit it.
     """
-    view: Pixels = pixels.view()
+    view: npt.NDArray[Number] = values.view()
     try:
         view.flags.writeable = True
     except ValueError:
-        view = pixels.copy()
+        view = values.copy()
     return view
 
 
 def is_image(data: bytes) -> bool:
     """Whether the first bytes are those of a JPEG, PNG or WebP file."""
     return reader_of(data) is not None
+
+
+def image_size(data: bytes, *, tensor: str = "image") -> tuple[int, int]:
+    """Width and height of an image, the way up that its EXIF orientation says; nothing is decoded.
+
+    Args:
+        data: The bytes of a JPEG, PNG or WebP file.
+        tensor: Names the input in error texts.
+
+    Raises:
+        InvalidInput: not an image of these formats, damaged, or animated.
+    """
+    header = _accepted_header(data, sys.maxsize, tensor)
+    sides = header.width, header.height
+    return sides if header.orientation < 5 else sides[::-1]
 
 
 def _accepted_header(data: bytes, max_pixels: int, tensor: str) -> ImageHeader:

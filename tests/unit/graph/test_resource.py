@@ -81,18 +81,19 @@ def test_the_model_writes_what_it_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("annotations", "per_item", "timeout_ms"),
+    ("annotations", "settings"),
     [
-        ("", False, None),
-        ('infergraph.io/per-item: "true"', True, None),
-        ('infergraph.io/per-item: "false"', False, None),
-        ('infergraph.io/timeout-ms: "250"', False, 250.0),
+        ("", (False, None, None)),
+        ('infergraph.io/per-item: "true"', (True, None, None)),
+        ('infergraph.io/per-item: "false"', (False, None, None)),
+        ('infergraph.io/timeout-ms: "250"', (False, 250.0, None)),
+        ('infergraph.io/slo-ms: "95"', (False, None, 95.0)),
     ],
 )
-def test_our_settings(annotations: str, per_item: bool, timeout_ms: float | None) -> None:
+def test_our_settings(annotations: str, settings: tuple[bool, float | None, float | None]) -> None:
     text = resource("steps: [{name: a}]\noutput: {steps: [a]}", annotations=annotations)
     pipeline = parse_pipeline(text, "p.yaml")
-    assert (pipeline.per_item, pipeline.timeout_ms) == (per_item, timeout_ms)
+    assert (pipeline.per_item, pipeline.timeout_ms, pipeline.slo_ms) == settings
 
 
 def test_a_wrong_file_is_refused_with_all_its_errors() -> None:

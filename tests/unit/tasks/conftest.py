@@ -19,7 +19,7 @@ from infergraph.request import RequestContext
 from infergraph.runtime import Runtime
 from infergraph.v2 import Message, Tensor
 from tests import checkpoints
-from tests.checkpoints import detectors, images, readers
+from tests.checkpoints import detectors, images, readers, recommenders
 
 MODEL_SETTINGS = Path(__file__).parents[3] / "model-settings"
 
@@ -60,9 +60,11 @@ BUILDERS: dict[str, Callable[[Path], str]] = {
     "timm-mobilenet": images.timm_mobilenet,
     "timm-inception": images.timm_inception,
     "torchvision-alexnet": images.torchvision_alexnet,
+    "torchvision-lenet": images.torchvision_lenet,
     "torchvision-resnet": images.torchvision_resnet,
     "torchvision-googlenet": images.torchvision_googlenet,
     "torchvision-inception": images.torchvision_inception,
+    "dlrm": recommenders.dlrm,
     "yolos": detectors.yolos,
     "detr": detectors.detr,
     "conditional-detr": detectors.conditional_detr,

@@ -22,6 +22,7 @@ TRANSFORMERS = ["vit", "deit", "beit", "swin", "resnet", "convnext"]
 TIMM = ["timm-resnet", "timm-mobilenet", "timm-inception"]
 TORCHVISION = [
     "torchvision-alexnet",
+    "torchvision-lenet",
     "torchvision-resnet",
     "torchvision-googlenet",
     "torchvision-inception",

@@ -49,6 +49,11 @@ TASKS: list[tuple[str, str, dict[str, Any]]] = [
     ("object-detection", "rt-detr", {"image": IMAGE}),
     ("object-detection", "compact-fcos", {"image": IMAGE}),
     ("plate-reading", "trocr", {"image": IMAGE, **BOX}),
+    (
+        "dlrm",
+        "dlrm",
+        {"dense": np.ones((1, 13), np.float32), "indices": np.zeros((1, 39), np.int64)},
+    ),
 ]
 
 

@@ -27,6 +27,7 @@ BOX = {
 }
 QUESTION = {"question": ["Where is the lamp?"], "context": ["The lamp is in the keep."]}
 TEXT = {"text": ["the lamp"]}
+ROWS = {"dense": np.ones((2, 13), np.float32), "indices": np.zeros((2, 39), np.int64)}
 
 # Task, checkpoint, what is asked.
 TASKS: list[tuple[str, str, dict[str, Any]]] = [
@@ -42,6 +43,8 @@ TASKS: list[tuple[str, str, dict[str, Any]]] = [
     ("object-detection", "yolos", {"image": IMAGE}),
     ("object-detection", "compact-fcos", {"image": IMAGE}),
     ("plate-reading", "trocr", {"image": IMAGE, **BOX}),
+    ("vehicle-classification", "torchvision-lenet", {"image": IMAGE, **BOX}),
+    ("dlrm", "dlrm", ROWS),
 ]
 
 

@@ -3,11 +3,12 @@
 torchvision has no such format of its own. The configuration holds "library": "torchvision", the
 "architecture" with its "arguments", and the "labels" of the outputs in order; of a classifier also
 the "preprocessing" that it was trained with. Architectures are the names of
-`torchvision.models.list_models()`, and two that make small networks of its families:
+`torchvision.models.list_models()`, and three that make small networks:
 
 - "alexnet" takes the further arguments "pool" (sides of the last feature map) and "hidden" (widths
   of the fully connected layers), 6 and 4096 in the original, most of whose weights these make up.
 - "compact-fcos" is torchvision's FCOS with a timm network as its backbone.
+- "lenet" is LeNet-5 on the mean of an image's channels, of 28 x 28 pixels.
 """
 
 from __future__ import annotations
@@ -76,6 +77,8 @@ def build_network(config: Mapping[str, Any]) -> nn.Module:
     try:
         if architecture == "compact-fcos":
             return _compact_fcos(len(labels), **arguments)
+        if architecture == "lenet":
+            return LeNet(len(labels), **arguments)
         if architecture == "alexnet":
             return _alexnet(len(labels), **arguments)
         if architecture in list_models(module=detection):
@@ -218,6 +221,36 @@ def _alexnet(classes: int, pool: int = 6, hidden: int = 4096) -> nn.Module:
         nn.Linear(hidden, classes),
     )
     return network
+
+
+class LeNet(nn.Module):
+    """LeNet-5, with ReLUs. Source: LeCun et al., Gradient-Based Learning Applied to Document
+    Recognition (1998).
+    """
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(1, 6, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(6, 16, 5),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+        )
+        self.classifier = nn.Sequential(
+            nn.Linear(16 * 5 * 5, 120),
+            nn.ReLU(),
+            nn.Linear(120, 84),
+            nn.ReLU(),
+            nn.Linear(84, classes),
+        )
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """[n, 3, 28, 28] -> logits [n, classes]."""
+        maps = self.features(images.mean(dim=1, keepdim=True))
+        logits: torch.Tensor = self.classifier(maps.flatten(1))
+        return logits
 
 
 class _Backbone(nn.Module):

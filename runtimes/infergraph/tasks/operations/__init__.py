@@ -1,0 +1,27 @@
+"""What the operators of `infergraph.tasks.operators` do, one class for each kind."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from .boxes import Margin, Regions, Tile, TileMerge
+from .filters import Keyword, Sample, Threshold
+from .labels import Concatenate, Count, Map, Regex
+
+AnyOperation = Annotated[
+    Concatenate
+    | Count
+    | Keyword
+    | Map
+    | Margin
+    | Regex
+    | Regions
+    | Sample
+    | Threshold
+    | Tile
+    | TileMerge,
+    Field(discriminator="kind"),
+]
+"""One of the kinds; the field `kind` says which."""
