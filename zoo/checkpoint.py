@@ -25,6 +25,7 @@ TRAININGS: dict[str, tuple[str, ...]] = {
     "translation-de-en": ("train_translation", "--source", "de", "--target", "en"),
     "translation-en-de": ("train_translation", "--source", "en", "--target", "de"),
     "summarization": ("train_summarization",),
+    "text-to-speech": ("train_text_to_speech",),
     "object-detection": ("train_object_detection",),
     "plate-reading": ("train_plate_reading",),
     **{

@@ -123,9 +123,7 @@ class Espeak:
         self._parts.clear()
         self._events.clear()
         encoded = text.encode()
-        self._library.espeak_Synth(
-            encoded, len(encoded) + 1, 0, _CHARACTER, 0, _UTF_8, None, None
-        )
+        self._library.espeak_Synth(encoded, len(encoded) + 1, 0, _CHARACTER, 0, _UTF_8, None, None)
         self._library.espeak_Synchronize()
         phones: list[Phone] = []
         word = -1
@@ -150,9 +148,7 @@ class Espeak:
         left = c_void_p(ctypes.addressof(buffer))
         words: list[list[str]] = []
         while left.value:
-            clause = self._library.espeak_TextToPhonemes(
-                ctypes.byref(left), _UTF_8, _SEPARATED_IPA
-            )
+            clause = self._library.espeak_TextToPhonemes(ctypes.byref(left), _UTF_8, _SEPARATED_IPA)
             words += [
                 [each for each in word.split(_SEPARATOR) if each.strip(_STRESS)]
                 for word in clause.decode().split()

@@ -28,7 +28,7 @@ from zoo.sample_images import (
     probability_tensor,
 )
 from zoo.scenes import OBJECTS
-from zoo.world import foreign_sentences, parallel, reviews
+from zoo.world import foreign_sentences, parallel, reviews, sentences
 
 SAMPLES = Path("tests/samples")
 MODELS = Path("model-settings")
@@ -43,6 +43,8 @@ def main() -> None:
     write("speech-to-text", audio)
     write("question-answering", question, context)
     write("audio-qa", audio, context)
+    write("spoken-qa", audio, context)
+    write("text-to-speech", bytes_tensor("text", *sentences(_SEED, 2, "held_out")))
     write("audio-sent", audio_tensor(first("reviews.json")))
     write("audio-translation", audio_tensor(first("sentences.json")))
     write("sentiment", bytes_tensor("text", *(text for text, _ in reviews(_SEED, 2, "held_out"))))

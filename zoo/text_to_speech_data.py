@@ -7,6 +7,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import soxr
@@ -128,7 +129,7 @@ def example(
     tone = _log_pitch(samples, mel)[: len(frames)]
     loud = frames.mean(axis=1)
     pitch, energy = np.zeros((2, len(tokens)), np.float32)
-    for row, (start, end) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for row, (start, end) in enumerate(pairwise(edges)):
         if end > start:
             voiced = tone[start:end][tone[start:end] > 0]
             pitch[row] = voiced.mean() if len(voiced) else 0
@@ -187,10 +188,14 @@ def pronunciations(texts: Iterable[str], voice: Voice) -> dict[str, tuple[str, .
             continue
         spoken: dict[int, list[str]] = defaultdict(list)
         for phone in phones:
-            if not phone.ends_clause and phone.word >= 0 and (phone.phoneme or not spoken[phone.word]):
+            if (
+                not phone.ends_clause
+                and phone.word >= 0
+                and (phone.phoneme or not spoken[phone.word])
+            ):
                 spoken[phone.word].append(phone.phoneme or GLOTTAL_STOP)
         for start, phonemes in spoken.items():
-            word = text[start:].split()[0].strip(MARKS + "\"()").lower()
+            word = text[start:].split()[0].strip(MARKS + '"()').lower()
             if word and phonemes:
                 heard[word][tuple(phonemes)] += 1
     return {word: counts.most_common(1)[0][0] for word, counts in sorted(heard.items())}

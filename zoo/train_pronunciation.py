@@ -12,11 +12,13 @@ import json
 import logging
 import math
 import random
+import string
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from infergraph.tasks.speech.pronunciation import PRONUNCIATION, Pronunciation, contexts
+from infergraph.tasks.speech.spoken_text import READINGS
 from zoo.espeak import Espeak
 from zoo.text_to_speech_data import VOICES, pronunciations
 from zoo.world import sentences
@@ -45,9 +47,7 @@ def frequent_words(language: str, count: int) -> list[str]:
     return words[::-1][:count]
 
 
-def align(
-    words: Mapping[str, Phonemes], passes: int = _PASSES
-) -> dict[str, tuple[Phonemes, ...]]:
+def align(words: Mapping[str, Phonemes], passes: int = _PASSES) -> dict[str, tuple[Phonemes, ...]]:
     """The phonemes of each letter of each word, none to two, by how often they go together.
 
     Words that cannot be divided so are left out.
@@ -115,7 +115,11 @@ def rules_of(aligned: Mapping[str, Sequence[Phonemes]]) -> dict[str, str]:
         counted = counts[context]
         said = " ".join(counted.most_common(1)[0][0])
         shorter = next(
-            (rules[context[:end]] for end in range(len(context) - 1, 0, -1) if context[:end] in rules),
+            (
+                rules[context[:end]]
+                for end in range(len(context) - 1, 0, -1)
+                if context[:end] in rules
+            ),
             None,
         )
         if said != shorter:
@@ -134,8 +138,11 @@ def learn(language: str, count: int, told: int, seed: int) -> tuple[Pronunciatio
         seed: Chooses sentences, and the words that are held out.
     """
     voice = VOICES[language]
-    world = pronunciations(sentences(seed, told, "train", language=language), voice)
     espeak = Espeak(voice.name)
+    letters = string.ascii_lowercase + READINGS[language].letters
+    # Letters that stand alone are called by their names, but for those that are words.
+    world = {letter: tuple(espeak.phonemes(letter)[0]) for letter in letters}
+    world |= pronunciations(sentences(seed, told, "train", language=language), voice)
     said: dict[str, Phonemes] = {}
     for word in frequent_words(language, count):
         spoken = espeak.phonemes(word)

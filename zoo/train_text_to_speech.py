@@ -2,7 +2,8 @@
 
     python -m zoo.train_text_to_speech --output model-settings/text-to-speech/embedded
 
-Needs espeak-ng, which is the teacher, and nothing from the network.
+Needs espeak-ng, which is the teacher, and PyPI's pyspellchecker, whose lists have the words whose
+pronunciation is learned.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from infergraph.tasks.speech.spectrogram import MelSpectrogram
 from infergraph.tasks.speech.spellers import VOCABULARY
 from infergraph.tasks.speech.vocoders import SPECTROGRAM
 from zoo.text_to_speech_data import VOICES, Example, speak, training_texts
+from zoo.train_pronunciation import learn
+from zoo.train_pronunciation import save as save_pronunciation
 
 logger = logging.getLogger(__name__)
 
@@ -125,9 +128,7 @@ def collate(
         made["duration_labels"][row, :count] = torch.from_numpy(each.durations)
         made["pitch_labels"][row, :count, 0] = torch.from_numpy(scaling.pitch(each)).float()
         made["energy_labels"][row, :count, 0] = torch.from_numpy(scaling.energy(each)).float()
-        made["spectrogram_labels"][row, : len(each.frames)] = torch.from_numpy(
-            scaling.frames(each)
-        )
+        made["spectrogram_labels"][row, : len(each.frames)] = torch.from_numpy(scaling.frames(each))
     return made
 
 
@@ -147,7 +148,9 @@ def batches(examples: Sequence[Example], rng: random.Random) -> Iterator[list[Ex
         yield from made
 
 
-def save(model: Any, vocabulary: dict[str, int], mel: MelSpectrogram, scaling: Scaling, folder: Path) -> None:
+def save(
+    model: Any, vocabulary: dict[str, int], mel: MelSpectrogram, scaling: Scaling, folder: Path
+) -> None:
     """Writes the checkpoint: float16 safetensors, the tokens, and how its frames are made."""
     stored = build_model(len(vocabulary), mel)
     stored.load_state_dict(model.state_dict())
@@ -207,11 +210,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--utterances", type=int, default=1000)
     parser.add_argument("--steps", type=int, default=1300)
     parser.add_argument("--peak", type=float, default=2e-3, help="learning rate")
+    parser.add_argument("--words", type=int, default=40_000, help="whose pronunciation is learned")
+    parser.add_argument("--told", type=int, default=1500, help="sentences whose words are, too")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(arguments.threads)
+    pronunciation, _ = learn(arguments.language, arguments.words, arguments.told, arguments.seed)
+    save_pronunciation(pronunciation, arguments.output)
     train(
         arguments.output,
         arguments.language,

@@ -73,7 +73,7 @@ def _pronunciation(folder: Path) -> None:
 
 
 def fastspeech2(folder: Path) -> str:
-    """A FastSpeech2Conformer that reads IPA, whose frames Griffin and Lim's iterations make sound."""
+    """A FastSpeech2Conformer that reads IPA, whose frames become sound as `GriffinLim` does it."""
     kinds = sorted({each for said in (*RULES.values(), *WORDS.values()) for each in said.split()})
     count = _tokens(folder, ["<pad>", "<unk>", " ", *",.?!:;", *kinds])
     _pronunciation(folder)

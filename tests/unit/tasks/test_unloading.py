@@ -42,6 +42,8 @@ TASKS: list[tuple[str, str, dict[str, Any]]] = [
     ("object-detection", "yolos", {"image": IMAGE}),
     ("object-detection", "compact-fcos", {"image": IMAGE}),
     ("plate-reading", "trocr", {"image": IMAGE, **BOX}),
+    ("text-to-speech", "fastspeech2", TEXT),
+    ("text-to-speech", "fastspeech2-hifigan", TEXT),
 ]
 
 

@@ -19,7 +19,9 @@ WEAK_STRESS = "\u02cc"
 _EDGE = "#"
 # In which order a rule looks at the letters around one: before it if negative.
 _AROUND = (1, -1, 2, -2, 3, -3, 4)
-_VOWELS = frozenset("aeiou\u0251\u0250\u0252\u00e6\u0259\u025a\u025b\u025c\u026a\u028a\u028c\u0254\u00f8\u0153y\u028f")
+_VOWELS = frozenset(
+    "aeiou\u0251\u0250\u0252\u00e6\u0259\u025a\u025b\u025c\u026a\u028a\u028c\u0254\u00f8\u0153y\u028f"
+)
 # Weak vowels, that carry no stress where another one can.
 _WEAK = frozenset("\u0259\u025a\u0250")
 
@@ -109,12 +111,14 @@ class Pronunciation:
 
 
 def _stressed(phonemes: Sequence[str]) -> list[str]:
-    """The phonemes with one main stress, which rules that see a few letters may give none or two."""
+    """The phonemes with one main stress: rules that see a few letters may give none, or two."""
     found = list(phonemes)
     main = [place for place, each in enumerate(found) if each[0] == STRESS]
     for place in main[1:]:
         found[place] = WEAK_STRESS + found[place][1:]
-    vowels = [place for place, each in enumerate(found) if each.strip(STRESS + WEAK_STRESS)[0] in _VOWELS]
+    vowels = [
+        place for place, each in enumerate(found) if each.strip(STRESS + WEAK_STRESS)[0] in _VOWELS
+    ]
     if main or not vowels:
         return found
     strong = [place for place in vowels if found[place][0] not in _WEAK] or vowels

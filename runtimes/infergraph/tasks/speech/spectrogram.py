@@ -72,11 +72,10 @@ class MelSpectrogram:
     def __call__(self, samples: torch.Tensor) -> torch.Tensor:
         """The frames, float32 [1 + samples / hop_length, num_mel_bins], of float32 [samples]."""
         magnitudes = self._stft(samples).abs()
-        return (magnitudes.T @ self._filters).clamp(min=_FLOOR).log()
+        frames: torch.Tensor = (magnitudes.T @ self._filters).clamp(min=_FLOOR).log()
+        return frames
 
-    def invert(
-        self, frames: torch.Tensor, before: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def invert(self, frames: torch.Tensor, before: torch.Tensor | None = None) -> torch.Tensor:
         """Sound of which these are the frames, about: float32 [(frames - 1) * hop_length].
 
         Phases begin as those of a tone in each bin, and come to agree with each other.

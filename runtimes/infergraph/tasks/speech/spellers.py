@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,17 +17,14 @@ VOCABULARY = "vocab.json"
 _LONGEST = 200
 _END = "<sos/eos>"
 # What hub checkpoints for English call the phonemes: ARPAbet, vowels with the number of the stress.
-_ARPABET: Mapping[str, str] = {
-    **{"iː": "IY", "i": "IY", "ɪ": "IH", "ᵻ": "IH", "ɛ": "EH", "æ": "AE", "ɑː": "AA", "ɑ": "AA"},
-    **{"ɔː": "AO", "ɔ": "AO", "ʊ": "UH", "uː": "UW", "u": "UW", "ʌ": "AH", "ə": "AH", "ɐ": "AH"},
-    **{"ɚ": "ER", "ɜː": "ER", "ɜ": "ER", "eɪ": "EY", "aɪ": "AY", "aʊ": "AW", "ɔɪ": "OY"},
-    **{"oʊ": "OW", "ɑːɹ": "AA R", "ɔːɹ": "AO R", "oːɹ": "AO R", "ɪɹ": "IH R", "ɛɹ": "EH R"},
-    **{"ʊɹ": "UH R", "aɪɚ": "AY ER", "aɪə": "AY AH", "iə": "IY AH", "əl": "AH L", "n̩": "AH N"},
-    **{"aɪʊɹ": "AY UH R", "p": "P", "b": "B", "t": "T", "d": "D", "k": "K", "ɡ": "G", "f": "F"},
-    **{"v": "V", "θ": "TH", "ð": "DH", "s": "S", "z": "Z", "ʃ": "SH", "ʒ": "ZH", "h": "HH"},
-    **{"m": "M", "n": "N", "ŋ": "NG", "l": "L", "ɹ": "R", "r": "R", "w": "W", "j": "Y"},
-    **{"tʃ": "CH", "dʒ": "JH", "ɾ": "T", "ʔ": "T", "x": "K", "ɬ": "L"},
-}
+_ARPABET_TABLE = """
+iː IY, i IY, ɪ IH, ᵻ IH, ɛ EH, æ AE, ɑː AA, ɑ AA, ɔː AO, ɔ AO, ʊ UH, uː UW, u UW, ʌ AH,
+ə AH, ɐ AH, ɚ ER, ɜː ER, ɜ ER, eɪ EY, aɪ AY, aʊ AW, ɔɪ OY, oʊ OW, ɑːɹ AA R, ɔːɹ AO R,
+oːɹ AO R, ɪɹ IH R, ɛɹ EH R, ʊɹ UH R, aɪɚ AY ER, aɪə AY AH, iə IY AH, əl AH L, n̩ AH N,
+aɪʊɹ AY UH R, p P, b B, t T, d D, k K, ɡ G, f F, v V, θ TH, ð DH, s S, z Z, ʃ SH, ʒ ZH,
+h HH, m M, n N, ŋ NG, l L, ɹ R, r R, w W, j Y, tʃ CH, dʒ JH, ɾ T, ʔ T, x K, ɬ L
+"""
+_ARPABET = dict(entry.strip().split(" ", 1) for entry in _ARPABET_TABLE.split(","))
 _ARPABET_VOWELS = "AEIOU"
 
 

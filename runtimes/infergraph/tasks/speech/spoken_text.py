@@ -13,16 +13,18 @@ MARKS = ",.?!:;"
 """The punctuation that is heard."""
 _MOST_DIGITS = 12
 _DASHES = re.compile(r"\s[-\u2013\u2014]+\s|[\u2013\u2014]|\s*[()\[\]{}]\s*")
-_QUOTES = re.compile("[\"\u00ab\u00bb\u201c\u201d\u201e*_|~^`<>#]")
+_QUOTES = re.compile('["\u00ab\u00bb\u201c\u201d\u201e*_|~^`<>#]')
 _APOSTROPHES = str.maketrans("\u2018\u2019\u02bc\u00b4", "''''")
 _PART = re.compile(rf"[^\W\d_]+(?:'[^\W\d_]+)*'?|[{re.escape(MARKS)}\u2026]+")
 # Letters that Unicode does not take apart.
-_BASES = str.maketrans(
-    {
-        **{"\u00e6": "ae", "\u0153": "oe", "\u00f8": "o", "\u0142": "l", "\u0111": "d"},
-        **{"\u0131": "i", "\u00f0": "d", "\u00fe": "th", "\u00df": "ss", "\u0127": "h"},
-    }
-)
+_BASES = {
+    ord(letter): base
+    for letter, base in zip(
+        "\u00e6\u0153\u00f8\u0142\u0111\u0131\u00f0\u00fe\u00df\u0127",
+        ("ae", "oe", "o", "l", "d", "i", "d", "th", "ss", "h"),
+        strict=True,
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,10 @@ class _Reading:
         symbols: Symbols as words.
         after: Units that stand before a number but are said after it.
         abbreviations: Words that are never said as they are written.
+        minus: Before a number below zero.
+        ordinals: Ordinals that are not the number and `suffix`; a language without reads none.
+        suffix: See `ordinals`.
         letters: The language's letters beside a to z.
-        names: What the letters are called, for those that stand alone.
     """
 
     small: tuple[str, ...]
@@ -58,50 +62,70 @@ class _Reading:
     letters: str = ""
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+def _pairs(text: str) -> dict[str, str]:
+    """Of "one first, two second" what follows each word."""
+    return dict(entry.split(" ", 1) for entry in text.split(", "))
+
+
 _ENGLISH = _Reading(
-    small=tuple(
+    small=_words(
         "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
-        "fifteen sixteen seventeen eighteen nineteen".split()
+        "fifteen sixteen seventeen eighteen nineteen"
     ),
-    tens=tuple("twenty thirty forty fifty sixty seventy eighty ninety".split()),
+    tens=_words("twenty thirty forty fifty sixty seventy eighty ninety"),
     hundred="hundred",
     scales=(("thousand",) * 2, ("million",) * 2, ("billion",) * 2),
     minus="minus",
     point="point",
     comma=".",
-    symbols={"%": "percent", "&": "and", "+": "plus", "=": "equals", "@": "at", "\u00b0": "degrees"},
+    symbols={
+        "%": "percent",
+        "&": "and",
+        "+": "plus",
+        "=": "equals",
+        "@": "at",
+        "\u00b0": "degrees",
+    },
     after={"\u20ac": "euros", "$": "dollars", "\u00a3": "pounds"},
-    abbreviations={
-        **{"mr": "mister", "mrs": "missis", "dr": "doctor", "st": "saint", "etc": "et cetera"},
-        **{"e.g": "for example", "i.e": "that is", "vs": "versus"},
-    },
-    ordinals={
-        **{"one": "first", "two": "second", "three": "third", "five": "fifth", "eight": "eighth"},
-        **{"nine": "ninth", "twelve": "twelfth"},
-    },
+    abbreviations=_pairs(
+        "mr mister, mrs missis, dr doctor, st saint, etc et cetera, e.g for example, i.e that is, "
+        "vs versus"
+    ),
+    ordinals=_pairs(
+        "one first, two second, three third, five fifth, eight eighth, nine ninth, twelve twelfth"
+    ),
     suffix="th",
 )
 _GERMAN = _Reading(
-    small=tuple(
+    small=_words(
         "null eins zwei drei vier f\u00fcnf sechs sieben acht neun zehn elf zw\u00f6lf dreizehn "
-        "vierzehn f\u00fcnfzehn sechzehn siebzehn achtzehn neunzehn".split()
+        "vierzehn f\u00fcnfzehn sechzehn siebzehn achtzehn neunzehn"
     ),
-    tens=tuple(
-        "zwanzig drei\u00dfig vierzig f\u00fcnfzig sechzig siebzig achtzig neunzig".split()
-    ),
+    tens=_words("zwanzig drei\u00dfig vierzig f\u00fcnfzig sechzig siebzig achtzig neunzig"),
     hundred="hundert",
     scales=(("tausend",) * 2, ("millionen", "million"), ("milliarden", "milliarde")),
     minus="minus",
     point="komma",
     comma=",",
-    symbols={"%": "prozent", "&": "und", "+": "plus", "=": "gleich", "@": "\u00e4t", "\u00b0": "grad"},
-    after={"\u20ac": "euro", "$": "dollar", "\u00a3": "pfund"},
-    abbreviations={
-        **{"dr": "doktor", "hr": "herr", "fr": "frau", "nr": "nummer", "z.b": "zum beispiel"},
-        **{"usw": "und so weiter", "bzw": "beziehungsweise", "d.h": "das hei\u00dft"},
+    symbols={
+        "%": "prozent",
+        "&": "und",
+        "+": "plus",
+        "=": "gleich",
+        "@": "\u00e4t",
+        "\u00b0": "grad",
     },
-    ordinals={"eins": "erste", "drei": "dritte", "sieben": "siebte", "acht": "achte"},
-    suffix="te",
+    after={"\u20ac": "euro", "$": "dollar", "\u00a3": "pfund"},
+    abbreviations=_pairs(
+        "dr doktor, hr herr, fr frau, nr nummer, z.b zum beispiel, usw und so weiter, "
+        "bzw beziehungsweise, d.h das hei\u00dft"
+    ),
+    ordinals={},
+    suffix="",
     letters="\u00e4\u00f6\u00fc\u00df",
 )
 READINGS: Mapping[str, _Reading] = {"en": _ENGLISH, "de": _GERMAN}
@@ -154,8 +178,8 @@ def _known(letter: str, reading: _Reading) -> str:
         return ""
     name = unicodedata.name(letter, "a character without a name")
     raise InvalidInput(
-        f"tensor 'text': {letter!r} (U+{ord(letter):04X}, {name.lower()}) cannot be said; accepted: "
-        "Latin letters, digits and punctuation"
+        f"tensor 'text': {letter!r} (U+{ord(letter):04X}, {name.lower()}) cannot be said; "
+        "accepted: Latin letters, digits and punctuation"
     )
 
 
@@ -175,7 +199,7 @@ def _numbers_read(text: str, reading: _Reading) -> str:
         if match["decimals"]:
             digits = " ".join(reading.small[int(digit)] for digit in match["decimals"])
             words += f" {reading.point} {digits}"
-        elif ordinal.isalpha() and reading is _ENGLISH:
+        elif ordinal.isalpha() and reading.ordinals:
             words, ordinal = _ordinal(words, reading), ""
         minus = f"{reading.minus} " if match["minus"] else ""
         unit = f" {reading.after[match['unit'].strip()]}" if match["unit"] else ""

@@ -27,9 +27,7 @@ class Synthesizer(Protocol):
     bins: int
     speeds: bool
 
-    def __call__(
-        self, sentences: Sequence[Tokens], speeds: Sequence[float]
-    ) -> list[torch.Tensor]:
+    def __call__(self, sentences: Sequence[Tokens], speeds: Sequence[float]) -> list[torch.Tensor]:
         """The frames of each sentence, float32 [frames, bins]; none depends on another's.
 
         Raises:
@@ -63,9 +61,7 @@ class FastSpeech2:
             return None
         return (inputs[0] * self._mask[:, None, :].to(inputs[0].dtype), *inputs[1:])
 
-    def __call__(
-        self, sentences: Sequence[Tokens], speeds: Sequence[float]
-    ) -> list[torch.Tensor]:
+    def __call__(self, sentences: Sequence[Tokens], speeds: Sequence[float]) -> list[torch.Tensor]:
         network = self.network
         device = network.device
         lengths = torch.tensor([len(each) for each in sentences], device=device)
@@ -131,9 +127,7 @@ class SpeechT5:
         self.bins: int = network.config.num_mel_bins
         self._speaker = speaker[None].to(network.device, network.dtype)
 
-    def __call__(
-        self, sentences: Sequence[Tokens], speeds: Sequence[float]
-    ) -> list[torch.Tensor]:
+    def __call__(self, sentences: Sequence[Tokens], speeds: Sequence[float]) -> list[torch.Tensor]:
         made = []
         for sentence in sentences:
             ids = torch.tensor([list(sentence)], device=self.network.device)

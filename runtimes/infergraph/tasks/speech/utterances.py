@@ -1,4 +1,4 @@
-"""`RunningUtterances`: texts that are spoken together, a sentence and a stretch of sound at a time."""
+"""`RunningUtterances`: texts that are spoken together, a stretch of sound of each at a time."""
 
 from __future__ import annotations
 
@@ -173,5 +173,7 @@ class RunningUtterances:
 def encoded(sound: Samples, rate: int, format: str) -> dict[str, Any]:
     """The outputs of a sound: a file of 16 bits a sample, its rate, and how many samples it has."""
     file = io.BytesIO()
-    soundfile.write(file, sound, rate, subtype="PCM_16", format=format.upper())
+    # Rounded here: the two formats do it each in its own way.
+    whole = np.round(sound * (2**15 - 1)).astype(np.int16)
+    soundfile.write(file, whole, rate, subtype="PCM_16", format=format.upper())
     return {"audio": file.getvalue(), "sampling_rate": [rate], "num_samples": [len(sound)]}
