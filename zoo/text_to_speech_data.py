@@ -77,7 +77,7 @@ def training_texts(seed: int, count: int, language: str) -> list[str]:
         ValueError: the world is not told in that language.
     """
     rng = random.Random(f"text to speech/{language}/{seed}")
-    told = iter(sentences(seed, count, "train", language=language))
+    told = iter(sentences(seed, 2 * count, "train", language=language))
     prose = iter(english_prose(seed, count, "train") if language == "en" else [])
     texts = []
     for _ in range(count):

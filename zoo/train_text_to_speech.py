@@ -166,8 +166,33 @@ def save(
     (folder / SPECTROGRAM).write_text(f"{json.dumps(said, indent=1)}\n")
 
 
-def train(output: Path, language: str, utterances: int, steps: int, peak: float, seed: int) -> None:
-    """Trains for so many steps, and writes the checkpoint to `output` now and then."""
+def start_from(model: Any, vocabulary: dict[str, int], folder: Path) -> None:
+    """Gives a model the weights of a checkpoint, also of another language's: by token."""
+    trained = type(model).from_pretrained(folder, dtype=torch.float32)
+    known: dict[str, int] = json.loads((folder / VOCABULARY).read_text(encoding="utf-8"))
+    weights, own = trained.state_dict(), model.state_dict()
+    name = "encoder.embed.weight"
+    for token, number in vocabulary.items():
+        # A stressed phoneme that is new begins as the same one without stress.
+        like = next((each for each in (token, token[1:]) if each in known), None)
+        if like is not None:
+            own[name][number] = weights[name][known[like]]
+    model.load_state_dict({**weights, name: own[name]})
+
+
+def train(
+    output: Path,
+    language: str,
+    utterances: int,
+    steps: int,
+    peak: float,
+    seed: int,
+    initial: Path | None = None,
+) -> None:
+    """Trains for so many steps, and writes the checkpoint to `output` now and then.
+
+    With `initial`, a checkpoint of this architecture, training goes on from it.
+    """
     torch.manual_seed(seed)
     mel = MelSpectrogram()
     started = time.monotonic()
@@ -176,6 +201,8 @@ def train(output: Path, language: str, utterances: int, steps: int, peak: float,
     vocabulary = {token: number for number, token in enumerate([PAD, UNKNOWN, *kinds])}
     scaling = Scaling(examples)
     model = build_model(len(vocabulary), mel)
+    if initial is not None:
+        start_from(model, vocabulary, initial)
     logger.info(
         "%d utterances, %d frames, %d tokens, %d parameters, %.0f s",
         *(len(examples), sum(len(each.frames) for each in examples), len(vocabulary)),
@@ -212,6 +239,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--peak", type=float, default=2e-3, help="learning rate")
     parser.add_argument("--words", type=int, default=40_000, help="whose pronunciation is learned")
     parser.add_argument("--told", type=int, default=1500, help="sentences whose words are, too")
+    parser.add_argument("--initial", type=Path, help="a checkpoint to go on from")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args(argv)
@@ -226,6 +254,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         arguments.steps,
         arguments.peak,
         arguments.seed,
+        arguments.initial,
     )
 
 

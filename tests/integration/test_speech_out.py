@@ -61,7 +61,8 @@ async def test_spoken_qa(
     assert answer.texts("transcript") == column(asked, "transcript")
     assert answer.texts("answer") == column(asked, "answer")
     # The answers are words of their own, each spoken as it is without a pipeline.
-    alone = await client.infer("text-to-speech", {"text": column(asked, "answer")})
+    speaker = connect(everywhere["in-process"], front_end)
+    alone = await speaker.infer("text-to-speech", {"text": column(asked, "answer")})
     assert answer["num_samples"].tolist() == alone["num_samples"].tolist()
     assert answer["audio"].ravel().tolist() == alone["audio"].ravel().tolist()
 

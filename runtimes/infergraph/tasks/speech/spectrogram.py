@@ -46,7 +46,7 @@ class MelSpectrogram:
     @cached_property
     def _filters(self) -> torch.Tensor:
         """float32 [n_fft / 2 + 1, num_mel_bins]."""
-        filters = mel_filter_bank(
+        filters: Any = mel_filter_bank(
             self.n_fft // 2 + 1,
             self.num_mel_bins,
             self.fmin,
@@ -55,7 +55,8 @@ class MelSpectrogram:
             norm="slaney",
             mel_scale="slaney",
         )
-        return torch.from_numpy(filters).float()
+        made: torch.Tensor = torch.from_numpy(filters).float()
+        return made
 
     @cached_property
     def _inverse(self) -> torch.Tensor:
