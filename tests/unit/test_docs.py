@@ -82,7 +82,7 @@ async def test_the_task_that_contributors_are_shown(tmp_path: Path) -> None:
     [
         ("Every model", RuntimeOptions, None),
         ("speech-to-text", SpeechToTextOptions, RuntimeOptions),
-        ("text-to-speech", TextToSpeechOptions, RuntimeOptions),
+        ("text-to-speech, text-to-speech-de", TextToSpeechOptions, RuntimeOptions),
         ("question-answering", QuestionAnsweringOptions, RuntimeOptions),
         ("object-detection", ObjectDetectionOptions, RuntimeOptions),
         (

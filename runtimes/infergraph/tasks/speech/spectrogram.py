@@ -64,7 +64,8 @@ class MelSpectrogram:
         filters = self._filters.double()
         gram = filters.T @ filters
         ridge = _RIDGE * gram.diagonal().mean() * torch.eye(len(gram), dtype=gram.dtype)
-        return torch.linalg.solve(gram + ridge, filters.T).float()
+        inverse: torch.Tensor = torch.linalg.solve(gram + ridge, filters.T)
+        return inverse.float()
 
     @cached_property
     def _window(self) -> torch.Tensor:
