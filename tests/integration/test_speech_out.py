@@ -67,6 +67,20 @@ async def test_spoken_qa(
     assert answer["audio"].ravel().tolist() == alone["audio"].ravel().tolist()
 
 
+async def test_speech_translation(models: ServerProcess, connect: Connect) -> None:
+    asked = spoken("sentences.json")[:2]
+    client = connect(models, "grpc")
+
+    answer = await client.infer("speech-translation", {"audio": column(asked, "audio")})
+
+    assert answer.texts("translation") == column(asked, "de")
+    # It is the German voice that says them.
+    alone = await client.infer("text-to-speech-de", {"text": column(asked, "de")})
+    assert answer["audio"].ravel().tolist() == alone["audio"].ravel().tolist()
+    english = await client.infer("text-to-speech", {"text": column(asked, "de")})
+    assert answer["audio"].ravel().tolist() != english["audio"].ravel().tolist()
+
+
 async def test_a_stream_over_rest_is_the_whole_in_parts(
     models: ServerProcess, connect: Connect
 ) -> None:
