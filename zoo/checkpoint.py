@@ -25,6 +25,8 @@ TRAININGS: dict[str, tuple[str, ...]] = {
     "translation-de-en": ("train_translation", "--source", "de", "--target", "en"),
     "translation-en-de": ("train_translation", "--source", "en", "--target", "de"),
     "summarization": ("train_summarization",),
+    "text-to-speech": ("train_text_to_speech",),
+    "text-to-speech-de": ("train_text_to_speech", "--language", "de"),
     "object-detection": ("train_object_detection",),
     "plate-reading": ("train_plate_reading",),
     "dlrm": ("train_recommendation",),

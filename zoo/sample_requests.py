@@ -32,7 +32,7 @@ from zoo.sample_images import (
     probability_tensor,
 )
 from zoo.scenes import OBJECTS
-from zoo.world import foreign_sentences, parallel, reviews
+from zoo.world import foreign_sentences, parallel, reviews, sentences
 
 SAMPLES = Path("tests/samples")
 MODELS = Path("model-settings")
@@ -48,10 +48,14 @@ def main() -> None:
     write("speech-to-text", audio)
     write("question-answering", question, context)
     write("audio-qa", audio, context)
+    write("spoken-qa", audio, context)
+    write("text-to-speech", bytes_tensor("text", *sentences(_SEED, 2, "held_out")))
+    german = sentences(_SEED, 2, "held_out", language="de")
+    write("text-to-speech-de", bytes_tensor("text", *german))
     write("audio-sent", audio_tensor(first("reviews.json")))
-    write("audio-translation", audio_tensor(first("sentences.json")))
+    for pipeline in ("audio-translation", "speech-translation", "diamond"):
+        write(pipeline, audio_tensor(first("sentences.json")))
     write("asr-summarization", audio_tensor(first("articles.json")))
-    write("diamond", audio_tensor(first("sentences.json")))
     write("sentiment", bytes_tensor("text", *(text for text, _ in reviews(_SEED, 2, "held_out"))))
     article = articles(_SEED, 1, "held_out")[0]
     write("summarization", bytes_tensor("text", article.text))

@@ -19,7 +19,7 @@ TORCHVISION = "torchvision/"
 PROGRESS = "fetching weights:"
 """Words of the log lines that tell that a download begins, and how far it is."""
 
-_FURTHER = ("locator",)
+_FURTHER = ("locator", "vocoder")
 """Settings besides `variant` that may name a checkpoint."""
 
 _ID = re.compile(r"([\w.-]+/)?[\w.-]+(@[\w./-]+)?")

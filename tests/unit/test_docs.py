@@ -24,6 +24,7 @@ from infergraph.tasks.plate_reading import PlateReadingOptions
 from infergraph.tasks.question_answering import QuestionAnsweringOptions
 from infergraph.tasks.recommendation import RecommendationOptions
 from infergraph.tasks.speech_to_text import SpeechToTextOptions
+from infergraph.tasks.text_to_speech import TextToSpeechOptions
 from infergraph.v2 import Message, Tensor
 from tests.unit.runtime.workbench import load
 
@@ -90,6 +91,7 @@ async def test_the_task_that_contributors_are_shown(tmp_path: Path) -> None:
     [
         ("Every model", RuntimeOptions, None),
         ("speech-to-text", SpeechToTextOptions, RuntimeOptions),
+        ("text-to-speech, text-to-speech-de", TextToSpeechOptions, RuntimeOptions),
         ("question-answering", QuestionAnsweringOptions, RuntimeOptions),
         ("object-detection", ObjectDetectionOptions, RuntimeOptions),
         (

@@ -37,20 +37,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="draw boxes, labels and results on the sample's image, and save it as .png, .jpg or "
-        ".webp; of several images each gets a number, as out-1.png for out.png",
+        ".webp; or save the speech of the answer as .wav or .flac; of several each gets a number, "
+        "as out-1.png for out.png",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     from ..catalog import SAMPLE, load_catalog
     from ..graph import parse_pipeline
-    from . import pictures, report
+    from . import pictures, report, sounds
     from .sample import load_sample
 
     declaration = workspace.find_servable(load_catalog(args.models_dir), args.name, args.models_dir)
     assert declaration.folder is not None
     request = load_sample(declaration)
-    if args.save is not None:
+    heard = args.save is not None and args.save.suffix.lower() in sounds.FORMATS
+    if heard:
+        sounds.check(args.save)
+    elif args.save is not None:
         pictures.check(args.save, request, args.name)
     print(f"The sample request of {args.name}, {workspace.shown(declaration.folder / SAMPLE)}:")
     print("\n".join(report.message_lines(request)), "\n", sep="", flush=True)
@@ -68,7 +72,10 @@ def run(args: argparse.Namespace) -> int:
         parts = f"queue {queue}, compute {compute}; {parts}"
     print(f"Answered in {report.milliseconds(times[-1])} ({parts}):")
     print("\n".join(report.message_lines(answer)))
-    if args.save is not None:
+    if heard:
+        saved = sounds.save(args.save, answers[-1], args.name)
+        print("\nSaved:", ", ".join(map(workspace.shown, saved)))
+    elif args.save is not None:
         declared = [spec.name for spec in declaration.outputs]
         saved = pictures.save(args.save, request, answers[-1], args.name, declared)
         print("\nDrawn:", ", ".join(map(workspace.shown, saved)))

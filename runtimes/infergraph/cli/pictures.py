@@ -22,7 +22,8 @@ def check(path: Path, request: Message, name: str) -> None:
     """Raises ConfigurationError unless pictures of this request can be saved there."""
     if path.suffix.lower() not in FORMATS:
         raise ConfigurationError(
-            f"--save {path}: accepted: a name ending with {', '.join(FORMATS)}"
+            f"--save {path}: accepted: a name ending with {', '.join(FORMATS)}, or "
+            "for sound .wav, .flac"
         )
     if not path.parent.is_dir():
         raise ConfigurationError(f"--save {path}: there is no folder {path.parent}")

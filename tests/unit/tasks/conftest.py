@@ -19,7 +19,7 @@ from infergraph.request import RequestContext
 from infergraph.runtime import Runtime
 from infergraph.v2 import Message, Tensor
 from tests import checkpoints
-from tests.checkpoints import detectors, images, readers, recommenders
+from tests.checkpoints import detectors, images, readers, recommenders, voices
 
 MODEL_SETTINGS = Path(__file__).parents[3] / "model-settings"
 
@@ -77,6 +77,10 @@ BUILDERS: dict[str, Callable[[Path], str]] = {
     "plate-reader": readers.plate_reader,
     "trocr": readers.trocr,
     "trocr-small": readers.trocr_small,
+    "fastspeech2": voices.fastspeech2,
+    "fastspeech2-hifigan": voices.fastspeech2_with_hifigan,
+    "hifigan": voices.hifigan,
+    "speecht5": voices.speecht5,
 }
 
 Serve = Callable[..., Awaitable[Runtime]]
@@ -133,6 +137,8 @@ async def serve() -> AsyncIterator[Serve]:
 @pytest.fixture
 def ask() -> Ask:
     """`await ask(runtime, tensor=[item, ...])`: the answer's tensors as lists, texts as str.
+
+    Sound stays bytes.
 
     `await ask(runtime, {"num_beams": 4}, text=[...])` sends parameters along.
     """
@@ -198,7 +204,9 @@ def _tensor(name: str, values: Any) -> Tensor:
 
 
 def _values(tensor: Tensor) -> list[Any]:
+    values: list[Any]
     if tensor.datatype == "BYTES":
-        return [value.decode() for value in tensor.data.ravel()]
-    values: list[Any] = tensor.data.tolist()
+        values = tensor.data.ravel().tolist()
+        return values if tensor.name == "audio" else [value.decode() for value in values]
+    values = tensor.data.tolist()
     return [value[0] for value in values] if tensor.shape[1:] == (1,) else values

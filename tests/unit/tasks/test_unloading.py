@@ -45,6 +45,8 @@ TASKS: list[tuple[str, str, dict[str, Any]]] = [
     ("plate-reading", "trocr", {"image": IMAGE, **BOX}),
     ("vehicle-classification", "torchvision-lenet", {"image": IMAGE, **BOX}),
     ("dlrm", "dlrm", ROWS),
+    ("text-to-speech", "fastspeech2", TEXT),
+    ("text-to-speech", "fastspeech2-hifigan", TEXT),
 ]
 
 

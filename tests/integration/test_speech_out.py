@@ -1,0 +1,124 @@
+"""Speech out of a server: what is spoken is heard again as the same words."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from typing import Any
+
+import aiohttp
+import numpy as np
+import pytest
+import soundfile
+
+from zoo.world import normalise_transcript, sentences
+
+from .conftest import FRONT_ENDS, SAMPLES, TRANSPORTS, Connect, Servers
+from .server import ServerProcess
+from .test_language_pipelines import column, share_right, spoken
+
+SENTENCES = 8
+REQUIRED = 0.6
+"""Share of sentences that are heard without any error; the card says how many words are."""
+
+
+def samples(audio: bytes) -> tuple[np.ndarray[Any, Any], int]:
+    sound, rate = soundfile.read(io.BytesIO(audio), dtype="int16")
+    return sound, rate
+
+
+async def test_a_text_that_is_spoken_is_heard_as_the_same_words(
+    models: ServerProcess, connect: Connect
+) -> None:
+    client = connect(models, "grpc")
+    texts = sentences(21, SENTENCES, "held_out")
+
+    said = await client.infer("text-to-speech", {"text": texts})
+    heard = await client.infer("speech-to-text", {"audio": said["audio"].ravel().tolist()})
+
+    transcripts = [normalise_transcript(text) for text in texts]
+    assert share_right(heard.texts("text"), transcripts) >= REQUIRED
+    for audio, rate, count in zip(
+        said["audio"].ravel(), said["sampling_rate"], said["num_samples"], strict=True
+    ):
+        sound, its_rate = samples(audio)
+        assert (its_rate, len(sound)) == (rate, count)
+
+
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_spoken_qa(
+    everywhere: Servers, connect: Connect, transport: str, front_end: str
+) -> None:
+    asked = spoken("samples.json")[:2]
+    client = connect(everywhere[transport], front_end)
+
+    answer = await client.infer(
+        "spoken-qa", {"audio": column(asked, "audio"), "context": column(asked, "context")}
+    )
+
+    assert answer.texts("transcript") == column(asked, "transcript")
+    assert answer.texts("answer") == column(asked, "answer")
+    # The answers are words of their own, each spoken as it is without a pipeline.
+    speaker = connect(everywhere["in-process"], front_end)
+    alone = await speaker.infer("text-to-speech", {"text": column(asked, "answer")})
+    assert answer["num_samples"].tolist() == alone["num_samples"].tolist()
+    assert answer["audio"].ravel().tolist() == alone["audio"].ravel().tolist()
+
+
+async def test_speech_translation(models: ServerProcess, connect: Connect) -> None:
+    asked = spoken("sentences.json")[:2]
+    client = connect(models, "grpc")
+
+    answer = await client.infer("speech-translation", {"audio": column(asked, "audio")})
+
+    assert answer.texts("translation") == column(asked, "de")
+    # It is the German voice that says them.
+    alone = await client.infer("text-to-speech-de", {"text": column(asked, "de")})
+    assert answer["audio"].ravel().tolist() == alone["audio"].ravel().tolist()
+    english = await client.infer("text-to-speech", {"text": column(asked, "de")})
+    assert answer["audio"].ravel().tolist() != english["audio"].ravel().tolist()
+
+
+async def test_a_stream_over_rest_is_the_whole_in_parts(
+    models: ServerProcess, connect: Connect
+) -> None:
+    text = " ".join(sentences(22, 3, "held_out"))
+    whole = await connect(models, "rest").infer("text-to-speech", {"text": [text]})
+    asked = {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [1, 1], "data": [text]}]}
+
+    parts = []
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(f"{models.url}/v2/models/text-to-speech/infer_stream", json=asked) as came,
+    ):
+        assert came.status == 200
+        async for line in came.content:
+            if line.startswith(b"data: "):
+                outputs = {each["name"]: each for each in json.loads(line[6:])["outputs"]}
+                parts.append(samples(base64.b64decode(outputs["audio"]["data"][0]))[0])
+
+    assert len(parts) > 3
+    assert np.array_equal(np.concatenate(parts), samples(whole["audio"].ravel()[0])[0])
+
+
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+async def test_what_cannot_be_said_is_refused_by_name(
+    models: ServerProcess, connect: Connect, front_end: str
+) -> None:
+    client = connect(models, front_end)
+
+    unknown = await client.infer("text-to-speech", {"text": ["fine", "\u4e16\u754c"]})
+    empty = await client.infer("text-to-speech", {"text": [" "]})
+
+    assert (unknown.status, empty.status) == (400, 400)
+    assert "U+4E16" in unknown.error
+    assert "item 1" in unknown.error
+    assert "accepted: at least one word" in empty.error
+
+
+def test_the_sample_speaks_of_the_world() -> None:
+    folder = SAMPLES.parents[1] / "model-settings" / "text-to-speech"
+    request = json.loads((folder / "request.json").read_text())
+    assert request["inputs"][0]["data"] == sentences(7, 2, "held_out")
