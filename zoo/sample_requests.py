@@ -22,6 +22,7 @@ import soundfile
 from infergraph.tasks.dlrm import read_config
 from zoo.articles import articles
 from zoo.clicks import held_out
+from zoo.game_frames import DIGIT_BOXES, DIGITS, frame
 from zoo.outside_texts import UNKNOWN
 from zoo.sample_images import (
     VEHICLES,
@@ -86,7 +87,25 @@ def main() -> None:
     italian = foreign_sentences(_SEED, 1, "held_out", "it")[0]
     write("unsupported-language", bytes_tensor("language", "it"), bytes_tensor("text", italian))
     write_images()
+    write_games()
     write_clicks()
+
+
+def write_games() -> None:
+    made = frame(_SEED, "held-out")
+    for model in ("game", "game-regions"):
+        write(model, image_tensor(made.image))
+    boxes = number_tensor("boxes", np.array([DIGIT_BOXES]))
+    count = number_tensor("num_detections", np.array([[DIGITS]]), "INT64")
+    write("digit-reading", image_tensor(made.image), boxes, count)
+    score = np.full((1, DIGITS), 0.99)
+    write(
+        "game-join",
+        {**bytes_tensor("digits", *made.number), "shape": [1, DIGITS]},
+        number_tensor("digit_scores", score),
+        bytes_tensor("icons", made.icon),
+        number_tensor("icon_scores", score[:, :1]),
+    )
 
 
 def write_clicks() -> None:

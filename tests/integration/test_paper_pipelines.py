@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from zoo.clicks import auc, held_out
+from zoo.game_frames import frame
 
 from .conftest import FRONT_ENDS, SAMPLES, TRANSPORTS, Connect, Servers
 from .server import ServerProcess
-from .streets import close_ups, encoded, frames, matched
+from .streets import close_ups, encoded, frames, jpeg, matched
 
 every_way = pytest.mark.parametrize(
     ("transport", "front_end"),
@@ -185,3 +186,22 @@ async def test_an_index_outside_its_table_is_the_callers_fault(
     assert f"step '{step}'" in bad.error
     assert "row 17: 1000 for feature 0 (column 0); accepted: 0 to 999" in bad.error
     np.testing.assert_allclose(good["probability"], also_good["probability"], atol=1e-6)
+
+
+@every_way
+async def test_game(everywhere: Servers, connect: Connect, transport: str, front_end: str) -> None:
+    made = [frame(seed, "held-out", blanks=seed % 5 == 0) for seed in range(20)]
+    client = connect(everywhere[transport], front_end)
+    # The second half at twice the size: regions are in proportion.
+    images = [
+        each.image if index < 10 else each.image.resize((960, 540))
+        for index, each in enumerate(made)
+    ]
+
+    answer = await client.infer("game", {"image": [jpeg(image) for image in images]})
+
+    numbers = zip(answer.texts("number"), [each.number for each in made], strict=True)
+    icons = zip(answer.texts("icon"), [each.icon for each in made], strict=True)
+    assert sum(read == shown for read, shown in numbers) >= 18
+    assert sum(read == shown for read, shown in icons) >= 16
+    assert answer["digit_scores"].shape == (20, 6)

@@ -96,14 +96,14 @@ async def test_the_task_that_contributors_are_shown(tmp_path: Path) -> None:
         ("object-detection", ObjectDetectionOptions, RuntimeOptions),
         (
             "alexnet, resnet, inception, vehicle-classification, human-classification, "
-            "content-safety",
+            "content-safety, digit-reading",
             ImageClassificationOptions,
             RuntimeOptions,
         ),
         ("plate-reading", PlateReadingOptions, RuntimeOptions),
         ("ensemble-combine", EnsembleCombineOptions, RuntimeOptions),
         ("hf-answer, hf-label", JsonFieldsOptions, RuntimeOptions),
-        ("annotation-filter", OperatorsOptions, RuntimeOptions),
+        ("annotation-filter, game-regions, game-join", OperatorsOptions, RuntimeOptions),
         (
             "dlrm, bottom-mlp, embedding-bags, interaction, top-mlp",
             RecommendationOptions,

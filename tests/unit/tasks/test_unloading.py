@@ -43,7 +43,7 @@ TASKS: list[tuple[str, str, dict[str, Any]]] = [
     ("object-detection", "yolos", {"image": IMAGE}),
     ("object-detection", "compact-fcos", {"image": IMAGE}),
     ("plate-reading", "trocr", {"image": IMAGE, **BOX}),
-    ("vehicle-classification", "torchvision-lenet", {"image": IMAGE, **BOX}),
+    ("digit-reading", "torchvision-lenet", {"image": IMAGE, **BOX}),
     ("dlrm", "dlrm", ROWS),
     ("text-to-speech", "fastspeech2", TEXT),
     ("text-to-speech", "fastspeech2-hifigan", TEXT),
