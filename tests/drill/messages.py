@@ -12,12 +12,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mlserver.grpc import dataplane_pb2 as pb
 
 from infergraph.graph.executor import GraphExecutor
 from infergraph.manifests.broker import MESSAGES, REQUEST, sample_size
 from infergraph.request import RequestContext
-from infergraph.v2 import Message, Tensor
+from infergraph.v2 import NUMPY_DTYPES, Message, Tensor
 from infergraph.v2.tensor import is_text
 from tests.manifests import examples
 
@@ -93,7 +94,9 @@ def _size(tensors: Iterable[Tensor]) -> int:
 
 
 def _read(tensor: dict[str, Any]) -> Tensor:
-    assert tensor["datatype"] == "BYTES", tensor["name"]
+    if tensor["datatype"] != "BYTES":
+        array = np.array(tensor["data"], NUMPY_DTYPES[tensor["datatype"]])
+        return Tensor.of(tensor["name"], array.reshape(tensor["shape"]))
     is_base64 = (tensor.get("parameters") or {}).get("content_type") == "base64"
     values = [base64.b64decode(each) if is_base64 else each.encode() for each in tensor["data"]]
     return Tensor.of_bytes(tensor["name"], values, tensor["shape"])

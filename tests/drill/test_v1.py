@@ -25,8 +25,10 @@ ONE_ITEM = [
 TOGETHER = (
     ("audio-qa", "audio-sent", OVERLOADED, "nlp", "sum-qa"),
     ("cascade", "ensemble", "nsfw", "preprocess", "video", "video-monitoring"),
+    ("asr-summarization", "diamond", "diamond-echo", "speech-translation", "spoken-qa"),
+    ("auto-annotation", "game", "general", "recommendation", "recommendation-graph"),
 )
-"""Pipelines that are installed at the same time; all others are a third group."""
+"""Pipelines that are installed at the same time; all others are a group too."""
 
 
 class Installed:

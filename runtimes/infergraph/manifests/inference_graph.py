@@ -62,7 +62,7 @@ class GraphNode:
         """What the tree is, in words."""
         nodes = list(self.walk())
         if self.is_chain:
-            return f"a chain of {len(nodes)} nodes"
+            return "one node" if len(nodes) == 1 else f"a chain of {len(nodes)} nodes"
         roles = []
         for each in nodes:
             does = ["routes"] if "ROUTE" in each.methods else []
