@@ -169,7 +169,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.start_from:
         network.load_state_dict(load_tensors(args.start_from, ("bottom.", "tables", "top.")))
     if not args.shape:
-        args.steps = args.steps or 3000
+        args.steps = args.steps or 10_000
         fitting.fit(network, batches(args), args)
     save(args.output, network.config, network.state_dict())
 
