@@ -28,14 +28,6 @@ from .rendered import PIPELINES
 
 Ask = Callable[[str, samples.Request], Awaitable[Any]]
 """Gives a model's answer to a request as JSON."""
-_CONTENTS = {
-    "BYTES": "bytes_contents",
-    "FP32": "fp32_contents",
-    "FP64": "fp64_contents",
-    "INT32": "int_contents",
-    "INT64": "int64_contents",
-    "BOOL": "bool_contents",
-}
 
 
 async def measure(pipeline: str, ask: Ask) -> dict[str, int]:
@@ -89,7 +81,7 @@ def _size(tensors: Iterable[Tensor]) -> int:
         if each.datatype == "BYTES" and not is_text(each):
             values = [base64.b64encode(value) for value in values]
             written.parameters["content_type"].string_param = "base64"
-        getattr(written.contents, _CONTENTS[each.datatype]).extend(values)
+        getattr(written.contents, samples.CONTENTS[each.datatype]).extend(values)
     return int(message.ByteSize())
 
 

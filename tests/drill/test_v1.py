@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 
 import pytest
-from mlserver.grpc import dataplane_pb2 as pb
 
 from infergraph.manifests.inference_graph import plan_graph
 from infergraph.manifests.verdict import How
@@ -16,7 +15,7 @@ from tests.manifests import examples
 from . import samples
 from .conftest import LOADS, SMALL_QUEUE, Images, Reference
 from .rendered import PIPELINES
-from .v1 import Ingress, Installation, ask_grpc, installed
+from .v1 import Ingress, Installation, ask_grpc, installed, typed
 
 OVERLOADED = "audio-translation"
 ONE_ITEM = [
@@ -125,7 +124,7 @@ async def test_a_sample_is_answered_as_by_one_server(
 async def test_a_chain_answers_over_grpc_too(each: Installed, reference: Reference) -> None:
     if each.graph is not None and not each.graph.is_chain:
         with pytest.raises(AssertionError, match="panics"):
-            each.executor.infer_grpc(pb.ModelInferRequest())
+            each.executor.infer_grpc(typed(each.requests()[0]))
         return
     (request,) = each.requests()
 

@@ -18,7 +18,7 @@ from .kubernetes import Cluster
 from .network import Network
 from .pod import Node, Pod
 from .rendered import Object, render
-from .samples import Request
+from .samples import CONTENTS, Request
 from .v1_executor import Executor
 
 NAMESPACE = "drill"
@@ -133,15 +133,24 @@ class Ingress(RestClient):
         return await self.post(model or "models", json.dumps(request), named)
 
 
-async def ask_grpc(executor: Executor, request: Request) -> Any:
-    """The answer over gRPC to a request of typed contents that names no model."""
+def typed(request: Request) -> pb.ModelInferRequest:
+    """A request of typed contents that names no model."""
     message = pb.ModelInferRequest()
     for each in request["inputs"]:
-        assert each["datatype"] == "BYTES", each["name"]
-        is_base64 = (each.get("parameters") or {}).get("content_type") == "base64"
-        items = [base64.b64decode(one) if is_base64 else one.encode() for one in each["data"]]
-        tensor = message.inputs.add(name=each["name"], datatype="BYTES", shape=each["shape"])
-        tensor.contents.bytes_contents.extend(items)
+        values = each["data"]
+        if each["datatype"] == "BYTES":
+            is_base64 = (each.get("parameters") or {}).get("content_type") == "base64"
+            values = [base64.b64decode(one) if is_base64 else one.encode() for one in values]
+        tensor = message.inputs.add(
+            name=each["name"], datatype=each["datatype"], shape=each["shape"]
+        )
+        getattr(tensor.contents, CONTENTS[each["datatype"]]).extend(values)
+    return message
+
+
+async def ask_grpc(executor: Executor, request: Request) -> Any:
+    """The answer over gRPC to a request of typed contents that names no model."""
+    message = typed(request)
     client = GrpcClient(executor.grpc_port)
     try:
         return await client.send(message)

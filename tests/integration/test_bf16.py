@@ -40,16 +40,16 @@ def test_there_and_back_over_grpc(echo: Stub, tmp_path: Path, calls: list[str]) 
     assert output["data"][3] == 1.0
 
 
-def test_rest_without_binary_tensors_cannot_carry_it(echo: Stub, tmp_path: Path) -> None:
+def test_rest_without_binary_tensors_carries_rounded_numbers(echo: Stub, tmp_path: Path) -> None:
     file = tmp_path / "request.json"
-    tensor = {"name": "half", "datatype": "BF16", "shape": [1], "data": [1.0]}
+    tensor = {"name": "half", "datatype": "BF16", "shape": [3], "data": [1.0, -2.5, 1.00390625]}
     file.write_text(json.dumps({"inputs": [tensor]}))
     arguments = [command("infergraph-infer"), "echo", "--url", echo.url("http")]
     done = subprocess.run(
-        [*arguments, "--unchecked", "--request", str(file)], capture_output=True, text=True
+        [*arguments, "--unchecked", "--request", str(file), "--json"],
+        capture_output=True,
+        text=True,
     )
-    assert done.returncode == 2
-    assert done.stderr == (
-        "infergraph-infer: echo: input 'half' is BF16, which JSON cannot carry, and the server "
-        "takes no binary tensors over REST; accepted: gRPC\n"
-    )
+    assert done.returncode == 0, done.stderr
+    (output,) = json.loads(done.stdout)["outputs"]
+    assert (output["datatype"], output["data"]) == ("BF16", [1.0, -2.5, 1.0])
