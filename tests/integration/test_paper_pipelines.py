@@ -113,7 +113,8 @@ async def test_auto_annotation(
     client = connect(everywhere[transport], front_end)
 
     answer = await client.infer("auto-annotation", {"image": images})
-    found = await client.infer("object-detection", {"image": images})
+    detector = connect(everywhere["in-process"], front_end)
+    found = await detector.infer("object-detection", {"image": images})
 
     limits = {"person": 0.7}
     for item in range(len(images)):
