@@ -31,7 +31,11 @@ def _root(monkeypatch: pytest.MonkeyPatch) -> None:
         (["--target", "kubernetes"], "a PIPELINE is missing", "infergraph manifests audio-qa"),
         (["audio-qa"], "--target is missing", "--target kubernetes"),
         (["nobody", "--target", "compose"], "'nobody' is not in model-settings", "audio-qa"),
-        (["resnet", "--target", "compose"], "'resnet' is a model", "accepted: audio-qa"),
+        (
+            ["resnet", "--target", "compose"],
+            "'resnet' is a model",
+            "accepted: asr-summarization, audio-qa",
+        ),
         (["audio-qa", "--target", "seldon-v2"], "needs --storage-uri", "gs://bucket/models"),
         (["audio-qa", "--target", "kubernetes"], "needs --storage-uri", "pvc://CLAIM"),
         (
