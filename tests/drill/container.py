@@ -59,6 +59,8 @@ class Container:
         environment = {name: self.here(value) for name, value in given.items()}
         # Of this machine, where an image would have its own.
         environment |= {"PATH": os.environ["PATH"], "OMP_NUM_THREADS": "1"}
+        if self.image.name == "huggingface":
+            environment["PYTHONPATH"] = str(STAND_INS)
         command = [self.here(each) for each in self.command or _image_command()]
         self.process = self.image.run(
             command, environment, Path(self.here(self.folder)), self.hosts
@@ -171,7 +173,7 @@ def _chain(target: str) -> list[Stage]:
 def image_environment(role: str) -> dict[str, str]:
     """What an image sets: one of ours as mlserver/Dockerfile says."""
     if role == "huggingface":
-        return {"MLSERVER_MODELS_DIR": "/mnt/models", "PYTHONPATH": str(STAND_INS)}
+        return {"MLSERVER_MODELS_DIR": "/mnt/models"}
     environment: dict[str, str] = {}
     for stage in _chain(role):
         for each in stage.instructions:
