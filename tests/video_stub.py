@@ -13,7 +13,8 @@ from typing import Any
 from PIL import Image
 
 from infergraph.v2.request import Limits
-from infergraph.v2.rest import LENGTH_HEADER, decode_request
+from infergraph.v2.rest import decode_request
+from infergraph.v2.rest_tensors import LENGTH_HEADER
 
 ROWS = 4
 METADATA = {

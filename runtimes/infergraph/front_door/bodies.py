@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import DeadlineExceeded, MalformedRequest, TooLarge
 from ..request import Deadline
-from ..v2.rest import LENGTH_HEADER
+from ..v2.rest_tensors import LENGTH_HEADER
 from .admission import Load, refused
 from .coding import coding_of, inflate
 from .desk import ASIDE_BYTES, aside

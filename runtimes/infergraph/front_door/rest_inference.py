@@ -17,6 +17,7 @@ from ..request import RequestContext, read_context
 from ..servable import Servable, response_parameters
 from ..v2 import Message, rest
 from ..v2.request import InferRequest
+from ..v2.rest_tensors import LENGTH_HEADER, Body
 from . import metrics
 from .access import Area
 from .admission import stopping
@@ -184,7 +185,7 @@ class RestInference:
         self,
         call: Call,
         send: Send,
-        parts: Sequence[rest.Body],
+        parts: Sequence[Body],
         json_size: int | None,
         headers: list[Header],
     ) -> None:
@@ -192,7 +193,7 @@ class RestInference:
             headers.append(JSON)
         else:
             headers.append(_BINARY)
-            headers.append((rest.LENGTH_HEADER.encode(), str(json_size).encode()))
+            headers.append((LENGTH_HEADER.encode(), str(json_size).encode()))
         if self._wants_gzip(call) and sum(map(len, parts)) >= LEAST_BYTES:
             parts = [await aside_if(sum(map(len, parts)) > ASIDE_BYTES, gzip, parts)]
             headers.append((b"content-encoding", GZIP.encode()))
@@ -207,7 +208,7 @@ class RestInference:
 
     def _encode(
         self, model: Servable, answer: Message, request: InferRequest
-    ) -> tuple[list[rest.Body], int | None]:
+    ) -> tuple[list[Body], int | None]:
         parameters = response_parameters(answer)
         marks = self._desk.settings.seldon
         return rest.encode_response(model.name, model.version, answer, parameters, request, marks)
@@ -280,7 +281,7 @@ def _has_many_strings(body: bytes, json_size: int | None) -> bool:
     return b'"BYTES"' in body[:json_size]
 
 
-async def _send(send: Send, status: int, headers: list[Header], parts: Sequence[rest.Body]) -> None:
+async def _send(send: Send, status: int, headers: list[Header], parts: Sequence[Body]) -> None:
     size = sum(map(len, parts))
     headers.append((b"content-length", str(size).encode()))
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -21,6 +21,7 @@ from ..mlserver_types import read_response, write_request
 from ..v2 import rest
 from ..v2.json_text import loads
 from ..v2.request import InferRequest, Limits
+from ..v2.rest_tensors import Body
 from ..v2.values import plain
 from .desk import ASIDE_BYTES, aside
 
@@ -48,7 +49,7 @@ class StockModel:
 
     async def answer_rest(
         self, body: bytes, json_size: int | None, limits: Limits
-    ) -> tuple[list[rest.Body], int | None, dict[str, str]]:
+    ) -> tuple[list[Body], int | None, dict[str, str]]:
         """The parts of an answer's body, the length of its JSON, and headers for the answer."""
         payload, binary = await self.read_rest(body, json_size, limits)
         response = await self._data_plane.infer(payload, self._name, self._version)
@@ -166,7 +167,7 @@ def _write_message(response: InferenceResponse, raw: bool) -> bytes:
 
 def _write_binary(
     response: InferenceResponse, request: InferRequest
-) -> tuple[list[rest.Body], int | None]:
+) -> tuple[list[Body], int | None]:
     message, parameters = read_response(response)
     if request.outputs:
         message.tensors = message.selected([each.name for each in request.outputs])

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import httptools
 
-from ..v2.rest import Body
+from ..v2.rest_tensors import Body
 from .addresses import Addresses
 from .endpoint import Endpoint
 

@@ -15,7 +15,8 @@ from ..errors import StageFailure, StageUnavailable
 from ..request import Deadline, RequestContext
 from ..tensors import TensorSpec
 from ..v2 import Message
-from ..v2.rest import EXTENSION, LENGTH_HEADER, Body, decode_response, encode_request
+from ..v2.rest import EXTENSION, decode_response, encode_request
+from ..v2.rest_tensors import LENGTH_HEADER, Body
 from . import failures, hop
 from .endpoint import Endpoint
 from .http_client import CannotConnect, ConnectionBroke, HttpClient

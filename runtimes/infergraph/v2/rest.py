@@ -1,36 +1,29 @@
-"""V2 over REST: JSON bodies, with raw contents behind the JSON where they are announced.
-
-The second part is V2's extension of binary tensor data: the header
-`Inference-Header-Content-Length` gives the length of the JSON, and the contents of the tensors that
-have a `binary_data_size` follow in their order.
-"""
+"""V2 over REST: requests and answers as bodies; `rest_tensors` has the tensors in them."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import orjson
-
 from ..errors import InvalidInput, MalformedRequest, StageFailure, TooLarge
-from . import base64_bytes, raw
-from .json_text import array_to_json, loads
+from .json_text import loads
 from .request import Form, InferRequest, Limits, RequestedOutput, quoted
-from .tensor import TEXT_CONTENT_TYPE, Message, Parameter, Tensor
-from .values import LargeList, array_from_list, check_nesting
+from .rest_tensors import (
+    LENGTH_HEADER,
+    Body,
+    RawContents,
+    TensorHeader,
+    encode_message,
+    kind_of,
+    mapping_of,
+    not_v2,
+)
+from .tensor import Message, Parameter
+from .values import LargeList
 
-LENGTH_HEADER = "inference-header-content-length"
 EXTENSION = "binary_tensor_data"
 """What a server's metadata lists when it takes and gives raw contents over REST."""
-
-_INLINE_ELEMENTS = 1 << 14
-"""Larger arrays are written in slices."""
-
-Body = bytes | memoryview
 
 
 def decode_request(
@@ -69,9 +62,9 @@ def decode_nodes(body: bytes, limits: Limits) -> list[InferRequest]:
     try:
         documents = loads(body)
     except ValueError as error:
-        raise _not_v2(f"not JSON: {error}") from None
+        raise not_v2(f"not JSON: {error}") from None
     if not isinstance(documents, (list, LargeList)) or not len(documents):
-        raise _not_v2("accepted: a list of answers, at least one")
+        raise not_v2("accepted: a list of answers, at least one")
     if len(documents) > limits.tensors:
         raise TooLarge(
             f"the body has {len(documents)} answers; accepted: at most {limits.tensors} (server "
@@ -80,7 +73,7 @@ def decode_nodes(body: bytes, limits: Limits) -> list[InferRequest]:
         )
     for index, each in enumerate(documents):
         if not isinstance(each, dict):
-            raise _not_v2(f"answer {index} is {_kind(each)}; accepted: an object")
+            raise not_v2(f"answer {index} is {kind_of(each)}; accepted: an object")
     return [_request(_as_request(each), body, None, limits) for each in documents]
 
 
@@ -97,16 +90,16 @@ def _request(
     limits: Limits,
     as_given: bool = False,
 ) -> InferRequest:
-    parameters = dict(_mapping(document, "parameters", ""))
+    parameters = dict(mapping_of(document, "parameters", ""))
     request_id = _text(document, "id", "", "")
     inputs = _list(document, "inputs", limits.tensors, required=True)
     outputs = [
         _requested_output(each, index)
         for index, each in enumerate(_list(document, "outputs", limits.tensors))
     ]
-    headers = [_Header(each, index) for index, each in enumerate(inputs)]
+    headers = [TensorHeader(each, index) for index, each in enumerate(inputs)]
     limits.check([(each.name, each.datatype, each.shape) for each in headers], len(outputs))
-    contents = _Contents(body, len(body) if json_size is None else json_size)
+    contents = RawContents(body, len(body) if json_size is None else json_size)
     tensors = [each.decode(contents, json_size, as_given) for each in headers]
     contents.check_used()
     binary = parameters.get("binary_data_output")
@@ -154,7 +147,7 @@ def encode_request(
         ]
     form = Form.BINARY if binary else Form.JSON
     try:
-        return _encode(head, "inputs", [(each, form) for each in message.tensors])
+        return encode_message(head, "inputs", [(each, form) for each in message.tensors])
     except StageFailure as error:
         raise InvalidInput(str(error)) from None
 
@@ -187,7 +180,7 @@ def encode_response(
         (each, _form(asked[each.name], request.form) if each.name in asked else request.form)
         for each in message.tensors
     ]
-    return _encode(head, "outputs", forms, marks_text)
+    return encode_message(head, "outputs", forms, marks_text)
 
 
 def decode_response(
@@ -201,119 +194,21 @@ def decode_response(
     try:
         document = _document(body, json_size)
         headers = [
-            _Header(each, index)
+            TensorHeader(each, index)
             for index, each in enumerate(
                 _list(document, "outputs", _ANY_SIZE.tensors, required=True)
             )
         ]
         _ANY_SIZE.check([(each.name, each.datatype, each.shape) for each in headers])
-        contents = _Contents(body, len(body) if json_size is None else json_size)
+        contents = RawContents(body, len(body) if json_size is None else json_size)
         tensors = [each.decode(contents, json_size, as_given) for each in headers]
         contents.check_used()
-        return Message(tensors, request_id), dict(_mapping(document, "parameters", ""))
+        return Message(tensors, request_id), dict(mapping_of(document, "parameters", ""))
     except MalformedRequest as error:
         raise ValueError(str(error)) from None
 
 
 _ANY_SIZE = Limits(tensors=1 << 30, elements=1 << 62, strings=1 << 62)
-
-
-class _Contents:
-    """The raw contents behind the JSON, taken from the front."""
-
-    def __init__(self, body: Body, start: int) -> None:
-        self._left = memoryview(body)[start:]
-
-    def take(self, name: str, size: int) -> memoryview:
-        if size > len(self._left):
-            raise MalformedRequest(
-                f"tensor {quoted(name)}: binary_data_size is {size}, but {len(self._left)} bytes "
-                "are left behind the JSON"
-            )
-        taken, self._left = self._left[:size], self._left[size:]
-        return taken
-
-    def check_used(self) -> None:
-        if len(self._left):
-            raise MalformedRequest(
-                f"{len(self._left)} bytes behind the JSON belong to no tensor's binary_data_size"
-            )
-
-
-class _Header:
-    """A tensor as its JSON describes it; its values are not decoded yet."""
-
-    __slots__ = ("_given", "_parameters", "datatype", "holds_base64_numbers", "name", "shape")
-
-    def __init__(self, given: Any, index: int) -> None:
-        if not isinstance(given, dict):
-            raise _not_v2(f"tensor {index} is {_kind(given)}; accepted: an object")
-        name = given.get("name")
-        if type(name) is not str:
-            raise _not_v2(f"tensor {index}: its name is {_kind(name)}; accepted: a string")
-        self.name = name
-        datatype, shape = given.get("datatype"), given.get("shape")
-        if type(datatype) is not str:
-            raise _not_v2(
-                f"tensor {quoted(name)}: its datatype is {_kind(datatype)}; accepted: a string"
-            )
-        # A boolean is an integer to Python.
-        if type(shape) is not list or any(type(size) is not int for size in shape):
-            raise _not_v2(
-                f"tensor {quoted(name)}: its shape is {shape!r:.100}; accepted: a list of integers"
-            )
-        self.datatype, self.shape = datatype, shape
-        self._given = given
-        self._parameters = _mapping(given, "parameters", f"tensor {quoted(name)}: ")
-        self.holds_base64_numbers = (
-            self._parameters.get("content_type") == base64_bytes.CONTENT_TYPE
-            and datatype != "BYTES"
-        )
-
-    def decode(self, contents: _Contents, json_size: int | None, as_given: bool) -> Tensor:
-        name, datatype, shape = self.name, self.datatype, self.shape
-        try:
-            array = self._array(contents, json_size).reshape(shape)
-        except (ValueError, OverflowError) as error:
-            raise MalformedRequest(f"tensor {quoted(name)}: {error}") from None
-        # A task that changes its inputs would change those of other steps too.
-        array.flags.writeable = False
-        return Tensor(name, datatype, array, self._kept() if as_given else None)
-
-    def _kept(self) -> dict[str, Any] | None:
-        kept = {name: each for name, each in self._parameters.items() if name != "binary_data_size"}
-        return kept or None
-
-    def _array(self, contents: _Contents, json_size: int | None) -> npt.NDArray[Any]:
-        name, datatype, shape = self.name, self.datatype, self.shape
-        values, size = self._given.get("data"), self._parameters.get("binary_data_size")
-        if size is not None:
-            if type(size) is not int or size < 0:
-                raise ValueError(
-                    f"binary_data_size is {size!r:.100}; accepted: a number of bytes from 0"
-                )
-            if json_size is None:
-                raise ValueError(
-                    f"it has binary_data_size, but the request has no header {LENGTH_HEADER}, "
-                    "which tells where binary data begins"
-                )
-            if values is not None:
-                raise ValueError("it has both data and binary_data_size; accepted: one of them")
-            return raw.unpack(datatype, shape, contents.take(name, size))
-        if self.holds_base64_numbers:
-            return base64_bytes.decode_numbers(datatype, shape, values)
-        if not isinstance(values, (list, LargeList)):
-            raise ValueError(f"its data is {_kind(values)}; accepted: a list of values")
-        check_nesting(name, values, shape)
-        array = array_from_list(name, datatype, values, len(shape))
-        count = 1
-        for each in shape:
-            count *= each
-        if array.size != count:
-            raise ValueError(f"shape {shape} holds {count} values, but data has {array.size}")
-        if base64_bytes.announced(self._parameters.get("content_type"), datatype):
-            array = base64_bytes.decode(array)
-        return array
 
 
 def _document(body: bytes, json_size: int | None) -> dict[str, Any]:
@@ -327,17 +222,17 @@ def _document(body: bytes, json_size: int | None) -> dict[str, Any]:
     try:
         document = loads(text)
     except ValueError as error:
-        raise _not_v2(f"not JSON: {error}") from None
+        raise not_v2(f"not JSON: {error}") from None
     if not isinstance(document, dict):
-        raise _not_v2(f"it is {_kind(document)}; accepted: an object")
+        raise not_v2(f"it is {kind_of(document)}; accepted: an object")
     return document
 
 
 def _requested_output(given: Any, index: int) -> RequestedOutput:
     if not isinstance(given, dict) or type(given.get("name")) is not str:
-        raise _not_v2(f"requested output {index} has no name; accepted: an object with a name")
+        raise not_v2(f"requested output {index} has no name; accepted: an object with a name")
     name = given["name"]
-    return RequestedOutput.of(name, _mapping(given, "parameters", f"output {quoted(name)}: "))
+    return RequestedOutput.of(name, mapping_of(given, "parameters", f"output {quoted(name)}: "))
 
 
 def _list(document: Mapping[str, Any], field: str, most: int, required: bool = False) -> list[Any]:
@@ -345,7 +240,7 @@ def _list(document: Mapping[str, Any], field: str, most: int, required: bool = F
     if value is None and not required:
         return []
     if not isinstance(value, (list, LargeList)):
-        raise _not_v2(f"{field} is {_kind(value)}; accepted: a list")
+        raise not_v2(f"{field} is {kind_of(value)}; accepted: a list")
     if len(value) > most:
         raise TooLarge(
             f"{field} has {len(value)} tensors; accepted: at most {most} (server setting "
@@ -355,139 +250,23 @@ def _list(document: Mapping[str, Any], field: str, most: int, required: bool = F
     return list(value)
 
 
-def _mapping(document: Mapping[str, Any], field: str, where: str) -> dict[str, Any]:
-    value = document.get(field)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise _not_v2(f"{where}{field} is {_kind(value)}; accepted: an object")
-    return value
-
-
 def _text(document: Mapping[str, Any], field: str, where: str, default: str) -> str:
     value = document.get(field)
     if value is None:
         return default
     if type(value) is not str:
-        raise _not_v2(f"{where}{field} is {_kind(value)}; accepted: a string")
+        raise not_v2(f"{where}{field} is {kind_of(value)}; accepted: a string")
     return value
-
-
-def _not_v2(problem: str) -> MalformedRequest:
-    return MalformedRequest(f"the body is not a V2 inference message: {problem}")
-
-
-def _kind(value: Any) -> str:
-    if value is None:
-        return "missing or null"
-    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string"}
-    return names.get(type(value)) or ("an object" if isinstance(value, dict) else "a list")
-
-
-def _form(binary: bool | None, form: Form) -> Form:
-    if binary:
-        return Form.BINARY
-    return Form.JSON if form is Form.BINARY else form
-
-
-def _encode(
-    head: dict[str, Any],
-    side: str,
-    tensors: Sequence[tuple[Tensor, Form]],
-    marks_text: bool = False,
-) -> tuple[list[Body], int | None]:
-    fields: list[dict[str, Any]] = []
-    large: dict[int, npt.NDArray[Any]] = {}
-    contents: list[Body] = []
-    for index, (tensor, form) in enumerate(tensors):
-        field, content = _field(tensor, form, marks_text)
-        if content is not None:
-            contents.append(content)
-        elif tensor.datatype != "BYTES" and "data" not in field:
-            array = tensor.data.reshape(-1)
-            if array.size > _INLINE_ELEMENTS:
-                large[index] = array
-            else:
-                field["data"] = np.ascontiguousarray(array)
-        fields.append(field)
-    try:
-        if not large:
-            head[side] = fields
-            text = [orjson.dumps(head, option=orjson.OPT_SERIALIZE_NUMPY)]
-        else:
-            text = _in_slices(head, side, fields, large)
-    except TypeError as error:
-        raise StageFailure(f"JSON cannot carry it: {error}") from None
-    if not contents:
-        return [*text], None
-    return [*text, *contents], sum(map(len, text))
-
-
-def _field(tensor: Tensor, form: Form, marks_text: bool) -> tuple[dict[str, Any], Body | None]:
-    """A tensor's JSON, without its data where those are long; and its raw contents, if they go."""
-    data, datatype = tensor.data, tensor.datatype
-    field: dict[str, Any] = {"name": tensor.name, "shape": list(data.shape), "datatype": datatype}
-    given: dict[str, Any] = {}
-    encoded = False
-    if tensor.parameters:
-        given = base64_bytes.without_announcement(tensor.parameters)
-        encoded = tensor.parameters.get("content_type") == base64_bytes.CONTENT_TYPE
-    if form is Form.BINARY:
-        content = raw.pack(datatype, data)
-        if isinstance(content, memoryview):
-            content = content.cast("B") if content.nbytes else b""
-        field["parameters"] = {**given, "binary_data_size": len(content)}
-        return field, content
-    if given:
-        field["parameters"] = given
-    if datatype == "BYTES":
-        items = data.ravel().tolist()
-        try:
-            field["data"] = base64_bytes.encode(items) if encoded else _decoded(items)
-            if marks_text:
-                field["parameters"] = {"content_type": TEXT_CONTENT_TYPE}
-        except UnicodeDecodeError:
-            encoded = True
-            field["data"] = base64_bytes.encode(items)
-    elif form is Form.BASE64 or encoded:
-        encoded = True
-        field["data"] = [base64.b64encode(raw.pack(datatype, data)).decode("ascii")]
-    elif data.dtype.kind == "f" and np.isinf(data).any():
-        raise StageFailure(
-            f"tensor '{tensor.name}' holds infinity, which JSON cannot carry; "
-            "binary tensor data and gRPC can"
-        )
-    if encoded:
-        field["parameters"] = {**given, "content_type": base64_bytes.CONTENT_TYPE}
-    return field, None
-
-
-def _decoded(items: list[bytes]) -> list[str]:
-    return [item.decode() for item in items]
 
 
 def _requested(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": name, "parameters": dict(parameters)} if parameters else {"name": name}
 
 
-def _in_slices(
-    head: dict[str, Any],
-    side: str,
-    fields: Sequence[dict[str, Any]],
-    large: Mapping[int, npt.NDArray[Any]],
-) -> list[bytes]:
-    """The JSON in parts, of which none takes long to make."""
-    parts = [orjson.dumps(head)[:-1] + (b"," if head else b"") + b'"' + side.encode() + b'":[']
-    for index, field in enumerate(fields):
-        text = orjson.dumps(field, option=orjson.OPT_SERIALIZE_NUMPY)
-        if index:
-            parts.append(b",")
-        if index in large:
-            parts += [text[:-1], b',"data":', *array_to_json(large[index]), b"}"]
-        else:
-            parts.append(text)
-    parts.append(b"]}")
-    return parts
+def _form(binary: bool | None, form: Form) -> Form:
+    if binary:
+        return Form.BINARY
+    return Form.JSON if form is Form.BINARY else form
 
 
 def without_binary(request: InferRequest) -> InferRequest:
