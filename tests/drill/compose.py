@@ -6,15 +6,13 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from .container import Container
-from .image import Image
-from .network import Network
-from .rendered import Object, Rendered
+from .node import Node
+from .rendered import Object
 
 _PAUSE_SECONDS = 0.2
 """Between two health checks, where Compose waits for `start_interval`."""
@@ -25,10 +23,7 @@ class Project:
     """As a context manager it starts the services in order, and kills what is left.
 
     Args:
-        images: By name.
-        network: Addresses and names.
-        rendered: The folder, whose models are mounted from its storage.
-        scratch: An empty folder, for what containers write.
+        node: Where they run; models are mounted from its storage.
         extra: Service -> variables on top of the file's, as a user may add them.
 
     Attributes:
@@ -36,19 +31,9 @@ class Project:
         containers: Service -> its containers.
     """
 
-    def __init__(
-        self,
-        images: Mapping[str, Image],
-        network: Network,
-        rendered: Rendered,
-        scratch: Path,
-        extra: Mapping[str, Mapping[str, str]],
-    ) -> None:
-        self._images = images
-        self._network = network
-        self._rendered = rendered
-        self._scratch = scratch
-        file = yaml.safe_load((rendered.folder / "compose.yaml").read_text())
+    def __init__(self, node: Node, extra: Mapping[str, Mapping[str, str]]) -> None:
+        self._node = node
+        file = yaml.safe_load((node.rendered.folder / "compose.yaml").read_text())
         self.services: dict[str, Object] = file["services"]
         self.containers: dict[str, list[Container]] = {
             name: [
@@ -61,7 +46,7 @@ class Project:
     def _container(self, service: str, number: int, extra: Mapping[str, str]) -> Container:
         spec = self.services[service]
         name = f"{service}-{number + 1}"
-        scratch = self._scratch / name
+        scratch = self._node.scratch / name
         scratch.mkdir(parents=True)
         (volume,) = spec["volumes"]
         source, models, mode = volume.split(":")
@@ -72,29 +57,22 @@ class Project:
         assert not [value for value in given.values() if "$" in value.replace("$$", "")]
         return Container(
             name=name,
-            image=self._image(spec["image"]),
-            address=self._network.address(),
+            image=self._node.image(spec["image"]),
+            address=self._node.network.address(),
             environment={**given, **extra},
-            mounts={models: self._rendered.storage, tmpfs.partition(":")[0]: scratch},
+            mounts={models: self._node.rendered.storage, tmpfs.partition(":")[0]: scratch},
             ports={"http": 8080, "grpc": 8081, "metrics": 8082},
             folder=spec["working_dir"],
             command=spec.get("command", ()),
-            hosts=self._network.file("project"),
+            hosts=self._node.network.file("project"),
         )
-
-    def _image(self, reference: str) -> Image:
-        for role in ("models", "router"):
-            if reference.startswith(f"infergraph-{role}:"):
-                return self._images[role]
-        assert reference.endswith("-huggingface"), f"no image {reference}"
-        return self._images["huggingface"]
 
     def __enter__(self) -> Project:
         names = {
             service: [each.address for each in containers]
             for service, containers in self.containers.items()
         }
-        self._network.write("project", names)
+        self._node.network.write("project", names)
         healthy: set[str] = set()
         while len(healthy) < len(self.services):
             wave = [
@@ -125,7 +103,10 @@ class Project:
     def _wait_until_healthy(self, container: Container, check: Object) -> None:
         kind, *command = check["test"]
         assert kind == "CMD"
-        end = time.monotonic() + min(_MOST_SECONDS, _seconds(check["start_period"]))
+        most = min(_MOST_SECONDS, _seconds(check["start_period"]))
+        end = time.monotonic() + most
+        # The check is a program of its own, and cannot pass before this.
+        container.wait_until_it_answers("/v2/health/ready", container.ports["http"], 1, most)
         while not _passes(container, command, _seconds(check["timeout"])):
             assert container.is_running, f"{container.name} ended\n{container.log()}"
             assert time.monotonic() < end, f"{container.name} is not healthy\n{container.log()}"

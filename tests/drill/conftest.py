@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.server import LOAD_SECONDS, REPOSITORY, free_ports, wait_for
+from tests.integration.server import REPOSITORY, free_ports
 from tests.integration.v2 import Answer, Client, GrpcClient, RestClient
 
 from . import samples
 from .container import Container
 from .image import KINDS, STAND_INS, Image
-from .network import Network
 from .rendered import PIPELINES
 
 Connect = Callable[[str, str, int], Client]
@@ -57,13 +56,6 @@ class Images(dict[str, Image]):
 def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
     with ExitStack() as stack:
         yield Images(stack, tmp_path_factory.mktemp("images"))
-
-
-@pytest.fixture
-def network(tmp_path: Path) -> Iterator[Network]:
-    network = Network(tmp_path / "names")
-    yield network
-    network.close()
 
 
 class Reference:
@@ -115,14 +107,8 @@ def one_server(images: Images) -> Iterator[Reference]:
     )
     container.start()
     try:
-
-        def ready() -> bool:
-            assert container.is_running, container.log()
-            return all(
-                container.answers(f"/v2/models/{name}/ready", http, 5) for name in PIPELINES
-            ) and container.answers("/v2/health/ready", http, 5)
-
-        wait_for(ready, LOAD_SECONDS, container.log)
+        for path in ("/v2/health/ready", *(f"/v2/models/{each}/ready" for each in PIPELINES)):
+            container.wait_until_it_answers(path, http, 5)
         yield Reference(container)
         container.terminate()
         assert container.wait_until_ended(30) == 0, container.log()

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.image.build import DOCKERFILE
 from tests.image.dockerfile import Stage, pairs, read
-from tests.integration.server import get, wait_for
+from tests.integration.server import LOAD_SECONDS, get, wait_for
 
 from .image import STAND_INS, Image, Process
 
@@ -101,6 +101,17 @@ class Container:
                 return bool(200 <= response.status < 400)
         except OSError:
             return False
+
+    def wait_until_it_answers(
+        self, path: str, port: int, seconds: float, most: float = LOAD_SECONDS
+    ) -> None:
+        """Waits for such an answer; AssertionError if it ends before, or after `most` seconds."""
+
+        def does() -> bool:
+            assert self.is_running, f"{self.name} ended\n{self.log()}"
+            return self.answers(path, port, seconds)
+
+        wait_for(does, min(most, LOAD_SECONDS), lambda: f"{self.name} is not ready\n{self.log()}")
 
     def metrics(self) -> dict[str, float]:
         """The samples of its metrics port, by name and labels."""

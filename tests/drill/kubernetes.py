@@ -7,7 +7,8 @@ from typing import Any
 
 from .container import Container
 from .network import in_cluster
-from .pod import Node, Pod, matches, stop_pods
+from .node import NAMESPACE, Node
+from .pod import Pod, matches, stop_pods
 from .rendered import Object
 
 
@@ -73,7 +74,7 @@ class Cluster:
             for service in self._services:
                 name = service["metadata"]["name"]
                 pods = [each for each in self.behind(name) if self._may_call(pod, each, service)]
-                for each in in_cluster(name, self._node.namespace) if pods else ():
+                for each in in_cluster(name, NAMESPACE) if pods else ():
                     known[each] = [other.address for other in pods]
             self._node.network.write(pod.name, known)
 

@@ -6,43 +6,11 @@ import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
-from tests.integration.server import LOAD_SECONDS, wait_for
-
 from .container import Container
-from .image import Image
-from .network import Network
-from .rendered import Object, Rendered
-
-
-@dataclass(frozen=True)
-class Node:
-    """Where pods run.
-
-    Attributes:
-        images: By name.
-        network: Their addresses and names.
-        rendered: The objects that were applied, and the models that were uploaded.
-        scratch: An empty folder, for what pods write.
-        namespace: That of all pods.
-    """
-
-    images: Mapping[str, Image]
-    network: Network
-    rendered: Rendered
-    scratch: Path
-    namespace: str
-
-    def image(self, reference: str) -> Image:
-        """The image that a manifest names."""
-        name = reference.rpartition("/")[2]
-        for role in ("models", "router"):
-            if name.startswith(f"infergraph-{role}:"):
-                return self.images[role]
-        assert name.endswith("-huggingface"), f"no image {reference}"
-        return self.images["huggingface"]
+from .node import NAMESPACE, Node
+from .rendered import Object
 
 
 class Pod:
@@ -121,7 +89,7 @@ class Pod:
         field = variable["valueFrom"]["fieldRef"]["fieldPath"]
         known = {
             "metadata.name": self.name,
-            "metadata.namespace": self._node.namespace,
+            "metadata.namespace": NAMESPACE,
             "status.podIP": self.address,
             "spec.nodeName": "node",
         }
@@ -138,19 +106,20 @@ class Pod:
             startup = spec["startupProbe"]
             allowed = startup["failureThreshold"] * startup["periodSeconds"]
 
-            def passes(container: Container = container, probe: Object = startup) -> bool:
-                assert container.is_running, f"{container.name} ended\n{container.log()}"
-                return self._passes(container, probe)
-
-            wait_for(passes, min(allowed, LOAD_SECONDS), container.log)
+            container.wait_until_it_answers(*self._asked(container, startup), allowed)
             assert self._passes(container, spec["livenessProbe"]), container.log()
             assert self._passes(container, spec["readinessProbe"]), container.log()
         self.is_listed = True
 
     def _passes(self, container: Container, probe: Object) -> bool:
+        return container.answers(*self._asked(container, probe))
+
+    @staticmethod
+    def _asked(container: Container, probe: Object) -> tuple[str, int, float]:
+        """Path, port and how many seconds an answer may take."""
         get = probe["httpGet"]
         port = container.ports.get(get["port"], get["port"])
-        return container.answers(get["path"], int(port), probe.get("timeoutSeconds", 1))
+        return get["path"], int(port), probe.get("timeoutSeconds", 1)
 
     def _container_spec(self, name: str) -> Object:
         specs: Sequence[Object] = self._spec["containers"]

@@ -7,14 +7,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.integration.seldon.agent import Agent
-from tests.integration.server import LOAD_SECONDS, wait_for
 
 from .container import Container
 from .dataflow import Dataflow
-from .image import Image
 from .mesh import Mesh
-from .network import Network
-from .rendered import Object, Rendered
+from .node import Node
+from .rendered import Object
 
 _MODELS = "/mnt/agent/models"
 _PORTS = {"http": 9000, "grpc": 9500, "metrics": 8082}
@@ -59,10 +57,7 @@ class Seldon:
     """As a context manager it has scheduled and loaded all Models; the mesh can be called.
 
     Args:
-        images: By name.
-        network: Addresses and names.
-        rendered: What was applied, and the models that rclone copies.
-        scratch: An empty folder, for the models that agents bring and what servers write.
+        node: Where they run; rclone copies its models.
         parameters: Model -> parameters on top of the manifest's, as a user may add them.
 
     Attributes:
@@ -73,19 +68,10 @@ class Seldon:
         pipelines: By name.
     """
 
-    def __init__(
-        self,
-        images: Mapping[str, Image],
-        network: Network,
-        rendered: Rendered,
-        scratch: Path,
-        parameters: Mapping[str, Mapping[str, str]],
-    ) -> None:
-        self.rendered = rendered
-        self._network = network
-        self._scratch = scratch
+    def __init__(self, node: Node, parameters: Mapping[str, Mapping[str, str]]) -> None:
+        self._node = node
         self._parameters = parameters
-        self._images = images
+        self.rendered = rendered = node.rendered
         self.models = {each["metadata"]["name"]: each for each in rendered.objects("Model")}
         self.pipelines = {
             each["metadata"]["name"]: Dataflow(each) for each in rendered.objects("Pipeline")
@@ -102,22 +88,21 @@ class Seldon:
         name, spec = server["metadata"]["name"], server["spec"]
         containers = {each["name"]: each for each in spec["podSpec"]["containers"]}
         changed = containers["mlserver"]
-        models, scratch = (self._scratch / name / each for each in ("models", "tmp"))
+        models, scratch = (self._node.scratch / name / each for each in ("models", "tmp"))
         for each in (models, scratch):
             each.mkdir(parents=True)
         environment = {each["name"]: each["value"] for each in changed["env"]}
-        role = "models" if changed["image"].startswith("infergraph-models:") else "huggingface"
         self._capabilities[name] = set(spec["capabilities"])
         self._check_memory(name, containers.get("agent"))
         self.servers[name] = Server(
             name=name,
-            image=self._images[role],
-            address=self._network.address(),
+            image=self._node.image(changed["image"]),
+            address=self._node.network.address(),
             # Of a variable that is there twice the last one counts.
             environment={**_SERVER_CONFIG, **environment},
             mounts={_MODELS: models, "/tmp": scratch},
             ports=_PORTS,
-            hosts=self._network.file(name),
+            hosts=self._node.network.file(name),
         )
 
     def _check_memory(self, server: str, agent: Object | None) -> None:
@@ -138,14 +123,14 @@ class Seldon:
                 server.start()
                 stack.callback(server.kill)
             for name, server in self.servers.items():
-                self._wait_until_live(server)
+                server.wait_until_it_answers("/v2/health/live", _PORTS["http"], 1)
                 models = server.mounts[_MODELS]
                 self.agents[name] = agent = Agent(models, server)
                 stack.callback(agent.close)
-            mesh = Mesh(self._network.address(), list(self.agents.values()), self.pipelines)
+            mesh = Mesh(self._node.network.address(), list(self.agents.values()), self.pipelines)
             self.mesh = stack.enter_context(mesh)
             for name in self.servers:
-                self._network.write(name, {_MESH: [self.mesh.address]})
+                self._node.network.write(name, {_MESH: [self.mesh.address]})
             for model in self.models:
                 self.bring(model, 1)
             self._stack = stack.pop_all()
@@ -153,14 +138,6 @@ class Seldon:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
-
-    @staticmethod
-    def _wait_until_live(server: Server) -> None:
-        def is_live() -> bool:
-            assert server.is_running, server.log()
-            return server.answers("/v2/health/live", _PORTS["http"], 1)
-
-        wait_for(is_live, LOAD_SECONDS, server.log)
 
     def bring(self, model: str, generation: int, source: Path | None = None) -> None:
         """Loads a generation of a Model, and then unloads the one before."""

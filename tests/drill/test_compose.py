@@ -1,4 +1,4 @@
-"""Compose: every pipeline's sample through the services that its file describes."""
+"""Compose: the samples of a pipeline of each kind through the services that its file describes."""
 
 from __future__ import annotations
 
@@ -12,26 +12,25 @@ from tests.integration.conftest import FRONT_ENDS
 from . import samples
 from .compose import Project
 from .conftest import LOADS, SMALL_QUEUE, Connect, Images, Reference
-from .network import Network
-from .rendered import PIPELINES, render
+from .kinds import one_of_each_kind
+from .node import applied
 
+PIPELINES = one_of_each_kind()
 CONTAINER_PORTS = {"rest": 8080, "grpc": 8081}
 
 
 @pytest.fixture(scope="module")
 def project(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """All pipelines in one file, with the models that they share."""
+    """Several pipelines in one file, with the models that they share."""
     root = tmp_path_factory.mktemp("compose")
-    rendered = render("compose", PIPELINES, root)
-    network = Network(root / "names")
     extra = {"translation-en-de": SMALL_QUEUE}
-    try:
-        with Project(images, network, rendered, root / "scratch", extra) as project:
-            yield project
-            assert set(project.stop().values()) == {0}
-            assert rendered.written() == []
-    finally:
-        network.close()
+    with (
+        applied(images, root, "compose", PIPELINES) as node,
+        Project(node, extra) as project,
+    ):
+        yield project
+        assert set(project.stop().values()) == {0}
+        assert node.rendered.written() == []
 
 
 def address(project: Project, pipeline: str, front_end: str) -> tuple[str, int]:

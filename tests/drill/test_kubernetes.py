@@ -1,4 +1,4 @@
-"""Plain Kubernetes: every pipeline's sample through the pods that its manifests describe."""
+"""Plain Kubernetes: the samples of a pipeline of each kind through the pods of its manifests."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from tests.integration.conftest import FRONT_ENDS
 
 from . import samples
 from .conftest import LOADS, SMALL_QUEUE, Connect, Images, Reference
+from .kinds import one_of_each_kind
 from .kubernetes import Cluster
-from .network import Network
-from .pod import Node, Pod
-from .rendered import PIPELINES, render
+from .node import ON_KUBERNETES, applied
+from .pod import Pod
 
+PIPELINES = one_of_each_kind()
 PORTS = {"rest": "http", "grpc": "grpc"}
 
 
@@ -29,19 +30,16 @@ def started(
     extra: Mapping[str, Mapping[str, str]],
     *options: str,
 ) -> Iterator[Cluster]:
-    storage = ("--storage-uri", "pvc://models", "--namespace", "drill")
-    rendered = render("kubernetes", pipelines, root, *storage, *options)
-    network = Network(root / "names")
-    try:
-        with Cluster(Node(images, network, rendered, root / "scratch", "drill"), extra) as cluster:
-            yield cluster
-    finally:
-        network.close()
+    with (
+        applied(images, root, "kubernetes", pipelines, *ON_KUBERNETES, *options) as node,
+        Cluster(node, extra) as cluster,
+    ):
+        yield cluster
 
 
 @pytest.fixture(scope="module")
 def cluster(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """All pipelines in one namespace, each model and router once."""
+    """Several pipelines in one namespace, each model and router once."""
     root = tmp_path_factory.mktemp("kubernetes")
     with started(images, root, PIPELINES, {"translation-en-de": SMALL_QUEUE}) as cluster:
         yield cluster

@@ -22,8 +22,8 @@ from . import samples
 from .conftest import LOADS, Connect, Images, Reference
 from .dataflow import Dataflow, from_json, read
 from .image import ROOT
-from .network import Network
-from .rendered import PIPELINES, render
+from .node import applied
+from .rendered import PIPELINES
 from .seldon import Seldon
 
 HOW = {pipeline: judged(pipeline, "seldon-v2").how for pipeline in PIPELINES}
@@ -38,14 +38,13 @@ SMALL_QUEUE = {"translation-en-de": {"max_queue_size": "1", "max_batch_size": "1
 def installed(
     images: Images, root: Path, pipelines: Sequence[str], *options: str
 ) -> Iterator[Seldon]:
-    rendered = render("seldon-v2", pipelines, root, "--storage-uri", "gs://bucket/models", *options)
-    network = Network(root / "names")
-    try:
-        with Seldon(images, network, rendered, root / "scratch", SMALL_QUEUE) as seldon:
-            yield seldon
-            assert rendered.written() == []
-    finally:
-        network.close()
+    storage = ("--storage-uri", "gs://bucket/models")
+    with (
+        applied(images, root, "seldon-v2", pipelines, *storage, *options) as node,
+        Seldon(node, SMALL_QUEUE) as seldon,
+    ):
+        yield seldon
+        assert node.rendered.written() == []
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
@@ -60,7 +61,7 @@ class Installed:
 
 
 class Groups:
-    """Installs one group of pipelines at a time."""
+    """Installs one group of pipelines at a time; the one before ends meanwhile."""
 
     def __init__(self, images: Images, folders: pytest.TempPathFactory) -> None:
         self._images = images
@@ -68,10 +69,12 @@ class Groups:
         self._group: tuple[str, ...] = ()
         self._stack = ExitStack()
         self._installation: Installation | None = None
+        self._thread = ThreadPoolExecutor(1)
+        self._ending: Future[None] | None = None
 
     def having(self, pipeline: str) -> Installation:
         if pipeline not in self._group or self._installation is None:
-            self.close()
+            self._end()
             others = tuple(each for each in PIPELINES if not any(each in g for g in TOGETHER))
             self._group = next(group for group in (*TOGETHER, others) if pipeline in group)
             extra = {"translation-en-de": SMALL_QUEUE}
@@ -79,14 +82,29 @@ class Groups:
             self._installation = self._stack.enter_context(made)
         return self._installation
 
+    def _end(self) -> None:
+        """Has the group end, once the one before has ended."""
+        if self._ending is not None:
+            self._ending.result()
+        stack, installation = self._stack, self._installation
+        self._stack, self._installation = ExitStack(), None
+        self._ending = self._thread.submit(_ended, stack, installation)
+
     def close(self) -> None:
-        """Ends a group; its pods end by themselves, and have written nothing."""
-        with self._stack:
-            if self._installation is not None:
-                stopped = self._installation.stop(self._installation.pods)
-                assert {status for pod in stopped.values() for status in pod.values()} == {0}
-                assert self._installation.rendered.written() == []
-        self._installation = None
+        """Ends the last group; AssertionError if one did not end as it should."""
+        with self._thread:
+            self._end()
+            assert self._ending is not None
+            self._ending.result()
+
+
+def _ended(stack: ExitStack, installation: Installation | None) -> None:
+    """Its pods end by themselves, and have written nothing."""
+    with stack:
+        if installation is not None:
+            stopped = installation.stop(installation.pods)
+            assert {status for pod in stopped.values() for status in pod.values()} == {0}
+            assert installation.rendered.written() == []
 
 
 @pytest.fixture(scope="module")

@@ -15,13 +15,12 @@ from tests.integration.v2 import GrpcClient, RestClient
 
 from .conftest import Images
 from .kubernetes import Cluster
-from .network import Network
-from .pod import Node, Pod
-from .rendered import Object, render
+from .node import NAMESPACE, ON_KUBERNETES, Node, applied
+from .pod import Pod
+from .rendered import Object
 from .samples import CONTENTS, Request
 from .v1_executor import Executor
 
-NAMESPACE = "drill"
 _FIRST = {"http": 9000, "grpc": 9500, "metrics": 6000}
 """Ports that the operator gives to containers which name none."""
 
@@ -108,15 +107,11 @@ def installed(
     extra: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Iterator[Installation]:
     """Pipelines that were rendered and applied."""
-    storage = ("--storage-uri", "pvc://models", "--namespace", NAMESPACE)
-    rendered = render("seldon-v1", pipelines, root, *storage, *options)
-    network = Network(root / "names")
-    node = Node(images, network, rendered, root / "scratch", NAMESPACE)
-    try:
-        with Installation(node, extra or {}) as installation:
-            yield installation
-    finally:
-        network.close()
+    with (
+        applied(images, root, "seldon-v1", pipelines, *ON_KUBERNETES, *options) as node,
+        Installation(node, extra or {}) as installation,
+    ):
+        yield installation
 
 
 class Ingress(RestClient):

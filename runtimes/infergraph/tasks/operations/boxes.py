@@ -71,20 +71,15 @@ class Margin(Operation):
             item.empty.add(into)
 
 
-class Regions(Operation):
-    """Gives the same boxes for every image, in proportion to its size.
+class _Laid(Operation):
+    """Lays boxes over an image, as many over each.
 
     Attributes:
-        regions: The boxes, in pixels of an image of `size`.
-        size: Width and height.
         image: BYTES [-1, 1].
-        boxes: The output FP32 [-1, regions, 4].
-        count: The output INT64 [-1, 1]: how many regions there are.
+        boxes: The output FP32 [-1, rows, 4].
+        count: The output INT64 [-1, 1]: how many rows there are.
     """
 
-    kind: Literal["regions"]
-    regions: list[tuple[float, float, float, float]] = Field(min_length=1, max_length=_MOST_BOXES)
-    size: tuple[PositiveInt, PositiveInt]
     image: str = "image"
     boxes: str = "boxes"
     count: str = "num_detections"
@@ -92,8 +87,27 @@ class Regions(Operation):
     def reads(self) -> list[str]:
         return [self.image]
 
-    def given(self, known: Known) -> list[TensorSpec]:
+    def _of_rows(self, known: Known, rows: int) -> list[TensorSpec]:
         optional = self.found(known, self.image, "BYTES", 1).optional
+        return [
+            TensorSpec(self.boxes, "FP32", (-1, rows, 4), optional),
+            TensorSpec(self.count, "INT64", (-1, 1), optional),
+        ]
+
+
+class Regions(_Laid):
+    """Gives the same boxes for every image, in proportion to its size.
+
+    Attributes:
+        regions: The boxes, in pixels of an image of `size`.
+        size: Width and height.
+    """
+
+    kind: Literal["regions"]
+    regions: list[tuple[float, float, float, float]] = Field(min_length=1, max_length=_MOST_BOXES)
+    size: tuple[PositiveInt, PositiveInt]
+
+    def given(self, known: Known) -> list[TensorSpec]:
         width, height = self.size
         for x1, y1, x2, y2 in self.regions:
             if not (0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height):
@@ -101,10 +115,7 @@ class Regions(Operation):
                     f"region {[x1, y1, x2, y2]} of an image of {width}x{height} pixels; accepted: "
                     "x1, y1, x2, y2 in it, with x1 < x2 and y1 < y2"
                 )
-        return [
-            TensorSpec(self.boxes, "FP32", (-1, len(self.regions), 4), optional),
-            TensorSpec(self.count, "INT64", (-1, 1), optional),
-        ]
+        return self._of_rows(known, len(self.regions))
 
     def apply(self, item: Working) -> None:
         scale = np.array(size_of_image(item, self.image)) / np.array(self.size)
@@ -112,38 +123,25 @@ class Regions(Operation):
         item.values[self.count] = np.array([len(self.regions)], np.int64)
 
 
-class Tile(Operation):
+class Tile(_Laid):
     """Covers an image with a grid of boxes, row by row from its top left.
 
     Attributes:
         rows: Tiles from top to bottom.
         columns: Tiles from left to right.
         overlap: The share of a tile's sides that it has in common with each neighbour.
-        image: BYTES [-1, 1].
-        boxes: The output FP32 [-1, rows * columns, 4].
-        count: The output INT64 [-1, 1]: rows * columns.
     """
 
     kind: Literal["tile"]
     rows: PositiveInt
     columns: PositiveInt
     overlap: float = Field(default=0, ge=0, lt=1)
-    image: str = "image"
-    boxes: str = "boxes"
-    count: str = "num_detections"
-
-    def reads(self) -> list[str]:
-        return [self.image]
 
     def given(self, known: Known) -> list[TensorSpec]:
-        optional = self.found(known, self.image, "BYTES", 1).optional
         tiles = self.rows * self.columns
         if tiles > _MOST_BOXES:
             raise self.wrong(f"{tiles} tiles; accepted: at most {_MOST_BOXES}")
-        return [
-            TensorSpec(self.boxes, "FP32", (-1, tiles, 4), optional),
-            TensorSpec(self.count, "INT64", (-1, 1), optional),
-        ]
+        return self._of_rows(known, tiles)
 
     def apply(self, item: Working) -> None:
         width, height = size_of_image(item, self.image)
