@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -27,21 +28,45 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
     return None
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
-    """Hands a file at a time to each of the processes that `-n` names, the fullest file first.
+_SERVERS = ("tests/integration", "tests/drill")
+"""Folders of tests that start servers."""
+
+
+def _scope(nodeid: str) -> str:
+    """What stays in one process: a file's tests.
 
     The files of `tests/integration/` share servers, and those of `tests/drill/` images: they stay
     together, as if they were one.
     """
+    file = nodeid.partition("::")[0]
+    folder = file.rpartition("/")[0]
+    return folder if folder in _SERVERS else file
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a process of `-n`, puts what starts servers first, then the fullest file.
+
+    Few such tests take as long as hundreds of others: at the end, one process would wait for them.
+    """
+    if hasattr(config, "workerinput"):
+        sizes = Counter(_scope(each.nodeid) for each in items)
+
+        def place(item: pytest.Item) -> tuple[bool, int]:
+            return not item.nodeid.startswith(_SERVERS), -sizes[_scope(item.nodeid)]
+
+        items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Hands what stays together to each of the processes that `-n` names, in order."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.partition("::")[0]
-            folder = file.rpartition("/")[0]
-            return folder if folder in ("tests/integration", "tests/drill") else file
+            return _scope(nodeid)
 
+    config.option.loadscopereorder = False
     return Scheduling(config, log)
 
 

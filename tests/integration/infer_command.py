@@ -1,13 +1,20 @@
-"""The command `infergraph-infer`, run as a user would."""
+"""The command `infergraph-infer`, run as a user would or, which is cheaper, in this process."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
+
+import pytest
+
+from infergraph_clients.infer.cli import main
 
 from .server import REPOSITORY, command
 
@@ -55,12 +62,38 @@ def arguments(*given: str) -> list[str]:
     return [command("infergraph-infer"), *given]
 
 
-def infer(*given: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> Done:
-    """Runs the command to its end, with these variables on top of this process's own."""
+def infer(*given: str, stdin: bytes = b"") -> Done:
+    """Runs the command's function in this process, which has imported what it needs already."""
+    output, errors = _text(b""), _text(b"")
+    with (
+        redirect_stdout(output),
+        redirect_stderr(errors),
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setattr(sys, "stdin", _text(stdin))
+        patch.chdir(REPOSITORY)
+        try:
+            status = main(given)
+        except SystemExit as end:
+            status = int(end.code or 0)
+    return Done(status, _written(output), _written(errors))
+
+
+def _text(content: bytes) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(content), "utf-8")
+
+
+def _written(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    assert isinstance(stream.buffer, io.BytesIO)
+    return stream.buffer.getvalue().decode()
+
+
+def infer_program(*given: str, environment: Mapping[str, str] | None = None) -> Done:
+    """Runs the command itself to its end, with variables on top of this process's own."""
     done = subprocess.run(
         arguments(*given),
         cwd=REPOSITORY,
-        input=stdin,
         capture_output=True,
         env={**os.environ, **(environment or {})},
         timeout=SECONDS,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from .conftest import FRONT_ENDS, HELD_QUEUE, SAMPLES, Echoes
-from .infer_command import infer, start
+from .infer_command import infer, infer_program, start
 from .odd_servers import ODD_ANSWERS, odd_server
 from .server import PROXIES, REPOSITORY, STOP_SECONDS, ServerProcess, wait_for
 
@@ -33,7 +33,7 @@ def test_a_spoken_question(
     models: ServerProcess, samples: list[dict[str, Any]], front_end: str, client: list[str]
 ) -> None:
     sample = samples[0]
-    done = infer(
+    done = infer_program(
         *("audio-qa", f"audio=@{SAMPLES / 'question-1.wav'}", f"context={sample['context']}"),
         *("--url", url(models, front_end), "--trace", *client),
     )
@@ -151,14 +151,14 @@ def test_a_proxy_of_the_environment_is_not_used(
     echoes: Echoes, front_end: str, client: list[str]
 ) -> None:
     where = ("--url", url(echoes.stages, front_end), "--json")
-    done = infer("headers", "text=a", *where, *client, environment=PROXIES)
+    done = infer_program("headers", "text=a", *where, *client, environment=PROXIES)
     assert list(done.outputs) == ["headers"]
 
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
 def test_letters_that_the_terminal_lacks_are_escaped(echoes: Echoes, front_end: str) -> None:
     given = ("picky", "text=Größe", "--url", url(echoes.stages, front_end))
-    done = infer(*given, environment={"PYTHONIOENCODING": "ascii"})
+    done = infer_program(*given, environment={"PYTHONIOENCODING": "ascii"})
     assert done.lines == ["  text  Gr\\u00f6\\u00dfe"]
 
 
@@ -303,7 +303,7 @@ def test_the_servers_errors(
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
 def test_no_server(echoes: Echoes, front_end: str, client: list[str]) -> None:
     where = echoes.nothing[front_end]
-    done = infer("m", "text=a", "--url", where, *client)
+    done = infer_program("m", "text=a", "--url", where, *client)
     assert (done.status, done.output) == (2, "")
     assert done.error.startswith(f"no connection to {where}: ")
 
