@@ -16,7 +16,6 @@ from .rendered import Object
 
 _PAUSE_SECONDS = 0.2
 """Between two health checks, where Compose waits for `start_interval`."""
-_MOST_SECONDS = 300.0
 
 
 class Project:
@@ -103,7 +102,7 @@ class Project:
     def _wait_until_healthy(self, container: Container, check: Object) -> None:
         kind, *command = check["test"]
         assert kind == "CMD"
-        most = min(_MOST_SECONDS, _seconds(check["start_period"]))
+        most = _seconds(check["start_period"])
         end = time.monotonic() + most
         # The check is a program of its own, and cannot pass before this.
         container.wait_until_it_answers("/v2/health/ready", container.ports["http"], 1, most)

@@ -112,6 +112,7 @@ def models() -> Iterator[ServerProcess]:
     """`mlserver start model-settings`: everything that the repository ships, in one server."""
     with ServerProcess(MODELS) as server:
         yield server
+    assert server.process.returncode == 0
 
 
 @pytest.fixture(scope="session")

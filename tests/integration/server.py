@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import IO
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-LOAD_SECONDS = 300.0
-STOP_SECONDS = 60.0
+LOAD_SECONDS = 900.0
+STOP_SECONDS = 180.0
+"""What a server may take on a machine that does much else."""
 _POLL_SECONDS = 0.05
 _ELSEWHERE = "mlserver_huggingface."
 """Runtimes of another environment, whose models the servers of this one leave out."""
