@@ -55,8 +55,12 @@ class Installed:
         return samples.items(request) if self.pipeline in ONE_ITEM else [request]
 
     def loads(self) -> float:
-        """How often a model was loaded, in all pods together."""
-        found = self.installation.containers()
+        """How often a model was loaded, in all of its pods together."""
+        pods = (
+            each for each in self.installation.pods if each.name.startswith(f"{self.pipeline}-")
+        )
+        found = [each for pod in pods for each in pod.containers.values()]
+        assert found
         return sum(each.sum_of(LOADS) for each in found if each.is_ours)
 
 
