@@ -214,6 +214,9 @@ def _note_ended(running: dict[int, str]) -> None:
 
 def _become(asked: dict[str, Any]) -> None:
     """Turns a child into the container's process, and runs its command."""
+    global _status
+    # What an exception ends it with.
+    _status = 1
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.setsid()
     with open(asked["log"], "wb") as log, open(os.devnull, "rb") as nothing:
@@ -231,9 +234,6 @@ def _become(asked: dict[str, Any]) -> None:
     sys.argv = [program, *arguments]
     from mlserver.cli import main
 
-    global _status
-    # What an exception ends it with.
-    _status = 1
     try:
         main()
         _status = 0

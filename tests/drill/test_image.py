@@ -15,7 +15,7 @@ from .conftest import Images
 @pytest.mark.parametrize(
     ("command", "status", "said"),
     [
-        (["mlserver", "--help"], 0, "Usage: mlserver"),
+        (["mlserver", "--help"], 0, "Command-line interface to manage MLServer"),
         (["mlserver", "nonsense"], 2, "No such command"),
         (["sleep", "1"], 1, "AssertionError: a container of this image runs mlserver, not sleep"),
     ],

@@ -19,7 +19,7 @@ from typing import Any
 import grpc
 from mlserver.grpc import dataplane_pb2 as pb
 
-from tests.integration.server import free_ports
+from tests.integration.server import ANSWER_SECONDS, free_ports
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 Endpoint = tuple[str, int, int]
@@ -135,7 +135,7 @@ class Executor:
         handed_on["content-type"] = "application/json"
         request = urllib.request.Request(url, body, handed_on)
         try:
-            with _DIRECT.open(request, timeout=60) as response:
+            with _DIRECT.open(request, timeout=ANSWER_SECONDS) as response:
                 return bytes(response.read())
         except urllib.error.HTTPError as error:
             raise NodeFailed(error.code, error.read()) from None
@@ -159,7 +159,7 @@ class Executor:
                     pb.ModelInferRequest.SerializeToString,
                     pb.ModelInferResponse.FromString,
                 )
-                answer = ask(request, timeout=60)
+                answer = ask(request, timeout=ANSWER_SECONDS)
             node = children[0] if children else None
         return answer
 

@@ -16,9 +16,7 @@ import pytest
 
 from infergraph_clients.infer.cli import main
 
-from .server import REPOSITORY, command
-
-SECONDS = 120.0
+from .server import COMMAND_SECONDS, REPOSITORY, command
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ def infer_program(*given: str, environment: Mapping[str, str] | None = None) -> 
         cwd=REPOSITORY,
         capture_output=True,
         env={**os.environ, **(environment or {})},
-        timeout=SECONDS,
+        timeout=COMMAND_SECONDS,
         check=False,
     )
     return Done(done.returncode, done.stdout.decode(), done.stderr.decode())

@@ -23,7 +23,9 @@ from typing import IO
 REPOSITORY = Path(__file__).resolve().parents[2]
 LOAD_SECONDS = 900.0
 STOP_SECONDS = 180.0
-"""What a server may take on a machine that does much else."""
+COMMAND_SECONDS = 600.0
+ANSWER_SECONDS = 300.0
+"""What servers, commands and answers may take on a machine that does much else."""
 _POLL_SECONDS = 0.05
 _ELSEWHERE = "mlserver_huggingface."
 """Runtimes of another environment, whose models the servers of this one leave out."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from .server import REPOSITORY, ServerProcess, command
+from .server import COMMAND_SECONDS, REPOSITORY, ServerProcess, command
 
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```\n", re.M | re.S)
@@ -119,7 +119,7 @@ def test_a_command_prints_what_its_page_shows(each: Shown, models: ServerProcess
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=120,
+        timeout=COMMAND_SECONDS,
         encoding="utf-8",
         check=False,
     )

@@ -15,14 +15,14 @@ from zoo.articles import articles
 from zoo.world import foreign_sentences
 
 from .conftest import SAMPLES, Connect
-from .server import LOAD_SECONDS, PROXIES, REPOSITORY, STOP_SECONDS, ServerProcess
+from .server import COMMAND_SECONDS, LOAD_SECONDS, PROXIES, REPOSITORY, STOP_SECONDS, ServerProcess
 
 EXAMPLES = REPOSITORY / "clients" / "infergraph_clients" / "examples"
 MOST_LINES = 40
 SEED = 5
 
 
-def run(*command: str, stdin: str = "", timeout: float = 120) -> list[list[str]]:
+def run(*command: str, stdin: str = "", timeout: float = COMMAND_SECONDS) -> list[list[str]]:
     """The lines of a program's output, split at white space; it must succeed.
 
     Its environment names proxies, which nothing here may ask.

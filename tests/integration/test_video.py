@@ -21,10 +21,9 @@ from tests.video_stub import video_stub
 from zoo.scenes import scene
 
 from .conftest import Connect
-from .server import REPOSITORY, ServerProcess
+from .server import COMMAND_SECONDS, REPOSITORY, ServerProcess
 
 PROGRAM = [sys.executable, "-m", "infergraph_clients.video"]
-SECONDS = 120.0
 SEED = 12
 PIPELINES = ("video", "video-monitoring", "nsfw")
 
@@ -35,7 +34,7 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=SECONDS,
+        timeout=COMMAND_SECONDS,
         check=False,
     )
 
@@ -100,7 +99,7 @@ def test_demo_saves_a_picture(models: ServerProcess, tmp_path: Path, pipeline: s
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
-        timeout=SECONDS,
+        timeout=COMMAND_SECONDS,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -154,7 +153,7 @@ def test_ctrl_c(tmp_path: Path) -> None:
     def hold(request: int) -> bool:
         if request == 5:
             arrived.set()
-            released.wait(SECONDS)
+            released.wait(COMMAND_SECONDS)
         return False
 
     with video_stub(hold) as url:
@@ -164,9 +163,9 @@ def test_ctrl_c(tmp_path: Path) -> None:
             cwd=REPOSITORY, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         try:
-            assert arrived.wait(SECONDS)
+            assert arrived.wait(COMMAND_SECONDS)
             process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=SECONDS)
+            _, errors = process.communicate(timeout=COMMAND_SECONDS)
         finally:
             released.set()
             process.kill()
@@ -196,7 +195,7 @@ def test_the_example_sends_a_picture(tmp_path: Path) -> None:
     with video_stub() as url:
         done = subprocess.run(
             [*program, "video", str(picture), "--url", url.removeprefix("http://")],
-            capture_output=True, text=True, timeout=SECONDS, check=True,
+            capture_output=True, text=True, timeout=COMMAND_SECONDS, check=True,
         )  # fmt: skip
     assert [line.split()[:5] for line in done.stdout.splitlines()] == [
         ["num_detections", "1"],

@@ -21,6 +21,8 @@ import numpy.typing as npt
 from mlserver.grpc import dataplane_pb2 as pb
 from mlserver.grpc.dataplane_pb2_grpc import GRPCInferenceServiceStub
 
+from .server import ANSWER_SECONDS
+
 _DTYPES = {
     "BOOL": "?", "UINT8": "u1", "INT8": "i1", "UINT16": "u2", "INT16": "i2", "UINT32": "u4",
     "INT32": "i4", "UINT64": "u8", "INT64": "i8", "FP16": "f2", "FP32": "f4", "FP64": "f8",
@@ -133,7 +135,8 @@ class RestClient:
     def __init__(self, port: int, host: str = "127.0.0.1") -> None:
         self._url = f"http://{host}:{port}/v2/models"
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout(total=60)
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS),
         )
 
     async def infer(
@@ -223,7 +226,9 @@ class GrpcClient:
         """Sends any request, typed contents too."""
         metadata = [(name.lower(), value) for name, value in (headers or {}).items()]
         try:
-            response = await self._stub.ModelInfer(request, metadata=metadata, timeout=60)
+            response = await self._stub.ModelInfer(
+                request, metadata=metadata, timeout=ANSWER_SECONDS
+            )
         except grpc.aio.AioRpcError as error:
             status = _STATUS.get(error.code(), 0)
             text = error.details() or ""
@@ -242,7 +247,9 @@ class GrpcClient:
         )
 
     async def ready(self, model: str) -> bool:
-        response = await self._stub.ModelReady(pb.ModelReadyRequest(name=model), timeout=60)
+        response = await self._stub.ModelReady(
+            pb.ModelReadyRequest(name=model), timeout=ANSWER_SECONDS
+        )
         return bool(response.ready)
 
     async def close(self) -> None:

@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 import infergraph
 from tests.image.lock import closure
 from tests.integration.load.runs import start_stub, stop_stub
-from tests.integration.server import REPOSITORY
+from tests.integration.server import COMMAND_SECONDS, REPOSITORY
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -81,7 +81,7 @@ class Installed:
             cwd=self.folder,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=COMMAND_SECONDS,
             check=False,
         )
 

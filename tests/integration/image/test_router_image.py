@@ -18,7 +18,7 @@ import pytest
 
 from tests.image.build import STRANGER, Image, build
 from tests.integration.repositories import ECHO, ROUTER, TEXT, pipeline_text, write_model
-from tests.integration.server import free_ports, get, wait_for
+from tests.integration.server import ANSWER_SECONDS, COMMAND_SECONDS, free_ports, get, wait_for
 
 pytestmark = [
     pytest.mark.integration,
@@ -67,7 +67,7 @@ def _infer(port: int, model: str) -> Any:
         json.dumps({"inputs": [text]}).encode(),
         {"content-type": "application/json"},
     )
-    with _DIRECT.open(request, timeout=60) as answer:
+    with _DIRECT.open(request, timeout=ANSWER_SECONDS) as answer:
         return json.load(answer)
 
 
@@ -119,7 +119,7 @@ def test_it_has_no_torch_and_says_so(image: Image, tmp_path: Path) -> None:
     others = str(image.root / "mnt" / "others")
     process = image.start(image.command, MLSERVER_MODELS_DIR=others, **_ports())
     try:
-        log = process.communicate(timeout=120)[0].decode()
+        log = process.communicate(timeout=COMMAND_SECONDS)[0].decode()
     finally:
         process.kill()
     assert (

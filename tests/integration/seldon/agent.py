@@ -15,6 +15,8 @@ from typing import Any, Protocol
 import grpc
 from mlserver.grpc import dataplane_pb2 as pb
 
+from tests.integration.server import ANSWER_SECONDS
+
 METHOD = "/inference.GRPCInferenceService/ModelInfer"
 MOST_BYTES = 1_048_576_000
 """The largest message over gRPC that Seldon's parts take."""
@@ -164,17 +166,17 @@ class Agent:
             if error.code() not in _GONE:
                 raise
         self.load(name)
-        return self._infer(named, metadata=metadata, timeout=60)
+        return self._infer(named, metadata=metadata, timeout=ANSWER_SECONDS)
 
     def _repeated(self, request: pb.ModelInferRequest, metadata: Metadata) -> Any:
         for pause in _PAUSES:
             try:
-                return self._infer(request, metadata=metadata, timeout=60)
+                return self._infer(request, metadata=metadata, timeout=ANSWER_SECONDS)
             except grpc.RpcError as error:
                 if error.code() not in _REPEATED:
                     raise
             time.sleep(pause)
-        return self._infer(request, metadata=metadata, timeout=60)
+        return self._infer(request, metadata=metadata, timeout=ANSWER_SECONDS)
 
     def _post(self, path: str, body: Any) -> None:
         status, answer = self._ask(path, json.dumps(body).encode(), {})
@@ -188,7 +190,7 @@ class Agent:
             self.server.url + path, body, {"content-type": "application/json", **handed}
         )
         try:
-            with _DIRECT.open(request, timeout=120) as answer:
+            with _DIRECT.open(request, timeout=ANSWER_SECONDS) as answer:
                 return 200, answer.read()
         except urllib.error.HTTPError as error:
             return error.code, error.read()
