@@ -22,13 +22,25 @@ OVERLOADED = "audio-translation"
 ONE_ITEM = [
     pipeline for pipeline in PIPELINES if examples.judged(pipeline, "seldon-v1").how is How.ONE_ITEM
 ]
-TOGETHER = (
-    ("audio-qa", "audio-sent", OVERLOADED, "nlp", "sum-qa"),
-    ("cascade", "ensemble", "nsfw", "preprocess", "video", "video-monitoring"),
-    ("asr-summarization", "diamond", "diamond-echo", "speech-translation", "spoken-qa"),
-    ("auto-annotation", "game", "general", "recommendation", "recommendation-graph"),
-)
-"""Pipelines that are installed at the same time; all others are a group too."""
+MOST_NODES = 20
+"""How many nodes are there at the same time."""
+
+
+def _together() -> Iterator[tuple[str, ...]]:
+    """Pipelines that are installed at the same time."""
+    group: list[str] = []
+    nodes = 0
+    for each in PIPELINES:
+        steps = len(examples.parsed(each).spec.steps)
+        if group and nodes + steps > MOST_NODES:
+            yield tuple(group)
+            group, nodes = [], 0
+        group.append(each)
+        nodes += steps
+    yield tuple(group)
+
+
+TOGETHER = list(_together())
 
 
 class Installed:
@@ -79,8 +91,7 @@ class Groups:
     def having(self, pipeline: str) -> Installation:
         if pipeline not in self._group or self._installation is None:
             self._end()
-            others = tuple(each for each in PIPELINES if not any(each in g for g in TOGETHER))
-            self._group = next(group for group in (*TOGETHER, others) if pipeline in group)
+            self._group = next(group for group in TOGETHER if pipeline in group)
             extra = {"translation-en-de": SMALL_QUEUE}
             made = installed(self._images, self._folders.mktemp("v1"), self._group, extra=extra)
             self._installation = self._stack.enter_context(made)
@@ -118,10 +129,7 @@ def groups(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     groups.close()
 
 
-IN_GROUPS = sorted(PIPELINES, key=lambda each: [each not in group for group in TOGETHER])
-
-
-@pytest.fixture(scope="module", params=IN_GROUPS)
+@pytest.fixture(scope="module", params=PIPELINES)
 def each(request: pytest.FixtureRequest, groups: Groups) -> Installed:
     """Each pipeline in turn."""
     return Installed(request.param, groups.having(request.param))

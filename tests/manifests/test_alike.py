@@ -92,7 +92,8 @@ def test_all_pipelines_are_rendered_as_those_that_are_drilled(target: Target) ->
     others = {name for name, each in everything.items() if json.dumps(shape(each)) not in shapes}
     assert others == set(), f"not as any object of {', '.join(drilled)}: drill one of them too"
     assert len(drilled) < len(examples.pipelines())
-    assert len(shapes) < 12
+    # Or shapes are kept apart by what should not count.
+    assert len(shapes) < len(everything) / 10
 
 
 def test_those_that_are_drilled_are_of_all_kinds() -> None:
