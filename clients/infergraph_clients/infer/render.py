@@ -13,8 +13,7 @@ import orjson
 from infergraph.v2 import Message, Tensor, rest
 from infergraph.v2.base64_bytes import without_announcement
 
-from ..transports import Answer
-from ..transports.client import Reply
+from ..transports import Answer, Reply
 from ..transports.codec import TRACE
 from .items import Item, by_item
 

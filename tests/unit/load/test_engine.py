@@ -66,7 +66,7 @@ class Wire(Transport):
         self.in_flight += 1
         self.most = max(self.most, self.in_flight)
         if self.answers:
-            asyncio.get_running_loop().call_soon(self.answer, exchange, request.body(b""))
+            asyncio.get_running_loop().call_soon(self.answer, exchange, request.body)
 
     def answer(self, exchange: Exchange, body: bytes = b"x") -> None:
         self.in_flight -= 1
@@ -77,7 +77,7 @@ def sender_of(wire: Wire, timeout_s: float = 60) -> tuple[Sender, RecordBuffer]:
     check = AnswerCheck("none", _decode)
     records = RecordBuffer(0, now_ns())
     requests, traced = (
-        [Template.of("", b"", text) for text in texts]
+        [Template("", b"", text) for text in texts]
         for texts in ([b"a", b"b"], [b"traced a", b"traced b"])
     )
     return Sender(requests, traced, timeout_s, wire, check, _decode, records), records
