@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from ..errors import UsageError
@@ -109,6 +109,9 @@ class Tls:
         certificate, key: The client's certificate and its key; the key may be in the same file.
         insecure: Whether any certificate is taken, whoever it is of.
     """
+
+    # As a section of the load tester's configuration.
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     ca: str | None = None
     certificate: str | None = None

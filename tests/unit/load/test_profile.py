@@ -139,7 +139,7 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> set[int]:
     sizes: set[int] = set()
 
     def ask(prepared: Prepared) -> None:
-        size = prepared.plans[0].payloads[0].items
+        size = prepared.payloads[0].items
         if size in sizes:
             raise LoadError(f"refused the first request: {size} items")
 
@@ -166,7 +166,7 @@ def test_a_sweep_measures_every_cell(request_file: Path, refused: set[int]) -> N
     def trial(prepared: Prepared) -> Run:
         settings = prepared.configuration
         users = settings.arrivals.concurrency  # type: ignore[union-attr]
-        asked.append((prepared.plans[0].payloads[0].items, users, settings.seed))
+        asked.append((prepared.payloads[0].items, users, settings.seed))
         return run(records([10.0] * 200), settings)
 
     profile = profile_of(request_file, [1, 2], trial)

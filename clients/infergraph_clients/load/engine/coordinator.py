@@ -7,6 +7,7 @@ after it, by the fastest of some round trips.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import selectors
@@ -135,33 +136,55 @@ def run_workers(
         workers.end()
 
 
+@dataclass
+class _Worker:
+    """A worker, as this side sees it.
+
+    Attributes:
+        number: Of its plan.
+        connection: To it.
+        process: Where it is one of this machine.
+        clock: Of its machine, where it is another one.
+        heard_at: When it last said anything, by `time.monotonic`; None once it has ended.
+    """
+
+    number: int
+    connection: Connection
+    process: subprocess.Popen[bytes] | None = None
+    clock: Clock | None = None
+    heard_at: float | None = None
+
+    def tell(self, message: Message) -> None:
+        # One that has died is found when it is to be heard.
+        with contextlib.suppress(OSError):
+            self.connection.send(message)
+
+
 class _Workers:
     def __init__(self, on_progress: Callable[[Progress], None], interrupts: Interrupts) -> None:
         self._on_progress = on_progress
         self._interrupts = interrupts
         self._found = WorkersResult()
-        self._connections: dict[int, Connection] = {}
-        self._clocks: dict[int, Clock] = {}
-        self._heard_at: dict[int, float] = {}
-        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._workers: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
 
     def add(self, plan: WorkerPlan, address: str | None) -> None:
         """Starts or connects a worker, and tells it its plan."""
-        number = plan.process
+        number, process = plan.process, None
         if address is None:
             ours, theirs = socket.socketpair()
             with theirs:
-                self._processes[number] = start_worker(theirs)
+                process = start_worker(theirs)
             connection = Connection(ours, f"process {number}")
         else:
             connection = protocol.connect(address, protocol.token())
-        self._connections[number] = connection
-        self._selector.register(connection.socket, selectors.EVENT_READ, number)
+        worker = _Worker(number, connection, process)
+        self._workers.append(worker)
+        self._selector.register(connection.socket, selectors.EVENT_READ, worker)
         try:
             if address is not None:
-                self._clocks[number] = self._checked_clock(connection)
-            connection.send(plan.message())
+                worker.clock = self._checked_clock(connection)
+            connection.send(Message.of("plan", plan))
         except (OSError, EOFError):
             raise LoadError(f"{connection.name} ended before the run") from None
 
@@ -170,95 +193,87 @@ class _Workers:
         self._await_ready()
         start = now_ns() + _START_DELAY_NS
         found.began = start / 1e9 + EPOCH_S
-        for number in self._connections:
-            offset = self._clocks[number].offset if number in self._clocks else 0
-            self._tell(number, Message("start", {"at": start + offset}))
+        for worker in self._workers:
+            offset = worker.clock.offset if worker.clock is not None else 0
+            worker.tell(Message("start", {"at": start + offset}))
+            worker.heard_at = time.monotonic()
         on_start(found.began)
-        self._heard_at = dict.fromkeys(self._connections, time.monotonic())
         heeded = 0
-        while self._heard_at:
+        while any(worker.heard_at for worker in self._workers):
             self._hear()
             if self._interrupts.count > heeded:
                 heeded = self._interrupts.count
-                for number in self._heard_at:
-                    self._tell(number, Message("stop" if heeded == 1 else "abort"))
+                for worker in self._workers:
+                    if worker.heard_at:
+                        worker.tell(Message("stop" if heeded == 1 else "abort"))
         found.interrupted = heeded > 0
         return found
 
     def end(self) -> None:
-        for connection in self._connections.values():
-            connection.close()
-        for process in self._processes.values():
+        for worker in self._workers:
+            worker.connection.close()
+        for worker in self._workers:
+            if worker.process is None:
+                continue
             try:
-                process.wait(_END_SECONDS)
+                worker.process.wait(_END_SECONDS)
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                worker.process.kill()
+                worker.process.wait()
         self._selector.close()
 
     def _await_ready(self) -> None:
-        waiting = set(self._connections)
+        waiting = [worker.connection for worker in self._workers]
         end = time.monotonic() + _READY_SECONDS
         while waiting:
             if self._interrupts.count:
                 raise KeyboardInterrupt
             if time.monotonic() > end:
-                name = self._connections[min(waiting)].name
-                raise LoadError(f"{name} was not ready within {_READY_SECONDS:g} s")
+                raise LoadError(f"{waiting[0].name} was not ready within {_READY_SECONDS:g} s")
             for key, _ in self._selector.select(_LOOK_SECONDS):
+                connection = key.data.connection
                 try:
-                    if self._connections[key.data].receive():
-                        waiting.discard(key.data)
+                    if connection.receive():
+                        waiting.remove(connection)
                 except (EOFError, OSError):
-                    name = self._connections[key.data].name
-                    raise LoadError(f"{name} ended before the run") from None
+                    raise LoadError(f"{connection.name} ended before the run") from None
 
     def _hear(self) -> None:
         for key, _ in self._selector.select(_LOOK_SECONDS):
-            number = key.data
+            worker: _Worker = key.data
             try:
-                messages = self._connections[number].receive()
+                messages = worker.connection.receive()
             except (EOFError, OSError):
-                self._lost(number)
+                self._lost(worker)
                 continue
-            self._heard_at[number] = time.monotonic()
+            worker.heard_at = time.monotonic()
             for message in messages:
                 if message.kind == "progress":
-                    self._on_progress(Progress.of(message))
+                    self._on_progress(message.read(Progress))
                 else:
-                    self._ended(number, WorkerResult.of(message))
+                    self._found.results.append(message.read(WorkerResult))
+                    self._unregister(worker)
+                    if worker.clock is not None:
+                        self._found.clocks.append(_described(worker.connection, worker.clock))
+                    worker.connection.close()
         silent = time.monotonic() - _SILENT_SECONDS
-        for number in [each for each, heard in self._heard_at.items() if heard < silent]:
-            logger.error("%s is silent: ended", self._connections[number].name)
-            if number in self._processes:
-                self._processes[number].kill()
-            self._lost(number)
+        for worker in self._workers:
+            if worker.heard_at is not None and worker.heard_at < silent:
+                logger.error("%s is silent: ended", worker.connection.name)
+                if worker.process is not None:
+                    worker.process.kill()
+                self._lost(worker)
 
-    def _ended(self, number: int, result: WorkerResult) -> None:
-        self._found.results.append(result)
-        del self._heard_at[number]
-        connection = self._connections[number]
-        self._selector.unregister(connection.socket)
-        if number in self._clocks:
-            self._found.clocks.append(_described(connection, self._clocks[number]))
-        connection.close()
+    def _lost(self, worker: _Worker) -> None:
+        self._unregister(worker)
+        worker.connection.close()
+        status = None if worker.process is None else worker.process.wait(_END_SECONDS)
+        self._found.died[worker.number] = status
+        logger.error("%s died with status %s", worker.connection.name, status)
 
-    def _lost(self, number: int) -> None:
-        del self._heard_at[number]
-        connection = self._connections[number]
-        self._selector.unregister(connection.socket)
-        connection.close()
-        status = None
-        if number in self._processes:
-            status = self._processes[number].wait(_END_SECONDS)
-        self._found.died[number] = status
-        logger.error("%s died with status %s", connection.name, status)
-
-    def _tell(self, number: int, message: Message) -> None:
-        try:
-            self._connections[number].send(message)
-        except OSError:
-            return  # it died, which `_hear` will find
+    def _unregister(self, worker: _Worker) -> None:
+        worker.heard_at = None
+        self._selector.unregister(worker.connection.socket)
 
     def _checked_clock(self, connection: Connection) -> Clock:
         clock = compare_clocks(connection)
@@ -291,16 +306,13 @@ def start_worker(inherited: socket.socket) -> subprocess.Popen[bytes]:
 
 def compare_clocks(connection: Connection, now: Callable[[], int] = now_ns) -> Clock:
     """How a worker's clock stands, by the fastest of some round trips."""
-    best: Clock | None = None
+    clocks = []
     for _ in range(_PINGS):
         before = now()
         theirs = connection.ask(Message("ping")).values["now"]
         after = now()
-        clock = Clock(theirs - (before + after) // 2, (after - before) // 2)
-        if best is None or clock.uncertainty < best.uncertainty:
-            best = clock
-    assert best is not None
-    return best
+        clocks.append(Clock(theirs - (before + after) // 2, (after - before) // 2))
+    return min(clocks, key=lambda clock: clock.uncertainty)
 
 
 def _described(connection: Connection, before: Clock) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""What coordinator and workers say to each other, over a socket: JSON, and raw arrays behind it.
+"""What coordinator and workers say to each other, over a socket: JSON, and raw contents behind it.
 
-A message is `!IQ` (the length of its JSON, and of all its blobs), the JSON, then the blobs. Nothing
-in it is ever executed. A worker that listens on the network first proves, and is shown, that both
-sides hold the same token, which itself does not travel; the messages are not encrypted.
+A message is `!IQ` (the length of its JSON, and of all its blobs), the JSON, then the blobs: bytes
+and arrays, in the place of each of which the JSON has its length. Nothing in it is ever executed.
+A worker that listens on the network first proves, and is shown, that both sides hold the same
+token, which itself does not travel; the messages are not encrypted.
 """
 
 from __future__ import annotations
@@ -13,15 +14,21 @@ import os
 import secrets
 import socket
 import struct
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, TypeAdapter
 
 from ..errors import LoadError
 
+_T = TypeVar("_T")
+
 TOKEN = "INFERGRAPH_LOAD_TOKEN"
 """The environment variable that holds the token."""
-_VERSION = 1
+_VERSION = 2
+_BLOB = "$blob"
 _HEAD = struct.Struct("!IQ")
 _CHUNK = 1 << 20
 _SMALL = 4_096
@@ -36,20 +43,47 @@ class Message:
 
     Attributes:
         kind: What it is, for example `start`.
-        values: What JSON can hold.
-        blobs: What follows it.
+        values: What JSON can hold, and dataclasses, bytes and arrays, wherever they stand. They
+            arrive as dictionaries, bytes and arrays; `read` makes dataclasses of them.
     """
 
     kind: str
     values: dict[str, Any] = field(default_factory=dict)
-    blobs: Sequence[bytes] = ()
+
+    @classmethod
+    def of(cls, kind: str, content: Any) -> Message:
+        """A message that holds a dataclass."""
+        return cls(kind, _fields(content))
+
+    def read(self, kind: type[_T]) -> _T:
+        """The dataclass that it holds."""
+        return TypeAdapter(kind).validate_python(self.values)
 
     def encode(self) -> bytes:
         """The message as it travels."""
-        head = {"kind": self.kind, "values": self.values, "sizes": list(map(len, self.blobs))}
-        text = json.dumps(head).encode()
-        size = sum(map(len, self.blobs))
-        return b"".join([_HEAD.pack(len(text), size), text, *self.blobs])
+        blobs: list[bytes] = []
+
+        def replaced(value: Any) -> Any:
+            if isinstance(value, BaseModel):
+                return value.model_dump()
+            if is_dataclass(value):
+                return _fields(value)
+            dtype = None
+            if isinstance(value, np.ndarray):
+                # Fields of records have names.
+                dtype = value.dtype.descr if value.dtype.names else value.dtype.str
+                value = value.tobytes()
+            if not isinstance(value, bytes):
+                raise TypeError(f"{type(value).__name__} cannot be told to a worker")
+            blobs.append(value)
+            return {_BLOB: len(value), "dtype": dtype}
+
+        text = json.dumps({"kind": self.kind, "values": self.values}, default=replaced).encode()
+        return b"".join([_HEAD.pack(len(text), sum(map(len, blobs))), text, *blobs])
+
+
+def _fields(content: Any) -> dict[str, Any]:
+    return {each.name: getattr(content, each.name) for each in fields(content)}
 
 
 class Parser:
@@ -79,13 +113,21 @@ class Parser:
 
 
 def _decode(whole: bytes, start: int) -> Message:
+    def replaced(value: dict[str, Any]) -> Any:
+        nonlocal start
+        if _BLOB not in value:
+            return value
+        begin, start = start, start + int(value[_BLOB])
+        data = whole[begin:start]
+        if value["dtype"] is None:
+            return data
+        dtype = value["dtype"]
+        descr = [tuple(each) for each in dtype] if isinstance(dtype, list) else dtype
+        return np.frombuffer(data, np.dtype(descr))
+
     try:
-        head = json.loads(whole[_HEAD.size : start])
-        blobs = []
-        for size in head["sizes"]:
-            blobs.append(whole[start : start + size])
-            start += size
-        return Message(head["kind"], head["values"], tuple(blobs))
+        head = json.loads(whole[_HEAD.size : start], object_hook=replaced)
+        return Message(head["kind"], head["values"])
     except (ValueError, KeyError, TypeError) as error:
         raise LoadError(f"what arrived is no message of a worker: {error!r}") from None
 

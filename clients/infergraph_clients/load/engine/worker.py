@@ -13,12 +13,12 @@ import resource
 import signal
 import socket
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Any
 
-from ...transports import Codec, Transport, make_transport, now_ns
-from ..corpus.check import AnswerCheck
+import uvloop
+
+from ...transports import make_transport, now_ns
 from .loops import ClosedLoop, OpenLoop
 from .plan import LoadPlan, OpenPlan, Progress, WorkerPlan, WorkerResult
 from .protocol import Message, Parser
@@ -42,7 +42,7 @@ def main(descriptor: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, signal.SIGHUP])
     _raise_file_limit()
-    loop = new_event_loop()
+    loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = _Worker(socket.socket(fileno=descriptor))
     work = loop.create_task(worker.run())
@@ -65,20 +65,6 @@ def _raise_file_limit() -> None:
     if soft != hard:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def new_event_loop() -> asyncio.AbstractEventLoop:
-    """uvloop's, if there is a version that works with gRPC and MLServer (below 0.22)."""
-    try:
-        release = tuple(int(part) for part in version("uvloop").split(".")[:2])
-    except (PackageNotFoundError, ValueError):
-        return asyncio.new_event_loop()
-    if release >= (0, 22):
-        return asyncio.new_event_loop()
-    import uvloop
-
-    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-    return loop
 
 
 class Failures:
@@ -108,56 +94,23 @@ def _is_ours(traceback: TracebackType | None) -> bool:
     return False
 
 
-class LoadSender:
-    """What one worker sends of one load.
+class _Load:
+    """What one worker sends of one load."""
 
-    Args:
-        plan: What that is.
-        process, number: Of the worker, and of the load in the run.
-        transport: Sends; by default the target's.
-    """
+    def __init__(self, plan: LoadPlan) -> None:
+        self.plan = plan
+        self.transport = make_transport(plan.target.route())
 
-    def __init__(
-        self, plan: LoadPlan, process: int, number: int, transport: Transport | None = None
-    ) -> None:
-        route = plan.target.route()
-        # Ids begin with what only this codec has, so that they are unique among all workers.
-        self._codec = codec = Codec(route)
-        self._requests = [codec.encode(each) for each in plan.payloads]
-        self._traced = [codec.encode(each, trace=True) for each in plan.payloads if plan.traced]
-        self._plan = plan
-        self._process, self._number = process, number
-        self._told = 0
-        self.transport = transport or make_transport(route)
-
-    def begin(self, start: int) -> None:
+    def begin(self, process: int, start: int) -> None:
         """Makes all ready to send from the time `start` of `now_ns` on."""
-        plan = self._plan
-        decode = self._codec.decode
-        self._records = RecordBuffer(self._process, start)
-        self.sender = Sender(
-            self._requests,
-            self._traced,
-            plan.target.timeout_s,
-            self.transport,
-            AnswerCheck(plan.check, decode, plan.expected, plan.tolerance),
-            decode,
-            self._records,
-        )
+        plan = self.plan
+        self.sender = Sender(plan, self.transport, RecordBuffer(process, start))
         self.loop: OpenLoop | ClosedLoop
         if isinstance(plan.arrivals, OpenPlan):
             self.loop = OpenLoop(plan.arrivals, self.sender, start)
         else:
-            count, duration = len(self._requests), plan.duration_ns
+            count, duration = len(plan.requests), plan.duration_ns
             self.loop = ClosedLoop(plan.arrivals, count, self.sender, start, duration)
-
-    def progress(self) -> Progress:
-        """What happened since this was last called."""
-        sender = self.sender
-        sent, self._told = sender.sent - self._told, sender.sent
-        traces, sender.traces = sender.traces, []
-        rows = self._records.take()
-        return Progress(self._process, self._number, sent, sender.in_flight, rows, traces)
 
 
 class _Worker:
@@ -170,8 +123,7 @@ class _Worker:
         self._started: asyncio.Future[int] = loop.create_future()
         self._give_up_at: int | None = None
         self._drain_ns = 0
-        self._loads: dict[int, LoadSender] = {}
-        self._sending = False
+        self._loads: dict[int, _Load] = {}
 
     def close(self) -> None:
         self._socket.close()
@@ -180,9 +132,7 @@ class _Worker:
         listening = asyncio.ensure_future(self._listen())
         plan = await self._first(self._planned, listening)
         self._drain_ns = max((int(each.drain_s * 1e9) for each in plan.loads.values()), default=0)
-        loads = {
-            number: LoadSender(each, plan.process, number) for number, each in plan.loads.items()
-        }
+        loads = {number: _Load(each) for number, each in plan.loads.items()}
         await asyncio.gather(*(each.transport.open() for each in loads.values()))
         # What lives now lives on: the collector need not look at it again, which takes
         # milliseconds in which nothing is sent.
@@ -192,12 +142,12 @@ class _Worker:
         await self._say(Message("ready"))
         start = await self._first(self._started, listening)
         for each in loads.values():
-            each.begin(start)
+            each.begin(plan.process, start)
         self._loads = loads
         result = await self._send(plan.process)
         for each in loads.values():
             await each.transport.close()
-        await self._say(result.message())
+        await self._say(Message.of("result", result))
         # Until the coordinator has asked what it wants to know of the clock.
         with contextlib.suppress(ConnectionError):
             await listening
@@ -212,14 +162,14 @@ class _Worker:
         self._stop_if_told()
         monitor = ResourceMonitor(asyncio.get_running_loop())
         monitor.start()
-        reporting = asyncio.ensure_future(self._report())
+        reporting = asyncio.ensure_future(self._report(process))
         await asyncio.gather(*(each.loop.run() for each in loads.values()))
         monitor.stop()
         await asyncio.gather(*(self._drain(each.sender) for each in loads.values()))
         reporting.cancel()
         for each in loads.values():
             each.sender.close()
-            await self._say(each.progress().message())
+        await self._say_progress(process)
         return WorkerResult(
             process,
             {number: each.sender.errors for number, each in loads.items()},
@@ -239,12 +189,16 @@ class _Worker:
             if self._give_up_at is not None and now_ns() > self._give_up_at:
                 sender.cancel_all()
 
-    async def _report(self) -> None:
+    async def _report(self, process: int) -> None:
         while True:
             await asyncio.sleep(PROGRESS_SECONDS)
-            for each in self._loads.values():
-                # Rows that have been taken are said, whatever ends this task.
-                await asyncio.shield(self._say(each.progress().message()))
+            await self._say_progress(process)
+
+    async def _say_progress(self, process: int) -> None:
+        for number, each in self._loads.items():
+            progress = Progress(process, number, each.sender.in_flight, *each.sender.take())
+            # Rows that have been taken are said, whatever ends this task.
+            await asyncio.shield(self._say(Message.of("progress", progress)))
 
     async def _say(self, message: Message) -> None:
         async with self._outbox:
@@ -265,7 +219,7 @@ class _Worker:
         if message.kind == "ping":
             await self._say(Message("pong", {"now": now_ns()}))
         elif message.kind == "plan":
-            self._planned.set_result(WorkerPlan.of(message))
+            self._planned.set_result(message.read(WorkerPlan))
         elif message.kind == "start":
             self._started.set_result(message.values["at"])
         else:
