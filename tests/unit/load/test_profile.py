@@ -264,4 +264,4 @@ def test_counts_that_are_none(value: str, capsys: pytest.CaptureFixture[str]) ->
     with pytest.raises(SystemExit) as caught:
         build_parser().parse_args(["profile", f"--batch-sizes={value}"])
     assert caught.value.code == 2
-    assert "accepted: whole numbers from 1" in capsys.readouterr().err
+    assert "accepted: a whole number above 0" in capsys.readouterr().err

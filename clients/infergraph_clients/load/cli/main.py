@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
-from ...errors import UsageError
 from ...flags import add_version
-from ...terminal import escape_what_cannot_be_encoded
-from ..errors import ExitStatus
+from ...terminal import run_command
 from . import compare, evaluate, profile, report, run, search, worker
 
 COMMANDS = {
@@ -29,22 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         An `ExitStatus`; the help of each command says which means what there.
     """
-    escape_what_cannot_be_encoded()
     arguments = parse_arguments(argv)
-    try:
-        status: int = COMMANDS[arguments.command].execute(arguments)
-        sys.stdout.flush()
-    except UsageError as error:
-        print(f"infergraph-load {arguments.command}: {error}", file=sys.stderr)
-        return ExitStatus.USAGE
-    except KeyboardInterrupt:
-        return ExitStatus.INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output, `head` for example, has seen enough. Nothing may be flushed to
-        # it at exit, or Python complains.
-        sys.stdout = None
-        return 0
-    return status
+    run = COMMANDS[arguments.command].execute
+    return run_command(f"infergraph-load {arguments.command}", lambda: run(arguments))
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -78,7 +62,3 @@ def build_parser() -> argparse.ArgumentParser:
         )
         module.add_arguments(command)
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ...flags import count
 from . import flags
 from .output import add_output, make_room, make_trial, output_folder
 
@@ -34,21 +35,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_sweep(parser: argparse.ArgumentParser, *, repeats: int) -> None:
     """Adds the arguments that say which cells are measured."""
     sweep = parser.add_argument_group("cells")
-    sweep.add_argument(
-        "--batch-sizes",
-        type=counts,
-        default=[1, 2, 4, 8],
-        metavar="N,...",
-        help="items in a request (default 1,2,4,8)",
-    )
-    sweep.add_argument(
-        "--concurrency",
-        dest="concurrencies",
-        type=counts,
-        default=[1, 2, 4, 8],
-        metavar="N,...",
-        help="requests in flight (default 1,2,4,8)",
-    )
+    for name, dest, text in (
+        ("batch-sizes", "batch_sizes", "items in a request"),
+        ("concurrency", "concurrencies", "requests in flight"),
+    ):
+        sweep.add_argument(
+            f"--{name}",
+            dest=dest,
+            type=counts,
+            default=[1, 2, 4, 8],
+            metavar="N,...",
+            help=f"{text} (default 1,2,4,8)",
+        )
     sweep.add_argument(
         "--repeats",
         type=count,
@@ -61,13 +59,6 @@ def add_sweep(parser: argparse.ArgumentParser, *, repeats: int) -> None:
 def counts(text: str) -> list[int]:
     """An argparse type: counts, in ascending order."""
     return sorted({count(part) for part in text.split(",")})
-
-
-def count(text: str) -> int:
-    """An argparse type: a whole number from 1."""
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no count; accepted: whole numbers from 1")
-    return int(text)
 
 
 def execute(arguments: argparse.Namespace) -> int:

@@ -74,7 +74,6 @@ def _serve(
 
     with opened:
         if protocol.admit(opened, key):
-            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             processes.append(start_worker(opened))
             print(f"sends for {peer}", file=sys.stderr, flush=True)
         else:

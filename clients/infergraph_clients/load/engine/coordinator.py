@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import selectors
 import signal
 import socket
 import subprocess
@@ -19,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
 from types import FrameType
 from typing import Any
 
@@ -26,14 +26,14 @@ from ...transports.exchange import EPOCH_S, now_ns
 from ..errors import LoadError
 from . import protocol
 from .plan import Progress, WorkerPlan, WorkerResult
-from .protocol import Connection, Message
+from .protocol import Message
 
 logger = logging.getLogger(__name__)
 
 _START_DELAY_NS = 200_000_000
 """From the word to start to the start, so that all workers hear it before."""
 _READY_SECONDS = 120.0
-_SILENT_SECONDS = 30.0
+_SILENT_SECONDS = 30
 """A worker reports four times a second; one that is silent for so long counts as lost."""
 _END_SECONDS = 10.0
 _LOOK_SECONDS = 0.1
@@ -142,6 +142,7 @@ class _Worker:
 
     Attributes:
         number: Of its plan.
+        name: What the user knows it by.
         connection: To it.
         process: Where it is one of this machine.
         clock: Of its machine, where it is another one.
@@ -149,6 +150,7 @@ class _Worker:
     """
 
     number: int
+    name: str
     connection: Connection
     process: subprocess.Popen[bytes] | None = None
     clock: Clock | None = None
@@ -157,7 +159,7 @@ class _Worker:
     def tell(self, message: Message) -> None:
         # One that has died is found when it is to be heard.
         with contextlib.suppress(OSError):
-            self.connection.send(message)
+            protocol.send(self.connection, message)
 
 
 class _Workers:
@@ -166,27 +168,25 @@ class _Workers:
         self._interrupts = interrupts
         self._found = WorkersResult()
         self._workers: list[_Worker] = []
-        self._selector = selectors.DefaultSelector()
 
     def add(self, plan: WorkerPlan, address: str | None) -> None:
         """Starts or connects a worker, and tells it its plan."""
-        number, process = plan.process, None
+        process, name = None, address or f"process {plan.process}"
         if address is None:
             ours, theirs = socket.socketpair()
             with theirs:
                 process = start_worker(theirs)
-            connection = Connection(ours, f"process {number}")
         else:
-            connection = protocol.connect(address, protocol.token())
-        worker = _Worker(number, connection, process)
+            ours = protocol.connect(address, protocol.token())
+        connection = protocol.connection_of(ours, _SILENT_SECONDS)
+        worker = _Worker(plan.process, name, connection, process)
         self._workers.append(worker)
-        self._selector.register(connection.socket, selectors.EVENT_READ, worker)
         try:
             if address is not None:
-                worker.clock = self._checked_clock(connection)
-            connection.send(Message.of("plan", plan))
+                worker.clock = self._checked_clock(worker)
+            protocol.send(connection, Message.of("plan", plan))
         except (OSError, EOFError):
-            raise LoadError(f"{connection.name} ended before the run") from None
+            raise LoadError(f"{name} ended before the run") from None
 
     def run(self, on_start: Callable[[float], None]) -> WorkersResult:
         found = self._found
@@ -220,70 +220,68 @@ class _Workers:
             except subprocess.TimeoutExpired:
                 worker.process.kill()
                 worker.process.wait()
-        self._selector.close()
 
     def _await_ready(self) -> None:
-        waiting = [worker.connection for worker in self._workers]
+        waiting = list(self._workers)
         end = time.monotonic() + _READY_SECONDS
         while waiting:
             if self._interrupts.count:
                 raise KeyboardInterrupt
             if time.monotonic() > end:
                 raise LoadError(f"{waiting[0].name} was not ready within {_READY_SECONDS:g} s")
-            for key, _ in self._selector.select(_LOOK_SECONDS):
-                connection = key.data.connection
+            for worker in _that_speak(waiting):
                 try:
-                    if connection.receive():
-                        waiting.remove(connection)
+                    protocol.receive(worker.connection)
                 except (EOFError, OSError):
-                    raise LoadError(f"{connection.name} ended before the run") from None
+                    raise LoadError(f"{worker.name} ended before the run") from None
+                waiting.remove(worker)
 
     def _hear(self) -> None:
-        for key, _ in self._selector.select(_LOOK_SECONDS):
-            worker: _Worker = key.data
+        for worker in _that_speak([each for each in self._workers if each.heard_at]):
             try:
-                messages = worker.connection.receive()
+                message = protocol.receive(worker.connection)
             except (EOFError, OSError):
                 self._lost(worker)
                 continue
             worker.heard_at = time.monotonic()
-            for message in messages:
-                if message.kind == "progress":
-                    self._on_progress(message.read(Progress))
-                else:
-                    self._found.results.append(message.read(WorkerResult))
-                    self._unregister(worker)
-                    if worker.clock is not None:
-                        self._found.clocks.append(_described(worker.connection, worker.clock))
-                    worker.connection.close()
+            if message.kind == "progress":
+                self._on_progress(message.read(Progress))
+                continue
+            worker.heard_at = None
+            self._found.results.append(message.read(WorkerResult))
+            if worker.clock is not None:
+                self._found.clocks.append(_described(worker, worker.clock))
+            worker.connection.close()
         silent = time.monotonic() - _SILENT_SECONDS
         for worker in self._workers:
             if worker.heard_at is not None and worker.heard_at < silent:
-                logger.error("%s is silent: ended", worker.connection.name)
+                logger.error("%s is silent: ended", worker.name)
                 if worker.process is not None:
                     worker.process.kill()
                 self._lost(worker)
 
     def _lost(self, worker: _Worker) -> None:
-        self._unregister(worker)
+        worker.heard_at = None
         worker.connection.close()
         status = None if worker.process is None else worker.process.wait(_END_SECONDS)
         self._found.died[worker.number] = status
-        logger.error("%s died with status %s", worker.connection.name, status)
+        logger.error("%s died with status %s", worker.name, status)
 
-    def _unregister(self, worker: _Worker) -> None:
-        worker.heard_at = None
-        self._selector.unregister(worker.connection.socket)
-
-    def _checked_clock(self, connection: Connection) -> Clock:
-        clock = compare_clocks(connection)
+    def _checked_clock(self, worker: _Worker) -> Clock:
+        clock = compare_clocks(worker.connection)
         if clock.uncertainty > _MOST_UNCERTAIN_NS:
             raise LoadError(
-                f"worker '{connection.name}': its clock is known only to within "
+                f"worker '{worker.name}': its clock is known only to within "
                 f"{clock.uncertainty / 1e6:.0f} ms, since no round trip was faster; accepted: "
                 f"{_MOST_UNCERTAIN_NS / 1e6:.0f} ms"
             )
         return clock
+
+
+def _that_speak(workers: list[_Worker]) -> list[_Worker]:
+    """Those of the workers that have said something, or ended, within a moment."""
+    heard = wait([worker.connection for worker in workers], _LOOK_SECONDS)
+    return [worker for worker in workers if worker.connection in heard]
 
 
 def start_worker(inherited: socket.socket) -> subprocess.Popen[bytes]:
@@ -309,20 +307,20 @@ def compare_clocks(connection: Connection, now: Callable[[], int] = now_ns) -> C
     clocks = []
     for _ in range(_PINGS):
         before = now()
-        theirs = connection.ask(Message("ping")).values["now"]
+        theirs = protocol.ask(connection, Message("ping")).values["now"]
         after = now()
         clocks.append(Clock(theirs - (before + after) // 2, (after - before) // 2))
     return min(clocks, key=lambda clock: clock.uncertainty)
 
 
-def _described(connection: Connection, before: Clock) -> dict[str, Any]:
+def _described(worker: _Worker, before: Clock) -> dict[str, Any]:
     """What reports say of a worker's clock, which is looked at again after the run."""
     try:
-        after = compare_clocks(connection)
+        after = compare_clocks(worker.connection)
     except (OSError, EOFError, LoadError):
         after = before
     return {
-        "worker": connection.name,
+        "worker": worker.name,
         "offset_ms": before.offset / 1e6,
         "uncertainty_ms": max(before.uncertainty, after.uncertainty) / 1e6,
         "drift_ms": (after.offset - before.offset) / 1e6,

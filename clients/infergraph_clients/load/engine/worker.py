@@ -13,21 +13,24 @@ import resource
 import signal
 import socket
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
 
 import uvloop
 
 from ...transports import make_transport, now_ns
+from ..errors import LoadError
 from .loops import ClosedLoop, OpenLoop
 from .plan import LoadPlan, OpenPlan, Progress, WorkerPlan, WorkerResult
-from .protocol import Message, Parser
+from .protocol import Message, connection_of, receive, send
 from .records import RecordBuffer
 from .resources import ResourceMonitor, peak_memory_bytes
 from .sender import Sender
 
 PROGRESS_SECONDS = 0.25
-_CHUNK = 1 << 20
 _GC_THRESHOLD = 50_000
 _PACKAGE = __spec__.name.partition(".")[0]
 
@@ -44,7 +47,7 @@ def main(descriptor: int) -> None:
     _raise_file_limit()
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
-    worker = _Worker(socket.socket(fileno=descriptor))
+    worker = _Worker(connection_of(socket.socket(fileno=descriptor)))
     work = loop.create_task(worker.run())
     failures = Failures(work)
     loop.set_exception_handler(failures.heard)
@@ -114,23 +117,25 @@ class _Load:
 
 
 class _Worker:
-    def __init__(self, opened: socket.socket) -> None:
-        self._socket = opened
-        self._socket.setblocking(False)
-        loop = asyncio.get_event_loop()
-        self._outbox = asyncio.Lock()
-        self._planned: asyncio.Future[WorkerPlan] = loop.create_future()
-        self._started: asyncio.Future[int] = loop.create_future()
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._loop = asyncio.get_event_loop()
+        # One thread speaks, so that messages stay in order, and another one listens.
+        self._speaker = ThreadPoolExecutor(1)
+        self._planned: asyncio.Future[WorkerPlan] = self._loop.create_future()
+        self._started: asyncio.Future[int] = self._loop.create_future()
+        self._gone = asyncio.Event()
         self._give_up_at: int | None = None
         self._drain_ns = 0
         self._loads: dict[int, _Load] = {}
 
     def close(self) -> None:
-        self._socket.close()
+        self._speaker.shutdown()
+        self._connection.close()
 
     async def run(self) -> None:
-        listening = asyncio.ensure_future(self._listen())
-        plan = await self._first(self._planned, listening)
+        threading.Thread(target=self._listen, daemon=True).start()
+        plan = await self._planned
         self._drain_ns = max((int(each.drain_s * 1e9) for each in plan.loads.values()), default=0)
         loads = {number: _Load(each) for number, each in plan.loads.items()}
         await asyncio.gather(*(each.transport.open() for each in loads.values()))
@@ -140,7 +145,7 @@ class _Worker:
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD)
         await self._say(Message("ready"))
-        start = await self._first(self._started, listening)
+        start = await self._started
         for each in loads.values():
             each.begin(plan.process, start)
         self._loads = loads
@@ -149,13 +154,7 @@ class _Worker:
             await each.transport.close()
         await self._say(Message.of("result", result))
         # Until the coordinator has asked what it wants to know of the clock.
-        with contextlib.suppress(ConnectionError):
-            await listening
-
-    async def _first(self, awaited: asyncio.Future[Any], listening: asyncio.Future[None]) -> Any:
-        """What is awaited; ConnectionError if the coordinator goes away before."""
-        await asyncio.wait({awaited, listening}, return_when=asyncio.FIRST_COMPLETED)
-        return awaited.result() if awaited.done() else listening.result()
+        await self._gone.wait()
 
     async def _send(self, process: int) -> WorkerResult:
         loads = self._loads
@@ -201,24 +200,32 @@ class _Worker:
             await asyncio.shield(self._say(Message.of("progress", progress)))
 
     async def _say(self, message: Message) -> None:
-        async with self._outbox:
-            await asyncio.get_running_loop().sock_sendall(self._socket, message.encode())
+        data = message.encode()
+        await self._loop.run_in_executor(self._speaker, self._connection.send_bytes, data)
 
-    async def _listen(self) -> None:
-        parser = Parser()
-        try:
-            while data := await asyncio.get_running_loop().sock_recv(self._socket, _CHUNK):
-                for message in parser.feed(data):
-                    await self._heard(message)
-            raise ConnectionError("the coordinator has gone")
-        finally:
-            # Nobody is left to report to.
-            self._told_to_stop(abort=True)
+    def _listen(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            try:
+                while True:
+                    message = receive(self._connection)
+                    if message.kind == "ping":
+                        self._speaker.submit(send, self._connection, _pong())
+                    else:
+                        self._loop.call_soon_threadsafe(self._heard, message)
+            except (EOFError, OSError, LoadError):
+                self._loop.call_soon_threadsafe(self._left_alone)
 
-    async def _heard(self, message: Message) -> None:
-        if message.kind == "ping":
-            await self._say(Message("pong", {"now": now_ns()}))
-        elif message.kind == "plan":
+    def _left_alone(self) -> None:
+        """The coordinator has gone: nobody is left to report to."""
+        self._gone.set()
+        self._told_to_stop(abort=True)
+        for awaited in (self._planned, self._started):
+            if not awaited.done():
+                awaited.set_exception(ConnectionError("the coordinator has gone"))
+                awaited.exception()  # which nobody may await
+
+    def _heard(self, message: Message) -> None:
+        if message.kind == "plan":
             self._planned.set_result(message.read(WorkerPlan))
         elif message.kind == "start":
             self._started.set_result(message.values["at"])
@@ -236,6 +243,10 @@ class _Worker:
             each.loop.stop()
             if self._give_up_at <= now_ns():
                 each.sender.cancel_all()
+
+
+def _pong() -> Message:
+    return Message("pong", {"now": now_ns()})
 
 
 if __name__ == "__main__":
