@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from infergraph_clients.load.cli.main import build_parser, main
+from infergraph_clients.load.cli.main import main, parse_arguments
 from infergraph_clients.load.engine.run import Prepared, Run
 from infergraph_clients.load.errors import LoadError
 from infergraph_clients.load.evaluate import server as server_module
@@ -347,6 +347,6 @@ def test_an_interrupt_leaves_a_report_of_what_was_measured(
 )
 def test_bad_flags(flag: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        build_parser().parse_args(["evaluate", "p", flag, value])
+        parse_arguments(["evaluate", "p", flag, value])
     assert caught.value.code == 2
     assert f"{value!r}; accepted: " in capsys.readouterr().err

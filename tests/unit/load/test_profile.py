@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from infergraph.v2 import Tensor
-from infergraph_clients.load.cli.main import build_parser
+from infergraph_clients.load.cli.main import parse_arguments
 from infergraph_clients.load.engine.run import Prepared, Run
 from infergraph_clients.load.errors import LoadError
 from infergraph_clients.load.outcome import Outcome
@@ -262,6 +262,6 @@ def test_the_curves() -> None:
 @pytest.mark.parametrize("value", ["", "0", "1,x", "1.5", "-1"])
 def test_counts_that_are_none(value: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        build_parser().parse_args(["profile", f"--batch-sizes={value}"])
+        parse_arguments(["profile", f"--batch-sizes={value}"])
     assert caught.value.code == 2
     assert "accepted: a whole number above 0" in capsys.readouterr().err

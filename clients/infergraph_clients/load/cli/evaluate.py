@@ -6,11 +6,18 @@ import argparse
 from dataclasses import fields
 from pathlib import Path
 
+from rich.console import Console
+
 from ...flags import count, percentile, positive, share
+from ..engine.coordinator import Interrupts
+from ..errors import ExitStatus
+from ..evaluate.evaluation import SHARES, Evaluator, Plan
+from ..evaluate.report import PAGE, write_evaluation
+from ..evaluate.server import Served, find_pipeline, models_of, read_servables
+from ..reports.folder import check_writable
 from .output import add_output, make_room, make_trial, output_folder
 from .profile import add_sweep
 
-HELP = "serve an Infergraph pipeline, measure all about it, and write one report"
 DESCRIPTION = """\
 Starts `infergraph serve PIPELINE` on free ports, then measures: a profile of each of its models and
 of the pipeline, runs with Poisson arrivals at 50% and 80% of the ceiling found, the highest rate
@@ -63,15 +70,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Evaluates; see `main` for the status."""
-    from rich.console import Console
-
-    from ..engine.coordinator import Interrupts
-    from ..errors import ExitStatus
-    from ..evaluate.evaluation import SHARES, Evaluator, Plan
-    from ..evaluate.report import PAGE, write_evaluation
-    from ..evaluate.server import Served, find_pipeline, models_of, read_servables
-    from ..reports.folder import check_writable
-
     servables = read_servables(arguments.models_dir)
     pipeline = find_pipeline(servables, arguments.pipeline)
     plan = Plan(**{each.name: getattr(arguments, each.name) for each in fields(Plan)})

@@ -7,15 +7,13 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from rich.console import Console
+
+from ..engine.coordinator import Interrupts
+from ..engine.run import Prepared, Run, execute
 from ..errors import LoadError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from ..engine.coordinator import Interrupts
-    from ..engine.run import Prepared, Run
+from ..reports.live import LiveView
 
 _REPORTS = "load-reports"
 _MARKS = ("report.json", "profile.json", "evaluation.json", "overall.json", "search.json")
@@ -81,9 +79,6 @@ def make_trial(
         interrupts: End it.
         total: How many runs there will be, if that is known: then what is left is shown, too.
     """
-    from ..engine.run import execute
-    from ..reports.live import LiveView
-
     done: list[float] = []
 
     def trial(prepared: Prepared) -> Run:

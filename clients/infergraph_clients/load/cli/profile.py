@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 
+from rich.console import Console
+
 from ...flags import count
+from ..engine.coordinator import Interrupts
+from ..profile.report import print_profile, write_profile
+from ..profile.sweep import sweep
+from ..reports.folder import check_writable
 from . import flags
 from .output import add_output, make_room, make_trial, output_folder
 
-HELP = "measure latency and throughput by batch size and concurrency"
 DESCRIPTION = """\
 Measures a model or pipeline at each batch size (items in a request) with each number of requests in
 flight (a closed loop), and writes the table as Parquet and JSON, and plots.
@@ -67,14 +72,6 @@ def execute(arguments: argparse.Namespace) -> int:
     extra = dict(_DEFAULTS) if arguments.file is None else {"arrivals.kind": "closed"}
     extra["arrivals.concurrency"] = arguments.concurrencies[0]
     configuration = flags.configuration(arguments, extra)
-    # Here, and not above: pyarrow, rich and plotly take a second to import.
-    from rich.console import Console
-
-    from ..engine.coordinator import Interrupts
-    from ..profile.report import print_profile, write_profile
-    from ..profile.sweep import sweep
-    from ..reports.folder import check_writable
-
     folder = output_folder(arguments, f"{configuration.target.model}-profile")
     make_room(arguments, folder)
     check_writable(folder)

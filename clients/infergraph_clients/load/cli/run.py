@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from rich.console import Console
+
+from ..configuration import RunConfiguration
+from ..engine.coordinator import Interrupts
+from ..engine.records import remove_records
+from ..engine.run import RECORDS, Run, ask_server, execute_all, prepare
+from ..errors import ExitStatus
+from ..reports.folder import check_writable, report_document, write_report
+from ..reports.live import LiveView
+from ..reports.overall import print_overall, rows_of, write_overall
+from ..reports.terminal import print_summary
+from ..reports.text import verdicts, write_junit
+from ..server_metrics import FILE, ServerMetrics
+from ..statistics import Summary, summarise
 from . import flags
 from .output import add_output, make_room, output_folder
 
-if TYPE_CHECKING:
-    from ..configuration import RunConfiguration
-    from ..engine.run import Run
-    from ..statistics import Summary
-
-HELP = "send a load, and write a report"
 DESCRIPTION = """\
 Sends requests to a model or pipeline at the times that the arrivals say, and writes a report.
 
@@ -51,15 +60,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Runs it; see `main` for the status."""
     loads = flags.loads(arguments)
-    # Here, and not above: pyarrow, rich and plotly take a second to import.
-    from rich.console import Console
-
-    from ..engine.coordinator import Interrupts
-    from ..engine.run import RECORDS, ask_server, execute_all, prepare
-    from ..reports.folder import check_writable
-    from ..reports.live import LiveView
-    from ..server_metrics import FILE, ServerMetrics
-
     several = len(loads) > 1
     folder = output_folder(arguments, "-".join(loads))
     prepared = {name: prepare(each) for name, each in loads.items()}
@@ -100,15 +100,6 @@ def finish(arguments: argparse.Namespace, folder: Path, runs: dict[str, Run]) ->
 
 
 def _write(folder: Path, folders: dict[str, Path], runs: dict[str, Run]) -> dict[str, Summary]:
-    import shutil
-
-    from ..engine.records import remove_records
-    from ..engine.run import RECORDS
-    from ..reports.folder import write_report
-    from ..reports.overall import write_overall
-    from ..server_metrics import FILE
-    from ..statistics import summarise
-
     summaries = {name: summarise(run) for name, run in runs.items()}
     for name, run in runs.items():
         if len(runs) > 1 and (folder / FILE).exists():
@@ -127,16 +118,6 @@ def _show(
     runs: dict[str, Run],
     summaries: dict[str, Summary],
 ) -> int:
-    import json
-
-    from rich.console import Console
-
-    from ..errors import ExitStatus
-    from ..reports.folder import report_document
-    from ..reports.overall import print_overall, rows_of
-    from ..reports.terminal import print_summary
-    from ..reports.text import verdicts, write_junit
-
     if arguments.json:
         documents = {name: report_document(run, summaries[name]) for name, run in runs.items()}
         shown = documents if len(runs) > 1 else next(iter(documents.values()))
