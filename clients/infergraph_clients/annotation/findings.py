@@ -27,12 +27,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .batch import Tensors
+from infergraph.v2 import Tensor
+
+from ..infer.items import Item, by_item
+from ..transports import Answer
 
 _BOXES, _COUNT, _FOUND = "boxes", "num_detections", "num_found"
 _LABELS = ("labels", "label")
 
 Array = npt.NDArray[Any]
+Tensors = Mapping[str, Array]
+"""The tensors of an answer in its order; elements of BYTES tensors are `bytes`."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,28 @@ class Findings:
 
     def _number(self, name: str) -> int | None:
         return int(self.rest[name].ravel()[0]) if name in self.rest else None
+
+
+def by_picture(tensors: Tensors, count: int) -> list[Item]:
+    """Splits the answer to a batch of `count` pictures; of each the tensors are a batch of one.
+
+    A tensor `<name>_item` tells of which pictures the rows of `<name>` are, and is left out.
+
+    Raises:
+        ValueError: the rows of a tensor are no pictures, or its datatype is none of V2's.
+    """
+    items = by_item(Answer([_tensor(name, data) for name, data in tensors.items()]), count)
+    if items is None:
+        shapes = ", ".join(f"{name} {list(data.shape)}" for name, data in tensors.items())
+        raise ValueError(f"the answer to {count} pictures has rows that are none: {shapes}")
+    return items
+
+
+def _tensor(name: str, data: Array) -> Tensor:
+    try:
+        return Tensor.of(name, np.asarray(data))
+    except ValueError as error:
+        raise ValueError(f"tensor {name!r}: {error}") from None
 
 
 def read_findings(tensors: Tensors, *, declared: Sequence[str] = ()) -> Findings:

@@ -14,7 +14,6 @@ from ..errors import ExitStatus
 from ..evaluate.evaluation import SHARES, Evaluator, Plan
 from ..evaluate.report import PAGE, write_evaluation
 from ..evaluate.server import Served, find_pipeline, models_of, read_servables
-from ..reports.folder import check_writable
 from .output import add_output, make_room, make_trial, output_folder
 from .profile import add_sweep
 
@@ -75,7 +74,6 @@ def execute(arguments: argparse.Namespace) -> int:
     plan = Plan(**{each.name: getattr(arguments, each.name) for each in fields(Plan)})
     folder = output_folder(arguments, f"{pipeline.name}-evaluation")
     make_room(arguments, folder)
-    check_writable(folder)
     console = Console(stderr=True, quiet=arguments.quiet)
 
     def say(text: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +13,7 @@ from rich.console import Console
 from ..engine.coordinator import Interrupts
 from ..engine.run import Prepared, Run, execute
 from ..errors import LoadError
+from ..reports.folder import check_writable
 from ..reports.live import LiveView
 
 _REPORTS = "load-reports"
@@ -46,7 +47,10 @@ def output_folder(arguments: argparse.Namespace, name: str) -> Path:
         return folder
     if not folder.is_dir() or not any(folder.iterdir()):
         return folder
-    found = next((mark for pattern in ("", "*/") for mark in _found(folder, pattern)), None)
+    found = next(
+        (file for place in ("", "*/") for mark in _MARKS for file in folder.glob(place + mark)),
+        None,
+    )
     if found is None:
         raise LoadError(f"'{folder}' holds files that are no report; accepted: another --output")
     if not arguments.overwrite:
@@ -57,14 +61,15 @@ def output_folder(arguments: argparse.Namespace, name: str) -> Path:
     return folder
 
 
-def make_room(arguments: argparse.Namespace, folder: Path) -> None:
-    """Removes the report that `--overwrite` replaces; called when the load is about to begin."""
-    if arguments.overwrite and arguments.output is not None and folder.is_dir():
-        shutil.rmtree(folder)
+def make_room(arguments: argparse.Namespace, *folders: Path) -> None:
+    """Makes the folders, in place of the report that `--overwrite` replaces in the first.
 
-
-def _found(folder: Path, pattern: str) -> Sequence[Path]:
-    return [each for mark in _MARKS for each in folder.glob(f"{pattern}{mark}")]
+    Called when the load is about to begin. LoadError if one cannot be written.
+    """
+    if arguments.overwrite and arguments.output is not None and folders[0].is_dir():
+        shutil.rmtree(folders[0])
+    for folder in folders:
+        check_writable(folder)
 
 
 def make_trial(

@@ -10,7 +10,6 @@ from ...flags import count
 from ..engine.coordinator import Interrupts
 from ..profile.report import print_profile, write_profile
 from ..profile.sweep import sweep
-from ..reports.folder import check_writable
 from . import flags
 from .output import add_output, make_room, make_trial, output_folder
 
@@ -74,7 +73,6 @@ def execute(arguments: argparse.Namespace) -> int:
     configuration = flags.configuration(arguments, extra)
     folder = output_folder(arguments, f"{configuration.target.model}-profile")
     make_room(arguments, folder)
-    check_writable(folder)
     console = Console(stderr=True, quiet=arguments.quiet)
     with Interrupts() as interrupts:
         profile = sweep(

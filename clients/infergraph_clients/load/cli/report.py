@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..engine.run import RECORDS, recovered
 from ..errors import LoadError
-from .run import finish
+from .run import show, write
 
 DESCRIPTION = """\
 Makes a report of the records that a run has left on disk, if the tester was killed before it could
@@ -37,4 +37,5 @@ def execute(arguments: argparse.Namespace) -> int:
             f"'{RECORDS}' in it, or in each of its folders"
         )
     arguments.junit = None
-    return finish(arguments, folder, {each.name: run for each, run in found.items()})
+    runs = {each.name: run for each, run in found.items()}
+    return show(arguments, folder, runs, write(folder, runs))

@@ -13,7 +13,7 @@ from ..engine.coordinator import Interrupts
 from ..engine.run import ask_server, prepare
 from ..engine.run import execute as execute_run
 from ..errors import LoadError
-from ..reports.folder import check_writable, write_report
+from ..reports.folder import write_report
 from ..reports.live import LiveView
 from ..reports.text import milliseconds
 from ..search import Step, search
@@ -71,7 +71,6 @@ def execute(arguments: argparse.Namespace) -> int:
     if configuration.preflight:
         ask_server(first)
     make_room(arguments, folder)
-    check_writable(folder)
     trials = 0
 
     def done(settings: RunConfiguration, name: str | None) -> Summary:
