@@ -47,10 +47,8 @@ def output_folder(arguments: argparse.Namespace, name: str) -> Path:
         return folder
     if not folder.is_dir() or not any(folder.iterdir()):
         return folder
-    found = next(
-        (file for place in ("", "*/") for mark in _MARKS for file in folder.glob(place + mark)),
-        None,
-    )
+    patterns = [place + mark for place in ("", "*/") for mark in _MARKS]
+    found = next((file for pattern in patterns for file in folder.glob(pattern)), None)
     if found is None:
         raise LoadError(f"'{folder}' holds files that are no report; accepted: another --output")
     if not arguments.overwrite:

@@ -32,6 +32,8 @@ _BLOB = "$blob"
 _HEAD = struct.Struct("!I")
 _GREETING_SECONDS = 10
 _LONGEST_GREETING = 4_096
+_ANSWER_SECONDS = 60.0
+"""The first answer of a worker takes as long as its process takes to start."""
 _NO_GREETING = (
     *(AuthenticationError, AssertionError, EOFError, OSError),
     *(LoadError, ValueError, KeyError, TypeError),
@@ -130,7 +132,7 @@ def ask(connection: Connection, message: Message) -> Message:
     TimeoutError, which is an OSError, if it does not answer in time.
     """
     send(connection, message)
-    if not connection.poll(_GREETING_SECONDS):
+    if not connection.poll(_ANSWER_SECONDS):
         raise TimeoutError
     return receive(connection)
 
