@@ -146,7 +146,8 @@ class _Worker:
         connection: To it.
         process: Where it is one of this machine.
         clock: Of its machine, where it is another one.
-        heard_at: When it last said anything, by `time.monotonic`; None once it has ended.
+        running: Whether it has been started and has not ended.
+        silent_s: How long it was listened for since it last said anything.
     """
 
     number: int
@@ -154,7 +155,8 @@ class _Worker:
     connection: Connection
     process: subprocess.Popen[bytes] | None = None
     clock: Clock | None = None
-    heard_at: float | None = None
+    running: bool = False
+    silent_s: float = 0.0
 
     def tell(self, message: Message) -> None:
         # One that has died is found when it is to be heard.
@@ -196,15 +198,15 @@ class _Workers:
         for worker in self._workers:
             offset = worker.clock.offset if worker.clock is not None else 0
             worker.tell(Message("start", {"at": start + offset}))
-            worker.heard_at = time.monotonic()
+            worker.running = True
         on_start(found.began)
         heeded = 0
-        while any(worker.heard_at for worker in self._workers):
+        while any(worker.running for worker in self._workers):
             self._hear()
             if self._interrupts.count > heeded:
                 heeded = self._interrupts.count
                 for worker in self._workers:
-                    if worker.heard_at:
+                    if worker.running:
                         worker.tell(Message("stop" if heeded == 1 else "abort"))
         found.interrupted = heeded > 0
         return found
@@ -237,31 +239,40 @@ class _Workers:
                 waiting.remove(worker)
 
     def _hear(self) -> None:
-        for worker in _that_speak([each for each in self._workers if each.heard_at]):
-            try:
-                message = protocol.receive(worker.connection)
-            except (EOFError, OSError):
-                self._lost(worker)
+        running = [worker for worker in self._workers if worker.running]
+        began = time.monotonic()
+        speaking = _that_speak(running)
+        # Only while it is listened: what takes this side long is not a worker's silence.
+        listened = time.monotonic() - began
+        for worker in running:
+            if worker in speaking:
+                worker.silent_s = 0.0
+                self._hear_one(worker)
                 continue
-            worker.heard_at = time.monotonic()
-            if message.kind == "progress":
-                self._on_progress(message.read(Progress))
-                continue
-            worker.heard_at = None
-            self._found.results.append(message.read(WorkerResult))
-            if worker.clock is not None:
-                self._found.clocks.append(_described(worker, worker.clock))
-            worker.connection.close()
-        silent = time.monotonic() - _SILENT_SECONDS
-        for worker in self._workers:
-            if worker.heard_at is not None and worker.heard_at < silent:
+            worker.silent_s += listened
+            if worker.silent_s > _SILENT_SECONDS:
                 logger.error("%s is silent: ended", worker.name)
                 if worker.process is not None:
                     worker.process.kill()
                 self._lost(worker)
 
+    def _hear_one(self, worker: _Worker) -> None:
+        try:
+            message = protocol.receive(worker.connection)
+        except (EOFError, OSError):
+            self._lost(worker)
+            return
+        if message.kind == "progress":
+            self._on_progress(message.read(Progress))
+            return
+        worker.running = False
+        self._found.results.append(message.read(WorkerResult))
+        if worker.clock is not None:
+            self._found.clocks.append(_described(worker, worker.clock))
+        worker.connection.close()
+
     def _lost(self, worker: _Worker) -> None:
-        worker.heard_at = None
+        worker.running = False
         worker.connection.close()
         status = None if worker.process is None else worker.process.wait(_END_SECONDS)
         self._found.died[worker.number] = status

@@ -10,6 +10,7 @@ encrypted.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import socket
@@ -60,7 +61,8 @@ class Message:
 
     def read(self, kind: type[_T]) -> _T:
         """The dataclass that it holds."""
-        return TypeAdapter(kind).validate_python(self.values)
+        read: _T = _adapter(kind).validate_python(self.values)
+        return read
 
     def encode(self) -> bytes:
         """The message as it travels."""
@@ -107,6 +109,12 @@ class Message:
             return cls(head["kind"], head["values"])
         except (ValueError, KeyError, TypeError, struct.error) as error:
             raise LoadError(f"what arrived is no message of a worker: {error!r}") from None
+
+
+@functools.cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    # It takes milliseconds to make, which a message several times a second has not.
+    return TypeAdapter(kind)
 
 
 def _fields(content: Any) -> dict[str, Any]:
