@@ -18,7 +18,7 @@ import struct
 from dataclasses import dataclass, field, fields, is_dataclass
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from pydantic import BaseModel, TypeAdapter
@@ -61,8 +61,8 @@ class Message:
 
     def read(self, kind: type[_T]) -> _T:
         """The dataclass that it holds."""
-        read: _T = _adapter(kind).validate_python(self.values)
-        return read
+        content: _T = _adapter(cast(Any, kind)).validate_python(self.values)
+        return content
 
     def encode(self) -> bytes:
         """The message as it travels."""
