@@ -7,12 +7,11 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from infergraph.v2 import Parameter, Tensor
+from infergraph.v2 import Tensor
 
 from ..annotation import Findings, by_picture, read_findings
 from ..errors import NO_ANSWER, ServerError, UsageError
@@ -127,43 +126,21 @@ def _rate(text: str) -> Fraction:
     return rate
 
 
-@dataclass(frozen=True)
-class Template:
-    """All of a request but the frame.
+def _payload(args: argparse.Namespace, encoded: bytes) -> Payload:
+    """The request of a frame, a batch of one."""
+    tensor = Tensor.of_bytes(args.input_name, [encoded])
+    return Payload("frame", [tensor], parse_parameters(args.parameter))
 
-    Attributes:
-        unchecked: Whether the server has no metadata of the model, as Seldon's pipelines.
-    """
 
-    route: Route
-    input: str
-    parameters: Mapping[str, Parameter]
-    timeout_s: float | None
-    unchecked: bool
-
-    @classmethod
-    def of(cls, args: argparse.Namespace) -> Template:
-        """What the arguments say. Raises UsageError."""
-        return cls(
-            route_of(args, args.timeout_ms),
-            args.input_name,
-            parse_parameters(args.parameter),
-            timeout_of(args.timeout_ms),
-            is_seldon_pipeline(args),
-        )
-
-    def check(self, metadata: Metadata) -> None:
-        """Raises UsageError unless a model with this metadata takes one encoded image."""
-        if not metadata.inputs:
-            return
-        if not any((spec.name, spec.datatype) == (self.input, "BYTES") for spec in metadata.inputs):
-            takes = ", ".join(str(spec) for spec in metadata.inputs)
-            raise UsageError(f"it takes no image as {self.input!r} BYTES; accepted: {takes}")
-        check_inputs(self.payload(b"").tensors, metadata.inputs)
-
-    def payload(self, encoded: bytes) -> Payload:
-        """The request of a frame, a batch of one."""
-        return Payload("frame", [Tensor.of_bytes(self.input, [encoded])], self.parameters)
+def _check_model(args: argparse.Namespace, metadata: Metadata) -> None:
+    """Raises UsageError unless a model with this metadata takes one encoded image."""
+    if not metadata.inputs:
+        return
+    name = args.input_name
+    if not any((spec.name, spec.datatype) == (name, "BYTES") for spec in metadata.inputs):
+        takes = ", ".join(str(spec) for spec in metadata.inputs)
+        raise UsageError(f"it takes no image as {name!r} BYTES; accepted: {takes}")
+    check_inputs(_payload(args, b"").tensors, metadata.inputs)
 
 
 def read_answer(answer: Answer, metadata: Metadata) -> Findings:
@@ -183,11 +160,12 @@ def read_answer(answer: Answer, metadata: Metadata) -> Findings:
 
 
 def _run(args: argparse.Namespace) -> int:
-    template = Template.of(args)
+    route = route_of(args, args.timeout_ms)
+    _payload(args, b"")
     _check_outputs(args)
     selection = Selection(args.every, args.frames, args.size, args.quality)
     with contextlib.closing(open_source(args.input, selection, args.fps)) as source:
-        return asyncio.run(_frames(args, source, template))
+        return asyncio.run(_frames(args, source, route))
 
 
 def _check_outputs(args: argparse.Namespace) -> None:
@@ -203,7 +181,7 @@ def _check_outputs(args: argparse.Namespace) -> None:
         check_parent(args.jsonl, "--jsonl")
 
 
-async def _frames(args: argparse.Namespace, source: Source, template: Template) -> int:
+async def _frames(args: argparse.Namespace, source: Source, route: Route) -> int:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def interrupt() -> None:
@@ -211,13 +189,14 @@ async def _frames(args: argparse.Namespace, source: Source, template: Template) 
         loop.remove_signal_handler(signal.SIGINT)
         stop.set()
 
-    async with Client(template.route) as client:
-        metadata = Metadata() if template.unchecked else await _metadata(client)
-        template.check(metadata)
+    async with Client(route) as client:
+        # Seldon's pipelines have no metadata.
+        metadata = Metadata() if is_seldon_pipeline(args) else await _metadata(client)
+        _check_model(args, metadata)
 
         async def ask(frame: Frame) -> Findings:
-            payload = template.payload(frame.encoded)
-            reply = await client.infer(payload, timeout_s=template.timeout_s)
+            payload = _payload(args, frame.encoded)
+            reply = await client.infer(payload, timeout_s=timeout_of(args.timeout_ms))
             return read_answer(reply.answer, metadata)
 
         tally = Tally(source.count, False if args.quiet else args.progress)
