@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...transports import Template
+from ...transports.outcome import Outcome
 from ..configuration import Check, Target
-from ..outcome import Outcome
 
 _ARRAYS = {"arbitrary_types_allowed": True}
 

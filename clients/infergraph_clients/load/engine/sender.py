@@ -10,8 +10,8 @@ from typing import Any
 import numpy.typing as npt
 
 from ...transports import Answer, Codec, Exchange, Transport, now_ns
+from ...transports.outcome import Outcome
 from ..corpus.check import AnswerCheck
-from ..outcome import Outcome
 from .plan import LoadPlan
 from .records import RecordBuffer, trace_lines
 
