@@ -12,9 +12,18 @@ from typing import ClassVar
 
 
 class ClientError(Exception):
-    """The text is one line, for the person who called."""
+    """The text is one line, for the person who called.
+
+    Attributes:
+        text: What was said, without the status.
+        status: As of `ServerError`; None where no server said anything.
+    """
 
     exit_status: ClassVar[int]
+
+    def __init__(self, text: str, status: str | None = None) -> None:
+        super().__init__(text if status is None else f"{status}: {text}")
+        self.text, self.status = text, status
 
 
 class UsageError(ClientError):
@@ -32,17 +41,17 @@ class Unreachable(ClientError):
 class ServerError(ClientError):
     """The request got no answer.
 
-    Attributes:
+    Args:
         status: The HTTP status (`400`), the gRPC status (`INVALID_ARGUMENT`), `timeout` when the
             client itself gave up, or `no answer` when what came was none.
+        text: What was said.
     """
 
     exit_status = 1
+    status: str
 
     def __init__(self, status: str, text: str) -> None:
-        super().__init__(f"{status}: {text}")
-        self.status = status
-        self.text = text
+        super().__init__(text, status)
 
 
 TIMEOUT = "timeout"

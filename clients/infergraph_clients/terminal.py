@@ -1,4 +1,4 @@
-"""Output to a terminal or pipe whose encoding lacks some letters."""
+"""How a command ends, and its output to a terminal or pipe whose encoding lacks some letters."""
 
 from __future__ import annotations
 
@@ -6,8 +6,41 @@ import codecs
 import io
 import json
 import sys
+from collections.abc import Callable
+
+from .errors import ClientError
 
 _JSON_ESCAPES = "infergraph-json-escapes"
+
+
+def run_command(
+    name: str,
+    run: Callable[[], int],
+    on_error: Callable[[ClientError], None] = lambda error: None,
+) -> int:
+    """Runs a command; returns its exit status, 130 after Ctrl-C.
+
+    Args:
+        name: Begins the line that says why it failed.
+        run: The command.
+        on_error: Told why it failed, too.
+    """
+    escape_what_cannot_be_encoded()
+    try:
+        status = run()
+        sys.stdout.flush()
+        return status
+    except ClientError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        on_error(error)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output, `head` for example, has seen enough. Nothing may be flushed to
+        # it at exit, or Python complains.
+        sys.stdout = None
+        return 0
 
 
 def escape_what_cannot_be_encoded() -> None:

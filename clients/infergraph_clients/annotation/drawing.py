@@ -10,8 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from .findings import BoxSet, Findings, as_text
-from .lettering import Box, Lettering, place_near
-from .palette import BLACK, ERROR, Colour, colour_of
+from .lettering import BLACK, ERROR, Box, Colour, Lettering, colour_of, place_near
 
 Caption = Literal["below", "inside"]
 _INSIDE_OPACITY = 0.6

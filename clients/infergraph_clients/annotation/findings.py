@@ -6,10 +6,10 @@ number of rows, the same in all tensors about a set of boxes:
 1. A set of boxes is a tensor `boxes` or `<prefix>_boxes` of floats, [1, K, 4]. `num_detections` or
    `<prefix>_num_detections` says how many of its rows count; without it, all up to the last one
    that is not all zeros.
-2. Every other tensor [1, K] belongs to one set. To which the caller may say. Else to the one whose
-   prefix its name begins with: `vehicle_labels` and `vehicles` to `vehicle_boxes`. Else to the last
-   set before it in the order in which the model declares its outputs, as `plates` that are declared
-   after `vehicle_boxes`, or to the first one if there is none before it. A set with fewer objects
+2. Every other tensor [1, K] belongs to one set: to the one whose prefix its name begins with,
+   `vehicle_labels` and `vehicles` to `vehicle_boxes`. Else to the last set before it in the order
+   in which the model declares its outputs, as `plates` that are declared after `vehicle_boxes`, or
+   to the first one if there is none before it. A set with fewer objects
    than the tensor has texts is passed over. Without the declared order it is the answer's, which in
    a pipeline is that of its steps: with several sets of boxes, give the declared one.
 3. A score is a tensor of floats whose name ends with `score` or `scores`. It belongs to the text
@@ -27,12 +27,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .batch import Tensors
+from infergraph.v2 import Tensor
+
+from ..infer.items import Item, by_item
+from ..transports import Answer
 
 _BOXES, _COUNT, _FOUND = "boxes", "num_detections", "num_found"
 _LABELS = ("labels", "label")
 
 Array = npt.NDArray[Any]
+Tensors = Mapping[str, Array]
+"""The tensors of an answer in its order; elements of BYTES tensors are `bytes`."""
 
 
 @dataclass(frozen=True)
@@ -100,21 +105,34 @@ class Findings:
         return int(self.rest[name].ravel()[0]) if name in self.rest else None
 
 
-def read_findings(
-    tensors: Tensors,
-    *,
-    declared: Sequence[str] = (),
-    belongs: Mapping[str, str] | None = None,
-) -> Findings:
+def by_picture(tensors: Tensors, count: int) -> list[Item]:
+    """Splits the answer to a batch of `count` pictures; of each the tensors are a batch of one.
+
+    A tensor `<name>_item` tells of which pictures the rows of `<name>` are, and is left out.
+
+    Raises:
+        ValueError: the rows of a tensor are no pictures, or its datatype is none of V2's.
+    """
+    items = by_item(Answer([_tensor(name, data) for name, data in tensors.items()]), count)
+    if items is None:
+        shapes = ", ".join(f"{name} {list(data.shape)}" for name, data in tensors.items())
+        raise ValueError(f"the answer to {count} pictures has rows that are none: {shapes}")
+    return items
+
+
+def _tensor(name: str, data: Array) -> Tensor:
+    try:
+        return Tensor.of(name, np.asarray(data))
+    except ValueError as error:
+        raise ValueError(f"tensor {name!r}: {error}") from None
+
+
+def read_findings(tensors: Tensors, *, declared: Sequence[str] = ()) -> Findings:
     """What the answer to one picture says; tensors that are absent are not missed.
 
     Args:
         tensors: Name -> array, a batch of one, in the answer's order.
         declared: Names of the model's outputs in the order of its metadata.
-        belongs: Tensor -> its set of boxes, where the rule of this module is wrong.
-
-    Raises:
-        ValueError: `belongs` names a tensor that cannot be of that set.
     """
     names = [name for name in declared if name in tensors]
     tensors = {name: tensors[name] for name in dict.fromkeys([*names, *tensors])}
@@ -127,7 +145,7 @@ def read_findings(
         if name in boxes:
             before.append(name)
             continue
-        owner = _owner(name, data, boxes, counts, before, belongs or {})
+        owner = _owner(name, data, boxes, counts, before)
         if owner is None:
             rest[name] = data
         else:
@@ -171,17 +189,9 @@ def _owner(
     boxes: Mapping[str, Array],
     counts: Mapping[str, int],
     before: Sequence[str],
-    belongs: Mapping[str, str],
 ) -> str | None:
     """The set of boxes that a tensor is about; None if it is about none."""
     fitting = [each for each, of in boxes.items() if data.ndim == 2 and data.shape == of.shape[:2]]
-    if name in belongs:
-        if belongs[name] not in fitting:
-            raise ValueError(
-                f"tensor {name!r} of shape {list(data.shape)} is not of {belongs[name]!r}; "
-                f"accepted: {', '.join(fitting) or 'none'}"
-            )
-        return belongs[name]
     if name == _FOUND or name.endswith(_COUNT):
         return None
     if data.dtype == object:

@@ -6,15 +6,24 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from infergraph.v2 import Parameter
 from infergraph.v2.request import RequestedOutput
 
-from ..errors import ClientError, ServerError, UsageError
-from ..flags import parse_parameters, tls_of
+from ..errors import ClientError, UsageError
+from ..flags import (
+    add_server,
+    count,
+    is_seldon_pipeline,
+    make_parser,
+    milliseconds,
+    parse_parameters,
+    route_of,
+    timeout_of,
+)
 from ..payloads import (
     Given,
     Metadata,
@@ -25,38 +34,95 @@ from ..payloads import (
     parse_input,
     read_request,
 )
-from ..terminal import escape_what_cannot_be_encoded
-from ..transports import Answer, Endpoint, Route, parse_headers
-from ..transports.client import CONNECT_SECONDS, GRACE_S, Client, Reply
-from ..transports.headers import PIPELINE_SUFFIX, SELDON_HEADER, deadline_header, joined
-from .options import parse_arguments
+from ..payloads.inputs import HELP
+from ..terminal import run_command
+from ..transports import CODINGS, FORMATS, Answer, Client, Reply, Route
+from ..transports.headers import SELDON_HEADER, TIMEOUT_HEADER
 from .render import answer_json, answer_lines, says_the_same, times_line, trace_lines
 
 _STDIN = "-"
+_DESCRIPTION = "Sends one request to a model or pipeline of any V2 server, and prints the answer."
+_EPILOG = f"""\
+{HELP}
+exit status:
+  0 answered; 1 the server answered with an error or not in time;
+  2 nothing was sent: bad arguments or input, or no server there
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Sends the request that the arguments describe; returns the exit status, see `errors`."""
-    escape_what_cannot_be_encoded()
     args = parse_arguments(argv)
-    try:
-        _run(args)
-        sys.stdout.flush()
-    except ClientError as error:
-        print(f"infergraph-infer: {args.model}: {error}", file=sys.stderr)
+
+    def failed(error: ClientError) -> None:
         if args.json:
-            status = error.status if isinstance(error, ServerError) else None
-            text = error.text if isinstance(error, ServerError) else str(error)
-            print(json.dumps({"error": text, "status": status}))
-        return error.exit_status
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        # The reader of our output, `head` for example, has seen enough. Nothing may be flushed to
-        # it at exit, or Python complains.
-        sys.stdout = None
-        return 0
-    return 0
+            print(json.dumps({"error": error.text, "status": error.status}))
+
+    return run_command(f"infergraph-infer: {args.model}", lambda: _run(args), failed)
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The parsed arguments; argparse itself ends the process with 2 where they make no sense."""
+    parser = make_parser("infergraph-infer", _DESCRIPTION, _EPILOG)
+    add = parser.add_argument
+    add(
+        "model", metavar="MODEL", help="a model or pipeline; NAME.pipeline is one of Seldon Core v2"
+    )
+    add("inputs", metavar="NAME=VALUE", nargs="*", help="an input: see below")
+    add("--request", metavar="FILE", help="send a V2 JSON request instead of inputs; - is stdin")
+    add_server(parser)
+    add(
+        "--format",
+        default="auto",
+        choices=["auto", *FORMATS["rest"], *FORMATS["grpc"]],
+        help="how tensors travel: json, base64 or binary over REST, raw or typed over gRPC "
+        "(default: raw; over REST binary if the server announces it, else json)",
+    )
+    add(
+        "--repeat",
+        metavar="N",
+        type=count,
+        default=1,
+        help="send it N times: in turn, or with --async all at once",
+    )
+    add(
+        "--compression",
+        choices=CODINGS,
+        help="compress the request, ask for the same back; over REST, MLServer reads gzip alone",
+    )
+    add(
+        "--deadline",
+        metavar="MS",
+        type=milliseconds,
+        help=f"send a time budget as {TIMEOUT_HEADER}; the client gives up shortly after it",
+    )
+    add("--outputs", metavar="NAME,...", type=_names, default=[], help="answer with these only")
+    add("--model-version", metavar="VERSION", default="", help="a version of the model")
+    for name, text in (
+        ("stream", "ask for the answer in parts, and print each as it comes"),
+        ("async", "with --repeat, send all requests at once"),
+        ("trace", "show what each step of the pipeline took"),
+        ("traceparent", "begin a distributed trace, by W3C's header"),
+        (
+            "seldon",
+            f"send the header {SELDON_HEADER}, as Seldon Core v2 needs; NAME.pipeline implies it",
+        ),
+        (
+            "unchecked",
+            "do not ask for the model's metadata; text and files go as BYTES of shape [items, 1]",
+        ),
+        ("json", "print the answer, or the error, as JSON"),
+    ):
+        dest = "asynchronous" if name == "async" else name
+        add(f"--{name}", dest=dest, action="store_true", help=text)
+    return parser.parse_intermixed_args(argv)
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r}; accepted: names with commas between them")
+    return names
 
 
 @dataclass(frozen=True)
@@ -83,26 +149,21 @@ class Asking:
         if args.request:
             source = "stdin" if args.request == _STDIN else args.request
             request = read_request(_read(args.request), "request", source)
-        is_pipeline = args.model.endswith(PIPELINE_SUFFIX)
-        headers = [{SELDON_HEADER: args.model}] if args.seldon or is_pipeline else []
-        if args.deadline is not None:
-            headers.append(deadline_header(args.deadline))
-        route = Route(
-            Endpoint.parse(args.url, args.protocol),
-            args.model.removesuffix(PIPELINE_SUFFIX),
-            args.model_version,
-            joined([*headers, parse_headers(args.header)]),
-            args.format,
-            args.compression,
-            args.stream,
-            args.traceparent,
-            tls_of(args),
-            connect_s=CONNECT_SECONDS,
+        route = route_of(
+            args,
+            args.deadline,
+            seldon=args.seldon,
+            version=args.model_version,
+            format=args.format,
+            compression=args.compression,
+            stream=args.stream,
+            traceparent=args.traceparent,
         )
         given = [parse_input(argument) for argument in args.inputs]
         parameters = parse_parameters(args.parameter)
-        # Seldon's pipelines have no metadata.
-        return cls(args, route, parameters, given, request, args.unchecked or is_pipeline)
+        return cls(
+            args, route, parameters, given, request, args.unchecked or is_seldon_pipeline(args)
+        )
 
     def payload(self, metadata: Metadata) -> Payload:
         """The request to a model with this metadata. UsageError if it does not take it."""
@@ -129,26 +190,31 @@ def _read(file: str) -> bytes:
         raise UsageError(f"--request {file}: {error.strerror or error}") from None
 
 
-def _run(args: argparse.Namespace) -> None:
+def _run(args: argparse.Namespace) -> int:
     asking = Asking.of(args)
     payload, replies = asyncio.run(_ask(asking))
     if args.json:
         print(json.dumps(answer_json(replies, args.model), ensure_ascii=False, allow_nan=False))
     else:
         print("\n".join(_lines(asking, payload, replies)))
+    return 0
 
 
 async def _ask(asking: Asking) -> tuple[Payload, list[Reply]]:
     args = asking.args
-    async with connect(asking.route) as client:
+    async with Client(asking.route) as client:
         metadata = Metadata() if asking.unchecked else await client.metadata()
         payload = asking.payload(metadata)
-        told = _printer(payload) if args.stream and not args.json else None
-        timeout_s = None if args.deadline is None else args.deadline / 1000 + GRACE_S
+
+        def told(answer: Answer) -> None:
+            print("\n".join(answer_lines(answer, payload.items)), flush=True)
 
         async def infer() -> Reply:
             return await client.infer(
-                payload, trace=args.trace, timeout_s=timeout_s, on_answer=told
+                payload,
+                trace=args.trace,
+                timeout_s=timeout_of(args.deadline),
+                on_answer=told if args.stream and not args.json else None,
             )
 
         if not args.asynchronous:
@@ -161,18 +227,6 @@ async def _ask(asking: Asking) -> tuple[Payload, list[Reply]]:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def connect(route: Route) -> Client:
-    """The client of a route; opens no connection yet."""
-    return Client(route)
-
-
-def _printer(payload: Payload) -> Callable[[Answer], None]:
-    def told(answer: Answer) -> None:
-        print("\n".join(answer_lines(answer, payload.items)), flush=True)
-
-    return told
 
 
 def _lines(asking: Asking, payload: Payload, replies: Sequence[Reply]) -> Iterator[str]:
@@ -188,7 +242,3 @@ def _lines(asking: Asking, payload: Payload, replies: Sequence[Reply]) -> Iterat
         else:
             yield "trace"
             yield from trace_lines(answer.trace)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

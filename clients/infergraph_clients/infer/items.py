@@ -23,11 +23,11 @@ class Item:
     """What an answer says of one item of the batch.
 
     Attributes:
-        values: Name and rows of each output that the item has; mostly one row.
-        errors: Status and text, where the item failed.
+        tensors: The rows of each output that the item has; mostly one row.
+        errors: Status and text, where the item failed and others did not.
     """
 
-    values: list[tuple[str, npt.NDArray[Any]]] = field(default_factory=list)
+    tensors: dict[str, npt.NDArray[Any]] = field(default_factory=dict)
     errors: list[tuple[int, str]] = field(default_factory=list)
 
 
@@ -57,7 +57,7 @@ def by_item(answer: Answer, count: int) -> list[Item] | None:
         for number, item_ in enumerate(items):
             own = tensor.data[rows == number]
             if len(own):
-                item_.values.append((tensor.name, own))
+                item_.tensors[tensor.name] = own
     return items
 
 

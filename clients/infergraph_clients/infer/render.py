@@ -13,8 +13,7 @@ import orjson
 from infergraph.v2 import Message, Tensor, rest
 from infergraph.v2.base64_bytes import without_announcement
 
-from ..transports import Answer
-from ..transports.client import Reply
+from ..transports import Answer, Reply
 from ..transports.codec import TRACE
 from .items import Item, by_item
 
@@ -127,7 +126,7 @@ def answer_json(replies: Sequence[Reply], request_model: str) -> dict[str, Any]:
 
 
 def _item_rows(item: Item) -> Iterator[tuple[str, str]]:
-    for name, rows in item.values:
+    for name, rows in item.tensors.items():
         yield name, _array_text(rows[0]) if len(rows) == 1 else _array_text(rows)
     for status, text in item.errors:
         yield "error", _printable(f"{status}: {text}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import (
@@ -19,9 +20,9 @@ from pydantic import (
     field_serializer,
 )
 
-from ..transports.endpoint import Endpoint, Tls
-from ..transports.headers import deadline_header, joined, masked
-from ..transports.route import Format, Route
+from ..payloads.synthetic import Synthetic
+from ..transports import Endpoint, Format, Route, Tls, masked
+from ..transports.headers import deadline_header, joined
 from .arrivals.specification import Arrivals, MultiStream, SingleStream
 from .errors import LoadError
 from .thresholds import TIMES, parsed
@@ -29,61 +30,68 @@ from .thresholds import TIMES, parsed
 Check = Literal["none", "valid", "consistent", "expected"]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TlsFiles(_Section):
-    """TLS: files in PEM.
+@dataclass(frozen=True)
+class Flag:
+    """Makes a setting a flag of the commands, too.
 
     Attributes:
-        ca: Authorities that are trusted, in place of the system's.
-        certificate, key: The client's, where the server wants to know who it is.
-        insecure: Whether any certificate is taken.
+        help: What the setting is.
+        metavar: What stands for its value; by default the flag's name.
+        name: The flag, without its dashes; by default the setting's name.
     """
 
-    ca: str | None = None
-    certificate: str | None = None
-    key: str | None = None
-    insecure: bool = False
+    help: str
+    metavar: str | None = None
+    name: str | None = None
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Target(_Section):
     """What is called, and how.
 
     Attributes:
-        url: `http://host:port`, `https://`, `grpc://` or `grpcs://`; the scheme is the protocol.
-        model: A model or pipeline.
-        version: Its version; the server's choice without one.
-        format: How tensors travel. REST: `json` (BYTES as text where they are UTF-8, as base64
-            where not), `base64` (all BYTES) or `binary` (raw contents behind the JSON). gRPC: `raw`
-            or `typed`. `auto` is raw; or binary where the server announces it, else json.
-        compression: Of requests; answers are asked to be the same.
-        stream: Whether requests are answered in parts: ModelStreamInfer, or a stream of events.
-        traceparent: Whether each request begins a trace of its own, by W3C's header.
-        timeout_s: When the tester gives a request up, which ends requests that hang.
-        deadline_ms: Sent as the header `infergraph-timeout-ms`.
         headers: Sent with every request, as HTTP headers or gRPC metadata. In JSON, as reports are
             written, those that may hold a secret are masked.
-        connections: At most so many connections of each process; a request then waits for a free
-            one, and the wait is part of its service time. gRPC: exactly so many channels, else 1.
         tls: How the server is trusted.
         exact_parameters: gRPC: whether the server knows parameters that are fractions, else they
             go as text; asked of its metadata where it is not given.
     """
 
-    url: str
-    model: str = Field(min_length=1)
-    version: str | None = None
-    format: Format = "auto"
-    compression: Literal["none", "gzip", "deflate"] = "none"
-    stream: bool = False
-    traceparent: bool = False
-    timeout_s: PositiveFloat = 30.0
-    deadline_ms: PositiveFloat | None = None
+    url: Annotated[str, Flag("http://host:port, https://, grpc:// or grpcs://")]
+    model: Annotated[str, Field(min_length=1), Flag("the model or pipeline")]
+    version: Annotated[str | None, Flag("its version", "VERSION", "model-version")] = None
+    format: Annotated[
+        Format,
+        Flag(
+            "how tensors travel. REST: json (BYTES as text where they are UTF-8, as base64 where "
+            "not), base64 (all BYTES) or binary (raw contents behind the JSON); gRPC: raw or "
+            "typed; auto: raw, or binary where the server announces it, else json"
+        ),
+    ] = "auto"
+    compression: Annotated[
+        Literal["none", "gzip", "deflate"], Flag("of requests, and asked of answers")
+    ] = "none"
+    stream: Annotated[bool, Flag("ask for answers in parts, and time the first and later ones")] = (
+        False
+    )
+    traceparent: Annotated[bool, Flag("begin a trace with each request, by W3C's header")] = False
+    timeout_s: Annotated[PositiveFloat, Flag("give a request up after so long", "S", "timeout")] = (
+        30.0
+    )
+    deadline_ms: Annotated[PositiveFloat | None, Flag("sent as infergraph-timeout-ms", "MS")] = None
     headers: dict[str, str] = Field(default_factory=dict)
-    connections: PositiveInt | None = None
-    tls: TlsFiles = TlsFiles()
+    connections: Annotated[
+        PositiveInt | None,
+        Flag(
+            "of each process: REST: at most, and the wait for a free one is service time; gRPC: "
+            "channels (default 1)",
+            "N",
+        ),
+    ] = None
+    tls: Tls = Tls()
     exact_parameters: bool | None = None
 
     @field_serializer("headers", when_used="json")
@@ -102,7 +110,7 @@ class Target(_Section):
             None if self.compression == "none" else self.compression,
             self.stream,
             self.traceparent,
-            Tls(**self.tls.model_dump()),
+            self.tls,
             self.connections,
             bool(self.exact_parameters),
         )
@@ -113,59 +121,53 @@ class Target(_Section):
         return self.model_copy(update={"format": route.format, "exact_parameters": exact})
 
 
-class SyntheticInputs(_Section):
-    """Inputs made up from the model's metadata: see `payloads.synthetic.Synthetic`.
-
-    Attributes:
-        count: Payloads, each with values of its own.
-        seed: Of all values.
-        batch: The size of a first dimension that is declared as -1.
-        shapes: Input -> its shape.
-        ranges: Input -> lowest and highest value of numbers.
-        words: Words of each BYTES element.
-    """
-
-    count: PositiveInt = 16
-    seed: int = Field(default=0, ge=0)
-    batch: PositiveInt = 1
-    shapes: dict[str, tuple[int, ...]] = Field(default_factory=dict)
-    ranges: dict[str, tuple[float, float]] = Field(default_factory=dict)
-    words: PositiveInt = 12
-
-
 class PayloadSource(_Section):
     """What is sent, and how answers are checked.
 
     Attributes:
-        path: A request in V2 JSON (`.json`), one in each line (`.jsonl`), or a folder of requests,
-            media (WAV, FLAC, OGG, MP3, JPEG, PNG, WebP) or texts (`.txt`).
         inputs: In place of the path: `NAME=text` and `NAME=@file`, as for `infergraph-infer`.
         synthetic: In place of the path: inputs made up from the model's metadata.
-        input: For media and texts: the input tensor that takes them.
-        template: For media and texts: a request whose other inputs go with each of them.
         order: `random` draws each payload from the seed, `cycle` takes one after the other.
-        check: `none`: the status alone. `valid`: the answer is a V2 answer with outputs.
-            `consistent`: and the same for the same payload. `expected`: and as `expected` says.
-        expected: A JSON file of `{"outputs": [...]}`, of one by payload name, or a list of them.
         tolerance: Relative and absolute, for floating point values of the last two checks.
     """
 
-    path: str | None = None
+    path: Annotated[
+        str | None,
+        Flag(
+            "a V2 request (.json), one in each line (.jsonl), or a folder of requests, media (WAV, "
+            "FLAC, OGG, MP3, JPEG, PNG, WebP) or texts (.txt)",
+            "PATH",
+            "payload",
+        ),
+    ] = None
     inputs: tuple[str, ...] = ()
-    synthetic: SyntheticInputs | None = None
-    input: str | None = None
-    template: str | None = None
+    synthetic: Synthetic | None = None
+    input: Annotated[str | None, Flag("for media and texts: the tensor that takes them")] = None
+    template: Annotated[
+        str | None, Flag("for media and texts: a request with the other inputs", "JSON")
+    ] = None
     order: Literal["random", "cycle"] = "random"
-    check: Check = "valid"
-    expected: str | None = None
+    check: Annotated[
+        Check,
+        Flag(
+            "none: the status alone; valid: a V2 answer with outputs; consistent: and the same for "
+            "the same payload; expected: and as --expected says"
+        ),
+    ] = "valid"
+    expected: Annotated[
+        str | None,
+        Flag('a file of {"outputs": [...]}, of one by payload name, or of a list of them', "JSON"),
+    ] = None
     tolerance: NonNegativeFloat = 1e-3
 
 
 class Slo(_Section):
     """The objective: `percentile` percent of all requests answered well within `latency_ms`."""
 
-    latency_ms: PositiveFloat
-    percentile: float = Field(default=99.0, gt=0, le=100)
+    latency_ms: Annotated[PositiveFloat, Flag("the latency to stay within", "MS", "slo-ms")]
+    percentile: Annotated[
+        float, Field(gt=0, le=100), Flag("of requests (default 99)", "P", "slo-percentile")
+    ] = 99.0
 
 
 class Limits(_Section):
@@ -175,13 +177,14 @@ class Limits(_Section):
         dispatch_delay_ms: The median and 99th percentile of sent minus intended. Beyond it they
             still do no harm while they are a small share of the latency's own:
         dispatch_delay_share: Of the latency's percentile, which the delay is a part of.
-        strict: Whether `dispatch_delay_ms` holds however long the latency is.
         cpu: Of any process of the tester, as a share of one core.
     """
 
     dispatch_delay_ms: PositiveFloat = 1.0
     dispatch_delay_share: PositiveFloat = 0.05
-    strict: bool = False
+    strict: Annotated[bool, Flag("limit the tester's own delay however long the latency is")] = (
+        False
+    )
     cpu: PositiveFloat = 0.95
 
 
@@ -189,17 +192,7 @@ class RunConfiguration(_Section):
     """One run.
 
     Attributes:
-        duration_s: Seconds in which requests are sent, the warm-up among them.
-        warmup_s: Requests that were meant for these first seconds are sent, but not counted.
-        processes: That send, on this machine or on each of `workers`; the schedule is dealt out to
-            them in turn.
-        metrics: Endpoints of the server's Prometheus metrics, sampled during the run.
-        metrics_interval_s: Seconds from sample to sample.
         workers: `HOST:PORT` of each `infergraph-load worker` that sends instead of this machine.
-        seed: Of arrivals, payloads, think times and traced requests.
-        trace: The share of requests that ask for a trace, from which stages are broken down.
-        thresholds: What else must hold, such as `p99<300`; without one on `failed`, at most 1% of
-            the requests may fail.
         preflight: Whether to ask for the model's readiness, and for one answer, before the load.
         drain_s: How long requests in flight may take after Ctrl-C.
     """
@@ -207,16 +200,41 @@ class RunConfiguration(_Section):
     target: Target
     payload: PayloadSource
     arrivals: Arrivals
-    duration_s: PositiveFloat = 30.0
-    warmup_s: NonNegativeFloat = 2.0
-    processes: PositiveInt = 1
+    duration_s: Annotated[
+        PositiveFloat, Flag("seconds of sending (default 30)", "S", "duration")
+    ] = 30.0
+    warmup_s: Annotated[
+        NonNegativeFloat, Flag("of which are not counted (default 2)", "S", "warmup")
+    ] = 2.0
+    processes: Annotated[
+        PositiveInt, Flag("processes that send, on each of the machines (default 1)", "N")
+    ] = 1
     workers: tuple[str, ...] = ()
-    metrics: tuple[str, ...] = ()
-    metrics_interval_s: PositiveFloat = 1.0
-    seed: int = Field(default=0, ge=0)
-    trace: float = Field(default=0.0, ge=0, le=1)
+    metrics: Annotated[
+        tuple[str, ...],
+        Flag("Prometheus metrics to sample during the run; may be repeated", "URL", "metrics-url"),
+    ] = ()
+    metrics_interval_s: Annotated[
+        PositiveFloat, Flag("between samples (default 1)", "S", "metrics-interval")
+    ] = 1.0
+    seed: Annotated[
+        int,
+        Field(ge=0),
+        Flag("of arrivals, payloads, think times and traced requests (default 0)", "N"),
+    ] = 0
+    trace: Annotated[
+        float, Field(ge=0, le=1), Flag("of requests that ask for a trace, 0 to 1", "SHARE")
+    ] = 0.0
     slo: Slo | None = None
-    thresholds: list[str] = Field(default_factory=list)
+    thresholds: Annotated[
+        list[str],
+        Flag(
+            "'p99<300' (ms), 'failed<1%', 'rate>=200', 'p99{m: compute}<50'; may be repeated; "
+            "without one on failed, at most 1% of the requests may fail",
+            "CONDITION",
+            "threshold",
+        ),
+    ] = Field(default_factory=list)
     limits: Limits = Limits()
     preflight: bool = True
     drain_s: NonNegativeFloat = 5.0
@@ -418,17 +436,37 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return document
 
 
+def flags_of(section: Any = RunConfiguration, above: str = "") -> Iterator[tuple[str, Flag, Any]]:
+    """The settings that are flags: their dotted names, how they are given, and their types."""
+    for name, info in section.model_fields.items():
+        found = [each for each in info.metadata if isinstance(each, Flag)]
+        inner = _section_in(info.annotation)
+        if found:
+            yield above + name, found[0], info.annotation
+        elif inner is not None and issubclass(inner, BaseModel):
+            yield from flags_of(inner, f"{above}{name}.")
+
+
+def _section_in(annotation: Any) -> Any:
+    """The class whose fields a setting of this type has; None for a value or several classes."""
+    candidates = [
+        each
+        for each in (annotation, *get_args(annotation))
+        if isinstance(each, type) and (issubclass(each, BaseModel) or is_dataclass(each))
+    ]
+    return candidates[0] if len(candidates) == 1 else None
+
+
 def _first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
-    # The name of a union's member stands in the location, but in no file.
-    kinds = {"arrivals"} & {str(problem["loc"][0])} if problem["loc"] else set()
     location = [str(part) for part in problem["loc"]]
-    if kinds and len(location) > 2:
+    if location[:1] == ["arrivals"] and len(location) > 2:
+        # The name of a union's member stands in the location, but in no file.
         del location[1]
     name = ".".join(location)
     if problem["type"] == "missing":
         return f"{name} is missing"
-    if problem["type"] == "extra_forbidden":
+    if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         return f"{name} is not a setting; accepted: {_names(location[:-1])}"
     message = problem["msg"][0].lower() + problem["msg"][1:]
     value = problem["input"]
@@ -437,14 +475,9 @@ def _first_problem(error: ValidationError) -> str:
 
 
 def _names(location: list[str]) -> str:
-    model: Any = RunConfiguration
+    section: Any = RunConfiguration
     for part in location:
-        annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        candidates = [annotation, *getattr(annotation, "__args__", ())]
-        model = next(
-            (each for each in candidates if isinstance(each, type) and issubclass(each, BaseModel)),
-            None,
-        )
-        if part == "arrivals" or model is None:
-            return "see docs/load-testing.md"
-    return ", ".join(model.model_fields)
+        fields = getattr(section, "model_fields", {})
+        section = _section_in(fields[part].annotation) if part in fields else None
+    fields = getattr(section, "model_fields", None) or getattr(section, "__dataclass_fields__", {})
+    return ", ".join(fields) or "see docs/load-testing.md"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from infergraph.v2 import NUMPY_DTYPES, Tensor
 from infergraph.v2.values import round_to_bf16
@@ -18,8 +18,7 @@ _WORDS = ("a", "bridge", "copper", "of", "letter", "morning", "on", "river", "th
 _ENDS = (0.0, 1.0)
 
 
-@dataclass(frozen=True)
-class Synthetic:
+class Synthetic(BaseModel):
     """How inputs are made up.
 
     Attributes:
@@ -32,12 +31,14 @@ class Synthetic:
         words: Words of each BYTES element.
     """
 
-    count: int = 16
-    seed: int = 0
-    batch: int = 1
-    shapes: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    words: int = 12
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    count: PositiveInt = 16
+    seed: int = Field(default=0, ge=0)
+    batch: PositiveInt = 1
+    shapes: dict[str, tuple[int, ...]] = Field(default_factory=dict)
+    ranges: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    words: PositiveInt = 12
 
 
 def make_payloads(settings: Synthetic, inputs: Sequence[TensorSpec]) -> list[Payload]:

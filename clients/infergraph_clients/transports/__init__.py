@@ -1,13 +1,12 @@
 """How requests reach a server: V2 over REST, on sockets of our own, or over gRPC."""
 
-from .codec import Answer, Codec
+from .codec import Answer, Codec, Template
 from .endpoint import PROTOCOLS, Endpoint, Protocol, Tls
 from .exchange import UNKNOWN, Exchange, now_ns
 from .headers import check_headers, masked, parse_headers
 from .outcome import Outcome
-from .route import FORMATS, Format, Route
-from .template import CODINGS, Coding, Template
-from .transport import Transport, make_transport
+from .route import CODINGS, FORMATS, Coding, Format, Route
+from .transport import Client, Reply, Transport, make_transport
 
 __all__ = [
     "CODINGS",
@@ -15,6 +14,7 @@ __all__ = [
     "PROTOCOLS",
     "UNKNOWN",
     "Answer",
+    "Client",
     "Codec",
     "Coding",
     "Endpoint",
@@ -22,6 +22,7 @@ __all__ = [
     "Format",
     "Outcome",
     "Protocol",
+    "Reply",
     "Route",
     "Template",
     "Tls",

@@ -1,8 +1,10 @@
-"""`Codec`: payloads as the bytes of requests, and bytes of answers as tensors."""
+"""`Codec`: payloads as the bytes of requests (`Template`), and bytes of answers as tensors."""
 
 from __future__ import annotations
 
 import secrets
+import struct
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,10 +23,83 @@ from ..errors import UsageError
 from ..payloads import Payload
 from .exchange import Exchange
 from .headers import joined
-from .route import Route
-from .template import PLACEHOLDER, TRACEPARENT, Template
+from .route import Coding, Route
 
 TRACE = "trace"
+_PLACEHOLDER = b"@" * 33
+"""Stands where the id goes; all ids are as long."""
+_TRACE_PLACEHOLDER = b"@" * 55
+_ALL_BITS = 2**64 - 1
+
+
+@dataclass
+class Template:
+    """A request that is encoded once and sent often, each time with an id of its own.
+
+    Attributes:
+        run: 16 hexadecimal digits that begin all ids, and the trace ids of W3C's `traceparent`.
+        head: Of HTTP, but for the line of its length, with `traceparent` or without; empty for
+            gRPC.
+        body: It holds a placeholder once, where the id goes, or not at all.
+        coding: How the body is compressed. The id is stored as it is, in a block of its own, so
+            that all else is compressed once.
+    """
+
+    run: str
+    head: bytes
+    body: bytes
+    coding: Coding | None = None
+
+    def __post_init__(self) -> None:
+        before, placeholder, after = self.body.partition(_PLACEHOLDER)
+        self._parts: tuple[bytes, ...] = (before, after) if placeholder else (self.body,)
+        self._coded: tuple[bytes, ...] = ()
+        if self.coding is not None:
+            last = len(self._parts) - 1
+            self._coded = tuple(_deflated(part, i == last) for i, part in enumerate(self._parts))
+        self._head = self.head
+        if self.head:
+            size = len(self.body_with(_PLACEHOLDER))
+            self._head = b"%sContent-Length: %d\r\n\r\n" % (self.head, size)
+        self._id_start = f"{self.run}-".encode() if placeholder else b""
+        # Head and body before the id, where nothing else differs between requests.
+        fixed = self.coding is None and placeholder and _TRACE_PLACEHOLDER not in self.head
+        self._start = self._head + before if fixed else b""
+
+    def id(self, index: int) -> bytes:
+        """The id of the request of an index, the same for no other request."""
+        start = self._id_start
+        return b"%b%016x" % (start, index & _ALL_BITS) if start else b""
+
+    def traceparent(self, index: int) -> str:
+        """W3C's `traceparent` of a request: its id is the trace's."""
+        return f"00-{self.run}{index & _ALL_BITS:016x}-{(index + 1) & _ALL_BITS or 1:016x}-01"
+
+    def request(self, index: int, request_id: bytes) -> bytes:
+        """All bytes of the request."""
+        if self._start:
+            return self._start + request_id + self._parts[1]
+        head = self._head.replace(_TRACE_PLACEHOLDER, self.traceparent(index).encode(), 1)
+        return head + self.body_with(request_id)
+
+    def body_with(self, request_id: bytes) -> bytes:
+        """The body with an id, compressed where it is."""
+        body = request_id.join(self._parts)
+        if self.coding is None:
+            return body
+        # A block that is stored: not the last one, its length, and its complement.
+        block = struct.pack("<BHH", 0, len(request_id), 0xFFFF - len(request_id)) + request_id
+        stream = block.join(self._coded)
+        if self.coding == "gzip":
+            end = struct.pack("<II", zlib.crc32(body), len(body) & 0xFFFFFFFF)
+            return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + stream + end
+        return b"\x78\x9c" + stream + struct.pack(">I", zlib.adler32(body))
+
+
+def _deflated(part: bytes, last: bool) -> bytes:
+    compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    text = compressor.compress(part)
+    return text + compressor.flush(zlib.Z_FINISH if last else zlib.Z_FULL_FLUSH)
 
 
 @dataclass(frozen=True)
@@ -80,7 +155,7 @@ class Codec:
         Raises:
             UsageError: the format cannot carry the payload as it is.
         """
-        request_id = payload.id if own_id and payload.id else PLACEHOLDER.decode()
+        request_id = payload.id if own_id and payload.id else _PLACEHOLDER.decode()
         parameters = {**payload.parameters, TRACE: True} if trace else dict(payload.parameters)
         message = Message(list(payload.tensors), request_id)
         encode = self._grpc if self.route.endpoint.is_grpc else self._rest
@@ -135,7 +210,7 @@ class Codec:
             payload.outputs,
             Form.TYPED if route.format == "typed" else Form.RAW,
         )
-        return Template.of(self.run, b"", body)
+        return Template(self.run, b"", body)
 
     def _rest(
         self, payload: Payload, message: Message, parameters: dict[str, Parameter]
@@ -156,10 +231,10 @@ class Codec:
         if route.compression is not None:
             headers |= {"Content-Encoding": route.compression, "Accept-Encoding": route.compression}
         if route.traceparent:
-            headers |= TRACEPARENT
+            headers["traceparent"] = _TRACE_PLACEHOLDER.decode()
         path = f"{route.path}/{'infer_stream' if route.stream else 'infer'}"
         head = route.head("POST", path, joined([headers, route.headers]))
-        return Template.of(self.run, head, b"".join(parts), route.compression)
+        return Template(self.run, head, b"".join(parts), route.compression)
 
 
 def _as_base64(tensor: Tensor) -> Tensor:

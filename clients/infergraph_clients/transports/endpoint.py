@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from ..errors import UsageError
@@ -78,21 +78,20 @@ class Endpoint:
                 "the url holds a user name or password; accepted: a URL without them, and "
                 "--header authorization=VALUE"
             )
-        problem = ""
-        if "://" not in url:
-            problem = "it has no scheme"
-        elif parts.scheme not in _SCHEMES:
-            problem = f"unknown scheme '{parts.scheme}'"
-        elif not parts.hostname:
-            problem = "it has no host"
-        elif port is None:
-            problem = "it has no port"
-        elif parts.query or parts.fragment:
-            problem = "it has a query or a fragment"
-        elif parts.scheme not in _PORTS and parts.path.strip("/"):
-            problem = f"it has the path '{parts.path}', which gRPC cannot use"
-        if problem:
-            raise UsageError(f"url '{url}': {problem}; accepted: {_ACCEPTED}")
+        problems = (
+            ("://" not in url, "it has no scheme"),
+            (parts.scheme not in _SCHEMES, f"unknown scheme '{parts.scheme}'"),
+            (not parts.hostname, "it has no host"),
+            (port is None, "it has no port"),
+            (parts.query or parts.fragment, "it has a query or a fragment"),
+            (
+                parts.scheme not in _PORTS and parts.path.strip("/"),
+                f"it has the path '{parts.path}', which gRPC cannot use",
+            ),
+        )
+        for wrong, problem in problems:
+            if wrong:
+                raise UsageError(f"url '{url}': {problem}; accepted: {_ACCEPTED}")
         assert parts.hostname is not None
         assert port is not None
         endpoint = cls(parts.scheme, parts.hostname, port, parts.path.rstrip("/"))
@@ -110,6 +109,9 @@ class Tls:
         certificate, key: The client's certificate and its key; the key may be in the same file.
         insecure: Whether any certificate is taken, whoever it is of.
     """
+
+    # As a section of the load tester's configuration.
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
     ca: str | None = None
     certificate: str | None = None

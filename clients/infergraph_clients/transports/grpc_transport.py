@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections.abc import Coroutine
 from typing import Any
@@ -12,11 +13,10 @@ import grpc.aio
 
 from infergraph.v2.schema import METHODS, SERVICE
 
-from .codec import unwrapped
+from .codec import Template, unwrapped
 from .exchange import Exchange, now_ns
 from .outcome import Outcome, of_rpc
 from .route import Route
-from .template import Template
 from .transport import Question, Transport
 
 _READY_SECONDS = 10.0
@@ -49,38 +49,29 @@ class GrpcTransport(Transport):
         self._metadata = tuple((name.lower(), value) for name, value in route.headers.items())
         self._compression = _COMPRESSIONS[route.compression]
         self._channels = _channels(route)
-        name = "ModelStreamInfer" if route.stream else "ModelInfer"
         calls = [
-            channel.stream_stream(f"/{SERVICE}/{name}")
+            channel.stream_stream(f"/{SERVICE}/ModelStreamInfer")
             if route.stream
-            else channel.unary_unary(f"/{SERVICE}/{name}")
+            else channel.unary_unary(f"/{SERVICE}/ModelInfer")
             for channel in self._channels
         ]
         self._next_call = itertools.cycle(calls).__next__
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """See `Transport.open`."""
         waits = (channel.channel_ready() for channel in self._channels)
-        try:
+        with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(asyncio.gather(*waits), _READY_SECONDS)
-        except asyncio.TimeoutError:
-            return
 
     def ask(self, question: Question, exchange: Exchange) -> None:
-        """See `Transport.ask`."""
         method, route = METHODS[_QUESTIONS[question]], self.route
-        asked = (
-            method.request()
-            if question == "server"
-            else method.request(name=route.model, version=route.version)
-        )
+        of_model = {"name": route.model, "version": route.version}
+        asked = method.request(**({} if question == "server" else of_model))
         exchange.sent = now_ns()
         call = self._channels[0].unary_unary(f"/{SERVICE}/{method.name}")
         self._begin(_wait, call(asked.SerializeToString(), metadata=self._metadata), exchange)
 
     def send(self, request: Template, exchange: Exchange) -> None:
-        """See `Transport.send`."""
         exchange.sent = now_ns()
         index, metadata = exchange.index, self._metadata
         exchange.id = request.id(index)
@@ -104,7 +95,6 @@ class GrpcTransport(Transport):
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """See `Transport.close`."""
         for channel in self._channels:
             await channel.close()
 
@@ -127,12 +117,15 @@ async def _ended(work: Coroutine[Any, Any, None], exchange: Exchange) -> None:
     try:
         await work
     except grpc.aio.AioRpcError as error:
-        code, details = error.code(), error.details() or ""
-        exchange.finish(
-            of_rpc(code.name, details), code.value[0], error=f"gRPC {code.name}: {details}"
-        )
+        _fail(exchange, error.code(), error.details())
     except asyncio.CancelledError:
         exchange.finish(Outcome.CANCELLED, error="the call was cancelled")
+
+
+def _fail(exchange: Exchange, code: grpc.StatusCode, details: str | None) -> None:
+    details = details or ""
+    problem = f"gRPC {code.name}: {details}"
+    exchange.finish(of_rpc(code.name, details), code.value[0], error=problem)
 
 
 async def _wait(call: Any, exchange: Exchange) -> None:
@@ -150,24 +143,17 @@ async def _read(call: Any, exchange: Exchange, body: bytes) -> None:
             answer, problem = unwrapped(message)
         except ValueError as error:
             exchange.finish(Outcome.WRONG_ANSWER, error=str(error))
-            call.cancel()
-            return
-        if problem:
-            exchange.finish(
-                Outcome.SERVER_ERROR,
-                grpc.StatusCode.UNKNOWN.value[0],
-                error=f"gRPC UNKNOWN: {problem}",
-            )
+        else:
+            if problem:
+                _fail(exchange, grpc.StatusCode.UNKNOWN, problem)
+        if exchange.ended:
             call.cancel()
             return
         exchange.answered(answer)
         answers.append(answer)
     code = await call.code()
     if code is not grpc.StatusCode.OK:
-        details = await call.details() or ""
-        exchange.finish(
-            of_rpc(code.name, details), code.value[0], error=f"gRPC {code.name}: {details}"
-        )
+        _fail(exchange, code, await call.details())
         return
     # Messages of protobuf that stand behind each other are one, which has the outputs of all.
     exchange.finish(Outcome.OK, code.value[0], b"".join(answers))

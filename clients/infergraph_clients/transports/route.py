@@ -13,8 +13,9 @@ from ..errors import UsageError
 from ..payloads import Metadata
 from .endpoint import Endpoint, Tls
 from .headers import check_headers
-from .template import Coding
 
+Coding = Literal["gzip", "deflate"]
+CODINGS: tuple[Coding, ...] = ("gzip", "deflate")
 Format = Literal["auto", "json", "base64", "binary", "raw", "typed"]
 FORMATS: dict[str, tuple[Format, ...]] = {
     "rest": ("json", "base64", "binary"),

@@ -7,13 +7,11 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Protocol
 
 from ..annotation import Findings
 from ..errors import ClientError, Unreachable, UsageError
-from .errors import NothingAnswered, ServerGone
-from .frames import Frame
+from .frames import Frame, Result
+from .tally import Tally
 
 HELD_PER_IN_FLIGHT = 2
 """Frames in memory for each that may be in flight: answers may wait for a slower one before."""
@@ -21,30 +19,21 @@ HELD_PER_IN_FLIGHT = 2
 Ask = Callable[[Frame], Awaitable[Findings]]
 
 
-@dataclass(frozen=True)
-class Result:
-    """A frame and what came of it: what was found, or an error.
+class NothingAnswered(ClientError):
+    """The first frames all failed, so the rest would as well; nothing was written."""
 
-    Attributes:
-        seconds: From the request to the answer or error.
-    """
+    exit_status = 2
 
-    frame: Frame
-    seconds: float
-    findings: Findings | None = None
-    error: ClientError | None = None
+    def __init__(self, frames: int, first: ClientError) -> None:
+        many = "the first frame" if frames == 1 else f"none of the first {frames} frames"
+        how = "was not answered" if frames == 1 else "was answered; the first"
+        super().__init__(f"{many} {how}: {first}")
 
 
-class Watcher(Protocol):
-    """Is told what happens, in the thread of the event loop."""
+class ServerGone(ClientError):
+    """No frame reached the server any more. What was answered has been written."""
 
-    def sent(self) -> None: ...
-
-    def answered(self, result: Result) -> None:
-        """In the order in which the answers come."""
-        ...
-
-    def written(self) -> None: ...
+    exit_status = 1
 
 
 class Engine:
@@ -56,13 +45,13 @@ class Engine:
             called before a frame is answered.
         in_flight: How many requests may be on their way at a time. At most twice as many frames
             are in memory: a slow `write` or a slow frame holds up the reading.
-        watcher: Is told what happens.
+        tally: Is told what happens, in the thread of the event loop.
     """
 
     def __init__(
-        self, ask: Ask, write: Callable[[Result], None], in_flight: int, watcher: Watcher
+        self, ask: Ask, write: Callable[[Result], None], in_flight: int, tally: Tally
     ) -> None:
-        self._ask, self._write, self._watcher = ask, write, watcher
+        self._ask, self._write, self._tally = ask, write, tally
         self._most = in_flight
         self._in_flight = asyncio.Semaphore(in_flight)
         self._held = asyncio.Semaphore(HELD_PER_IN_FLIGHT * in_flight)
@@ -121,7 +110,7 @@ class Engine:
 
     async def _answer(self, frame: Frame) -> Result:
         started = time.perf_counter()
-        self._watcher.sent()
+        self._tally.sent()
         try:
             if frame.problem is not None:
                 raise frame.problem
@@ -131,7 +120,7 @@ class Engine:
             result = Result(frame, time.perf_counter() - started, error=error)
         finally:
             self._in_flight.release()
-        self._watcher.answered(result)
+        self._tally.answered(result)
         return result
 
     async def _stop(self, stop: asyncio.Event, reading: asyncio.Task[None]) -> None:
@@ -160,7 +149,7 @@ class Engine:
             while waiting:
                 written = waiting.popleft()
                 await loop.run_in_executor(self._writer, self._write, written)
-                self._watcher.written()
+                self._tally.written()
                 if written.frame.problem is None:
                     self._held.release()
             if was_sent:

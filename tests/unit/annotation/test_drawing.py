@@ -10,8 +10,15 @@ from PIL import Image
 
 from infergraph_clients.annotation import Findings, annotate, read_findings
 from infergraph_clients.annotation.drawing import caption_lines
-from infergraph_clients.annotation.lettering import Lettering, place_near
-from infergraph_clients.annotation.palette import BLACK, ERROR, WHITE, colour_of, contrast
+from infergraph_clients.annotation.lettering import (
+    BLACK,
+    ERROR,
+    WHITE,
+    Lettering,
+    colour_of,
+    contrast,
+    place_near,
+)
 from tests.unit.annotation.answers import (
     MONITORING,
     VIDEO,

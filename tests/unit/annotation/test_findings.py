@@ -131,18 +131,6 @@ def test_tensors_before_all_boxes_are_of_the_first_set() -> None:
     assert said(only) == [("labels", "car", None)]
 
 
-def test_the_caller_may_say_what_belongs_to_which_boxes() -> None:
-    vehicles, people = read_findings(MONITORING, belongs={"people": "vehicle_boxes"}).sets
-    assert "people" in vehicles.columns
-    assert said(people) == []
-
-
-@pytest.mark.parametrize("wrong", [{"plates": "boxes"}, {"num_detections": "vehicle_boxes"}])
-def test_what_the_caller_says_must_be_possible(wrong: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match=r"is not of '\w+'; accepted: "):
-        read_findings(MONITORING, belongs=wrong)
-
-
 @pytest.mark.parametrize(
     "not_boxes",
     [

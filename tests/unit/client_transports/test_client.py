@@ -18,8 +18,7 @@ from infergraph.v2 import Tensor
 from infergraph.v2.schema import METHODS, SERVICE, ModelStreamInferResponse
 from infergraph_clients.errors import ServerError, Unreachable
 from infergraph_clients.payloads import Payload, TensorSpec
-from infergraph_clients.transports import Answer, Endpoint, Route
-from infergraph_clients.transports.client import Client
+from infergraph_clients.transports import Answer, Client, Endpoint, Route
 
 PROTOCOLS = ("http", "grpc")
 PAYLOAD = Payload("p", [Tensor.of("n", np.array([[1], [2], [3]]))])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from infergraph_clients.transports import Exchange, Outcome, now_ns
-from infergraph_clients.transports.http_connection import HttpConnection
+from infergraph_clients.transports.rest import HttpConnection
 
 
 class Socket:

@@ -18,8 +18,7 @@ from aiohttp import web
 
 from infergraph.v2.schema import METHODS, SERVICE
 from infergraph_clients.errors import Unreachable, UsageError
-from infergraph_clients.transports import Endpoint, Route, Tls
-from infergraph_clients.transports.client import Client
+from infergraph_clients.transports import Client, Endpoint, Route, Tls
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl command")
 

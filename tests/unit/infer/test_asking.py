@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from infergraph_clients.errors import UsageError
-from infergraph_clients.infer.cli import Asking
-from infergraph_clients.infer.options import parse_arguments
+from infergraph_clients.infer.cli import Asking, parse_arguments
 from infergraph_clients.payloads import Metadata, Payload, TensorSpec
 
 METADATA = Metadata(

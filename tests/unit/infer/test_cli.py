@@ -12,8 +12,7 @@ from infergraph.v2 import Tensor
 from infergraph_clients.errors import ServerError, Unreachable
 from infergraph_clients.infer import cli
 from infergraph_clients.payloads import Metadata, Payload, TensorSpec
-from infergraph_clients.transports import Answer, Route
-from infergraph_clients.transports.client import Reply
+from infergraph_clients.transports import Answer, Reply, Route
 from tests.terminals import use_stdout
 
 SPECS = (TensorSpec("text", "BYTES", (-1, 1)),)
@@ -97,7 +96,7 @@ class EchoServer:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> EchoServer:
     made = EchoServer()
-    monkeypatch.setattr(cli, "connect", made.connect)
+    monkeypatch.setattr(cli, "Client", made.connect)
     return made
 
 

@@ -25,7 +25,8 @@ def told(count: int, *tensors: Tensor) -> Any:
     if items is None:
         return None
     return [
-        ({name: rows.ravel().tolist() for name, rows in item.values}, item.errors) for item in items
+        ({name: rows.ravel().tolist() for name, rows in item.tensors.items()}, item.errors)
+        for item in items
     ]
 
 

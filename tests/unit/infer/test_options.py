@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 import infergraph
-from infergraph_clients.infer.options import parse_arguments
+from infergraph_clients.infer.cli import parse_arguments
 
 
 def test_options_may_stand_between_inputs() -> None:

@@ -17,8 +17,7 @@ from infergraph_clients.infer.render import (
     times_line,
     trace_lines,
 )
-from infergraph_clients.transports import Answer
-from infergraph_clients.transports.client import Reply
+from infergraph_clients.transports import Answer, Reply
 
 EMPTY = Answer([])
 WAV = b"RIFF\x00\xff\xfe"

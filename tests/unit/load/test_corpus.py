@@ -13,7 +13,7 @@ import pytest
 
 from infergraph.v2 import Tensor
 from infergraph_clients.errors import UsageError
-from infergraph_clients.load.configuration import PayloadSource, SyntheticInputs, Target
+from infergraph_clients.load.configuration import PayloadSource, Target
 from infergraph_clients.load.corpus import (
     AnswerCheck,
     payload_order,
@@ -23,6 +23,7 @@ from infergraph_clients.load.corpus import (
 )
 from infergraph_clients.load.errors import LoadError
 from infergraph_clients.payloads import Metadata, Payload, TensorSpec
+from infergraph_clients.payloads.synthetic import Synthetic
 from infergraph_clients.transports import Codec, Endpoint, Exchange, Route
 
 TEXT = {"name": "text", "datatype": "BYTES", "shape": [1, 1], "data": ["hé"]}
@@ -212,7 +213,7 @@ def test_arguments_are_payloads_as_for_the_infer_command(tmp_path: Path) -> None
 
 
 def test_synthetic_payloads() -> None:
-    source = PayloadSource(synthetic=SyntheticInputs(count=3, batch=2, ranges={"n": (5, 5)}))
+    source = PayloadSource(synthetic=Synthetic(count=3, batch=2, ranges={"n": (5, 5)}))
     payloads = read_payloads(source, SPECS)
     assert len(payloads) == 3
     assert payloads[0].tensors[1].data.tolist() == [[5], [5]]

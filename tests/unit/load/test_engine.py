@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from infergraph_clients.load.corpus import AnswerCheck
+from infergraph_clients.load.configuration import Target
 from infergraph_clients.load.engine.loops import ClosedLoop, OpenLoop
-from infergraph_clients.load.engine.plan import ClosedPlan, OpenPlan
+from infergraph_clients.load.engine.plan import ClosedPlan, LoadPlan, OpenPlan
 from infergraph_clients.load.engine.records import RecordBuffer
 from infergraph_clients.load.engine.run import prepare
 from infergraph_clients.load.engine.sender import Sender
@@ -66,7 +66,7 @@ class Wire(Transport):
         self.in_flight += 1
         self.most = max(self.most, self.in_flight)
         if self.answers:
-            asyncio.get_running_loop().call_soon(self.answer, exchange, request.body(b""))
+            asyncio.get_running_loop().call_soon(self.answer, exchange, request.body)
 
     def answer(self, exchange: Exchange, body: bytes = b"x") -> None:
         self.in_flight -= 1
@@ -74,13 +74,14 @@ class Wire(Transport):
 
 
 def sender_of(wire: Wire, timeout_s: float = 60) -> tuple[Sender, RecordBuffer]:
-    check = AnswerCheck("none", _decode)
-    records = RecordBuffer(0, now_ns())
+    target = Target(url="http://h:1", model="m", timeout_s=timeout_s)
     requests, traced = (
-        [Template.of("", b"", text) for text in texts]
+        [Template("", b"", text) for text in texts]
         for texts in ([b"a", b"b"], [b"traced a", b"traced b"])
     )
-    return Sender(requests, traced, timeout_s, wire, check, _decode, records), records
+    plan = LoadPlan(target, requests, traced, open_plan([]), 0, "none", [], 0.0, 0.0)
+    records = RecordBuffer(0, now_ns())
+    return Sender(plan, wire, records, _decode), records
 
 
 def _decode(exchange: Exchange) -> Answer:
@@ -147,7 +148,7 @@ async def test_a_later_time_replaces_an_earlier_one(make: MakeTimer) -> None:
 
 async def test_the_open_loop_sends_all_in_order_and_none_early() -> None:
     wire, plan = Wire(), open_plan([0, 0, 1, 1.5, 4])
-    sender, records = sender_of(wire)
+    sender, _ = sender_of(wire)
     start = now_ns()
     loop = OpenLoop(plan, sender, start)
     await loop.run()
@@ -155,8 +156,9 @@ async def test_the_open_loop_sends_all_in_order_and_none_early() -> None:
     assert [each.index for each in wire.sent] == [0, 3, 6, 9, 12]
     assert [each.intended - start for each in wire.sent] == plan.times.tolist()
     assert all(each.sent >= each.intended for each in wire.sent)
-    assert records.take()["payload"].tolist() == [0, 1, 0, 1, 0]
-    assert sender.traces == [(3, {"body": "traced b"})]
+    sent, rows, traces = sender.take()
+    assert (sent, rows["payload"].tolist()) == (5, [0, 1, 0, 1, 0])
+    assert traces == b'[3, {"body": "traced b"}]\n'
     assert loop.unsent == 0
 
 

@@ -13,17 +13,15 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from infergraph_clients.load.cli.main import build_parser, main
+from infergraph_clients.load.cli.main import main, parse_arguments
 from infergraph_clients.load.engine.run import Prepared, Run
 from infergraph_clients.load.errors import LoadError
 from infergraph_clients.load.evaluate import server as server_module
-from infergraph_clients.load.evaluate import workspace
-from infergraph_clients.load.evaluate.evaluation import Evaluator
-from infergraph_clients.load.evaluate.plan import Evaluation, Plan
+from infergraph_clients.load.evaluate.evaluation import Evaluation, Evaluator, Plan
 from infergraph_clients.load.evaluate.report import stage_loads, write_evaluation
-from infergraph_clients.load.evaluate.server import Served
-from infergraph_clients.load.evaluate.workspace import (
+from infergraph_clients.load.evaluate.server import (
     Servable,
+    Served,
     find_pipeline,
     models_of,
     read_servables,
@@ -49,8 +47,7 @@ def command(folder: Path, program: str, monkeypatch: pytest.MonkeyPatch) -> None
     file = folder / "infergraph"
     file.write_text(f"#!{sys.executable}\n{program}")
     file.chmod(0o755)
-    for module in (workspace, server_module):
-        monkeypatch.setattr(module, "infergraph_command", lambda: str(file))
+    monkeypatch.setattr(server_module, "infergraph_command", lambda: str(file))
 
 
 def listed(name: str, folder: Path, pipeline: Path | None = None) -> dict[str, Any]:
@@ -350,6 +347,6 @@ def test_an_interrupt_leaves_a_report_of_what_was_measured(
 )
 def test_bad_flags(flag: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        build_parser().parse_args(["evaluate", "p", flag, value])
+        parse_arguments(["evaluate", "p", flag, value])
     assert caught.value.code == 2
     assert f"{value!r}; accepted: " in capsys.readouterr().err

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from infergraph.v2 import Tensor
-from infergraph_clients.load.cli.main import build_parser
+from infergraph_clients.load.cli.main import parse_arguments
 from infergraph_clients.load.engine.run import Prepared, Run
 from infergraph_clients.load.errors import LoadError
 from infergraph_clients.load.outcome import Outcome
@@ -139,7 +139,7 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> set[int]:
     sizes: set[int] = set()
 
     def ask(prepared: Prepared) -> None:
-        size = prepared.plans[0].payloads[0].items
+        size = prepared.payloads[0].items
         if size in sizes:
             raise LoadError(f"refused the first request: {size} items")
 
@@ -166,7 +166,7 @@ def test_a_sweep_measures_every_cell(request_file: Path, refused: set[int]) -> N
     def trial(prepared: Prepared) -> Run:
         settings = prepared.configuration
         users = settings.arrivals.concurrency  # type: ignore[union-attr]
-        asked.append((prepared.plans[0].payloads[0].items, users, settings.seed))
+        asked.append((prepared.payloads[0].items, users, settings.seed))
         return run(records([10.0] * 200), settings)
 
     profile = profile_of(request_file, [1, 2], trial)
@@ -262,6 +262,6 @@ def test_the_curves() -> None:
 @pytest.mark.parametrize("value", ["", "0", "1,x", "1.5", "-1"])
 def test_counts_that_are_none(value: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        build_parser().parse_args(["profile", f"--batch-sizes={value}"])
+        parse_arguments(["profile", f"--batch-sizes={value}"])
     assert caught.value.code == 2
-    assert "accepted: whole numbers from 1" in capsys.readouterr().err
+    assert "accepted: a whole number above 0" in capsys.readouterr().err

@@ -15,6 +15,7 @@ from infergraph_clients.load.engine.records import (
     RecordBuffer,
     RecordWriter,
     read_records,
+    trace_lines,
 )
 from infergraph_clients.load.errors import LoadError
 from infergraph_clients.load.outcome import Outcome
@@ -46,7 +47,7 @@ def write(folder: Path, parts: int) -> RecordWriter:
     for number in range(parts):
         rows = records(np.arange(1_000))
         rows["index"] += 1_000 * number
-        writer.add(rows, [(number, {"duration_us": number})])
+        writer.add(rows, trace_lines([(number, {"duration_us": number})]))
     return writer
 
 

@@ -11,8 +11,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from infergraph_clients.video.frames import Frame
-from infergraph_clients.video.sources import Source
+from infergraph_clients.video.frames import Frame, Source
 
 RATE = Fraction(10)
 SIZE = (64, 48)

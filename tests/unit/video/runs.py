@@ -11,8 +11,8 @@ from PIL import Image
 
 from infergraph_clients.annotation import Findings, read_findings
 from infergraph_clients.errors import ClientError
-from infergraph_clients.video.engine import Engine, Result
-from infergraph_clients.video.frames import Frame
+from infergraph_clients.video.engine import Engine
+from infergraph_clients.video.frames import Frame, Result
 from infergraph_clients.video.tally import Tally
 
 

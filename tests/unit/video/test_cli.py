@@ -18,8 +18,7 @@ from PIL import Image
 from infergraph.v2 import Tensor
 from infergraph_clients.errors import ServerError, Unreachable
 from infergraph_clients.payloads import Metadata, Payload, TensorSpec
-from infergraph_clients.transports import Answer, Route
-from infergraph_clients.transports.client import Reply
+from infergraph_clients.transports import Answer, Reply, Route
 from infergraph_clients.video import cli
 from tests.terminals import use_stdout
 from tests.unit.annotation.answers import VIDEO
@@ -85,7 +84,7 @@ class VideoServer:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> VideoServer:
     made = VideoServer()
-    monkeypatch.setattr(cli, "connect", made.connect)
+    monkeypatch.setattr(cli, "Client", made.connect)
     monkeypatch.chdir(tmp_path)
     write_video(Path("in.mp4"), FRAMES)
     return made

@@ -6,15 +6,14 @@ from collections.abc import Iterator
 import pytest
 
 from infergraph_clients.errors import ClientError, ServerError, Unreachable, UsageError
-from infergraph_clients.video.engine import HELD_PER_IN_FLIGHT, Engine, Result
-from infergraph_clients.video.errors import (
-    InputError,
+from infergraph_clients.video.engine import (
+    HELD_PER_IN_FLIGHT,
+    Engine,
     NothingAnswered,
-    OutputError,
     ServerGone,
-    UnreadableFrame,
 )
-from infergraph_clients.video.frames import Frame
+from infergraph_clients.video.frames import Frame, InputError, Result, UnreadableFrame
+from infergraph_clients.video.output import OutputError
 from infergraph_clients.video.tally import Tally
 from tests.unit.video.runs import Frames, Run, Server, findings, frame
 

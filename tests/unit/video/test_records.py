@@ -7,10 +7,8 @@ import numpy as np
 
 from infergraph_clients.annotation import read_findings
 from infergraph_clients.errors import ServerError, Unreachable
-from infergraph_clients.video.engine import Result
-from infergraph_clients.video.errors import UnreadableFrame
-from infergraph_clients.video.frames import Frame
-from infergraph_clients.video.records import answer_json, record
+from infergraph_clients.video.frames import Frame, Result, UnreadableFrame
+from infergraph_clients.video.output import answer_json, record
 from tests.unit.annotation.answers import MONITORING, VIDEO, boxes, number, scores, texts
 
 FRAME = Frame(12, 0.48, "frame-000012")

@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 from infergraph_clients.errors import UsageError
-from infergraph_clients.video.errors import OutputError
-from infergraph_clients.video.sinks import VIDEOS, check_sink, open_sink
+from infergraph_clients.video.output import VIDEOS, OutputError, check_sink, open_sink
 from tests.unit.video.files import number_of, picture, read_video
 
 

@@ -11,9 +11,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from infergraph_clients.errors import UsageError
-from infergraph_clients.video.errors import InputError
-from infergraph_clients.video.frames import Selection
-from infergraph_clients.video.sources import by_number, open_source
+from infergraph_clients.video.frames import InputError, Selection, by_number, open_source
 from tests.unit.video.files import SIZE, giant, number_of, numbers, picture, taken, write_video
 
 ALL = Selection()

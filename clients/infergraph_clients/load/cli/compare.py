@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ..comparison import Row
-    from ..reports.text import Kind
+from rich import box
+from rich.console import Console
+from rich.table import Table
 
-HELP = "compare two reports, with confidence intervals and an exit status for CI"
+from ..comparison import MEASURES, Row, compare
+from ..errors import LoadError
+from ..reports.folder import read_report
+from ..reports.text import Kind, Line, write_junit
+
 DESCRIPTION = """\
 Compares report B with report A. A measure is worse if its interval excludes that nothing changed,
 but not a change as large as the tolerance; it is the same if the interval excludes that. Otherwise
@@ -56,15 +59,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Compares; see `main` for the status."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    from ..comparison import MEASURES, compare
-    from ..errors import LoadError
-    from ..reports.folder import read_report
-    from ..reports.text import Line, write_junit
-
     for flag in ("tolerance", "share_tolerance"):
         value = getattr(arguments, flag)
         if not value > 0:

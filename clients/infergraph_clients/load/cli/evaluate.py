@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
-from .output import add_output, make_room, make_trial, output_folder
-from .profile import add_sweep, count
+from rich.console import Console
 
-HELP = "serve an Infergraph pipeline, measure all about it, and write one report"
+from ...flags import count, percentile, positive, share
+from ..engine.coordinator import Interrupts
+from ..errors import ExitStatus
+from ..evaluate.evaluation import SHARES, Evaluator, Plan
+from ..evaluate.report import PAGE, write_evaluation
+from ..evaluate.server import Served, find_pipeline, models_of, read_servables
+from .output import add_output, make_room, make_trial, output_folder
+from .profile import add_sweep
+
 DESCRIPTION = """\
 Starts `infergraph serve PIPELINE` on free ports, then measures: a profile of each of its models and
 of the pipeline, runs with Poisson arrivals at 50% and 80% of the ceiling found, the highest rate
@@ -29,76 +36,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--models-dir", type=Path, metavar="DIR", help="as of infergraph serve")
     parser.add_argument(
         "--set",
+        dest="settings",
         action="append",
         default=[],
         metavar="MODEL.FIELD=VALUE",
         help="override a setting of a model or pipeline; may be repeated",
     )
     add_output(parser, "evaluation's folder")
-    parser.add_argument(
-        "--seconds",
-        type=_positive,
-        default=5.0,
-        metavar="S",
-        help="of each run, a fifth of it (at most 2 s) to warm up (default 5)",
-    )
     add_sweep(parser, repeats=2)
     judged = parser.add_argument_group("judgement")
-    judged.add_argument(
-        "--slo-ms",
-        type=_positive,
-        metavar="MS",
-        help="the latency to stay within (default: 5 times the median of a request alone)",
-    )
-    judged.add_argument(
-        "--slo-percentile", type=_percentile, default=99.0, metavar="P", help="(default 99)"
-    )
-    judged.add_argument(
-        "--dispatch-delay-ms",
-        type=_positive,
-        default=20.0,
-        metavar="MS",
-        help="a run whose p99 is over it is invalid (default 20: server and tester share cores)",
-    )
-    parser.add_argument("--processes", type=count, default=1, metavar="N", help="that send")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of all runs (default 0)")
-    parser.add_argument(
-        "--trace", type=_share, default=0.5, metavar="SHARE", help="of requests (default 0.5)"
-    )
+    for group, name, metavar, kind, default, text in (
+        (
+            parser, "seconds", "S", positive, 5.0,
+            "of each run, a fifth of it (at most 2 s) to warm up (default 5)",
+        ),
+        (
+            judged, "slo-ms", "MS", positive, None,
+            "the latency to stay within (default: 5 times the median of a request alone)",
+        ),
+        (judged, "slo-percentile", "P", percentile, 99.0, "(default 99)"),
+        (
+            judged, "dispatch-delay-ms", "MS", positive, 20.0,
+            "a run whose p99 is over it is invalid (default 20: server and tester share cores)",
+        ),
+        (parser, "processes", "N", count, 1, "that send (default 1)"),
+        (parser, "seed", "N", int, 0, "of all runs (default 0)"),
+        (parser, "trace", "SHARE", share, 0.5, "of requests (default 0.5)"),
+    ):  # fmt: skip
+        group.add_argument(f"--{name}", metavar=metavar, type=kind, default=default, help=text)
     parser.add_argument("--quiet", action="store_true", help="print nothing but errors")
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Evaluates; see `main` for the status."""
-    from rich.console import Console
-
-    from ..engine.coordinator import Interrupts
-    from ..errors import ExitStatus
-    from ..evaluate.evaluation import Evaluator
-    from ..evaluate.plan import SHARES, Plan
-    from ..evaluate.report import PAGE, write_evaluation
-    from ..evaluate.server import Served
-    from ..evaluate.workspace import find_pipeline, models_of, read_servables
-    from ..reports.folder import check_writable
-
     servables = read_servables(arguments.models_dir)
     pipeline = find_pipeline(servables, arguments.pipeline)
-    plan = Plan(
-        seconds=arguments.seconds,
-        batch_sizes=arguments.batch_sizes,
-        concurrencies=arguments.concurrencies,
-        repeats=arguments.repeats,
-        slo_ms=arguments.slo_ms,
-        slo_percentile=arguments.slo_percentile,
-        seed=arguments.seed,
-        trace=arguments.trace,
-        dispatch_delay_ms=arguments.dispatch_delay_ms,
-        processes=arguments.processes,
-        settings=arguments.set,
-    )
+    plan = Plan(**{each.name: getattr(arguments, each.name) for each in fields(Plan)})
     folder = output_folder(arguments, f"{pipeline.name}-evaluation")
     make_room(arguments, folder)
-    check_writable(folder)
     console = Console(stderr=True, quiet=arguments.quiet)
 
     def say(text: str) -> None:
@@ -109,7 +84,7 @@ def execute(arguments: argparse.Namespace) -> int:
         with Served(
             pipeline.name,
             arguments.models_dir,
-            arguments.set,
+            plan.settings,
             folder / "server.log",
             lambda: interrupts.count > 0,
         ) as served:
@@ -130,25 +105,3 @@ def execute(arguments: argparse.Namespace) -> int:
         return ExitStatus.INVALID
     missed = found.capacity is None or found.capacity.rate is None
     return ExitStatus.MISSED if missed else ExitStatus.FINE
-
-
-def _positive(text: str) -> float:
-    return _number(text, "a number above 0", lambda value: 0 < value < float("inf"))
-
-
-def _percentile(text: str) -> float:
-    return _number(text, "above 0, at most 100", lambda value: 0 < value <= 100)
-
-
-def _share(text: str) -> float:
-    return _number(text, "from 0 to 1", lambda value: 0 <= value <= 1)
-
-
-def _number(text: str, accepted: str, fits: Callable[[float], bool]) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not fits(value):
-        raise argparse.ArgumentTypeError(f"{text!r}; accepted: {accepted}")
-    return value

@@ -1,53 +1,31 @@
-"""The flags that describe a run, shared by `run` and `search`."""
+"""The flags that describe a run, shared by `run`, `search` and `profile`."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import yaml
 
 from ...flags import add_tls
 from ...payloads.inputs import HELP
 from ...transports import parse_headers
-from ..configuration import RunConfiguration, read_configuration, read_loads
+from ...transports.headers import pairs
+from ..configuration import RunConfiguration, flags_of, read_configuration, read_loads
 from ..errors import LoadError
 
-_SETTINGS = {
-    "url": "target.url",
-    "model": "target.model",
-    "model_version": "target.version",
-    "format": "target.format",
-    "compression": "target.compression",
-    "timeout": "target.timeout_s",
-    "deadline_ms": "target.deadline_ms",
-    "connections": "target.connections",
-    "stream": "target.stream",
-    "traceparent": "target.traceparent",
-    "ca": "target.tls.ca",
-    "certificate": "target.tls.certificate",
-    "key": "target.tls.key",
-    "insecure": "target.tls.insecure",
-    "payload": "payload.path",
-    "inputs": "payload.inputs",
-    "input": "payload.input",
-    "template": "payload.template",
-    "check": "payload.check",
-    "expected": "payload.expected",
-    "duration": "duration_s",
-    "warmup": "warmup_s",
-    "processes": "processes",
-    "seed": "seed",
-    "metrics_url": "metrics",
-    "metrics_interval": "metrics_interval_s",
-    "trace": "trace",
-    "slo_ms": "slo.latency_ms",
-    "slo_percentile": "slo.percentile",
-    "threshold": "thresholds",
-    "strict": "limits.strict",
+_FLAGS = {
+    flag.name or setting.rpartition(".")[2].replace("_", "-"): setting
+    for setting, flag, _ in flags_of()
 }
+_TLS = {name: f"target.tls.{name}" for name in ("ca", "certificate", "key", "insecure")}
+_SETTINGS = {**_FLAGS, **_TLS, "inputs": "payload.inputs"}
 """Flag -> setting."""
+_GROUPS = {
+    "server metrics": ("metrics", "metrics_interval_s"),
+    "judgement": ("trace", "slo", "thresholds", "limits"),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser, *, arrivals: bool = True) -> None:
@@ -60,35 +38,28 @@ def add_arguments(parser: argparse.ArgumentParser, *, arrivals: bool = True) -> 
         action=_FileOrInputs,
         help="a YAML file that describes the run, and inputs in place of --payload: see below",
     )
-    target = parser.add_argument_group("target")
-    target.add_argument("--url", help="http://host:port, https://, grpc:// or grpcs://")
-    target.add_argument("--model", help="the model or pipeline")
-    target.add_argument("--model-version", metavar="VERSION", help="its version")
-    target.add_argument(
-        "--format",
-        help="json, base64 or binary (REST), raw or typed (gRPC), or auto: binary where the server "
-        "announces it, else json; raw",
-    )
-    target.add_argument("--compression", help="none, gzip or deflate")
-    for name, text in (
-        ("stream", "ask for answers in parts, and time the first and those after it"),
-        ("traceparent", "begin a distributed trace with each request, by W3C's header"),
-    ):
-        target.add_argument(f"--{name}", action="store_true", default=None, help=text)
-    add_tls(target)
-    target.add_argument("--timeout", metavar="S", help="give a request up after so long")
-    target.add_argument("--deadline-ms", metavar="MS", help="sent as infergraph-timeout-ms")
-    target.add_argument(
+    groups = {
+        name: parser.add_argument_group(name) for name in ("target", "payload", "load", *_GROUPS)
+    }
+    for flag, (setting, how, kind) in zip(_FLAGS, flags_of(), strict=True):
+        section = setting.partition(".")[0]
+        found = [name for name, sections in _GROUPS.items() if section in sections]
+        group = groups[found[0] if found else section if section in groups else "load"]
+        more: dict[str, Any] = {"metavar": how.metavar}
+        if kind is bool:
+            more = {"action": "store_true"}
+        elif get_origin(kind) in (list, tuple):
+            more["action"] = "append"
+        group.add_argument(f"--{flag}", default=None, help=how.help.replace("%", "%%"), **more)
+    add_tls(groups["target"])
+    groups["target"].add_argument(
         "--header",
         action="append",
         default=[],
         metavar="NAME=VALUE",
         help="a header or metadata, beside the file's; reports do not show secrets",
     )
-    target.add_argument("--connections", metavar="N", help="REST: at most; gRPC: channels")
-    payload = parser.add_argument_group("payload")
-    payload.add_argument("--payload", metavar="PATH", help=".json, .jsonl, media, text, or folder")
-    payload.add_argument(
+    groups["payload"].add_argument(
         "--synthetic",
         nargs="?",
         const="",
@@ -96,46 +67,25 @@ def add_arguments(parser: argparse.ArgumentParser, *, arrivals: bool = True) -> 
         help="inputs made up from the model's metadata; keys are count, seed, batch and words, and "
         "with --set, payload.synthetic.shapes.NAME=[1,3] and payload.synthetic.ranges.NAME=[0,9]",
     )
-    payload.add_argument("--input", help="for media and texts: the input tensor that takes them")
-    payload.add_argument("--template", metavar="JSON", help="a request with the other inputs")
-    payload.add_argument("--check", help="none, valid, consistent or expected")
-    payload.add_argument("--expected", metavar="JSON", help="expected answers")
-    load = parser.add_argument_group("load")
+    load = groups["load"]
     if arrivals:
-        _add_arrivals(load)
-    load.add_argument("--duration", metavar="S", help="seconds of sending (default 30)")
-    load.add_argument("--warmup", metavar="S", help="of which are not counted (default 2)")
-    load.add_argument("--processes", metavar="N", help="processes that send (default 1)")
+        load.add_argument(
+            "--arrivals",
+            metavar="KIND[:KEY=VALUE,...]",
+            help="constant:rate=50, poisson:rate=50, gamma:rate=50,cv=4, "
+            "bursts:rate=20,burst_rate=200, step:rates=[10,20,40], ramp:start_rate=0,end_rate=100, "
+            "sine:rate=50,amplitude=0.5,period_s=60, trace:file=FILE, "
+            "closed:concurrency=8,think_s=1, single-stream, multi-stream, server:rate=50, "
+            "offline:count=1000",
+        )
+        load.add_argument(
+            "--rate", metavar="R", help="requests per second; Poisson without --arrivals"
+        )
+        load.add_argument("--concurrency", metavar="N", help="users of a closed loop")
     load.add_argument(
         "--workers",
         metavar="HOST:PORT,...",
         help="machines that send, on which infergraph-load worker listens",
-    )
-    load.add_argument("--seed", metavar="N", help="of arrivals and payloads (default 0)")
-    metrics = parser.add_argument_group("server metrics")
-    metrics.add_argument(
-        "--metrics-url",
-        action="append",
-        metavar="URL",
-        help="Prometheus metrics to sample during the run; may be repeated",
-    )
-    metrics.add_argument("--metrics-interval", metavar="S", help="between samples (default 1)")
-    judged = parser.add_argument_group("judgement")
-    judged.add_argument("--trace", metavar="SHARE", help="of requests that ask for a trace, 0 to 1")
-    judged.add_argument("--slo-ms", metavar="MS", help="the latency to stay within")
-    judged.add_argument("--slo-percentile", metavar="P", help="of requests (default 99)")
-    judged.add_argument(
-        "--threshold",
-        action="append",
-        metavar="CONDITION",
-        help="'p99<300' (ms), 'failed<1%%', 'rate>=200', 'p99{m: compute}<50'; may be repeated; "
-        "without one on failed, at most 1%% of the requests may fail",
-    )
-    judged.add_argument(
-        "--strict",
-        action="store_true",
-        default=None,
-        help="limit the tester's own delay however long the latency is",
     )
     parser.add_argument(
         "--set",
@@ -162,19 +112,6 @@ class _FileOrInputs(argparse.Action):
             parser.error(f"{' and '.join(files)}: accepted: one file, and inputs NAME=VALUE")
         namespace.file = Path(files[0]) if files else None
         namespace.inputs = inputs or None
-
-
-def _add_arrivals(load: argparse._ArgumentGroup) -> None:
-    load.add_argument(
-        "--arrivals",
-        metavar="KIND[:KEY=VALUE,...]",
-        help="constant:rate=50, poisson:rate=50, gamma:rate=50,cv=4, "
-        "bursts:rate=20,burst_rate=200, step:rates=[10,20,40], ramp:start_rate=0,end_rate=100, "
-        "sine:rate=50,amplitude=0.5,period_s=60, trace:file=FILE, closed:concurrency=8,think_s=1, "
-        "single-stream, multi-stream, server:rate=50, offline:count=1000",
-    )
-    load.add_argument("--rate", metavar="R", help="requests per second; Poisson without --arrivals")
-    load.add_argument("--concurrency", metavar="N", help="users of a closed loop")
 
 
 def add_loads(parser: argparse.ArgumentParser) -> None:
@@ -213,7 +150,7 @@ def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
         # In place of whatever the file has.
         overrides |= {"payload.path": None, "payload.inputs": (), "payload.synthetic": None}
     for flag, name in _SETTINGS.items():
-        value = getattr(arguments, flag)
+        value = getattr(arguments, flag.replace("-", "_"))
         if value is not None:
             overrides[name] = value
     if arguments.expected is not None and arguments.check is None:
@@ -222,8 +159,7 @@ def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
         overrides["target.headers"] = parse_headers(arguments.header)
     if arguments.synthetic is not None:
         overrides["payload.synthetic"] = _flow_mapping("--synthetic", arguments.synthetic)
-    for text in arguments.set:
-        name, value = _assignment("--set", text)
+    for name, value in pairs(arguments.set, "--set"):
         overrides[name] = _parsed("--set", value)
     if arguments.workers is not None:
         overrides["workers"] = [each for each in arguments.workers.split(",") if each]
@@ -232,20 +168,18 @@ def _overrides(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _load(text: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for part in text.split(","):
-        key, value = _assignment("--load", part)
-        flag = key.replace("-", "_")
-        if flag in ("rate", "concurrency"):
-            found["arrivals.kind"] = "poisson" if flag == "rate" else "closed"
-            found[f"arrivals.{flag}"] = value
-        elif flag in ("name", "weight"):
-            found[flag] = value
-        elif flag in _SETTINGS:
-            found[_SETTINGS[flag]] = value
+    for key, value in pairs(text.split(","), "--load"):
+        if key in ("rate", "concurrency"):
+            found["arrivals.kind"] = "poisson" if key == "rate" else "closed"
+            found[f"arrivals.{key}"] = value
+        elif key in ("name", "weight"):
+            found[key] = value
+        elif key in _SETTINGS:
+            found[_SETTINGS[key]] = value
         else:
-            accepted = ", ".join(each.replace("_", "-") for each in _SETTINGS)
             raise LoadError(
-                f"--load has key '{key}'; accepted: name, weight, rate, concurrency, {accepted}"
+                f"--load has key '{key}'; accepted: name, weight, rate, concurrency, "
+                f"{', '.join(_SETTINGS)}"
             )
     return found
 
@@ -259,22 +193,13 @@ def _arrivals(arguments: argparse.Namespace) -> dict[str, Any]:
         overrides["arrivals.kind"] = kind
         for name, value in _flow_mapping("--arrivals", settings).items():
             overrides[f"arrivals.{name}"] = value
-    elif arguments.file is None and arguments.rate is not None:
-        overrides["arrivals.kind"] = "poisson"
-    elif arguments.file is None and arguments.concurrency is not None:
-        overrides["arrivals.kind"] = "closed"
-    for flag in ("rate", "concurrency"):
+    for flag, kind in (("rate", "poisson"), ("concurrency", "closed")):
         value = getattr(arguments, flag)
         if value is not None:
             overrides[f"arrivals.{flag}"] = value
+            if arguments.file is None:
+                overrides.setdefault("arrivals.kind", kind)
     return overrides
-
-
-def _assignment(flag: str, text: str) -> tuple[str, str]:
-    name, separator, value = text.partition("=")
-    if not separator or not name:
-        raise LoadError(f"{flag} is '{text}'; accepted: NAME=VALUE")
-    return name, value
 
 
 def _flow_mapping(flag: str, text: str) -> dict[str, Any]:

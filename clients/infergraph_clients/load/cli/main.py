@@ -5,22 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
-from ...errors import UsageError
 from ...flags import add_version
-from ...terminal import escape_what_cannot_be_encoded
-from ..errors import ExitStatus
-from . import compare, evaluate, profile, report, run, search, worker
+from ...terminal import run_command
 
 COMMANDS = {
-    "run": run,
-    "search": search,
-    "compare": compare,
-    "profile": profile,
-    "evaluate": evaluate,
-    "report": report,
-    "worker": worker,
+    "run": "send a load, and write a report",
+    "search": "find the highest rate that still meets an SLO",
+    "compare": "compare two reports, with confidence intervals and an exit status for CI",
+    "profile": "measure latency and throughput by batch size and concurrency",
+    "evaluate": "serve an Infergraph pipeline, measure all about it, and write one report",
+    "report": "write the report of a run whose tester was killed",
+    "worker": "send requests for a run that another machine coordinates",
 }
+"""Each has a module of its name, which is imported only where it runs: some take a second."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,27 +28,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         An `ExitStatus`; the help of each command says which means what there.
     """
-    escape_what_cannot_be_encoded()
     arguments = parse_arguments(argv)
-    try:
-        status: int = COMMANDS[arguments.command].execute(arguments)
-        sys.stdout.flush()
-    except UsageError as error:
-        print(f"infergraph-load {arguments.command}: {error}", file=sys.stderr)
-        return ExitStatus.USAGE
-    except KeyboardInterrupt:
-        return ExitStatus.INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output, `head` for example, has seen enough. Nothing may be flushed to
-        # it at exit, or Python complains.
-        sys.stdout = None
-        return 0
-    return status
+    return run_command(f"infergraph-load {arguments.command}", lambda: arguments.execute(arguments))
 
 
 def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The parsed arguments; argparse itself ends the process with 2 where they make no sense."""
-    parser = build_parser()
+    argv = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(
+        prog="infergraph-load",
+        description="Load tests for servers of the V2 (Open Inference) protocol.",
+    )
+    add_version(parser)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(name, help=text)
+        if name == next(iter(argv), None):
+            module = import_module(f".{name}", __package__)
+            command.description = module.DESCRIPTION
+            command.formatter_class = argparse.RawDescriptionHelpFormatter
+            command.set_defaults(execute=module.execute)
+            module.add_arguments(command)
     # Inputs may stand after flags, which subparsers cannot read by themselves.
     arguments, rest = parser.parse_known_args(argv)
     takes = hasattr(arguments, "inputs")
@@ -59,26 +58,3 @@ def parse_arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     if rest:
         arguments.inputs = [*(arguments.inputs or []), *rest]
     return arguments
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of all commands."""
-    parser = argparse.ArgumentParser(
-        prog="infergraph-load",
-        description="Load tests for servers of the V2 (Open Inference) protocol.",
-    )
-    add_version(parser)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, module in COMMANDS.items():
-        command = commands.add_parser(
-            name,
-            help=module.HELP,
-            description=module.DESCRIPTION,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        module.add_arguments(command)
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

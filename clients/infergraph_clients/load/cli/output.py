@@ -5,17 +5,16 @@ from __future__ import annotations
 import argparse
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from rich.console import Console
+
+from ..engine.coordinator import Interrupts
+from ..engine.run import Prepared, Run, execute
 from ..errors import LoadError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from ..engine.coordinator import Interrupts
-    from ..engine.run import Prepared, Run
+from ..reports.folder import check_writable
+from ..reports.live import LiveView
 
 _REPORTS = "load-reports"
 _MARKS = ("report.json", "profile.json", "evaluation.json", "overall.json", "search.json")
@@ -48,7 +47,8 @@ def output_folder(arguments: argparse.Namespace, name: str) -> Path:
         return folder
     if not folder.is_dir() or not any(folder.iterdir()):
         return folder
-    found = next((mark for pattern in ("", "*/") for mark in _found(folder, pattern)), None)
+    patterns = [place + mark for place in ("", "*/") for mark in _MARKS]
+    found = next((file for pattern in patterns for file in folder.glob(pattern)), None)
     if found is None:
         raise LoadError(f"'{folder}' holds files that are no report; accepted: another --output")
     if not arguments.overwrite:
@@ -59,14 +59,15 @@ def output_folder(arguments: argparse.Namespace, name: str) -> Path:
     return folder
 
 
-def make_room(arguments: argparse.Namespace, folder: Path) -> None:
-    """Removes the report that `--overwrite` replaces; called when the load is about to begin."""
-    if arguments.overwrite and arguments.output is not None and folder.is_dir():
-        shutil.rmtree(folder)
+def make_room(arguments: argparse.Namespace, *folders: Path) -> None:
+    """Makes the folders, in place of the report that `--overwrite` replaces in the first.
 
-
-def _found(folder: Path, pattern: str) -> Sequence[Path]:
-    return [each for mark in _MARKS for each in folder.glob(f"{pattern}{mark}")]
+    Called when the load is about to begin. LoadError if one cannot be written.
+    """
+    if arguments.overwrite and arguments.output is not None and folders[0].is_dir():
+        shutil.rmtree(folders[0])
+    for folder in folders:
+        check_writable(folder)
 
 
 def make_trial(
@@ -81,9 +82,6 @@ def make_trial(
         interrupts: End it.
         total: How many runs there will be, if that is known: then what is left is shown, too.
     """
-    from ..engine.run import execute
-    from ..reports.live import LiveView
-
     done: list[float] = []
 
     def trial(prepared: Prepared) -> Run:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 
+from rich.console import Console
+
+from ...flags import count
+from ..engine.coordinator import Interrupts
+from ..profile.report import print_profile, write_profile
+from ..profile.sweep import sweep
 from . import flags
 from .output import add_output, make_room, make_trial, output_folder
 
-HELP = "measure latency and throughput by batch size and concurrency"
 DESCRIPTION = """\
 Measures a model or pipeline at each batch size (items in a request) with each number of requests in
 flight (a closed loop), and writes the table as Parquet and JSON, and plots.
@@ -34,21 +39,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_sweep(parser: argparse.ArgumentParser, *, repeats: int) -> None:
     """Adds the arguments that say which cells are measured."""
     sweep = parser.add_argument_group("cells")
-    sweep.add_argument(
-        "--batch-sizes",
-        type=counts,
-        default=[1, 2, 4, 8],
-        metavar="N,...",
-        help="items in a request (default 1,2,4,8)",
-    )
-    sweep.add_argument(
-        "--concurrency",
-        dest="concurrencies",
-        type=counts,
-        default=[1, 2, 4, 8],
-        metavar="N,...",
-        help="requests in flight (default 1,2,4,8)",
-    )
+    for name, dest, text in (
+        ("batch-sizes", "batch_sizes", "items in a request"),
+        ("concurrency", "concurrencies", "requests in flight"),
+    ):
+        sweep.add_argument(
+            f"--{name}",
+            dest=dest,
+            type=counts,
+            default=[1, 2, 4, 8],
+            metavar="N,...",
+            help=f"{text} (default 1,2,4,8)",
+        )
     sweep.add_argument(
         "--repeats",
         type=count,
@@ -63,30 +65,14 @@ def counts(text: str) -> list[int]:
     return sorted({count(part) for part in text.split(",")})
 
 
-def count(text: str) -> int:
-    """An argparse type: a whole number from 1."""
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no count; accepted: whole numbers from 1")
-    return int(text)
-
-
 def execute(arguments: argparse.Namespace) -> int:
     """Profiles; see `main` for the status."""
     # A file's own settings come before these.
     extra = dict(_DEFAULTS) if arguments.file is None else {"arrivals.kind": "closed"}
     extra["arrivals.concurrency"] = arguments.concurrencies[0]
     configuration = flags.configuration(arguments, extra)
-    # Here, and not above: pyarrow, rich and plotly take a second to import.
-    from rich.console import Console
-
-    from ..engine.coordinator import Interrupts
-    from ..profile.report import print_profile, write_profile
-    from ..profile.sweep import sweep
-    from ..reports.folder import check_writable
-
     folder = output_folder(arguments, f"{configuration.target.model}-profile")
     make_room(arguments, folder)
-    check_writable(folder)
     console = Console(stderr=True, quiet=arguments.quiet)
     with Interrupts() as interrupts:
         profile = sweep(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .run import finish
+from ..engine.run import RECORDS, recovered
+from ..errors import LoadError
+from .run import show, write
 
-HELP = "write the report of a run whose tester was killed"
 DESCRIPTION = """\
 Makes a report of the records that a run has left on disk, if the tester was killed before it could
 do so itself. The report says that it is partial; at most the last second is missing.
@@ -27,9 +28,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Writes it; see `main` for the status."""
-    from ..engine.run import RECORDS, recovered
-    from ..errors import LoadError
-
     folder: Path = arguments.folder
     parts = [folder, *sorted(each for each in folder.glob("*") if (each / RECORDS).is_dir())]
     found = {each: recovered(each / RECORDS) for each in parts if (each / RECORDS).is_dir()}
@@ -39,4 +37,5 @@ def execute(arguments: argparse.Namespace) -> int:
             f"'{RECORDS}' in it, or in each of its folders"
         )
     arguments.junit = None
-    return finish(arguments, folder, {each.name: run for each, run in found.items()})
+    runs = {each.name: run for each, run in found.items()}
+    return show(arguments, folder, runs, write(folder, runs))

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import argparse
+import json
+import shutil
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from rich.console import Console
+
+from ..engine.coordinator import Interrupts
+from ..engine.records import remove_records
+from ..engine.run import RECORDS, Run, ask_server, execute_all, prepare
+from ..errors import ExitStatus
+from ..reports.folder import report_document, write_report
+from ..reports.live import LiveView
+from ..reports.overall import print_overall, rows_of, write_overall
+from ..reports.terminal import print_summary
+from ..reports.text import verdicts, write_junit
+from ..server_metrics import FILE, ServerMetrics
+from ..statistics import Summary, summarise
 from . import flags
 from .output import add_output, make_room, output_folder
 
-if TYPE_CHECKING:
-    from ..configuration import RunConfiguration
-    from ..engine.run import Run
-    from ..statistics import Summary
-
-HELP = "send a load, and write a report"
 DESCRIPTION = """\
 Sends requests to a model or pipeline at the times that the arrivals say, and writes a report.
 
@@ -51,25 +60,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Runs it; see `main` for the status."""
     loads = flags.loads(arguments)
-    # Here, and not above: pyarrow, rich and plotly take a second to import.
-    from rich.console import Console
-
-    from ..engine.coordinator import Interrupts
-    from ..engine.run import RECORDS, ask_server, execute_all, prepare
-    from ..reports.folder import check_writable
-    from ..reports.live import LiveView
-    from ..server_metrics import FILE, ServerMetrics
-
-    several = len(loads) > 1
     folder = output_folder(arguments, "-".join(loads))
     prepared = {name: prepare(each) for name, each in loads.items()}
     for load in prepared.values():
         if load.configuration.preflight:
             ask_server(load)
-    make_room(arguments, folder)
-    folders = {name: folder / name if several else folder for name in loads}
-    for each in folders.values():
-        check_writable(each)
+    folders = _folders(folder, loads)
+    make_room(arguments, folder, *folders.values())
     first = next(iter(loads.values()))
     console = Console(stderr=True, quiet=arguments.quiet or arguments.json)
     with (
@@ -85,78 +82,58 @@ def execute(arguments: argparse.Namespace) -> int:
         )
         # Also what ends the run now leaves its report.
         runs = dict(zip(loads, found, strict=True))
-        summaries = _write(folder, folders, runs)
+        summaries = write(folder, runs)
     for count, problem in metrics.problems.values():
         console.print(f"{count} times: {problem}", highlight=False, markup=False, soft_wrap=True)
-    return _show(arguments, folder, loads, runs, summaries)
+    return show(arguments, folder, runs, summaries)
 
 
-def finish(arguments: argparse.Namespace, folder: Path, runs: dict[str, Run]) -> int:
-    """Writes and shows the report of runs that have been sent; the exit status."""
-    folders = {name: folder / name if len(runs) > 1 else folder for name in runs}
-    summaries = _write(folder, folders, runs)
-    configurations = {name: run.configuration for name, run in runs.items()}
-    return _show(arguments, folder, configurations, runs, summaries)
+def _folders(folder: Path, loads: Iterable[str]) -> dict[str, Path]:
+    names = list(loads)
+    return {name: folder / name if len(names) > 1 else folder for name in names}
 
 
-def _write(folder: Path, folders: dict[str, Path], runs: dict[str, Run]) -> dict[str, Summary]:
-    import shutil
-
-    from ..engine.records import remove_records
-    from ..engine.run import RECORDS
-    from ..reports.folder import write_report
-    from ..reports.overall import write_overall
-    from ..server_metrics import FILE
-    from ..statistics import summarise
-
+def write(folder: Path, runs: dict[str, Run]) -> dict[str, Summary]:
+    """Writes the reports of runs that have been sent."""
     summaries = {name: summarise(run) for name, run in runs.items()}
-    for name, run in runs.items():
-        if len(runs) > 1 and (folder / FILE).exists():
-            shutil.copyfile(folder / FILE, folders[name] / FILE)
-        write_report(folders[name], run, summaries[name])
-        remove_records(folders[name] / RECORDS)
+    for name, own in _folders(folder, runs).items():
+        if own != folder and (folder / FILE).exists():
+            shutil.copyfile(folder / FILE, own / FILE)
+        write_report(own, runs[name], summaries[name])
+        remove_records(own / RECORDS)
     if len(runs) > 1:
         write_overall(folder, runs, summaries)
     return summaries
 
 
-def _show(
+def show(
     arguments: argparse.Namespace,
     folder: Path,
-    loads: dict[str, RunConfiguration],
     runs: dict[str, Run],
     summaries: dict[str, Summary],
 ) -> int:
-    import json
-
-    from rich.console import Console
-
-    from ..errors import ExitStatus
-    from ..reports.folder import report_document
-    from ..reports.overall import print_overall, rows_of
-    from ..reports.terminal import print_summary
-    from ..reports.text import verdicts, write_junit
-
+    """Prints what was found, as the arguments say; the exit status."""
+    several = len(runs) > 1
     if arguments.json:
         documents = {name: report_document(run, summaries[name]) for name, run in runs.items()}
-        shown = documents if len(runs) > 1 else next(iter(documents.values()))
+        shown = documents if several else next(iter(documents.values()))
         sys.stdout.write(json.dumps(shown, indent=2) + "\n")
     elif not arguments.quiet:
         output = Console()
         for name, summary in summaries.items():
-            print_summary(output, loads[name], summary)
-        if len(runs) > 1:
+            print_summary(output, runs[name].configuration, summary)
+        if several:
             print_overall(output, rows_of(runs, summaries))
         output.print(f"report: {folder}", highlight=False, soft_wrap=True)
     if arguments.junit is not None:
         lines = [
-            replace(line, name=f"{name}: {line.name}") if len(runs) > 1 else line
+            replace(line, name=f"{name}: {line.name}") if several else line
             for name, summary in summaries.items()
             for line in verdicts(summary)
         ]
         first = next(iter(runs.values()))
-        suite = " and ".join(f"{name} under {each.arrivals.kind}" for name, each in loads.items())
-        write_junit(arguments.junit, suite, lines, first.began, first.seconds)
+        loads = (f"{name} under {run.configuration.arrivals.kind}" for name, run in runs.items())
+        write_junit(arguments.junit, " and ".join(loads), lines, first.began, first.seconds)
     if any(run.interrupted for run in runs.values()):
         return ExitStatus.INTERRUPTED
     return max(summary.status for summary in summaries.values())

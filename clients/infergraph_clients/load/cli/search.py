@@ -6,10 +6,21 @@ import argparse
 import json
 import sys
 
+from rich.console import Console
+
+from ..configuration import RunConfiguration
+from ..engine.coordinator import Interrupts
+from ..engine.run import ask_server, prepare
+from ..engine.run import execute as execute_run
+from ..errors import LoadError
+from ..reports.folder import write_report
+from ..reports.live import LiveView
+from ..reports.text import milliseconds
+from ..search import Step, search
+from ..statistics import Summary, summarise
 from . import flags
 from .output import add_output, make_room, output_folder
 
-HELP = "find the highest rate that still meets an SLO"
 DESCRIPTION = """\
 Doubles the rate until a trial misses the SLO, then halves the gap. A trial takes --duration
 seconds; one that leaves its verdict to chance, or is too short to see a queue grow, is repeated for
@@ -47,19 +58,6 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.file is None and arguments.arrivals is None and arguments.rate is None:
         extra = {"arrivals.kind": "poisson", "arrivals.rate": _START_RATE}
     configuration = flags.configuration(arguments, extra)
-    from rich.console import Console
-
-    from ..configuration import RunConfiguration
-    from ..engine.coordinator import Interrupts
-    from ..engine.run import ask_server, prepare
-    from ..engine.run import execute as execute_run
-    from ..errors import LoadError
-    from ..reports.folder import check_writable, write_report
-    from ..reports.live import LiveView
-    from ..reports.text import milliseconds
-    from ..search import Step, search
-    from ..statistics import Summary, summarise
-
     if not 0 < arguments.precision < 1:
         raise LoadError(f"--precision is {arguments.precision:g}; accepted: between 0 and 1")
     if arguments.longest is not None and arguments.longest < configuration.duration_s:
@@ -73,7 +71,6 @@ def execute(arguments: argparse.Namespace) -> int:
     if configuration.preflight:
         ask_server(first)
     make_room(arguments, folder)
-    check_writable(folder)
     trials = 0
 
     def done(settings: RunConfiguration, name: str | None) -> Summary:

@@ -9,7 +9,10 @@ import subprocess
 import sys
 import threading
 
-HELP = "send requests for a run that another machine coordinates"
+from ..engine import protocol
+from ..engine.coordinator import start_worker
+from ..errors import LoadError
+
 DESCRIPTION = """\
 Listens for a coordinator, which is any infergraph-load command with --workers, and starts a process
 for each connection; that process sends what the coordinator tells it to, and reports to it.
@@ -35,9 +38,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Listens until it is told to end; see `main` for the status."""
-    from ..engine import protocol
-    from ..errors import LoadError
-
     key = protocol.token()
     host, port = protocol.address_of(arguments.listen)
     try:
@@ -69,12 +69,8 @@ def execute(arguments: argparse.Namespace) -> int:
 def _serve(
     opened: socket.socket, peer: str, key: bytes, processes: list[subprocess.Popen[bytes]]
 ) -> None:
-    from ..engine import protocol
-    from ..engine.coordinator import start_worker
-
     with opened:
         if protocol.admit(opened, key):
-            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             processes.append(start_worker(opened))
             print(f"sends for {peer}", file=sys.stderr, flush=True)
         else:

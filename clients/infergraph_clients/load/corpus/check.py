@@ -27,7 +27,7 @@ class AnswerCheck:
     Args:
         level: See `PayloadSource.check`.
         decode: Parses an answer; ValueError if it is none of V2.
-        expected: By payload index, for the level `expected`.
+        expected: By payload index, answers in V2 JSON, for the level `expected`.
         tolerance: Relative and absolute, of floating point values.
     """
 
@@ -35,14 +35,14 @@ class AnswerCheck:
         self,
         level: Check,
         decode: Callable[[Exchange], Answer],
-        expected: Sequence[Expected] = (),
+        expected: Sequence[bytes] = (),
         tolerance: float = 1e-3,
     ) -> None:
         self._level = level
         self._decode = decode
         self._tolerance = tolerance
         self._right: dict[int, bytes] = {}
-        self._wanted: dict[int, Expected] = dict(enumerate(expected))
+        self._wanted: dict[int, Expected] = dict(enumerate(map(_outputs, expected)))
 
     def problem(self, exchange: Exchange) -> str | None:
         """What is wrong with an answer, or None."""
@@ -94,8 +94,8 @@ def difference(wanted: Expected, given: Mapping[str, Tensor], tolerance: float) 
     return None
 
 
-def read_expected(file: str, payloads: Sequence[Payload]) -> list[Expected]:
-    """The expected outputs of each payload.
+def read_expected(file: str, payloads: Sequence[Payload]) -> list[bytes]:
+    """The expected answer to each payload, in V2 JSON.
 
     Args:
         file: JSON: `{"outputs": [...]}` for all, that by payload name, or a list in their order.
@@ -124,14 +124,17 @@ def read_expected(file: str, payloads: Sequence[Payload]) -> list[Expected]:
             f"expected answers '{file}' are not for {len(payloads)} payloads; accepted: an answer, "
             "an object of answers by payload, or a list of as many"
         )
+    texts = [orjson.dumps(answer) for answer in answers]
     try:
-        return [_outputs(answer) for answer in answers]
+        for text in texts:
+            _outputs(text)
     except (ValueError, TypeError) as error:
         raise LoadError(f"expected answers '{file}': {error}") from None
+    return texts
 
 
-def _outputs(answer: object) -> Expected:
-    message, _ = rest.decode_response(orjson.dumps(answer), None, "")
+def _outputs(answer: bytes) -> Expected:
+    message, _ = rest.decode_response(answer, None, "")
     return {tensor.name: tensor for tensor in message.tensors}
 
 

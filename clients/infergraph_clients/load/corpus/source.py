@@ -14,7 +14,7 @@ from infergraph.v2 import Tensor
 
 from ...errors import ServerError, Unreachable
 from ...payloads import Metadata, Payload, build_tensors, parse_input, read_request
-from ...payloads.synthetic import Synthetic, make_payloads
+from ...payloads.synthetic import make_payloads
 from ...transports import Route, make_transport
 from ..configuration import PayloadSource, Target
 from ..errors import LoadError
@@ -59,7 +59,7 @@ def read_payloads(source: PayloadSource, metadata: Metadata) -> list[Payload]:
             "inputs (NAME=VALUE) and synthetic (--synthetic)"
         )
     if source.synthetic is not None:
-        return make_payloads(Synthetic(**source.synthetic.model_dump()), metadata.inputs)
+        return make_payloads(source.synthetic, metadata.inputs)
     if source.inputs:
         tensors = build_tensors([parse_input(each) for each in source.inputs], metadata.inputs)
         return [Payload("inputs", tensors)]

@@ -7,9 +7,9 @@ after it, by the fastest of some round trips.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-import selectors
 import signal
 import socket
 import subprocess
@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
 from types import FrameType
 from typing import Any
 
@@ -25,14 +26,14 @@ from ...transports.exchange import EPOCH_S, now_ns
 from ..errors import LoadError
 from . import protocol
 from .plan import Progress, WorkerPlan, WorkerResult
-from .protocol import Connection, Message
+from .protocol import Message
 
 logger = logging.getLogger(__name__)
 
 _START_DELAY_NS = 200_000_000
 """From the word to start to the start, so that all workers hear it before."""
 _READY_SECONDS = 120.0
-_SILENT_SECONDS = 30.0
+_SILENT_SECONDS = 30
 """A worker reports four times a second; one that is silent for so long counts as lost."""
 _END_SECONDS = 10.0
 _LOOK_SECONDS = 0.1
@@ -135,140 +136,163 @@ def run_workers(
         workers.end()
 
 
+@dataclass
+class _Worker:
+    """A worker, as this side sees it.
+
+    Attributes:
+        number: Of its plan.
+        name: What the user knows it by.
+        connection: To it.
+        process: Where it is one of this machine.
+        clock: Of its machine, where it is another one.
+        running: Whether it has been started and has not ended.
+        silent_s: How long it was listened for since it last said anything.
+    """
+
+    number: int
+    name: str
+    connection: Connection
+    process: subprocess.Popen[bytes] | None = None
+    clock: Clock | None = None
+    running: bool = False
+    silent_s: float = 0.0
+
+    def tell(self, message: Message) -> None:
+        # One that has died is found when it is to be heard.
+        with contextlib.suppress(OSError):
+            protocol.send(self.connection, message)
+
+
 class _Workers:
     def __init__(self, on_progress: Callable[[Progress], None], interrupts: Interrupts) -> None:
         self._on_progress = on_progress
         self._interrupts = interrupts
         self._found = WorkersResult()
-        self._connections: dict[int, Connection] = {}
-        self._clocks: dict[int, Clock] = {}
-        self._heard_at: dict[int, float] = {}
-        self._processes: dict[int, subprocess.Popen[bytes]] = {}
-        self._selector = selectors.DefaultSelector()
+        self._workers: list[_Worker] = []
 
     def add(self, plan: WorkerPlan, address: str | None) -> None:
         """Starts or connects a worker, and tells it its plan."""
-        number = plan.process
+        process, name = None, address or f"process {plan.process}"
         if address is None:
             ours, theirs = socket.socketpair()
             with theirs:
-                self._processes[number] = start_worker(theirs)
-            connection = Connection(ours, f"process {number}")
+                process = start_worker(theirs)
         else:
-            connection = protocol.connect(address, protocol.token())
-        self._connections[number] = connection
-        self._selector.register(connection.socket, selectors.EVENT_READ, number)
+            ours = protocol.connect(address, protocol.token())
+        connection = protocol.connection_of(ours, _SILENT_SECONDS)
+        worker = _Worker(plan.process, name, connection, process)
+        self._workers.append(worker)
         try:
             if address is not None:
-                self._clocks[number] = self._checked_clock(connection)
-            connection.send(plan.message())
+                worker.clock = self._checked_clock(worker)
+            protocol.send(connection, Message.of("plan", plan))
         except (OSError, EOFError):
-            raise LoadError(f"{connection.name} ended before the run") from None
+            raise LoadError(f"{name} ended before the run") from None
 
     def run(self, on_start: Callable[[float], None]) -> WorkersResult:
         found = self._found
         self._await_ready()
         start = now_ns() + _START_DELAY_NS
         found.began = start / 1e9 + EPOCH_S
-        for number in self._connections:
-            offset = self._clocks[number].offset if number in self._clocks else 0
-            self._tell(number, Message("start", {"at": start + offset}))
+        for worker in self._workers:
+            offset = worker.clock.offset if worker.clock is not None else 0
+            worker.tell(Message("start", {"at": start + offset}))
+            worker.running = True
         on_start(found.began)
-        self._heard_at = dict.fromkeys(self._connections, time.monotonic())
         heeded = 0
-        while self._heard_at:
+        while any(worker.running for worker in self._workers):
             self._hear()
             if self._interrupts.count > heeded:
                 heeded = self._interrupts.count
-                for number in self._heard_at:
-                    self._tell(number, Message("stop" if heeded == 1 else "abort"))
+                for worker in self._workers:
+                    if worker.running:
+                        worker.tell(Message("stop" if heeded == 1 else "abort"))
         found.interrupted = heeded > 0
         return found
 
     def end(self) -> None:
-        for connection in self._connections.values():
-            connection.close()
-        for process in self._processes.values():
+        for worker in self._workers:
+            worker.connection.close()
+        for worker in self._workers:
+            if worker.process is None:
+                continue
             try:
-                process.wait(_END_SECONDS)
+                worker.process.wait(_END_SECONDS)
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        self._selector.close()
+                worker.process.kill()
+                worker.process.wait()
 
     def _await_ready(self) -> None:
-        waiting = set(self._connections)
+        waiting = list(self._workers)
         end = time.monotonic() + _READY_SECONDS
         while waiting:
             if self._interrupts.count:
                 raise KeyboardInterrupt
             if time.monotonic() > end:
-                name = self._connections[min(waiting)].name
-                raise LoadError(f"{name} was not ready within {_READY_SECONDS:g} s")
-            for key, _ in self._selector.select(_LOOK_SECONDS):
+                raise LoadError(f"{waiting[0].name} was not ready within {_READY_SECONDS:g} s")
+            for worker in _that_speak(waiting):
                 try:
-                    if self._connections[key.data].receive():
-                        waiting.discard(key.data)
+                    protocol.receive(worker.connection)
                 except (EOFError, OSError):
-                    name = self._connections[key.data].name
-                    raise LoadError(f"{name} ended before the run") from None
+                    raise LoadError(f"{worker.name} ended before the run") from None
+                waiting.remove(worker)
 
     def _hear(self) -> None:
-        for key, _ in self._selector.select(_LOOK_SECONDS):
-            number = key.data
-            try:
-                messages = self._connections[number].receive()
-            except (EOFError, OSError):
-                self._lost(number)
+        running = [worker for worker in self._workers if worker.running]
+        began = time.monotonic()
+        speaking = _that_speak(running)
+        # Only while it is listened: what takes this side long is not a worker's silence.
+        listened = time.monotonic() - began
+        for worker in running:
+            if worker in speaking:
+                worker.silent_s = 0.0
+                self._hear_one(worker)
                 continue
-            self._heard_at[number] = time.monotonic()
-            for message in messages:
-                if message.kind == "progress":
-                    self._on_progress(Progress.of(message))
-                else:
-                    self._ended(number, WorkerResult.of(message))
-        silent = time.monotonic() - _SILENT_SECONDS
-        for number in [each for each, heard in self._heard_at.items() if heard < silent]:
-            logger.error("%s is silent: ended", self._connections[number].name)
-            if number in self._processes:
-                self._processes[number].kill()
-            self._lost(number)
+            worker.silent_s += listened
+            if worker.silent_s > _SILENT_SECONDS:
+                logger.error("%s is silent: ended", worker.name)
+                if worker.process is not None:
+                    worker.process.kill()
+                self._lost(worker)
 
-    def _ended(self, number: int, result: WorkerResult) -> None:
-        self._found.results.append(result)
-        del self._heard_at[number]
-        connection = self._connections[number]
-        self._selector.unregister(connection.socket)
-        if number in self._clocks:
-            self._found.clocks.append(_described(connection, self._clocks[number]))
-        connection.close()
-
-    def _lost(self, number: int) -> None:
-        del self._heard_at[number]
-        connection = self._connections[number]
-        self._selector.unregister(connection.socket)
-        connection.close()
-        status = None
-        if number in self._processes:
-            status = self._processes[number].wait(_END_SECONDS)
-        self._found.died[number] = status
-        logger.error("%s died with status %s", connection.name, status)
-
-    def _tell(self, number: int, message: Message) -> None:
+    def _hear_one(self, worker: _Worker) -> None:
         try:
-            self._connections[number].send(message)
-        except OSError:
-            return  # it died, which `_hear` will find
+            message = protocol.receive(worker.connection)
+        except (EOFError, OSError):
+            self._lost(worker)
+            return
+        if message.kind == "progress":
+            self._on_progress(message.read(Progress))
+            return
+        worker.running = False
+        self._found.results.append(message.read(WorkerResult))
+        if worker.clock is not None:
+            self._found.clocks.append(_described(worker, worker.clock))
+        worker.connection.close()
 
-    def _checked_clock(self, connection: Connection) -> Clock:
-        clock = compare_clocks(connection)
+    def _lost(self, worker: _Worker) -> None:
+        worker.running = False
+        worker.connection.close()
+        status = None if worker.process is None else worker.process.wait(_END_SECONDS)
+        self._found.died[worker.number] = status
+        logger.error("%s died with status %s", worker.name, status)
+
+    def _checked_clock(self, worker: _Worker) -> Clock:
+        clock = compare_clocks(worker.connection)
         if clock.uncertainty > _MOST_UNCERTAIN_NS:
             raise LoadError(
-                f"worker '{connection.name}': its clock is known only to within "
+                f"worker '{worker.name}': its clock is known only to within "
                 f"{clock.uncertainty / 1e6:.0f} ms, since no round trip was faster; accepted: "
                 f"{_MOST_UNCERTAIN_NS / 1e6:.0f} ms"
             )
         return clock
+
+
+def _that_speak(workers: list[_Worker]) -> list[_Worker]:
+    """Those of the workers that have said something, or ended, within a moment."""
+    heard = wait([worker.connection for worker in workers], _LOOK_SECONDS)
+    return [worker for worker in workers if worker.connection in heard]
 
 
 def start_worker(inherited: socket.socket) -> subprocess.Popen[bytes]:
@@ -291,26 +315,23 @@ def start_worker(inherited: socket.socket) -> subprocess.Popen[bytes]:
 
 def compare_clocks(connection: Connection, now: Callable[[], int] = now_ns) -> Clock:
     """How a worker's clock stands, by the fastest of some round trips."""
-    best: Clock | None = None
+    clocks = []
     for _ in range(_PINGS):
         before = now()
-        theirs = connection.ask(Message("ping")).values["now"]
+        theirs = protocol.ask(connection, Message("ping")).values["now"]
         after = now()
-        clock = Clock(theirs - (before + after) // 2, (after - before) // 2)
-        if best is None or clock.uncertainty < best.uncertainty:
-            best = clock
-    assert best is not None
-    return best
+        clocks.append(Clock(theirs - (before + after) // 2, (after - before) // 2))
+    return min(clocks, key=lambda clock: clock.uncertainty)
 
 
-def _described(connection: Connection, before: Clock) -> dict[str, Any]:
+def _described(worker: _Worker, before: Clock) -> dict[str, Any]:
     """What reports say of a worker's clock, which is looked at again after the run."""
     try:
-        after = compare_clocks(connection)
+        after = compare_clocks(worker.connection)
     except (OSError, EOFError, LoadError):
         after = before
     return {
-        "worker": connection.name,
+        "worker": worker.name,
         "offset_ms": before.offset / 1e6,
         "uncertainty_ms": max(before.uncertainty, after.uncertainty) / 1e6,
         "drift_ms": (after.offset - before.offset) / 1e6,

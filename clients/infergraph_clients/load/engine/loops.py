@@ -7,13 +7,14 @@ reports say so.
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import heapq
 
 import numpy as np
 
 from ...transports import Exchange, now_ns
-from ..outcome import Outcome
+from ...transports.outcome import Outcome
 from .plan import ClosedPlan, OpenPlan
 from .sender import Sender
 from .timer import make_timer
@@ -27,7 +28,35 @@ _RETRY_NS = 50_000_000
 _NO_SERVER = (Outcome.REFUSED, Outcome.TESTER_ERROR)
 
 
-class OpenLoop:
+class _Loop(abc.ABC):
+    def __init__(self, sender: Sender, start: int) -> None:
+        self._sender = sender
+        self._start = start
+        self._loop = asyncio.get_running_loop()
+        self._done = asyncio.Event()
+        self._timer = make_timer(self._loop, self._send_due)
+
+    async def run(self) -> None:
+        """Returns when all has been sent, or after `stop`."""
+        self._timer.set(self._start)
+        await self._done.wait()
+        self._timer.close()
+
+    def stop(self) -> None:
+        """Sends no more."""
+        self._done.set()
+
+    @property
+    @abc.abstractmethod
+    def unsent(self) -> int:
+        """Requests that were to be sent, and have not been; 0 where their count is not fixed."""
+
+    @abc.abstractmethod
+    def _send_due(self) -> None:
+        """Sends what is due, and sets the timer for what comes next."""
+
+
+class OpenLoop(_Loop):
     """Requests of a plan; each that is late is sent all the same, with its intended time.
 
     Args:
@@ -37,32 +66,16 @@ class OpenLoop:
     """
 
     def __init__(self, plan: OpenPlan, sender: Sender, start: int) -> None:
+        super().__init__(sender, start)
         self._plan = plan
-        self._sender = sender
-        self._start = start
         self._next = 0
         self._chunk: list[tuple[int, int, int, bool]] = []
         self._place = 0
-        self._loop = asyncio.get_running_loop()
-        self._done = asyncio.Event()
-        self._timer = make_timer(self._loop, self._send_due)
         self._fill()
 
     @property
     def unsent(self) -> int:
-        """Requests that have not been sent."""
         return len(self._plan) - self._next
-
-    async def run(self) -> None:
-        """Returns when all have been sent, or after `stop`."""
-        if self._chunk:
-            self._timer.set(self._chunk[0][1])
-            await self._done.wait()
-        self._timer.close()
-
-    def stop(self) -> None:
-        """Sends no more."""
-        self._done.set()
 
     def _fill(self) -> None:
         plan, part = self._plan, slice(self._next, self._next + _CHUNK)
@@ -91,7 +104,7 @@ class OpenLoop:
         self._loop.call_soon(self._send_due)
 
 
-class ClosedLoop:
+class ClosedLoop(_Loop):
     """The users of one worker.
 
     Args:
@@ -105,10 +118,9 @@ class ClosedLoop:
     def __init__(
         self, plan: ClosedPlan, payloads: int, sender: Sender, start: int, duration_ns: int
     ) -> None:
+        super().__init__(sender, start)
         self._plan = plan
         self._payloads = payloads
-        self._sender = sender
-        self._start = start
         self._end = start + duration_ns
         payload_seed, trace_seed, think_seed = plan.seeds.spawn(3)
         self._payload_generator = np.random.default_rng(payload_seed)
@@ -119,24 +131,11 @@ class ClosedLoop:
         self._user_of: dict[int, int] = {}
         self._awaited = [0] * plan.users
         self._due = [(start, user) for user in range(plan.users)]
-        self._done = asyncio.Event()
-        self._timer = make_timer(asyncio.get_running_loop(), self._send_due)
         sender.on_end = self._ended
 
     @property
     def unsent(self) -> int:
-        """Requests of the count that have not been sent; 0 if there is no count."""
         return 0 if self._plan.count is None else self._plan.count - self._sent
-
-    async def run(self) -> None:
-        """Returns when the duration or the count is over, or after `stop`."""
-        self._timer.set(self._start)
-        await self._done.wait()
-        self._timer.close()
-
-    def stop(self) -> None:
-        """Sends no more."""
-        self._done.set()
 
     def _send_due(self) -> None:
         while not self._done.is_set():

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from infergraph.v2 import Tensor, raw
-from infergraph.v2.request import RequestedOutput
-
-from ...payloads import Payload
+from ...transports import Template
+from ...transports.outcome import Outcome
 from ..configuration import Check, Target
-from ..corpus.check import Expected
-from ..outcome import Outcome
-from .protocol import Message
-from .records import RECORD, Traces
+
+_ARRAYS = {"arbitrary_types_allowed": True}
 
 
 @dataclass(frozen=True)
@@ -36,6 +31,7 @@ class OpenPlan:
     traced: npt.NDArray[np.bool_]
     first_index: int = 0
     index_step: int = 1
+    __pydantic_config__: ClassVar[dict[str, bool]] = _ARRAYS
 
     def __len__(self) -> int:
         return len(self.times)
@@ -82,21 +78,21 @@ class LoadPlan:
 
     Attributes:
         target: What is called.
-        payloads: What is sent.
-        traced: Whether any request asks for a trace.
+        requests: By payload.
+        traced_requests: The same, asking for a trace; empty where none does.
         arrivals: What is sent when.
         duration_ns: When sending ends.
-        check, expected, tolerance: See `AnswerCheck`.
-        drain_s: See `RunConfiguration`.
+        check, expected, tolerance: See `AnswerCheck`; expected are answers in V2 JSON.
+        drain_s: How long requests in flight may take once the run is ended early.
     """
 
     target: Target
-    payloads: Sequence[Payload]
-    traced: bool
+    requests: list[Template]
+    traced_requests: list[Template]
     arrivals: OpenPlan | ClosedPlan
     duration_ns: int
     check: Check
-    expected: Sequence[Expected]
+    expected: list[bytes]
     tolerance: float
     drain_s: float
 
@@ -113,109 +109,6 @@ class WorkerPlan:
     process: int
     loads: dict[int, LoadPlan]
 
-    def message(self) -> Message:
-        """The plan as a message; `of` reads it."""
-        blobs: list[bytes] = []
-        loads = {str(number): _describe(load, blobs) for number, load in self.loads.items()}
-        return Message("plan", {"process": self.process, "loads": loads}, blobs)
-
-    @classmethod
-    def of(cls, message: Message) -> WorkerPlan:
-        """The plan of a message."""
-        blobs = iter(message.blobs)
-        loads = message.values["loads"].items()
-        return cls(
-            message.values["process"], {int(number): _load(each, blobs) for number, each in loads}
-        )
-
-
-_ARRAYS = (("times", np.int64), ("payloads", np.int32), ("traced", np.bool_))
-
-
-def _describe(load: LoadPlan, blobs: list[bytes]) -> dict[str, Any]:
-    arrivals = load.arrivals
-    if isinstance(arrivals, OpenPlan):
-        shape = {"first_index": arrivals.first_index, "index_step": arrivals.index_step}
-        blobs += [getattr(arrivals, name).astype(kind).tobytes() for name, kind in _ARRAYS]
-    else:
-        shape = dict(vars(arrivals))
-    return {
-        "target": load.target.model_dump(),
-        "open": isinstance(arrivals, OpenPlan),
-        "arrivals": shape,
-        "traced": load.traced,
-        "duration_ns": load.duration_ns,
-        "check": load.check,
-        "tolerance": load.tolerance,
-        "drain_s": load.drain_s,
-        "payloads": [
-            {
-                "name": each.name,
-                "parameters": dict(each.parameters),
-                "outputs": [[output.name, dict(output.parameters)] for output in each.outputs],
-                "nulls": each.nulls,
-                "tensors": [_describe_tensor(tensor, blobs) for tensor in each.tensors],
-            }
-            for each in load.payloads
-        ],
-        "expected": [
-            [_describe_tensor(tensor, blobs) for tensor in each.values()] for each in load.expected
-        ],
-    }
-
-
-def _load(document: dict[str, Any], blobs: Iterator[bytes]) -> LoadPlan:
-    shape = document["arrivals"]
-    arrivals: OpenPlan | ClosedPlan
-    if document["open"]:
-        arrays: Any = [np.frombuffer(next(blobs), kind) for _, kind in _ARRAYS]
-        times, payload, traced = arrays
-        arrivals = OpenPlan(times, payload, traced, **shape)
-    else:
-        arrivals = ClosedPlan(**{**shape, "spawn_key": tuple(shape["spawn_key"])})
-
-    def tensors(described: list[dict[str, Any]]) -> tuple[Tensor, ...]:
-        return tuple(_tensor(each, blobs) for each in described)
-
-    payloads = [
-        Payload(
-            each["name"],
-            tensors(each["tensors"]),
-            each["parameters"],
-            [RequestedOutput.of(name, parameters) for name, parameters in each["outputs"]],
-            nulls=each["nulls"],
-        )
-        for each in document["payloads"]
-    ]
-    expected = [{tensor.name: tensor for tensor in tensors(each)} for each in document["expected"]]
-    return LoadPlan(
-        Target.model_validate(document["target"]),
-        payloads,
-        document["traced"],
-        arrivals,
-        document["duration_ns"],
-        document["check"],
-        expected,
-        document["tolerance"],
-        document["drain_s"],
-    )
-
-
-def _describe_tensor(tensor: Tensor, blobs: list[bytes]) -> dict[str, Any]:
-    blobs.append(bytes(raw.pack(tensor.datatype, tensor.data)))
-    return {
-        "name": tensor.name,
-        "datatype": tensor.datatype,
-        "shape": list(tensor.shape),
-        "parameters": None if tensor.parameters is None else dict(tensor.parameters),
-    }
-
-
-def _tensor(described: dict[str, Any], blobs: Iterator[bytes]) -> Tensor:
-    datatype = described["datatype"]
-    data = raw.unpack(datatype, described["shape"], next(blobs))
-    return Tensor(described["name"], datatype, data, described["parameters"])
-
 
 @dataclass(frozen=True)
 class Progress:
@@ -223,29 +116,19 @@ class Progress:
 
     Attributes:
         process, load: Their numbers.
-        sent: Requests sent since then.
         in_flight: Requests in flight now.
+        sent: Requests sent since then.
         records: Of the requests that ended since then, dtype RECORD.
-        traces: Of them.
+        traces: Of them, see `records.trace_lines`.
     """
 
     process: int
     load: int
-    sent: int
     in_flight: int
+    sent: int
     records: npt.NDArray[Any]
-    traces: Traces = ()
-
-    def message(self) -> Message:
-        """The report as a message; `of` reads it."""
-        values = {name: getattr(self, name) for name in ("process", "load", "sent", "in_flight")}
-        values["traces"] = list(self.traces)
-        return Message("progress", values, [self.records.tobytes()])
-
-    @classmethod
-    def of(cls, message: Message) -> Progress:
-        """The report of a message."""
-        return cls(**message.values, records=np.frombuffer(message.blobs[0], RECORD))
+    traces: bytes = b""
+    __pydantic_config__: ClassVar[dict[str, bool]] = _ARRAYS
 
     @property
     def outcomes(self) -> npt.NDArray[np.int64]:
@@ -287,20 +170,4 @@ class WorkerResult:
     lag_ns: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     peak_memory_bytes: int = 0
     memory_bytes: list[int] = field(default_factory=list)
-
-    def message(self) -> Message:
-        """The result as a message; `of` reads it."""
-        values = {name: value for name, value in vars(self).items() if name != "lag_ns"}
-        return Message("result", values, [self.lag_ns.tobytes()])
-
-    @classmethod
-    def of(cls, message: Message) -> WorkerResult:
-        """The result of a message."""
-        values = dict(message.values)
-        # JSON's keys are texts.
-        values["unsent"] = {int(load): count for load, count in values["unsent"].items()}
-        values["errors"] = {
-            int(load): {int(outcome): texts for outcome, texts in errors.items()}
-            for load, errors in values["errors"].items()
-        }
-        return cls(**values, lag_ns=np.frombuffer(message.blobs[0], np.int64))
+    __pydantic_config__: ClassVar[dict[str, bool]] = _ARRAYS

@@ -7,6 +7,7 @@ tester that dies loses a second, and neither grows with the number of requests.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -17,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...transports import UNKNOWN, Exchange
+from ...transports.outcome import Outcome
 from ..errors import LoadError
-from ..outcome import Outcome
 
 RECORD = np.dtype(
     [
@@ -94,6 +95,11 @@ class RecordBuffer:
         return rows
 
 
+def trace_lines(traces: Traces) -> bytes:
+    """Traces as a `RecordWriter` takes them: JSON, each in a line."""
+    return b"".join(json.dumps(each).encode() + b"\n" for each in traces)
+
+
 class RecordWriter:
     """Appends a run's records and traces to files of a folder while it goes on.
 
@@ -118,10 +124,8 @@ class RecordWriter:
             self._traces = (folder / _TRACES).open("wb", buffering=0)
         except OSError as error:
             raise LoadError(f"records '{folder}' cannot be written: {error.strerror}") from None
-        names = RECORD.names or ()
-        self._schema = pa.schema(
-            [(name, pa.from_numpy_dtype(RECORD.fields[name][0])) for name in names]  # type: ignore[index]
-        )
+        types = [(name, pa.from_numpy_dtype(RECORD[name])) for name in RECORD.names or ()]
+        self._schema = pa.schema(types)
         self._stream = pa.ipc.new_stream(self._file, self._schema)
 
     def note(self, **more: Any) -> None:
@@ -129,8 +133,8 @@ class RecordWriter:
         self._document |= more
         (self._folder / _RUN).write_text(json.dumps(self._document), encoding="utf-8")
 
-    def add(self, rows: npt.NDArray[Any], traces: Traces = ()) -> None:
-        """Appends rows of dtype RECORD. LoadError if they cannot be written."""
+    def add(self, rows: npt.NDArray[Any], traces: bytes = b"") -> None:
+        """Appends rows of dtype RECORD, and `trace_lines`. LoadError if they cannot be written."""
         import pyarrow as pa
 
         try:
@@ -139,9 +143,7 @@ class RecordWriter:
                 self._stream.write_batch(
                     pa.record_batch([pa.array(each) for each in columns], schema=self._schema)
                 )
-            if traces:
-                lines = (json.dumps([index, trace]) + "\n" for index, trace in traces)
-                self._traces.write("".join(lines).encode())
+            self._traces.write(traces)
         except OSError as error:
             raise LoadError(
                 f"records '{self._folder}' cannot be written: {error.strerror or error}"
@@ -168,12 +170,8 @@ def read_records(folder: Path) -> tuple[dict[str, Any], npt.NDArray[Any], Traces
 
     try:
         document: dict[str, Any] = json.loads((folder / _RUN).read_text(encoding="utf-8"))
-        batches = []
         with pa.memory_map(str(folder / _RECORDS)) as source:
-            try:
-                batches += pa.ipc.open_stream(source)
-            except (pa.ArrowInvalid, OSError):
-                batches = _whole_batches(source)
+            batches = _whole_batches(source)
             rows = np.empty(sum(map(len, batches)), RECORD)
             for name in RECORD.names or ():
                 parts = [batch.column(name).to_numpy(zero_copy_only=False) for batch in batches]
@@ -189,14 +187,12 @@ def read_records(folder: Path) -> tuple[dict[str, Any], npt.NDArray[Any], Traces
 def _whole_batches(source: Any) -> list[Any]:
     import pyarrow as pa
 
-    source.seek(0)
-    batches = []
-    try:
-        reader = pa.ipc.open_stream(source)
-        while True:
-            batches.append(reader.read_next_batch())
-    except (pa.ArrowInvalid, OSError, StopIteration):
-        return batches
+    batches: list[Any] = []
+    with contextlib.suppress(pa.ArrowInvalid, OSError):
+        # One by one: those before a batch that breaks off are kept.
+        for batch in pa.ipc.open_stream(source):
+            batches.append(batch)
+    return batches
 
 
 def remove_records(folder: Path) -> None:

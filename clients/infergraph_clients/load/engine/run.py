@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ...payloads import Payload
-from ...transports import Codec, Exchange, make_transport
+from ...transports import Codec, make_transport
 from ...transports.exchange import EPOCH_S, now_ns
+from ...transports.outcome import Outcome
 from ..arrivals import ClosedLoop, MultiStream, Offline, Schedule, build_schedule
 from ..arrivals.specification import SingleStream
 from ..configuration import RunConfiguration
 from ..corpus import payload_order, read_expected, settle
 from ..errors import LoadError
-from ..outcome import Outcome
 from .coordinator import Interrupts, WorkersResult, run_workers
 from .plan import ClosedPlan, LoadPlan, OpenPlan, Progress, WorkerPlan, WorkerResult
 from .records import RecordWriter, Traces, read_records
@@ -74,12 +74,13 @@ class Prepared:
     """A load that is ready to start: files are read, and times fixed.
 
     Attributes:
+        payloads: What is sent.
         plans: By worker; those in which there is no share for it are not there.
     """
 
     configuration: RunConfiguration
     schedule: Schedule | None
-    payload_names: list[str]
+    payloads: list[Payload]
     plans: list[LoadPlan]
 
 
@@ -96,18 +97,15 @@ def prepare(configuration: RunConfiguration, payloads: Sequence[Payload] | None 
     source, arrivals = configuration.payload, configuration.arrivals
     target, payloads = settle(configuration.target, source, payloads)
     expected = read_expected(source.expected, payloads) if source.expected else []
-    # What cannot be sent is said here, and not by a worker.
+    # Ids of requests begin with what only this codec has, and no two workers share an index.
     codec = Codec(target.route())
-    for payload in payloads:
-        codec.encode(payload)
+    requests = [codec.encode(payload) for payload in payloads]
+    traced = [codec.encode(each, trace=True) for each in payloads if configuration.trace]
     seeds = np.random.SeedSequence(configuration.seed).spawn(4)
     schedule = None
     parts: list[OpenPlan] | list[ClosedPlan]
     if isinstance(arrivals, (ClosedLoop, SingleStream, MultiStream, Offline)):
-        workers = _workers_with_users(configuration)
-        parts = [
-            _closed_plan(configuration, number, workers, seeds[3]) for number in range(workers)
-        ]
+        parts = _closed_plans(configuration, seeds[3])
     else:
         generators = [np.random.default_rng(seed) for seed in seeds]
         schedule = build_schedule(arrivals, configuration.duration_s, generators[0])
@@ -115,8 +113,8 @@ def prepare(configuration: RunConfiguration, payloads: Sequence[Payload] | None 
     plans = [
         LoadPlan(
             target=target,
-            payloads=payloads,
-            traced=configuration.trace > 0,
+            requests=requests,
+            traced_requests=traced,
             arrivals=part,
             duration_ns=int(configuration.duration_s * 1e9),
             check=source.check,
@@ -126,7 +124,7 @@ def prepare(configuration: RunConfiguration, payloads: Sequence[Payload] | None 
         )
         for part in parts
     ]
-    return Prepared(configuration, schedule, [payload.name for payload in payloads], plans)
+    return Prepared(configuration, schedule, payloads, plans)
 
 
 def ask_server(prepared: Prepared) -> None:
@@ -143,8 +141,7 @@ def ask_server(prepared: Prepared) -> None:
 
 async def _ask(plan: LoadPlan) -> None:
     target = plan.target
-    route = target.route()
-    transport = make_transport(route)
+    transport = make_transport(target.route())
     try:
         try:
             ready = await asyncio.wait_for(transport.is_ready(), _READY_SECONDS)
@@ -154,11 +151,10 @@ async def _ask(plan: LoadPlan) -> None:
             ready = False
         if ready is None:
             raise LoadError(f"server '{target.url}' has no model '{target.model}'")
-        ended: asyncio.Future[Exchange] = asyncio.get_running_loop().create_future()
-        exchange = Exchange(-1, 0, False, now_ns(), ended.set_result)
-        transport.send(Codec(route).encode(plan.payloads[0]), exchange)
-        await asyncio.wait({ended}, timeout=target.timeout_s)
-        exchange.give_up(Outcome.TIMEOUT, "no answer")
+        request = plan.requests[0]
+        exchange = await transport.ended(
+            lambda exchange: transport.send(request, exchange), target.timeout_s
+        )
         if exchange.outcome is Outcome.CLIENT_ERROR:
             raise LoadError(
                 f"model '{target.model}' of '{target.url}' refused the first request: "
@@ -228,50 +224,34 @@ def execute_all(
         for writer in writers:
             writer.close()
         return [
-            _run(load, number, found, folder)
+            _run(folder, found, number, load)
             for number, (load, folder) in enumerate(zip(loads, folders, strict=True))
         ]
 
 
 def recovered(folder: Path) -> Run:
     """The run whose tester died, from the records that it left; LoadError if there are none."""
-    document, records, traces = read_records(folder)
-    records = records[np.argsort(records["intended_ns"], kind="stable")]
-    return Run(
-        configuration=RunConfiguration.model_validate(document["configuration"]),
-        schedule=None,
-        payload_names=document["payloads"],
-        records=records,
-        traces=traces,
-        errors={},
-        unsent=max((document["scheduled"] or 0) - len(records), 0),
-        processes=[],
-        interrupted=True,
-        died={},
-        began=document["began"],
-        seconds=_seconds(records),
-        machine=document["machine"],
-    )
+    return _run(folder, WorkersResult(interrupted=True))
 
 
 @contextlib.contextmanager
 def _writing(folder: Path, load: Prepared) -> Iterator[RecordWriter]:
     document = {
         "configuration": load.configuration.model_dump(mode="json"),
-        "payloads": load.payload_names,
+        "payloads": [payload.name for payload in load.payloads],
         "scheduled": None if load.schedule is None else len(load.schedule),
         "began": now_ns() / 1e9 + EPOCH_S,
         "machine": _machine(),
     }
-    writer = RecordWriter(folder, document)
-    try:
+    with contextlib.closing(RecordWriter(folder, document)) as writer:
         yield writer
-    finally:
-        writer.close()
 
 
-def _run(prepared: Prepared, number: int, found: WorkersResult, folder: Path) -> Run:
-    _, records, traces = read_records(folder)
+def _run(
+    folder: Path, found: WorkersResult, number: int = 0, prepared: Prepared | None = None
+) -> Run:
+    """The run whose records are in a folder; `prepared` where this process has sent it."""
+    document, records, traces = read_records(folder)
     records = records[np.argsort(records["intended_ns"], kind="stable")]
     results = sorted(found.results, key=lambda result: result.process)
     errors: dict[int, dict[str, int]] = {}
@@ -281,16 +261,18 @@ def _run(prepared: Prepared, number: int, found: WorkersResult, folder: Path) ->
             for text, count in texts.items():
                 merged[text] = merged.get(text, 0) + count
     unsent = sum(result.unsent.get(number, 0) for result in results)
-    if prepared.schedule is not None:
+    if document["scheduled"] is not None:
         # Those of a worker that died are among them.
-        unsent = len(prepared.schedule) - len(records)
-    machine = _machine()
+        unsent = document["scheduled"] - len(records)
+    machine = document["machine"]
     if found.clocks:
         machine["workers"] = found.clocks
     return Run(
-        configuration=prepared.configuration,
-        schedule=prepared.schedule,
-        payload_names=prepared.payload_names,
+        configuration=RunConfiguration.model_validate(document["configuration"])
+        if prepared is None
+        else prepared.configuration,
+        schedule=None if prepared is None else prepared.schedule,
+        payload_names=document["payloads"],
         records=records,
         traces=traces,
         errors=errors,
@@ -298,14 +280,10 @@ def _run(prepared: Prepared, number: int, found: WorkersResult, folder: Path) ->
         processes=results,
         interrupted=found.interrupted,
         died=found.died,
-        began=found.began,
-        seconds=_seconds(records),
+        began=document["began"],
+        seconds=float(records["end_ns"].max()) / 1e9 if len(records) else 0.0,
         machine=machine,
     )
-
-
-def _seconds(records: npt.NDArray[Any]) -> float:
-    return float(records["end_ns"].max()) / 1e9 if len(records) else 0.0
 
 
 def _machine() -> dict[str, Any]:
@@ -317,40 +295,37 @@ def _machine() -> dict[str, Any]:
     }
 
 
-def _workers_with_users(configuration: RunConfiguration) -> int:
-    """How many workers have users: none is started for nobody."""
+def _closed_plans(
+    configuration: RunConfiguration, seed: np.random.SeedSequence
+) -> list[ClosedPlan]:
     arrivals = configuration.arrivals
     users = getattr(arrivals, "concurrency", 1)
     count = getattr(arrivals, "count", None)
-    # A worker without a share of the count would have no end.
-    return min(configuration.all_processes, users if count is None else min(users, count))
-
-
-def _share(total: int, number: int, parts: int) -> int:
-    return total // parts + (number < total % parts)
-
-
-def _closed_plan(
-    configuration: RunConfiguration, number: int, workers: int, seed: np.random.SeedSequence
-) -> ClosedPlan:
-    arrivals = configuration.arrivals
-    count = getattr(arrivals, "count", None)
     samples = arrivals.samples_per_query if isinstance(arrivals, MultiStream) else 1
     closed = arrivals if isinstance(arrivals, ClosedLoop) else None
-    return ClosedPlan(
-        users=_share(getattr(arrivals, "concurrency", 1), number, workers),
-        samples=samples,
-        count=None if count is None else _share(count * samples, number, workers),
-        think_s=closed.think_s if closed else 0.0,
-        think=closed.think if closed else "constant",
-        all_at_start=isinstance(arrivals, Offline),
-        order=configuration.payload.order,
-        traced=configuration.trace,
-        entropy=configuration.seed,
-        spawn_key=(*seed.spawn_key, number),
-        first_index=number,
-        index_step=workers,
-    )
+    # A worker without users would do nothing, and one without a share of the count have no end.
+    workers = min(configuration.all_processes, users if count is None else min(users, count))
+
+    def share(total: int, number: int) -> int:
+        return total // workers + (number < total % workers)
+
+    return [
+        ClosedPlan(
+            users=share(users, number),
+            samples=samples,
+            count=None if count is None else share(count * samples, number),
+            think_s=closed.think_s if closed else 0.0,
+            think=closed.think if closed else "constant",
+            all_at_start=isinstance(arrivals, Offline),
+            order=configuration.payload.order,
+            traced=configuration.trace,
+            entropy=configuration.seed,
+            spawn_key=(*seed.spawn_key, number),
+            first_index=number,
+            index_step=workers,
+        )
+        for number in range(workers)
+    ]
 
 
 def _open_plans(

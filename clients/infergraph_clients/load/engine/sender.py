@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...transports import Answer, Exchange, Template, Transport, now_ns
+import numpy.typing as npt
+
+from ...transports import Answer, Codec, Exchange, Transport, now_ns
+from ...transports.outcome import Outcome
 from ..corpus.check import AnswerCheck
-from ..outcome import Outcome
-from .records import RecordBuffer
+from .plan import LoadPlan
+from .records import RecordBuffer, trace_lines
 
 _MOST_ERROR_TEXTS = 20
 _LONGEST_ERROR_TEXT = 300
@@ -20,39 +23,30 @@ class Sender:
     """Between a source of requests (open or closed loop) and the transport.
 
     Args:
-        requests: Each payload's request.
-        traced_requests: The same, asking for a trace.
-        timeout_s: Seconds after which a request is given up.
+        plan: What is sent.
         transport: Sends.
-        check: Judges answers.
-        decode: Parses the answers of traced requests.
-        records: Where they end up.
+        records: Where requests end up.
+        decode: Parses the answers of traced requests; by default as the plan's target writes them.
 
     Attributes:
-        sent: Requests sent so far.
         in_flight: Requests that have been sent and have not ended.
-        traces: (request's index, its trace), not handed over yet.
         errors: By outcome, some of the texts and how often each came.
         on_end: Called with each request that has ended.
     """
 
     def __init__(
         self,
-        requests: Sequence[Template],
-        traced_requests: Sequence[Template],
-        timeout_s: float,
+        plan: LoadPlan,
         transport: Transport,
-        check: AnswerCheck,
-        decode: Callable[[Exchange], Answer],
         records: RecordBuffer,
+        decode: Callable[[Exchange], Answer] | None = None,
     ) -> None:
-        self._requests = requests
-        self._traced_requests = traced_requests
-        self._timeout_s = timeout_s
-        self._timeout_ns = int(timeout_s * 1e9)
+        self._requests, self._traced_requests = plan.requests, plan.traced_requests
+        self._timeout_s = plan.target.timeout_s
+        self._timeout_ns = int(self._timeout_s * 1e9)
         self._transport = transport
-        self._check = check
-        self._decode = decode
+        self._decode = decode or Codec(plan.target.route()).decode
+        self._check = AnswerCheck(plan.check, self._decode, plan.expected, plan.tolerance)
         self._records = records
         self._loop = asyncio.get_running_loop()
         # All requests have the same timeout, so they are due in the order in which they were sent.
@@ -60,9 +54,9 @@ class Sender:
         self._watch: asyncio.TimerHandle | None = None
         self._idle: asyncio.Event = asyncio.Event()
         self._idle.set()
-        self.sent = 0
+        self._sent = 0
+        self._traces: list[tuple[int, Mapping[str, Any]]] = []
         self.in_flight = 0
-        self.traces: list[tuple[int, Mapping[str, Any]]] = []
         self.errors: dict[int, dict[str, int]] = {}
         self.on_end: Callable[[Exchange], None] | None = None
 
@@ -71,12 +65,18 @@ class Sender:
         exchange = Exchange(index, payload, traced, intended, self._ended)
         requests = self._traced_requests if traced else self._requests
         self.in_flight += 1
-        self.sent += 1
+        self._sent += 1
         self._idle.clear()
         self._transport.send(requests[payload], exchange)
         self._due.append(exchange)
         if self._watch is None:
             self._watch = self._loop.call_later(self._timeout_s, self._give_up_late)
+
+    def take(self) -> tuple[int, npt.NDArray[Any], bytes]:
+        """Since the last call: how many were sent, the rows of those that ended, their traces."""
+        sent, self._sent = self._sent, 0
+        traces, self._traces = self._traces, []
+        return sent, self._records.take(), trace_lines(traces)
 
     async def wait_until_idle(self) -> None:
         """Returns once nothing is in flight; the timeout sees to it that this comes."""
@@ -133,7 +133,7 @@ class Sender:
         except Exception as error:  # protobuf's own error is not a ValueError
             return str(error) or type(error).__name__
         if answer.trace is not None:
-            self.traces.append((exchange.index, answer.trace))
+            self._traces.append((exchange.index, answer.trace))
         return self._check.problem_of_answer(exchange, answer)
 
     def _note_error(self, outcome: Outcome, text: str) -> None:

@@ -12,32 +12,13 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from ...transports import now_ns
 
 _CLOCK_MONOTONIC = 1
 _TFD_TIMER_ABSTIME = 1
 _SPIN_NS = 2_000_000
-
-
-class Timer(Protocol):
-    """A callback at one time of `now_ns`, at most one at once."""
-
-    def set(self, when: int) -> None:
-        """Calls back at that time, or at once if it has passed; replaces an earlier time."""
-        ...
-
-    def close(self) -> None:
-        """Never calls back again."""
-        ...
-
-
-def make_timer(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> Timer:
-    """The most precise timer of this machine."""
-    if sys.platform == "linux":
-        return TimerDescriptor(loop, callback)
-    return SpinningTimer(loop, callback)
 
 
 class _Timespec(ctypes.Structure):
@@ -49,7 +30,10 @@ class _Itimerspec(ctypes.Structure):
 
 
 class TimerDescriptor:
-    """A timerfd; `os.timerfd_create` came only with Python 3.13."""
+    """A callback at one time of `now_ns`, by a timerfd.
+
+    `os.timerfd_create` came only with Python 3.13.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
         self._loop = loop
@@ -64,13 +48,13 @@ class TimerDescriptor:
         loop.add_reader(self._descriptor, self._expired)
 
     def set(self, when: int) -> None:
-        """See `Timer.set`."""
+        """Calls back at that time, or at once if it has passed; replaces an earlier time."""
         # An all-zero time would disarm the timer.
         self._time.value.seconds, self._time.value.nanoseconds = divmod(max(when, 1), 10**9)
         self._library.timerfd_settime(self._descriptor, _TFD_TIMER_ABSTIME, self._pointer, None)
 
     def close(self) -> None:
-        """See `Timer.close`."""
+        """Never calls back again."""
         self._loop.remove_reader(self._descriptor)
         os.close(self._descriptor)
 
@@ -92,13 +76,13 @@ class SpinningTimer:
         self._handle: asyncio.Handle | None = None
 
     def set(self, when: int) -> None:
-        """See `Timer.set`."""
+        """As `TimerDescriptor.set`."""
         self.close()
         self._when = when
         self._wait()
 
     def close(self) -> None:
-        """See `Timer.close`."""
+        """Never calls back again."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
@@ -112,3 +96,12 @@ class SpinningTimer:
             self._handle = self._loop.call_later((left - _SPIN_NS) / 1e9, self._wait)
         else:
             self._handle = self._loop.call_soon(self._wait)
+
+
+Timer = TimerDescriptor | SpinningTimer
+
+
+def make_timer(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> Timer:
+    """The most precise timer of this machine."""
+    kind = TimerDescriptor if sys.platform == "linux" else SpinningTimer
+    return kind(loop, callback)

@@ -13,21 +13,24 @@ import resource
 import signal
 import socket
 import sys
-from importlib.metadata import PackageNotFoundError, version
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any
 
-from ...transports import Codec, Transport, make_transport, now_ns
-from ..corpus.check import AnswerCheck
+import uvloop
+
+from ...transports import make_transport, now_ns
+from ..errors import LoadError
 from .loops import ClosedLoop, OpenLoop
 from .plan import LoadPlan, OpenPlan, Progress, WorkerPlan, WorkerResult
-from .protocol import Message, Parser
+from .protocol import Message, connection_of, receive, send
 from .records import RecordBuffer
 from .resources import ResourceMonitor, peak_memory_bytes
 from .sender import Sender
 
 PROGRESS_SECONDS = 0.25
-_CHUNK = 1 << 20
 _GC_THRESHOLD = 50_000
 _PACKAGE = __spec__.name.partition(".")[0]
 
@@ -42,9 +45,9 @@ def main(descriptor: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT, signal.SIGHUP])
     _raise_file_limit()
-    loop = new_event_loop()
+    loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
-    worker = _Worker(socket.socket(fileno=descriptor))
+    worker = _Worker(connection_of(socket.socket(fileno=descriptor)))
     work = loop.create_task(worker.run())
     failures = Failures(work)
     loop.set_exception_handler(failures.heard)
@@ -65,20 +68,6 @@ def _raise_file_limit() -> None:
     if soft != hard:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def new_event_loop() -> asyncio.AbstractEventLoop:
-    """uvloop's, if there is a version that works with gRPC and MLServer (below 0.22)."""
-    try:
-        release = tuple(int(part) for part in version("uvloop").split(".")[:2])
-    except (PackageNotFoundError, ValueError):
-        return asyncio.new_event_loop()
-    if release >= (0, 22):
-        return asyncio.new_event_loop()
-    import uvloop
-
-    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-    return loop
 
 
 class Failures:
@@ -108,81 +97,47 @@ def _is_ours(traceback: TracebackType | None) -> bool:
     return False
 
 
-class LoadSender:
-    """What one worker sends of one load.
+class _Load:
+    """What one worker sends of one load."""
 
-    Args:
-        plan: What that is.
-        process, number: Of the worker, and of the load in the run.
-        transport: Sends; by default the target's.
-    """
+    def __init__(self, plan: LoadPlan) -> None:
+        self.plan = plan
+        self.transport = make_transport(plan.target.route())
 
-    def __init__(
-        self, plan: LoadPlan, process: int, number: int, transport: Transport | None = None
-    ) -> None:
-        route = plan.target.route()
-        # Ids begin with what only this codec has, so that they are unique among all workers.
-        self._codec = codec = Codec(route)
-        self._requests = [codec.encode(each) for each in plan.payloads]
-        self._traced = [codec.encode(each, trace=True) for each in plan.payloads if plan.traced]
-        self._plan = plan
-        self._process, self._number = process, number
-        self._told = 0
-        self.transport = transport or make_transport(route)
-
-    def begin(self, start: int) -> None:
+    def begin(self, process: int, start: int) -> None:
         """Makes all ready to send from the time `start` of `now_ns` on."""
-        plan = self._plan
-        decode = self._codec.decode
-        self._records = RecordBuffer(self._process, start)
-        self.sender = Sender(
-            self._requests,
-            self._traced,
-            plan.target.timeout_s,
-            self.transport,
-            AnswerCheck(plan.check, decode, plan.expected, plan.tolerance),
-            decode,
-            self._records,
-        )
+        plan = self.plan
+        self.sender = Sender(plan, self.transport, RecordBuffer(process, start))
         self.loop: OpenLoop | ClosedLoop
         if isinstance(plan.arrivals, OpenPlan):
             self.loop = OpenLoop(plan.arrivals, self.sender, start)
         else:
-            count, duration = len(self._requests), plan.duration_ns
+            count, duration = len(plan.requests), plan.duration_ns
             self.loop = ClosedLoop(plan.arrivals, count, self.sender, start, duration)
-
-    def progress(self) -> Progress:
-        """What happened since this was last called."""
-        sender = self.sender
-        sent, self._told = sender.sent - self._told, sender.sent
-        traces, sender.traces = sender.traces, []
-        rows = self._records.take()
-        return Progress(self._process, self._number, sent, sender.in_flight, rows, traces)
 
 
 class _Worker:
-    def __init__(self, opened: socket.socket) -> None:
-        self._socket = opened
-        self._socket.setblocking(False)
-        loop = asyncio.get_event_loop()
-        self._outbox = asyncio.Lock()
-        self._planned: asyncio.Future[WorkerPlan] = loop.create_future()
-        self._started: asyncio.Future[int] = loop.create_future()
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._loop = asyncio.get_event_loop()
+        # One thread speaks, so that messages stay in order, and another one listens.
+        self._speaker = ThreadPoolExecutor(1)
+        self._planned: asyncio.Future[WorkerPlan] = self._loop.create_future()
+        self._started: asyncio.Future[int] = self._loop.create_future()
+        self._gone = asyncio.Event()
         self._give_up_at: int | None = None
         self._drain_ns = 0
-        self._loads: dict[int, LoadSender] = {}
-        self._sending = False
+        self._loads: dict[int, _Load] = {}
 
     def close(self) -> None:
-        self._socket.close()
+        self._speaker.shutdown()
+        self._connection.close()
 
     async def run(self) -> None:
-        listening = asyncio.ensure_future(self._listen())
-        plan = await self._first(self._planned, listening)
+        threading.Thread(target=self._listen, daemon=True).start()
+        plan = await self._planned
         self._drain_ns = max((int(each.drain_s * 1e9) for each in plan.loads.values()), default=0)
-        loads = {
-            number: LoadSender(each, plan.process, number) for number, each in plan.loads.items()
-        }
+        loads = {number: _Load(each) for number, each in plan.loads.items()}
         await asyncio.gather(*(each.transport.open() for each in loads.values()))
         # What lives now lives on: the collector need not look at it again, which takes
         # milliseconds in which nothing is sent.
@@ -190,36 +145,30 @@ class _Worker:
         gc.freeze()
         gc.set_threshold(_GC_THRESHOLD)
         await self._say(Message("ready"))
-        start = await self._first(self._started, listening)
+        start = await self._started
         for each in loads.values():
-            each.begin(start)
+            each.begin(plan.process, start)
         self._loads = loads
         result = await self._send(plan.process)
         for each in loads.values():
             await each.transport.close()
-        await self._say(result.message())
+        await self._say(Message.of("result", result))
         # Until the coordinator has asked what it wants to know of the clock.
-        with contextlib.suppress(ConnectionError):
-            await listening
-
-    async def _first(self, awaited: asyncio.Future[Any], listening: asyncio.Future[None]) -> Any:
-        """What is awaited; ConnectionError if the coordinator goes away before."""
-        await asyncio.wait({awaited, listening}, return_when=asyncio.FIRST_COMPLETED)
-        return awaited.result() if awaited.done() else listening.result()
+        await self._gone.wait()
 
     async def _send(self, process: int) -> WorkerResult:
         loads = self._loads
         self._stop_if_told()
         monitor = ResourceMonitor(asyncio.get_running_loop())
         monitor.start()
-        reporting = asyncio.ensure_future(self._report())
+        reporting = asyncio.ensure_future(self._report(process))
         await asyncio.gather(*(each.loop.run() for each in loads.values()))
         monitor.stop()
         await asyncio.gather(*(self._drain(each.sender) for each in loads.values()))
         reporting.cancel()
         for each in loads.values():
             each.sender.close()
-            await self._say(each.progress().message())
+        await self._say_progress(process)
         return WorkerResult(
             process,
             {number: each.sender.errors for number, each in loads.items()},
@@ -239,33 +188,45 @@ class _Worker:
             if self._give_up_at is not None and now_ns() > self._give_up_at:
                 sender.cancel_all()
 
-    async def _report(self) -> None:
+    async def _report(self, process: int) -> None:
         while True:
             await asyncio.sleep(PROGRESS_SECONDS)
-            for each in self._loads.values():
-                # Rows that have been taken are said, whatever ends this task.
-                await asyncio.shield(self._say(each.progress().message()))
+            await self._say_progress(process)
+
+    async def _say_progress(self, process: int) -> None:
+        for number, each in self._loads.items():
+            progress = Progress(process, number, each.sender.in_flight, *each.sender.take())
+            # Rows that have been taken are said, whatever ends this task.
+            await asyncio.shield(self._say(Message.of("progress", progress)))
 
     async def _say(self, message: Message) -> None:
-        async with self._outbox:
-            await asyncio.get_running_loop().sock_sendall(self._socket, message.encode())
+        data = message.encode()
+        await self._loop.run_in_executor(self._speaker, self._connection.send_bytes, data)
 
-    async def _listen(self) -> None:
-        parser = Parser()
-        try:
-            while data := await asyncio.get_running_loop().sock_recv(self._socket, _CHUNK):
-                for message in parser.feed(data):
-                    await self._heard(message)
-            raise ConnectionError("the coordinator has gone")
-        finally:
-            # Nobody is left to report to.
-            self._told_to_stop(abort=True)
+    def _listen(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            try:
+                while True:
+                    message = receive(self._connection)
+                    if message.kind == "ping":
+                        self._speaker.submit(send, self._connection, _pong())
+                    else:
+                        self._loop.call_soon_threadsafe(self._heard, message)
+            except (EOFError, OSError, LoadError):
+                self._loop.call_soon_threadsafe(self._left_alone)
 
-    async def _heard(self, message: Message) -> None:
-        if message.kind == "ping":
-            await self._say(Message("pong", {"now": now_ns()}))
-        elif message.kind == "plan":
-            self._planned.set_result(WorkerPlan.of(message))
+    def _left_alone(self) -> None:
+        """The coordinator has gone: nobody is left to report to."""
+        self._gone.set()
+        self._told_to_stop(abort=True)
+        for awaited in (self._planned, self._started):
+            if not awaited.done():
+                awaited.set_exception(ConnectionError("the coordinator has gone"))
+                awaited.exception()  # which nobody may await
+
+    def _heard(self, message: Message) -> None:
+        if message.kind == "plan":
+            self._planned.set_result(message.read(WorkerPlan))
         elif message.kind == "start":
             self._started.set_result(message.values["at"])
         else:
@@ -282,6 +243,10 @@ class _Worker:
             each.loop.stop()
             if self._give_up_at <= now_ns():
                 each.sender.cancel_all()
+
+
+def _pong() -> Message:
+    return Message("pong", {"now": now_ns()})
 
 
 if __name__ == "__main__":

@@ -4,29 +4,166 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
 
 from ...payloads import Metadata, Payload
+from ...transports.outcome import Outcome
 from ..arrivals.specification import Poisson
 from ..configuration import RunConfiguration, Slo
 from ..corpus import read_payloads
 from ..engine.run import Prepared, Run, prepare
 from ..errors import LoadError
-from ..outcome import Outcome
 from ..profile.report import write_profile
 from ..profile.sweep import Profile, batches_of, sweep
 from ..reports.folder import write_report
-from ..search import search
+from ..search import SearchResult, search
 from ..statistics import Summary, summarise
 from ..statistics.summary import measured_records
-from .plan import SHARES, SLO_FACTOR, Evaluation, OpenRun, Plan
-from .workspace import Servable
+from .server import Servable
 
+SHARES = (0.5, 0.8)
+"""Of the ceiling: the rates of the open-loop runs."""
+SLO_FACTOR = 5.0
+"""Without an SLO of the user's: so many times the median latency of a request alone."""
 _PRECISION = 0.1
 """Of the capacity: the search ends when its bounds are so close."""
 _FEWEST_REQUESTS = 20
 _SEARCH_FROM = 0.5
 """Of the ceiling."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked for.
+
+    Attributes:
+        seconds: Of each run, the warm-up among them.
+        batch_sizes, concurrencies, repeats: Of the profiles.
+        slo_ms: None means `SLO_FACTOR` times the median latency of a request alone.
+        slo_percentile: Of the SLO.
+        seed: Of all runs.
+        trace: The share of requests that are traced.
+        dispatch_delay_ms: Beyond it, a run is invalid. The tester shares the machine with the
+            server, so it is longer than `Limits` has it.
+        processes: Of the tester.
+        settings: `MODEL.FIELD=VALUE`, with which the server was started.
+    """
+
+    seconds: float
+    batch_sizes: Sequence[int]
+    concurrencies: Sequence[int]
+    repeats: int
+    slo_ms: float | None
+    slo_percentile: float
+    seed: int
+    trace: float
+    dispatch_delay_ms: float
+    processes: int
+    settings: Sequence[str] = ()
+
+    @property
+    def warmup_s(self) -> float:
+        return min(2.0, self.seconds / 5)
+
+    def configuration(self, url: str, model: str, payload: str) -> RunConfiguration:
+        """Of a run; its arrivals are to be replaced."""
+        return RunConfiguration.model_validate(
+            {
+                "target": {"url": url, "model": model},
+                "payload": {"path": payload},
+                "arrivals": {"kind": "closed", "concurrency": 1},
+                "duration_s": self.seconds,
+                "warmup_s": self.warmup_s,
+                "processes": self.processes,
+                "seed": self.seed,
+                "trace": self.trace,
+                "limits": {"dispatch_delay_ms": self.dispatch_delay_ms},
+            }
+        )
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A run with Poisson arrivals.
+
+    Attributes:
+        share: Of the ceiling.
+        rate: Requests per second that were meant.
+        summary: Its numbers.
+        latency_ns: Of the measured requests that were answered well.
+    """
+
+    share: float
+    rate: float
+    summary: Summary
+    latency_ns: npt.NDArray[Any]
+
+
+@dataclass
+class Evaluation:
+    """What was found, as far as it went.
+
+    Attributes:
+        pipeline: Its name.
+        plan: What was asked for.
+        began: Seconds since the epoch.
+        profile: Of the pipeline.
+        models: Profiles of its models, each by itself.
+        unmeasured: Model -> why it has no profile.
+        ceiling: Requests per second, of the smallest batch size, at the best concurrency.
+        slo: The objective.
+        open_runs: At shares of the ceiling.
+        capacity: The search for the highest rate within the SLO.
+        interrupted: Whether it was ended early.
+        machine: What tester and server ran on.
+    """
+
+    pipeline: str
+    plan: Plan
+    began: float
+    profile: Profile | None = None
+    models: list[Profile] = field(default_factory=list)
+    unmeasured: dict[str, str] = field(default_factory=dict)
+    ceiling: float | None = None
+    slo: Slo | None = None
+    open_runs: list[OpenRun] = field(default_factory=list)
+    capacity: SearchResult | None = None
+    interrupted: bool = False
+    machine: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def profiles(self) -> list[Profile]:
+        """All of them, the pipeline's first."""
+        return [*([] if self.profile is None else [self.profile]), *self.models]
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader should know."""
+        return [f"{name} by itself has no profile: {why}" for name, why in self.unmeasured.items()]
+
+    @property
+    def problems(self) -> list[str]:
+        """What makes it say less than it should, or something else."""
+        found = []
+        for profile in self.profiles:
+            bad = [cell for cell in profile.cells if not cell.valid]
+            if bad:
+                found.append(
+                    f"{len(bad)} of {len(profile.cells)} cells of {profile.model} are invalid: "
+                    f"{bad[0].problem}"
+                )
+        for run in self.open_runs:
+            found += [
+                f"the run at {run.rate:.1f}/s is invalid: {reason}"
+                for reason in run.summary.validity.reasons
+            ]
+        if self.interrupted:
+            found.append("it was ended early, by Ctrl-C")
+        return found
 
 
 class Evaluator:
@@ -68,26 +205,22 @@ class Evaluator:
         """
         found = Evaluation(pipeline.name, self._plan, time.time())
         try:
-            self._models(found, models)
+            for model in models:
+                try:
+                    self._profile(model, found.models.append)
+                except LoadError as error:
+                    self._check()
+                    found.unmeasured[model.name] = str(error)
             self._pipeline(found, pipeline)
         except KeyboardInterrupt:
             found.interrupted = True
         return found
 
-    def _models(self, found: Evaluation, models: Sequence[Servable]) -> None:
-        for model in models:
-            try:
-                found.models.append(self._profile(model))
-            except LoadError as error:
-                self._check()
-                found.unmeasured[model.name] = str(error)
-                continue
-            _raise_if_interrupted(found.models[-1])
-
     def _pipeline(self, found: Evaluation, pipeline: Servable) -> None:
-        found.profile = profile = self._profile(pipeline)
-        found.machine = profile.machine
-        _raise_if_interrupted(profile)
+        def take(profile: Profile) -> None:
+            found.profile, found.machine = profile, profile.machine
+
+        profile = self._profile(pipeline, take)
         alone = [cell for cell in profile.cells if cell.batch_size == profile.cells[0].batch_size]
         ceiling = max(cell.throughput / cell.batch_size for cell in alone)
         first = alone[0].latency.p50
@@ -127,7 +260,8 @@ class Evaluator:
         if found.capacity.interrupted:
             raise KeyboardInterrupt
 
-    def _profile(self, servable: Servable) -> Profile:
+    def _profile(self, servable: Servable, take: Callable[[Profile], None]) -> Profile:
+        """Takes a profile, also of what was measured before an interrupt."""
         if servable.request is None:
             raise LoadError(f"'{servable.name}' has no sample request (request.json) to send")
         self._check()
@@ -144,6 +278,9 @@ class Evaluator:
             ),
         )
         write_profile(self._folder / f"profile-{servable.name}", profile, page=False)
+        take(profile)
+        if profile.interrupted:
+            raise KeyboardInterrupt
         return profile
 
     def _search_step(self, settings: RunConfiguration, payloads: Sequence[Payload]) -> Summary:
@@ -168,8 +305,3 @@ def _at(configuration: RunConfiguration, rate: float) -> RunConfiguration:
     """The run with Poisson arrivals, long enough for some of them to be measured."""
     longest = max(configuration.duration_s, configuration.warmup_s + _FEWEST_REQUESTS / rate)
     return configuration.model_copy(update={"arrivals": Poisson(rate=rate), "duration_s": longest})
-
-
-def _raise_if_interrupted(profile: Profile) -> None:
-    if profile.interrupted:
-        raise KeyboardInterrupt

@@ -26,7 +26,7 @@ from ..reports.page import (
 from ..reports.plots import BLUE, GREEN, ORANGE, RED, cumulative, empty_figure, line
 from ..reports.stage_bars import Bar, stage_bars, standalone
 from ..reports.text import milliseconds
-from .plan import SLO_FACTOR, Evaluation
+from .evaluation import SLO_FACTOR, Evaluation
 
 FORMAT = 1
 PAGE, NUMBERS, PICTURE = "evaluation.html", "evaluation.json", "stages.svg"
@@ -88,7 +88,7 @@ def evaluation_document(found: Evaluation) -> dict[str, Any]:
             "rate": capacity.rate,
             "limited_by": capacity.limited_by,
             "steps": [
-                {"rate": step.rate, "verdict": step.verdict, "slo": _slo(step.summary.slo)}
+                {"rate": step.rate, "verdict": step.verdict, "slo": asdict(step.summary)["slo"]}
                 for step in capacity.steps
             ],
         },
@@ -246,7 +246,3 @@ def _capacity(found: Evaluation) -> Iterable[str]:
         )
     percentile = found.slo.percentile if found.slo is not None else 99.0
     yield table_html(["rate", "verdict", f"p{percentile:g} ms", "in time"], rows)
-
-
-def _slo(slo: Any) -> dict[str, Any] | None:
-    return None if slo is None else asdict(slo)
