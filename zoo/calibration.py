@@ -14,6 +14,8 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
+from infergraph.tasks.vision.familiarity import last_layer
+
 Numbers = Sequence[float] | npt.NDArray[np.floating]
 
 
@@ -80,11 +82,5 @@ def calibrate(model: torch.nn.Module, logits: torch.Tensor, labels: torch.Tensor
         The temperature.
     """
     temperature = fit_temperature(logits, labels)
-    divide_logits(last_layer(model), temperature)
+    divide_logits(last_layer(model)[1], temperature)
     return temperature
-
-
-def last_layer(model: torch.nn.Module) -> torch.nn.Linear:
-    """The linear layer that gives a classifier's logits."""
-    *_, last = (layer for layer in model.modules() if isinstance(layer, torch.nn.Linear))
-    return last

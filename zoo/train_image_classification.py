@@ -28,8 +28,9 @@ from transformers import ResNetConfig, ResNetForImageClassification, ViTImagePro
 
 from infergraph.tasks.checkpoints.torchvision_checkpoint import build_network
 from infergraph.tasks.checkpoints.torchvision_checkpoint import save as save_torchvision
-from zoo import fitting, scene_people, scene_vehicles
-from zoo.calibration import calibrate, last_layer
+from infergraph.tasks.vision.familiarity import last_layer
+from zoo import familiarity, fitting, scene_people, scene_vehicles
+from zoo.calibration import calibrate
 from zoo.outside_texts import UNKNOWN
 from zoo.scenes import OBJECTS, SceneObject
 from zoo.vision_data import crops_of_scenes, outside_crops, photos
@@ -322,7 +323,7 @@ def calibrate_on_validation(network: Network, model: str) -> float:
     )
     of_world = logits[labels < unknown]
     shift = (of_world[:, unknown] - of_world[:, :unknown].amax(dim=1)).quantile(1 - SPARED)
-    last_layer(network).bias[unknown] -= shift
+    last_layer(network)[1].bias[unknown] -= shift
     logits[:, unknown] -= shift
     return calibrate(network, logits, labels)
 
@@ -334,6 +335,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--scenes", type=int, default=4000)
     parser.add_argument("--close-ups", type=int, default=9000)
     parser.add_argument("--start", type=Path, help="weights to go on from; default: none")
+    parser.add_argument(
+        "--only-familiarity",
+        action="store_true",
+        help="leave the weights of --output as they are, and fit what is beside them",
+    )
     fitting.add_arguments(parser, batch_size=64)
     parser.set_defaults(learning_rate=2e-3)
     args = parser.parse_args(argv)
@@ -343,6 +349,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     network, save = task.builder((*task.labels, UNKNOWN), task.size)
+    if args.only_familiarity:
+        fitting.go_on_from(network, load_file(args.output / "model.safetensors"))
+        fit_familiarity(network.eval(), args)
+        return
     teacher = None
     if args.start is not None:
         fitting.go_on_from(network, load_file(args.start / "model.safetensors"))
@@ -361,6 +371,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     # timm saves no others.
     network.to(memory_format=torch.contiguous_format)
     save(args.output)
+    fit_familiarity(network, args)
+
+
+def fit_familiarity(network: Network, args: argparse.Namespace) -> None:
+    """Writes how far pictures may be from the network's own, see `familiarity.fit`."""
+    size = TASKS[args.model].size
+    of_training = examples(args.model, "train", args.scenes, args.close_ups)
+    held_back = examples(args.model, "validation", CALIBRATION_SCENES, CALIBRATION_CLOSE_UPS)
+    train, validation = (
+        (network_input(pictures.float() / 255, size), labels)
+        for pictures, labels in (of_training, held_back)
+    )
+    familiarity.fit(network, train, validation, args.output)
 
 
 if __name__ == "__main__":

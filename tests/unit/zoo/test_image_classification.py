@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from infergraph.tasks.vision.familiarity import FILE, last_layer
 from zoo import fitting, train_image_classification, vision_data
-from zoo.calibration import last_layer
 from zoo.evaluate_image_classification import boxes, load, probabilities
 from zoo.outside_pictures import outside_picture
 from zoo.outside_texts import UNKNOWN
@@ -68,12 +68,19 @@ def test_training_goes_on_from_a_checkpoint_that_knows_no_unknown(tmp_path: Path
     (row,) = probabilities(trained, [np.zeros((64, 64, 3), np.uint8)])
     assert row.shape == (len(trained.labels),)
 
+    # What is beside the weights is fitted alone, too.
+    beside = tmp_path / "more" / FILE
+    written = beside.read_bytes()
+    beside.unlink()
+    main([*arguments, "--only-familiarity"])
+    assert beside.read_bytes() == written
+
 
 @pytest.mark.usefixtures("few_pictures")
 def test_little_of_the_world_is_called_unknown() -> None:
     torch.manual_seed(0)
     network, _ = TASKS["resnet"].builder((*TASKS["resnet"].labels, UNKNOWN), 80)
-    last_layer(network).bias.data[-1] = 9.0
+    last_layer(network)[1].bias.data[-1] = 9.0
     calibrate_on_validation(network.eval(), "resnet")
 
     pictures, labels = examples("resnet", "validation", 4, 15)

@@ -21,6 +21,7 @@ from ..checkpoints.pretrained import load_network as load_transformers_network
 from ..checkpoints.stoppable import stoppable
 from ..checkpoints.torchvision_checkpoint import load_network as load_torchvision_network
 from ..checkpoints.torchvision_checkpoint import load_published, read_config
+from .familiarity import make_familiar
 from .folded import folded
 from .on_device import WHOLE, Place, ResizeOptions, kept_parts, resized_on_device
 from .transform import ImageTransform, Size, load_transform, of_timm
@@ -100,6 +101,7 @@ def load_classifier(
     """
     load = {"torchvision": _of_torchvision, "timm": _of_timm, "transformers": _of_transformers}
     classifier, network = load[library_of(checkpoint)](checkpoint, placement)
+    make_familiar(network, checkpoint, placement.device)
     if options is not None:
         on_device = options.resizes_on_device(
             placement, can=classifier.transform.anywhere, checkpoint=checkpoint
