@@ -10,10 +10,10 @@ import numpy.typing as npt
 from infergraph_clients.load.arrivals import build_schedule
 from infergraph_clients.load.arrivals.specification import SingleStream
 from infergraph_clients.load.configuration import RunConfiguration
-from infergraph_clients.load.outcome import Outcome
 from infergraph_clients.load.reports.folder import Report
 from infergraph_clients.load.search import SearchResult, search
 from infergraph_clients.load.statistics import Summary, summarise
+from infergraph_clients.transports.outcome import Outcome
 
 from .runs import configuration, records, run
 

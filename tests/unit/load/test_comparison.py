@@ -12,10 +12,10 @@ import pytest
 from infergraph_clients.load.cli.main import main
 from infergraph_clients.load.comparison import Comparison, Row, compare
 from infergraph_clients.load.errors import ExitStatus, LoadError
-from infergraph_clients.load.outcome import Outcome
 from infergraph_clients.load.reports.folder import Report, read_report, write_report
 from infergraph_clients.load.statistics import summarise
 from infergraph_clients.load.statistics.intervals import ratio_of_means, ratio_of_percentiles
+from infergraph_clients.transports.outcome import Outcome
 
 from .queues import queue_report, report_of, sojourn_times
 from .runs import MS, configuration, records, run

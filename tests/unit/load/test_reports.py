@@ -11,7 +11,6 @@ import pytest
 from rich.console import Console
 
 from infergraph_clients.load.engine.plan import Progress
-from infergraph_clients.load.outcome import Outcome
 from infergraph_clients.load.reports import plots
 from infergraph_clients.load.reports.live import LiveView
 from infergraph_clients.load.reports.page import table_html, verdict, write_page
@@ -20,6 +19,7 @@ from infergraph_clients.load.reports.text import milliseconds
 from infergraph_clients.load.reports.timeline import timeline
 from infergraph_clients.load.statistics import summarise
 from infergraph_clients.load.statistics.stages import Stages
+from infergraph_clients.transports.outcome import Outcome
 
 from .runs import configuration, records, run
 

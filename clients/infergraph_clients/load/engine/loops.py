@@ -13,7 +13,7 @@ import heapq
 import numpy as np
 
 from ...transports import Exchange, now_ns
-from ..outcome import Outcome
+from ...transports.outcome import Outcome
 from .plan import ClosedPlan, OpenPlan
 from .sender import Sender
 from .timer import make_timer

@@ -13,9 +13,9 @@ from infergraph.v2 import Tensor, raw
 from infergraph.v2.request import RequestedOutput
 
 from ...payloads import Payload
+from ...transports.outcome import Outcome
 from ..configuration import Check, Target
 from ..corpus.check import Expected
-from ..outcome import Outcome
 from .protocol import Message
 from .records import RECORD, Traces
 

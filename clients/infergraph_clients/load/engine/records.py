@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ...transports import UNKNOWN, Exchange
+from ...transports.outcome import Outcome
 from ..errors import LoadError
-from ..outcome import Outcome
 
 RECORD = np.dtype(
     [

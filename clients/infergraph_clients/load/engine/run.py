@@ -18,12 +18,12 @@ import numpy.typing as npt
 from ...payloads import Payload
 from ...transports import Codec, Exchange, make_transport
 from ...transports.exchange import EPOCH_S, now_ns
+from ...transports.outcome import Outcome
 from ..arrivals import ClosedLoop, MultiStream, Offline, Schedule, build_schedule
 from ..arrivals.specification import SingleStream
 from ..configuration import RunConfiguration
 from ..corpus import payload_order, read_expected, settle
 from ..errors import LoadError
-from ..outcome import Outcome
 from .coordinator import Interrupts, WorkersResult, run_workers
 from .plan import ClosedPlan, LoadPlan, OpenPlan, Progress, WorkerPlan, WorkerResult
 from .records import RecordWriter, Traces, read_records

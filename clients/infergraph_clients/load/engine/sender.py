@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...transports import Answer, Exchange, Template, Transport, now_ns
+from ...transports.outcome import Outcome
 from ..corpus.check import AnswerCheck
-from ..outcome import Outcome
 from .records import RecordBuffer
 
 _MOST_ERROR_TEXTS = 20

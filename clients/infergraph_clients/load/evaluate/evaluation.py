@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...payloads import Metadata, Payload
+from ...transports.outcome import Outcome
 from ..arrivals.specification import Poisson
 from ..configuration import RunConfiguration, Slo
 from ..corpus import read_payloads
 from ..engine.run import Prepared, Run, prepare
 from ..errors import LoadError
-from ..outcome import Outcome
 from ..profile.report import write_profile
 from ..profile.sweep import Profile, batches_of, sweep
 from ..reports.folder import write_report

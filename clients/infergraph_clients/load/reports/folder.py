@@ -24,9 +24,9 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ...transports.outcome import Outcome
 from ..engine.run import Run
 from ..errors import LoadError
-from ..outcome import Outcome
 from ..statistics.distribution import encoded_histogram
 from ..statistics.stages import Parts, parts_of
 from ..statistics.summary import Summary, measured_records

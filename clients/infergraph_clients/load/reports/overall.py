@@ -20,9 +20,8 @@ from rich.table import Table
 
 from ..engine.run import Run
 from ..errors import LoadError
-from ..outcome import failed, user_latency
 from ..statistics.distribution import Distribution
-from ..statistics.summary import Summary, measured_records
+from ..statistics.summary import Summary, failed, measured_records, user_latency
 from .page import figure_html, heading, table_html, write_page
 from .plots import BLUE, GREEN, GREY, ORANGE, RED, empty_figure, line
 from .server import server_figures

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from ...transports.outcome import Outcome
 from ..engine.run import Run
-from ..outcome import Outcome
 from ..statistics.stages import Stages, is_measured
 from ..statistics.summary import Summary
 from .timeline import Timeline

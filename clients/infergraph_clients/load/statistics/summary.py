@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...transports.outcome import Outcome
 from ..arrivals.specification import STATIONARY, MultiStream, Offline, Server, SingleStream
 from ..configuration import RunConfiguration, Slo
 from ..engine.run import Run
 from ..errors import ExitStatus
-from ..outcome import Outcome, failed, user_latency
 from ..thresholds import Threshold, parsed
 from . import steady_state, validity
 from .distribution import Distribution, percentile, rank
@@ -192,6 +192,26 @@ class Summary:
         if not self.validity.valid:
             return ExitStatus.INVALID
         return ExitStatus.FINE if self.met else ExitStatus.MISSED
+
+
+def failed(records: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Which requests failed, bool [N]: all but right answers and those that Ctrl-C gave up."""
+    outcome = records["outcome"]
+    found: npt.NDArray[np.bool_] = (outcome != Outcome.OK) & (outcome != Outcome.CANCELLED)
+    return found
+
+
+def user_latency(records: npt.NDArray[Any], timeout_s: float) -> npt.NDArray[np.int64]:
+    """What users waited, end - intended in nanoseconds, int64 [N].
+
+    A failed request counts as at least the timeout, however early it failed: else a server that
+    refuses, or a shorter timeout, would look fast. One that Ctrl-C gave up has waited so long.
+    """
+    latency = (records["end_ns"] - records["intended_ns"]).astype(np.int64)
+    charged: npt.NDArray[np.int64] = np.where(
+        failed(records), np.maximum(latency, int(timeout_s * 1e9)), latency
+    )
+    return charged
 
 
 def measured_records(run: Run) -> npt.NDArray[Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ...transports.outcome import Outcome
 from ..arrivals.specification import ClosedLoop, MultiStream, Offline, SingleStream
 from ..configuration import RunConfiguration
 from ..engine.plan import WorkerResult
-from ..outcome import Outcome
 from .distribution import Distribution
 
 _BUSY = 0.6
