@@ -138,14 +138,26 @@ def ratio_of_percentiles(
     return Interval(ratio, ratio * math.exp(-down), ratio * _exp(up), standard, independent)
 
 
-def error_of_share(flags: npt.NDArray[np.bool_]) -> Error:
+def error_of_share(
+    flags: npt.NDArray[np.bool_], like: npt.NDArray[np.bool_] | None = None
+) -> Error:
     """The error of the share of flags that are set, in the order of time.
 
-    Flags that are all alike tell no error, so one more of each kind is counted (Agresti and Caffo).
+    Flags that are all alike tell no error, so one more of each kind is counted (Agresti and Caffo),
+    among as many as are worth independent ones.
+
+    Args:
+        flags: Whose share it is.
+        like: Flags that change more often, and resemble their neighbours as much: where few of
+            `flags` differ, these tell how many independent ones they are worth.
     """
-    error = error_of_mean(flags)
-    share = (float(flags.sum()) + 1) / (len(flags) + 2)
-    least = math.sqrt(share * (1 - share) / (len(flags) + 2))
+    error, worth = error_of_mean(flags), float(len(flags))
+    for series in (flags,) if like is None else (flags, like):
+        share, found = float(series.mean()), error_of_mean(series)
+        if found.independent and found.standard:
+            worth = min(worth, share * (1 - share) / found.standard**2)
+    share = (float(flags.mean()) * worth + 1) / (worth + 2)
+    least = math.sqrt(share * (1 - share) / (worth + 2))
     if not error.independent:
         return Error(least, float(len(flags)))
     return Error(max(error.standard, least), error.independent)

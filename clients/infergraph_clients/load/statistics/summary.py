@@ -20,6 +20,8 @@ from .intervals import error_of_mean, error_of_share, student
 from .stages import Parts, Stages, parts_of, summarise_stages
 
 _CONFIDENCE = 0.95
+_COMMON = 0.9
+"""How often latencies are exceeded from which it is learned how far neighbours are alike."""
 
 
 @dataclass(frozen=True)
@@ -375,7 +377,7 @@ def _slo(slo: Slo, measured: npt.NDArray[Any], latency: npt.NDArray[Any]) -> Slo
     if not count:
         return None
     in_time = (measured["outcome"] == Outcome.OK) & (latency <= slo.latency_ms * 1e6)
-    error = error_of_share(in_time)
+    error = error_of_share(in_time, latency > np.quantile(latency, _COMMON))
     half = student(_CONFIDENCE, error.independent - 1) * error.standard
     attainment = float(in_time.mean())
     return SloResult(
