@@ -44,6 +44,8 @@ _FACTORS = (2.0, 10.0)
 """The next trial is at least, and at most, so many times longer."""
 _FINE = 0.1
 """Of the share that may miss: nearer to it, no trial is long enough."""
+_WORTHWHILE_S = 3600.0
+"""Longer trials are not recommended."""
 _PROBES = 3
 _MOST_PROBES = 100
 _SETTLED = 1.5
@@ -347,10 +349,14 @@ class _Search:
         for step in {each.rate: each for each in steps if each.rate in (rate, above)}.values():
             if step.judged.needed_s is not None and step.verdict != "unclear":
                 needed = self.configuration.warmup_s + step.judged.needed_s
+                tells = (
+                    f"about {needed:.0f} s would tell (--longest {needed:.0f})"
+                    if needed <= _WORTHWHILE_S
+                    else "it is so near to the limit that only hours would tell"
+                )
                 self.result.notes.append(
-                    f"the trial at {step.rate:.1f}/s was too short: its verdict "
-                    f"({step.verdict}) may be chance after {step.seconds:.3g} s; about "
-                    f"{needed:.0f} s would tell (--longest {needed:.0f})"
+                    f"the trial at {step.rate:.1f}/s was too short: its verdict ({step.verdict}) "
+                    f"may be chance after {step.seconds:.3g} s; {tells}"
                 )
 
 
