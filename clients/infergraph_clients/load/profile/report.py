@@ -36,7 +36,7 @@ from ..reports.page import (
     verdict,
 )
 from ..reports.page import write_page as write_html_page
-from ..reports.plots import BLUE, GREEN, GREY, ORANGE, RED, empty_figure
+from ..reports.plots import COLOURS, empty_figure
 from ..reports.stage_bars import Bar, stage_bars, standalone
 from ..reports.text import milliseconds, utc
 from ..statistics.stages import DISPATCH, NETWORK, ROUTER
@@ -44,7 +44,6 @@ from .cell import Cell
 from .sweep import Profile
 
 FORMAT = 2
-_COLOURS = (BLUE, ORANGE, GREEN, RED, "#a05bc4", "#1f9aa8", GREY)
 _TEXT, _COUNT, _NUMBER = pa.string(), pa.int64(), pa.float64()
 _SAID = ("variant", "device", "dtype")
 _FIELDS = {
@@ -325,5 +324,5 @@ def _name(batch_size: int) -> str:
 
 
 def _style(number: int) -> dict[str, dict[str, str]]:
-    colour = {"color": _COLOURS[number % len(_COLOURS)]}
+    colour = {"color": COLOURS[number % len(COLOURS)]}
     return {"line": colour, "marker": colour}

@@ -17,7 +17,6 @@ from .page import (
     verdict,
     write_page,
 )
-from .server import server_figures
 from .text import (
     PERCENTILES,
     cells,
@@ -41,7 +40,7 @@ def write_html(file: Path, run: Run, summary: Summary, seconds: Timeline) -> Non
         ("In flight, and the tester's own delay", plots.in_flight(seconds)),
     ]
     # Below the latencies, over the same seconds.
-    figures[1:1] = server_figures(file.parent, run.began)
+    figures[1:1] = plots.server_figures(file.parent)
     if stages.traced:
         title = f"Where the time went: {stages.unexplained or 0:.0%} is unexplained"
         figures.insert(1, (title, plots.stages(stages)))

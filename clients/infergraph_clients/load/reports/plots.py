@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,12 +11,16 @@ import plotly.graph_objects as go
 
 from ...transports.outcome import Outcome
 from ..engine.run import Run
+from ..server_metrics import FILE, panels, read_metrics
 from ..statistics.stages import Stages, is_measured
 from ..statistics.summary import Summary
 from .timeline import Timeline
 
 BLUE, ORANGE, GREEN, RED, GREY = "#3f74d1", "#e0862b", "#2e9e5b", "#d33f49", "#8a93a6"
 """They stand out from white and from black."""
+COLOURS = (BLUE, ORANGE, GREEN, RED, "#a05bc4", "#1f9aa8", GREY)
+Figures = list[tuple[str, go.Figure]]
+"""Each with its title."""
 _MOST_POINTS = 2_000
 _KIND_COLOURS = {"queue": ORANGE, "compute": BLUE, "unexplained": GREY}
 
@@ -112,6 +118,17 @@ def stages(breakdown: Stages) -> go.Figure:
         yaxis={"type": "category", "autorange": "reversed", "automargin": True},
     )
     return figure
+
+
+def server_figures(folder: Path) -> Figures:
+    """The server's metrics, where the report's folder has any."""
+    file, found = folder / FILE, []
+    for title, lines in panels(read_metrics(file)).items() if file.exists() else ():
+        figure = empty_figure("UTC", title.rpartition(", ")[2])
+        for (name, (x, y)), colour in zip(lines.items(), itertools.cycle(COLOURS), strict=False):
+            figure.add_trace(line(name, x, y, colour))
+        found.append((title, figure))
+    return found
 
 
 def empty_figure(x: str, y: str, *, log_x: bool = False, log_y: bool = False) -> go.Figure:
