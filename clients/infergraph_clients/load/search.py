@@ -12,8 +12,8 @@ seconds`, so a latency above half of that, or one that rises, may be a queue tha
 trial says nothing of the server: it is done again once, and then the search ends there as the
 tester's limit.
 
-After a trial that did not pass, the server may still work on requests that were given up. So single
-requests are sent until their latency is again what it was before the first trial.
+After a trial that missed the SLO, the server may still work on requests that were given up. So
+single requests are sent until their latency is again what it was before the first trial.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ _FINE = 0.1
 _WORTHWHILE_S = 3600.0
 """Longer trials are not recommended."""
 _PROBES = 3
-_MOST_PROBES = 100
-_SETTLED = 1.5
-"""Times the latency before the first trial, and a few milliseconds for single outliers."""
-_SETTLED_MS = 5.0
+_MOST_PROBES = 30
+_SETTLED, _SETTLED_MS, _SETTLED_SLO = 1.5, 5.0, 0.1
+"""Times the latency before the first trial, and a few milliseconds for single outliers; or so small
+a share of the SLO that what is left is no matter."""
 LIMITS = {
     "server": "the server misses the SLO above it",
     "tester": "above it the tester could not keep up: the server may do more",
@@ -291,7 +291,8 @@ class _Search:
             self.on_step(step)
             if judged.verdict == "pass":
                 return True
-            self._settle(rate)
+            if not summary.met:
+                self._settle(rate)
             if judged.verdict == "unclear":
                 least, most = (factor * seconds for factor in _FACTORS)
                 wanted = configuration.warmup_s + (judged.needed_s or 0.0)
@@ -314,13 +315,13 @@ class _Search:
         return max(duration, configuration.warmup_s + max(grown, min(seen, most)))
 
     def _settle(self, rate: float) -> None:
-        alone = self.alone_ms
-        if alone is None:
+        alone, slo = self.alone_ms, self.configuration.slo
+        if alone is None or slo is None:
             return
-        found = None
+        settled = max(_SETTLED * alone + _SETTLED_MS, _SETTLED_SLO * slo.latency_ms)
         for _ in range(_MOST_PROBES):
             found = self._probed()
-            if found is not None and found <= _SETTLED * alone + _SETTLED_MS:
+            if found is not None and found <= settled:
                 return
         latency = "no right answer" if found is None else f"{found:.3g} ms"
         self.result.notes.append(

@@ -120,7 +120,11 @@ def closed(folder: Path, seed: int, think_ms: float) -> Path:
 def test_closed_loops_are_compared_by_throughput(tmp_path: Path) -> None:
     a, b = closed(tmp_path / "a", 1, 0), closed(tmp_path / "b", 2, 2)
     row = rows(compared(a, b))["throughput"]
-    assert (row.change, row.a, row.b) == ("worse", pytest.approx(91, 0.02), pytest.approx(77, 0.02))
+    assert (row.change, row.interval.a, row.interval.b) == (
+        "worse",
+        pytest.approx(91, 0.02),
+        pytest.approx(77, 0.02),
+    )
     assert changes(b, a)["throughput"] == "better"
     assert changes(a, closed(tmp_path / "c", 3, 0))["throughput"] == "same"
     # Of open arrivals the rate is what was asked for.

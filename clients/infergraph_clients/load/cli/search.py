@@ -14,7 +14,7 @@ DESCRIPTION = """\
 Doubles the rate until a trial misses the SLO, then halves the gap to half of --precision. A trial
 takes --duration seconds; one that leaves its verdict to chance, or is too short to see a queue
 grow, is repeated for longer.
-After a trial that did not pass, single requests wait until the server has settled.
+After a trial that missed the SLO, single requests wait until the server has settled.
 
   infergraph-load search --url http://127.0.0.1:8080 --model echo --payload request.json \\
       --rate 50 --slo-ms 20 --duration 10

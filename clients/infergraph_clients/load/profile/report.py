@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -25,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..errors import LoadError
+from ..reports.folder import write_json, writing
 from ..reports.page import (
     figure_html,
     heading,
@@ -110,18 +109,14 @@ def write_profile(folder: Path, profile: Profile, *, page: bool = True) -> None:
     Raises:
         LoadError: the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        document = json.dumps(profile_document(profile), indent=2, allow_nan=False)
-        (folder / "profile.json").write_text(document + "\n", encoding="utf-8")
+    with writing("profile", folder):
+        write_json(folder / "profile.json", profile_document(profile))
         pq.write_table(cells_table(profile), folder / "profile.parquet")
         pq.write_table(stages_table(profile), folder / "profile-stages.parquet")
         if page:
             picture = standalone(stage_bars(bars_of(profile.cells)))
             (folder / "stages.svg").write_text(picture, encoding="utf-8")
             _write_page(folder / "profile.html", profile)
-    except OSError as error:
-        raise LoadError(f"profile '{folder}' cannot be written: {error.strerror}") from None
 
 
 def cells_table(profile: Profile) -> pa.Table:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import html
 import itertools
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,9 +18,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ..engine.run import Run
-from ..errors import LoadError
 from ..statistics.distribution import Distribution
 from ..statistics.summary import Summary, failed, measured_records, user_latency
+from .folder import write_json, writing
 from .page import figure_html, heading, table_html, write_page
 from .plots import COLOURS, Figures, empty_figure, line, server_figures
 from .text import milliseconds, utc
@@ -109,9 +108,8 @@ def write_overall(
         "loads": [asdict(row) for row in rows[:-1]],
         "all": asdict(rows[-1]),
     }
-    try:
-        text = json.dumps(document, indent=2, allow_nan=False)
-        (folder / NUMBERS).write_text(text + "\n", encoding="utf-8")
+    with writing("report", folder):
+        write_json(folder / NUMBERS, document)
         figures = [*_latency_figures(runs), *server_figures(folder)]
         write_page(
             folder / PAGE,
@@ -128,8 +126,6 @@ def write_overall(
                 *(f"{heading(title)}\n{figure_html(figure)}" for title, figure in figures),
             ],
         )
-    except OSError as error:
-        raise LoadError(f"report '{folder}' cannot be written: {error.strerror}") from None
     return rows
 
 

@@ -12,7 +12,6 @@ import plotly.graph_objects as go
 from ...transports.outcome import Outcome
 from ..engine.run import Run
 from ..server_metrics import FILE, panels, read_metrics
-from ..statistics.stages import Stages, is_measured
 from ..statistics.summary import Summary
 from .timeline import Timeline
 
@@ -22,7 +21,6 @@ COLOURS = (BLUE, ORANGE, GREEN, RED, "#a05bc4", "#1f9aa8", GREY)
 Figures = list[tuple[str, go.Figure]]
 """Each with its title."""
 _MOST_POINTS = 2_000
-_KIND_COLOURS = {"queue": ORANGE, "compute": BLUE, "unexplained": GREY}
 
 
 def latency_over_time(seconds: Timeline) -> go.Figure:
@@ -90,32 +88,6 @@ def in_flight(seconds: Timeline) -> go.Figure:
             # Else plotly puts them beside the ticks of the other axis, at values such as 1.484.
             "tickmode": "auto",
         },
-    )
-    return figure
-
-
-def stages(breakdown: Stages) -> go.Figure:
-    """Mean milliseconds of each part, one bar for each step."""
-    figure = empty_figure("mean ms of a request", "")
-    by_kind: dict[str, dict[str, float]] = {}
-    for part, mean in breakdown.mean_ms.items():
-        step, _, kind = part.rpartition(": ")
-        kind = kind if is_measured(part) else "unexplained"
-        by_kind.setdefault(kind, {})[step or part] = mean
-    for kind, values in by_kind.items():
-        colour = _KIND_COLOURS.get(kind, GREEN)
-        figure.add_trace(
-            go.Bar(
-                name=kind,
-                y=list(values),
-                x=list(values.values()),
-                orientation="h",
-                marker={"color": colour, "line": {"width": 0}},
-            )
-        )
-    figure.update_layout(
-        barmode="stack",
-        yaxis={"type": "category", "autorange": "reversed", "automargin": True},
     )
     return figure
 

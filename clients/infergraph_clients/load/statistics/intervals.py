@@ -38,15 +38,18 @@ class Error:
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with the interval that holds the truth with the asked confidence.
+    """How two series differ, with the interval that holds the truth with the asked confidence.
 
     Attributes:
+        a, b: Of each series, what is compared.
         value, low, high: `high` is infinite where the series is too short to bound it.
         standard_error: Half the interval's width over the quantile of Student's t; for a ratio, of
             its logarithm.
         independent: See `Error`; of two series the smaller.
     """
 
+    a: float
+    b: float
     value: float
     low: float
     high: float
@@ -105,7 +108,8 @@ def ratio_of_means(
         independent = min(error.independent for error in errors)
     half = student(confidence, independent - 1) * standard
     ratio = means[1] / means[0]
-    return Interval(ratio, ratio * math.exp(-half), ratio * _exp(half), standard, independent)
+    low, high = ratio * math.exp(-half), ratio * _exp(half)
+    return Interval(*means, ratio, low, high, standard, independent)
 
 
 def ratio_of_percentiles(
@@ -135,7 +139,8 @@ def ratio_of_percentiles(
     up = math.hypot(highs[-1], *lows[:-1])
     finite = [side for side in (down, up) if math.isfinite(side)]
     standard = max(finite) / times if finite else math.inf
-    return Interval(ratio, ratio * math.exp(-down), ratio * _exp(up), standard, independent)
+    low, high = ratio * math.exp(-down), ratio * _exp(up)
+    return Interval(values[0], values[1], ratio, low, high, standard, independent)
 
 
 def error_of_share(
@@ -170,9 +175,10 @@ def difference_of_shares(
     errors = [error_of_share(flags) for flags in (a, b)]
     standard = math.hypot(*(error.standard for error in errors))
     independent = min(error.independent for error in errors)
-    value = float(b.mean()) - float(a.mean())
+    shares = float(a.mean()), float(b.mean())
+    value = shares[1] - shares[0]
     half = student(confidence, independent - 1) * standard
-    return Interval(value, value - half, value + half, standard, independent)
+    return Interval(*shares, value, value - half, value + half, standard, independent)
 
 
 def _place(count: int, share: float) -> int:

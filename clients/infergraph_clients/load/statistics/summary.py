@@ -254,16 +254,14 @@ def summarise(run: Run) -> Summary:
     delays = Distribution.of(times["dispatch"])
     of_right = Distribution.of(ok["end_ns"] - ok["intended_ns"])
     slo = configuration.slo
-    came_in_time = None
-    if slo is not None:
-        came_in_time = right["end_ns"][waited <= slo.latency_ms * 1e6]
+    came = _within(right["end_ns"], warmup_s, end_s)
     rates = Rates(
         intended=_rate(len(measured), seconds),
-        sent=_rate(_within(table["sent_ns"], warmup_s, end_s), seconds),
-        answered_ok=_rate(_within(right["end_ns"], warmup_s, end_s), seconds),
+        sent=_rate(_within(table["sent_ns"], warmup_s, end_s).sum(), seconds),
+        answered_ok=_rate(came.sum(), seconds),
         goodput=None
-        if came_in_time is None
-        else _rate(_within(came_in_time, warmup_s, end_s), seconds),
+        if slo is None
+        else _rate((came & (waited <= slo.latency_ms * 1e6)).sum(), seconds),
     )
     all_outcomes = _outcomes(table)
     parts = parts_of(ok, run.traces)
@@ -290,8 +288,9 @@ def summarise(run: Run) -> Summary:
         answer_gap=Distribution.of(times["answer_gap"]),
         slo=None if slo is None else _slo(slo, measured, latency),
         thresholds=[
-            _judged(threshold, times, parts, failures, rates)
-            for threshold in parsed(configuration.thresholds)
+            ThresholdResult(each.text, value, value is not None and each.holds(value))
+            for each in parsed(configuration.thresholds)
+            for value in [_measure(each, times, parts, failures, rates)]
         ]
         if len(measured)
         else [],
@@ -303,17 +302,7 @@ def summarise(run: Run) -> Summary:
             warmup_s,
             isinstance(configuration.arrivals, STATIONARY),
         ),
-        validity=validity.judge(
-            configuration,
-            delays,
-            of_right,
-            all_outcomes,
-            run.processes,
-            run.unsent,
-            run.interrupted,
-            run.died,
-            None if run.schedule is None else run.schedule.recorded_s,
-        ),
+        validity=validity.judge(run, delays, of_right, all_outcomes),
         stages=summarise_stages(parts),
         client=[
             ClientLoad(
@@ -355,12 +344,13 @@ def _outcomes(table: npt.NDArray[Any]) -> dict[str, int]:
     return {outcome.label: counts[outcome] for outcome in Outcome}
 
 
-def _within(times_ns: npt.NDArray[Any], start_s: float, end_s: float) -> int:
-    return int(((times_ns >= start_s * 1e9) & (times_ns <= end_s * 1e9)).sum())
+def _within(times_ns: npt.NDArray[Any], start_s: float, end_s: float) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = (times_ns >= start_s * 1e9) & (times_ns <= end_s * 1e9)
+    return found
 
 
 def _rate(count: float, seconds: float) -> float:
-    return count / seconds if seconds > 0 else 0.0
+    return float(count / seconds) if seconds > 0 else 0.0
 
 
 def _mean_interval(latency: npt.NDArray[Any]) -> MeanInterval | None:
@@ -389,17 +379,6 @@ def _slo(slo: Slo, measured: npt.NDArray[Any], latency: npt.NDArray[Any]) -> Slo
         int(in_time.sum()) >= rank(count, slo.percentile),
         percentile(np.sort(latency), slo.percentile),
     )
-
-
-def _judged(
-    threshold: Threshold,
-    times: dict[str, npt.NDArray[Any]],
-    parts: list[Parts],
-    failures: npt.NDArray[np.bool_],
-    rates: Rates,
-) -> ThresholdResult:
-    value = _measure(threshold, times, parts, failures, rates)
-    return ThresholdResult(threshold.text, value, value is not None and threshold.holds(value))
 
 
 def _measure(
