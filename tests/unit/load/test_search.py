@@ -156,12 +156,13 @@ def test_few_requests_in_time_may_be_luck() -> None:
     assert summary.slo is not None
     assert summary.slo.attainment == 1
     assert summary.slo.attainment_low < 0.98
-    assert judge(summary, 0.02, False).verdict == "unclear"
+    found = judge(summary, 0.05, False)
+    assert (found.verdict, found.reason) == ("unclear", "the SLO is met, perhaps by chance")
     # As many that know nothing of each other are enough.
     table["end_ns"] = table["intended_ns"] + np.random.default_rng(1).permutation(
         table["end_ns"] - table["intended_ns"]
     )
-    assert judge(summarise(run(table, settings)), 0.02, False).verdict == "pass"
+    assert judge(summarise(run(table, settings)), 0.05, False).verdict == "pass"
 
 
 def test_a_trial_that_is_too_short_says_how_long_it_must_be() -> None:
