@@ -1,20 +1,12 @@
-"""`python -m tests.report_pictures`: makes the load tester's pictures in docs/, from real runs.
-
-The summary of a short run of audio-qa as a terminal prints it, and where the time goes in an
-evaluation of it. Both take a few minutes on two idle cores.
-"""
+"""`python -m tests.report_pictures`: makes docs/load-testing.svg from a short run of audio-qa."""
 
 from __future__ import annotations
 
 import io
-import shutil
-import sys
-import tempfile
 from pathlib import Path
 
 from rich.console import Console
 
-from infergraph_clients.load.cli.main import main
 from infergraph_clients.load.configuration import RunConfiguration
 from infergraph_clients.load.engine.run import execute, prepare
 from infergraph_clients.load.reports.terminal import print_summary
@@ -44,16 +36,6 @@ def summary_picture(url: str, file: Path, rate: float) -> None:
     console.save_svg(str(file), title="infergraph-load run")
 
 
-def evaluation_picture(file: Path) -> int:
-    """Evaluates the pipeline, and keeps its picture of the stages; the status of `evaluate`."""
-    with tempfile.TemporaryDirectory() as folder:
-        options = ("--seconds", "5", "--dispatch-delay-ms", "300", "--output", folder)
-        status = main(["evaluate", PIPELINE, *options])
-        shutil.copyfile(Path(folder) / "stages.svg", file)
-    return status
-
-
 if __name__ == "__main__":
     with SplitServer(MODELS, [PIPELINE]) as server:
-        summary_picture(server.grpc_url, DOCS / "load-testing.svg", rate=5)
-    sys.exit(evaluation_picture(DOCS / "evaluation.svg"))
+        summary_picture(server.grpc_url, DOCS / "load-testing.svg", rate=1)
