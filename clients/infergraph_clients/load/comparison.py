@@ -141,9 +141,9 @@ def compare(
         ("failed", "failed, share", _failed, False),
         ("slo", "within the SLO, share", _in_slo, True),
     ):
-        flags = flags_of(a), flags_of(b)
-        if measure in measures and flags[0] is not None and flags[1] is not None:
-            jobs.append((name, False, higher, partial(difference_of_shares, *flags)))
+        of_a, of_b = flags_of(a), flags_of(b)
+        if measure in measures and of_a is not None and of_b is not None:
+            jobs.append((name, False, higher, partial(difference_of_shares, of_a, of_b)))
     if not jobs:
         raise LoadError(f"no measure is left to compare; accepted: {', '.join(MEASURES)}")
     # Bonferroni's: each verdict is as much surer as there are more of them.
