@@ -29,8 +29,8 @@ import numpy.typing as npt
 from infergraph_clients.load.configuration import RunConfiguration
 from infergraph_clients.load.engine.plan import Progress
 from infergraph_clients.load.engine.run import Run, execute, prepare
-from infergraph_clients.load.outcome import Outcome
 from infergraph_clients.load.statistics import Summary, summarise
+from infergraph_clients.transports.outcome import Outcome
 
 from ..integration.server import REPOSITORY, ServerProcess, free_ports, get, wait_for
 from .rounds import table

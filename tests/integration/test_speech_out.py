@@ -5,17 +5,21 @@ from __future__ import annotations
 import base64
 import io
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 
 from zoo.world import normalise_transcript, sentences
 
 from .conftest import FRONT_ENDS, SAMPLES, TRANSPORTS, Connect, Servers
-from .server import ServerProcess
+from .server import REPOSITORY, ServerProcess
 from .test_language_pipelines import column, share_right, spoken
 
 SENTENCES = 8
@@ -101,6 +105,38 @@ async def test_a_stream_over_rest_is_the_whole_in_parts(
 
     assert len(parts) > 3
     assert np.array_equal(np.concatenate(parts), samples(whole["audio"].ravel()[0])[0])
+
+
+def test_a_load_of_streams_times_the_first_answer_and_those_after_it(
+    models: ServerProcess, tmp_path: Path
+) -> None:
+    text = " ".join(sentences(22, 3, "held_out"))
+    parts = set()
+    for url in (models.grpc_url, models.url):
+        folder = tmp_path / url.partition(":")[0]
+        command = [
+            *(sys.executable, "-m", "infergraph_clients.load", "run", "--stream", "--quiet"),
+            *("--url", url, "--model", "text-to-speech", f"text={text}"),
+            *("--arrivals", "single-stream:count=3", "--duration", "300", "--warmup", "0"),
+            *("--timeout", "100", "--output", str(folder)),
+            *("--set", "limits.dispatch_delay_ms=5000", "--set", "limits.cpu=100"),
+        ]
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        summary = json.loads((folder / "report.json").read_text())["summary"]
+        assert (summary["requests"]["measured"], summary["outcomes"]["ok"]) == (3, 3)
+        assert summary["first_answer"]["count"] == summary["answer_gap"]["count"] == 3
+        records = pq.read_table(folder / "records.parquet").to_pylist()
+        parts |= {each["answers"] for each in records}
+        for each in records:
+            # What comes after the first answer is at most as many gaps as there are.
+            first, end = each["first_answer_ns"], each["end_ns"]
+            assert each["sent_ns"] < first < end
+            assert 0 < each["longest_gap_ns"] <= end - first
+            assert end - first <= each["longest_gap_ns"] * each["answers"]
+    # The same sound, in as many parts over both protocols.
+    assert len(parts) == 1
+    assert parts.pop() > 3
 
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +19,6 @@ import numpy.typing as npt
 
 from .errors import ExitStatus, LoadError
 from .reports.folder import Report
-from .statistics.distribution import percentile
 from .statistics.intervals import (
     FEWEST,
     Interval,
@@ -43,16 +43,13 @@ class Row:
 
     Attributes:
         name: With its unit.
-        a, b: Its values.
-        interval: Of b / a, or for shares of b - a.
+        interval: Of b / a, or for shares of b - a; with the values of both.
         relative: Whether it is a ratio.
         change: The verdict on b.
         needed_s: How long each run should be, where they are too short.
     """
 
     name: str
-    a: float
-    b: float
     interval: Interval
     relative: bool
     change: Change
@@ -126,60 +123,40 @@ def compare(
     """
     closed = all(_kind(report) in CLOSED for report in (a, b))
     paired = a.document["schedule"] is not None and a.document["schedule"] == b.document["schedule"]
-    latencies = _latencies(a, b, paired)
+    latencies = _latencies_ms(a, b, paired)
     seconds = min(report.document["summary"]["measured_s"] for report in (a, b))
-    jobs: list[tuple[str, bool, bool, tuple[float, float], Callable[[float], Interval]]] = []
-
-    def ratio(name: str, values: tuple[float, float], q: float | None) -> None:
-        def interval(level: float) -> Interval:
-            if q is None:
-                return ratio_of_means(*latencies, level, paired=paired)
-            return ratio_of_percentiles(*latencies, q, level, paired=paired)
-
-        jobs.append((name, True, False, values, interval))
-
+    # Name, whether it is a ratio, whether more is better, and the interval at a confidence.
+    jobs: list[tuple[str, bool, bool, Callable[[float], Interval]]] = []
     if "mean" in measures:
-        ratio("latency mean, ms", (_mean_ms(latencies[0]), _mean_ms(latencies[1])), None)
+        mean = partial(ratio_of_means, *latencies, paired=paired)
+        jobs.append(("latency mean, ms", True, False, mean))
     for q in (50, 90, 99):
         if f"p{q}" in measures and min(map(len, latencies)) * (100 - q) >= 100:
-            ratio(
-                f"latency p{q}, ms",
-                (_percentile_ms(latencies[0], q), _percentile_ms(latencies[1], q)),
-                q,
-            )
-    if closed and "throughput" in measures:
-        rates = _rates(a), _rates(b)
-        means = float(rates[0].mean()), float(rates[1].mean())
-        if min(means) > 0:
-            jobs.append(
-                (
-                    "throughput, 1/s",
-                    True,
-                    True,
-                    means,
-                    lambda level: ratio_of_means(*rates, level, paired=False),
-                )
-            )
+            tail = partial(ratio_of_percentiles, *latencies, q, paired=paired)
+            jobs.append((f"latency p{q}, ms", True, False, tail))
+    rates = _rates(a), _rates(b)
+    if closed and "throughput" in measures and rates[0].any() and rates[1].any():
+        jobs.append(("throughput, 1/s", True, True, partial(ratio_of_means, *rates, paired=False)))
     for measure, name, flags_of, higher in (
         ("failed", "failed, share", _failed, False),
         ("slo", "within the SLO, share", _in_slo, True),
     ):
-        flags = flags_of(a), flags_of(b)
-        if measure in measures and flags[0] is not None and flags[1] is not None:
-            jobs.append((name, False, higher, *_shares(flags[0], flags[1])))
+        of_a, of_b = flags_of(a), flags_of(b)
+        if measure in measures and of_a is not None and of_b is not None:
+            jobs.append((name, False, higher, partial(difference_of_shares, of_a, of_b)))
     if not jobs:
         raise LoadError(f"no measure is left to compare; accepted: {', '.join(MEASURES)}")
     # Bonferroni's: each verdict is as much surer as there are more of them.
     level = 1 - (1 - confidence) / len(jobs)
     rows = []
-    for name, relative, higher_is_better, values, interval_of in jobs:
+    for name, relative, higher_is_better, interval_of in jobs:
         limit = tolerance if relative else share_tolerance
         interval = interval_of(level)
         change = _change(interval, limit, relative, higher_is_better)
         needed = (
             _needed_s(interval, limit, relative, level, seconds) if change == "too short" else None
         )
-        rows.append(Row(name, *values, interval, relative, change, needed))
+        rows.append(Row(name, interval, relative, change, needed))
     return Comparison(rows, *_warnings(a, b), paired)
 
 
@@ -214,7 +191,7 @@ def _measured(report: Report) -> npt.NDArray[np.bool_]:
     return measured
 
 
-def _latencies(a: Report, b: Report, paired: bool) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+def _latencies_ms(a: Report, b: Report, paired: bool) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     rows = []
     for report in (a, b):
         found = np.flatnonzero(_measured(report) & (report.records["outcome"] == "ok"))
@@ -230,19 +207,11 @@ def _latencies(a: Report, b: Report, paired: bool) -> tuple[npt.NDArray[Any], np
         )
         if len(first):
             rows = [rows[0][first], rows[1][second]]
-    first_ns, second_ns = (
-        (report.records["end_ns"] - report.records["intended_ns"])[chosen]
+    first, second = (
+        (report.records["end_ns"] - report.records["intended_ns"])[chosen] / 1e6
         for report, chosen in zip((a, b), rows, strict=True)
     )
-    return first_ns, second_ns
-
-
-def _mean_ms(nanoseconds: npt.NDArray[Any]) -> float:
-    return float(nanoseconds.mean()) / 1e6
-
-
-def _percentile_ms(nanoseconds: npt.NDArray[Any], q: float) -> float:
-    return percentile(np.sort(nanoseconds), q)
+    return first, second
 
 
 def _rates(report: Report) -> npt.NDArray[np.float64]:
@@ -271,13 +240,6 @@ def _in_slo(report: Report) -> npt.NDArray[np.bool_] | None:
     in_time = records["end_ns"] - records["intended_ns"] <= slo["latency_ms"] * 1e6
     found: npt.NDArray[np.bool_] = (in_time & (records["outcome"] == "ok"))[_measured(report)]
     return found
-
-
-def _shares(
-    a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]
-) -> tuple[tuple[float, float], Callable[[float], Interval]]:
-    values = float(a.mean()), float(b.mean())
-    return values, lambda level: difference_of_shares(a, b, level)
 
 
 def _warnings(a: Report, b: Report) -> tuple[list[str], bool]:

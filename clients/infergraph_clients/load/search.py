@@ -1,19 +1,19 @@
 """`search`: the highest rate that still meets an SLO, found by trials.
 
 The rate doubles until a trial fails, then the gap between the highest rate that passed and the
-lowest that failed is halved until it is small enough.
+lowest that failed is halved until it is half of the precision; the other half is left to chance.
 
-A trial passes if it meets the SLO and all thresholds, and is long enough to say so. A server that
-is overloaded by the precision falls behind by `precision * seconds`, so a latency above half of
-that, or one that rises, may be a queue that grows; and near the SLO, requests that share a queue
-may have met it by luck. It fails if it misses them by more than chance. What is unclear is tried
-again for longer, up to the longest trial, which decides by what it measured; in it, an overload by
-half the precision grows beyond the SLO. What even that leaves to chance is said as a range of
-rates. An invalid trial says nothing of the server: it is done again once, and then the search ends
-there as the tester's limit.
+A trial passes or fails once that is beyond chance: once the interval of the share of requests in
+time excludes the SLO's percentile. The interval is as wide as the trial's queues make it, so one
+that is too short to tell is repeated for as long as it seems to need, up to the longest trial. That
+one decides by what it measured; what it leaves to chance is said as a range of rates, with how long
+it should have been. A server that is overloaded by the precision falls behind by `precision *
+seconds`, so a latency above half of that, or one that rises, may be a queue that grows. An invalid
+trial says nothing of the server: it is done again once, and then the search ends there as the
+tester's limit.
 
-After a trial that did not pass, the server may still work on requests that were given up. So single
-requests are sent until their latency is again what it was before the first trial.
+After a trial that missed the SLO, the server may still work on requests that were given up. So
+single requests are sent until their latency is again what it was before the first trial.
 """
 
 from __future__ import annotations
@@ -34,19 +34,46 @@ _MOST_DOUBLINGS = 30
 _ATTEMPTS = 2
 _FEWEST_REQUESTS = 10
 """Of the measured time of a trial: with fewer, a percentile is the luck of one request."""
-_LONGER, _MOST_LONGER = 4.0, 20.0
-"""The longest trial is at least so many times the duration, and to see the percentile at most."""
-_BEYOND = 50
-"""Requests that may miss the SLO in a trial that is to see its percentile."""
-_NEAR, _FAR = 0.5, 0.2
-"""Of the SLO's latency: above the first, luck may have met it; below the second, hardly."""
-_FEWEST_BEYOND = 10
-"""Requests that may miss the SLO in a trial that is believed, unless it is far from it."""
+_BEYOND = 0.5
+"""Over the precision squared: requests that may miss the SLO in the longest trial (200 for 5%)."""
+_LONGEST, _LONGEST_S = 20.0, 300.0
+"""For them, it is no longer than so many times the duration, or so many seconds."""
+_FAR = 0.2
+"""Of the SLO's latency: below it, luck hardly has met the SLO."""
+_FACTORS = (2.0, 10.0)
+"""The next trial is at least, and at most, so many times longer."""
+_FINE = 0.1
+"""Of the share that may miss: nearer to it, no trial is long enough."""
+_WORTHWHILE_S = 3600.0
+"""Longer trials are not recommended."""
 _PROBES = 3
-_MOST_PROBES = 100
-_SETTLED = 1.5
-"""Times the latency before the first trial, and a few milliseconds for single outliers."""
-_SETTLED_MS = 5.0
+_MOST_PROBES = 30
+_SETTLED, _SETTLED_MS, _SETTLED_SLO = 1.5, 5.0, 0.1
+"""Times the latency before the first trial, and a few milliseconds for single outliers; or so small
+a share of the SLO that what is left is no matter."""
+LIMITS = {
+    "server": "the server misses the SLO above it",
+    "tester": "above it the tester could not keep up: the server may do more",
+    "nothing": "no higher rate was tried",
+}
+"""What limited a search, in words."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Of a trial.
+
+    Attributes:
+        verdict: Unclear ones are followed by a longer trial.
+        sure: Whether it is beyond chance.
+        reason: Of a verdict that is no pass.
+        needed_s: How long the measured time must be for a verdict that is sure, where it is not.
+    """
+
+    verdict: Verdict
+    sure: bool = False
+    reason: str = ""
+    needed_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -55,19 +82,32 @@ class Step:
 
     Attributes:
         rate: Of its arrivals.
-        verdict: Unclear ones are followed by a longer trial.
-        sure: Whether the verdict is beyond chance.
-        reason: Of a verdict that is no pass.
         seconds: Its duration, the warm-up among it.
+        judged: The verdict on it.
         summary: What it measured.
     """
 
     rate: float
-    verdict: Verdict
-    sure: bool
-    reason: str
     seconds: float
+    judged: Judgement
     summary: Summary
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.judged.verdict
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        slo, requests = self.summary.slo, self.summary.requests
+        return {
+            "rate": self.rate,
+            **vars(self.judged),
+            "seconds": self.seconds,
+            "attainment": None if slo is None else slo.attainment,
+            "value_ms": None if slo is None else slo.value_ms,
+            "requests": requests.measured,
+            "failed": requests.failed,
+        }
 
 
 @dataclass
@@ -91,11 +131,11 @@ class SearchResult:
     @property
     def certain(self) -> tuple[float | None, float | None]:
         """The highest rate that passed and the lowest that failed beyond chance."""
-        passed = [step.rate for step in self.steps if step.sure and step.verdict == "pass"]
-        missed = [step.rate for step in self.steps if step.sure and step.verdict == "fail"]
-        low = max((rate for rate in passed if self.rate and rate <= self.rate), default=None)
-        high = min((rate for rate in missed if rate > (self.rate or 0.0)), default=None)
-        return low, high
+        rate = self.rate or 0.0
+        sure = [(step.verdict, step.rate) for step in self.steps if step.judged.sure]
+        passed = [each for verdict, each in sure if verdict == "pass" and each <= rate]
+        missed = [each for verdict, each in sure if verdict == "fail" and each > rate]
+        return max(passed, default=None), min(missed, default=None)
 
     @property
     def status(self) -> ExitStatus:
@@ -118,18 +158,13 @@ class SearchResult:
                 if self.limited_by == "tester"
                 else "no rate met the SLO"
             )
-        limit = {
-            "server": "the server misses the SLO above it",
-            "tester": "above it the tester could not keep up: the server may do more",
-            "nothing": "no higher rate was tried",
-        }[self.limited_by]
         low, high = self.certain
         known = [] if low is None or low >= self.rate else [f"above {low:.1f}/s"]
         tried = min((s.rate for s in self.steps if s.rate > self.rate), default=None)
         if self.limited_by == "server" and high != tried:
             known += [] if high is None else [f"below {high:.1f}/s"]
         doubt = f"; beyond chance only that it is {' and '.join(known)}" if known else ""
-        return f"highest rate within the SLO: {self.rate:.1f}/s ({limit}{doubt})"
+        return f"highest rate within the SLO: {self.rate:.1f}/s ({LIMITS[self.limited_by]}{doubt})"
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
@@ -140,20 +175,7 @@ class SearchResult:
             "verdict": self.verdict,
             "interrupted": self.interrupted,
             "notes": self.notes,
-            "steps": [
-                {
-                    "rate": step.rate,
-                    "verdict": step.verdict,
-                    "sure": step.sure,
-                    "reason": step.reason,
-                    "seconds": step.seconds,
-                    "attainment": None if step.summary.slo is None else step.summary.slo.attainment,
-                    "value_ms": None if step.summary.slo is None else step.summary.slo.value_ms,
-                    "requests": step.summary.requests.measured,
-                    "failed": step.summary.requests.failed,
-                }
-                for step in self.steps
-            ],
+            "steps": [step.document() for step in self.steps],
         }
 
 
@@ -174,11 +196,12 @@ def search(
         configuration: Of each trial; its arrivals have a rate, which is replaced. It has an SLO.
         trial: Does one; KeyboardInterrupt from it ends the search with what was found.
         start_rate: Of the first trial; halved while even that fails, down to 10 requests in it.
-        precision: The search ends when the bounds are closer than this share of the lower one.
+        precision: How far the result may be from the truth, as a share. The search ends when its
+            bounds are closer than half of that.
         highest_rate: No rate above it is tried.
-        longest_s: The longest trial, the warm-up among it; by default 4 times the duration, as long
-            as an overload by half of the precision needs to grow beyond the SLO, or as 50 requests
-            need to miss it (at most 20 times the duration), whichever is most.
+        longest_s: The longest trial, the warm-up among it; by default as long as an overload by
+            half of the precision needs to grow beyond the SLO, or as enough requests need to
+            miss it (200 for 5%; at most 20 times the duration, or 300 s), whichever is more.
         probe: Does a run of single requests, to learn whether the server has settled; without it,
             no trial waits for that.
         on_step: Told of each trial.
@@ -186,14 +209,15 @@ def search(
     Raises:
         LoadError: the configuration has no SLO, or its arrivals no rate.
     """
+    arrivals = configuration.arrivals
     if configuration.slo is None:
         raise LoadError("slo is missing: a search needs the latency to stay within")
-    if not hasattr(configuration.arrivals, "rate"):
+    if not hasattr(arrivals, "rate"):
         raise LoadError(
-            f"arrivals are '{configuration.arrivals.kind}', which have no rate to search for; "
+            f"arrivals are '{arrivals.kind}', which have no rate to search for; "
             "accepted: constant, poisson, gamma, bursts, sine, server"
         )
-    if not start_rate > 0 or not configuration.arrivals.rate > 0:
+    if not start_rate > 0 or not arrivals.rate > 0:
         raise LoadError(
             "arrivals.rate is 0, of which no multiple can be tried; accepted: more than 0"
         )
@@ -202,42 +226,33 @@ def search(
     )
 
 
+@dataclass
 class _Search:
-    def __init__(
-        self,
-        configuration: RunConfiguration,
-        trial: Trial,
-        precision: float,
-        highest_rate: float | None,
-        longest_s: float | None,
-        probe: Trial | None,
-        on_step: Callable[[Step], None],
-    ) -> None:
-        assert configuration.slo is not None
-        self._configuration = configuration
-        self._trial = trial
-        self._precision = precision
-        self._highest_rate = highest_rate
-        self._probe = probe
-        self._on_step = on_step
-        self._result = SearchResult()
-        self._alone_ms: float | None = None
-        self._longest_s = longest_s
+    configuration: RunConfiguration
+    trial: Trial
+    precision: float
+    highest_rate: float | None
+    longest_s: float | None
+    probe: Trial | None
+    on_step: Callable[[Step], None]
+    result: SearchResult = field(default_factory=SearchResult)
+    alone_ms: float | None = None
 
     def run(self, start_rate: float) -> SearchResult:
-        result = self._result
+        result = self.result
         try:
+            if self.probe is not None:
+                self.alone_ms = self._probed()
             result.rate = self._highest(start_rate)
         except KeyboardInterrupt:
             passed = (step.rate for step in result.steps if step.verdict == "pass")
             result.rate, result.interrupted = max(passed, default=None), True
+        self._say_what_is_short()
         return result
 
     def _highest(self, start_rate: float) -> float | None:
-        if self._probe is not None:
-            self._alone_ms = self._probed()
         lower, upper = self._bracket(start_rate)
-        while lower is not None and upper is not None and upper - lower > self._precision * lower:
+        while lower and upper and upper - lower > self.precision / 2 * lower:
             middle = (lower + upper) / 2
             if self._passes(middle):
                 lower = middle
@@ -247,97 +262,107 @@ class _Search:
 
     def _bracket(self, rate: float) -> tuple[float | None, float | None]:
         """A rate that passed and a higher one that did not; None where there is no such rate."""
-        highest, configuration = self._highest_rate, self._configuration
+        highest, configuration = self.highest_rate, self.configuration
         lowest = _FEWEST_REQUESTS / (configuration.duration_s - configuration.warmup_s)
         lower: float | None = None
         upper: float | None = None
         for _ in range(_MOST_DOUBLINGS):
             if highest is not None and lower is not None and lower >= highest:
-                return lower, None
+                break
             rate = rate if highest is None else min(rate, highest)
             if self._passes(rate):
                 lower = rate
-                if upper is not None:
-                    return lower, upper
                 rate *= 2
             else:
                 upper = rate
-                if lower is not None:
-                    return lower, upper
                 rate /= 2
-                if rate < lowest:
-                    break
+            if (lower and upper) or (lower is None and rate < lowest):
+                break
         return lower, upper
 
     def _passes(self, rate: float) -> bool:
-        seconds, attempts = self._configuration.duration_s, 0
+        configuration = self.configuration
+        seconds, longest, attempts = configuration.duration_s, self._longest(rate), 0
         while True:
-            summary = self._trial(at_rate(self._configuration, rate, seconds))
-            longest = self._longest(rate)
-            last = seconds >= longest
-            verdict, sure, reason, wanted_s = judge(summary, self._precision, last)
-            step = Step(rate, verdict, sure, reason, seconds, summary)
-            self._result.steps.append(step)
-            self._on_step(step)
-            if verdict == "pass":
+            summary = self.trial(at_rate(configuration, rate, seconds))
+            judged = judge(summary, self.precision, seconds >= longest)
+            step = Step(rate, seconds, judged, summary)
+            self.result.steps.append(step)
+            self.on_step(step)
+            if judged.verdict == "pass":
                 return True
-            self._settle(rate)
-            if verdict == "unclear":
-                wanted_s += self._configuration.warmup_s
-                seconds = min(max(2 * seconds, wanted_s), longest)
+            if not summary.met:
+                self._settle(rate)
+            if judged.verdict == "unclear":
+                least, most = (factor * seconds for factor in _FACTORS)
+                wanted = configuration.warmup_s + (judged.needed_s or 0.0)
+                seconds = min(max(least, min(wanted, most)), longest)
                 continue
             attempts += 1
-            if verdict == "fail" or attempts == _ATTEMPTS:
-                self._result.limited_by = "server" if verdict == "fail" else "tester"
+            if judged.verdict == "fail" or attempts == _ATTEMPTS:
+                self.result.limited_by = "server" if judged.verdict == "fail" else "tester"
                 return False
 
     def _longest(self, rate: float) -> float:
-        if self._longest_s is not None:
-            return self._longest_s
-        configuration, slo = self._configuration, self._configuration.slo
+        if self.longest_s is not None:
+            return self.longest_s
+        configuration, slo = self.configuration, self.configuration.slo
         assert slo is not None
-        duration, warmup = configuration.duration_s, configuration.warmup_s
-        grown = 2 * slo.latency_ms / 1e3 / self._precision
-        seen = _BEYOND / max(1 - slo.percentile / 100, 1e-9) / rate
-        return max(_LONGER * duration, warmup + grown, min(warmup + seen, _MOST_LONGER * duration))
+        duration = configuration.duration_s
+        grown = 2 * slo.latency_ms / 1e3 / self.precision
+        seen = _BEYOND / self.precision**2 / max(1 - slo.percentile / 100, 1e-9) / rate
+        most = max(_LONGEST * duration, _LONGEST_S)
+        return max(duration, configuration.warmup_s + max(grown, min(seen, most)))
 
     def _settle(self, rate: float) -> None:
-        alone = self._alone_ms
-        if alone is None:
+        alone, slo = self.alone_ms, self.configuration.slo
+        if alone is None or slo is None:
             return
-        found = None
+        settled = max(_SETTLED * alone + _SETTLED_MS, _SETTLED_SLO * slo.latency_ms)
         for _ in range(_MOST_PROBES):
             found = self._probed()
-            if found is not None and found <= _SETTLED * alone + _SETTLED_MS:
+            if found is not None and found <= settled:
                 return
         latency = "no right answer" if found is None else f"{found:.3g} ms"
-        self._result.notes.append(
+        self.result.notes.append(
             f"after the trial at {rate:.1f}/s the server did not settle: single requests had "
             f"{latency}, before the first trial {alone:.3g} ms; later trials may be too harsh"
         )
 
     def _probed(self) -> float | None:
         """The longest latency of a few single requests, ms; None if one was not answered well."""
-        assert self._probe is not None
-        configuration = self._configuration
-        summary = self._probe(
-            configuration.model_copy(
-                update={
-                    "arrivals": SingleStream(count=_PROBES),
-                    "duration_s": configuration.target.timeout_s,
-                    "warmup_s": 0.0,
-                    "processes": 1,
-                    "trace": 0.0,
-                    "thresholds": [],
-                }
-            )
-        )
-        right = summary.latency_of_right
+        assert self.probe is not None
+        settings = {
+            "arrivals": SingleStream(count=_PROBES),
+            "duration_s": self.configuration.target.timeout_s,
+            "warmup_s": 0.0,
+            "processes": 1,
+            "trace": 0.0,
+            "thresholds": [],
+        }
+        right = self.probe(self.configuration.model_copy(update=settings)).latency_of_right
         return right.max if right.count == _PROBES else None
 
+    def _say_what_is_short(self) -> None:
+        """A note on each trial next to the result whose verdict is left to chance."""
+        rate, steps = self.result.rate, self.result.steps
+        above = min((step.rate for step in steps if step.rate > (rate or 0.0)), default=None)
+        for step in {each.rate: each for each in steps if each.rate in (rate, above)}.values():
+            if step.judged.needed_s is not None and step.verdict != "unclear":
+                needed = self.configuration.warmup_s + step.judged.needed_s
+                tells = (
+                    f"about {needed:.0f} s would tell (--longest {needed:.0f})"
+                    if needed <= _WORTHWHILE_S
+                    else "it is so near to the limit that only hours would tell"
+                )
+                self.result.notes.append(
+                    f"the trial at {step.rate:.1f}/s was too short: its verdict ({step.verdict}) "
+                    f"may be chance after {step.seconds:.3g} s; {tells}"
+                )
 
-def judge(summary: Summary, precision: float, last: bool) -> tuple[Verdict, bool, str, float]:
-    """The verdict on a trial, whether it is beyond chance, why, and how long a clear one must be.
+
+def judge(summary: Summary, precision: float, last: bool) -> Judgement:
+    """The verdict on a trial.
 
     Args:
         summary: Of the trial.
@@ -346,39 +371,42 @@ def judge(summary: Summary, precision: float, last: bool) -> tuple[Verdict, bool
     """
     slo, steady, seconds = summary.slo, summary.steady_state, summary.measured_s
     if slo is None:
-        return "invalid", False, "no request was measured", 0.0
+        return Judgement("invalid", reason="no request was measured")
+    if not summary.met and not summary.validity.valid:
+        return Judgement("invalid", reason=summary.validity.reasons[0])
     wanted = slo.percentile / 100
-    if not summary.met:
-        if not summary.validity.valid:
-            return "invalid", False, summary.validity.reasons[0], 0.0
-        missed = ["the SLO"] if not slo.met else []
-        missed += [each.threshold for each in summary.thresholds if not each.met]
-        sure = slo.met or slo.attainment_high < wanted or steady.rising
-        if not sure and not last:
-            return "unclear", False, "the SLO is missed, perhaps by chance", 0.0
-        return (
-            "fail",
-            sure,
-            f"{' and '.join(missed)} {'is' if len(missed) == 1 else 'are'} missed",
-            0.0,
-        )
-    value_s = slo.value_ms / 1e3
-    near = slo.value_ms > slo.latency_ms * _NEAR and slo.attainment_low < wanted
-    # What an overload by the precision would have grown to in half of the time.
-    may_grow = value_s > precision * seconds / 2
+    missed = ["the SLO"] if not slo.met else []
+    missed += [each.threshold for each in summary.thresholds if not each.met]
+    if missed:
+        reason = f"{' and '.join(missed)} {'is' if len(missed) == 1 else 'are'} missed"
+        if slo.met or slo.attainment_high < wanted or steady.rising:
+            return Judgement("fail", True, reason)
+    mean = summary.latency_mean
+    few = mean is None or mean.independent < FEWEST
+    luck = slo.value_ms > slo.latency_ms * _FAR and (few or slo.attainment_low < wanted)
+    # An overload by the precision would grow to no more than the latency in half of this time.
+    to_grow = 2 * slo.value_ms / 1e3 / precision
+    half = (slo.attainment_high - slo.attainment_low) / 2
+    away = max(abs(slo.attainment - wanted), _FINE * (1 - wanted), 1e-9)
+    needed_s = seconds * max((half / away) ** 2, 2.0)
+    if missed:
+        doubt = f"{reason}, perhaps by chance"
+    elif to_grow > seconds:
+        doubt, needed_s = "too short to see a queue grow", to_grow
+    elif steady.rising:
+        doubt = steady.reason
+    elif luck:
+        doubt = "the SLO is met, perhaps by chance"
+    else:
+        return Judgement("pass", True)
     if not last:
-        if may_grow:
-            return "unclear", False, "too short to see a queue grow", 2 * value_s / precision
-        mean = summary.latency_mean
-        few = mean is None or mean.independent < FEWEST
-        few = few or summary.requests.measured * (1 - wanted) < _FEWEST_BEYOND
-        if steady.rising or near or (few and slo.value_ms > slo.latency_ms * _FAR):
-            reason = steady.reason if steady.rising else "the SLO is met, perhaps by chance"
-            return "unclear", False, reason, 0.0
+        return Judgement("unclear", False, doubt, needed_s)
+    if missed:
+        return Judgement("fail", False, reason, needed_s)
     # A rising latency would miss the SLO if it went on like that for as long again.
     if steady.rising and slo.value_ms * (1 + (steady.drift or 0.0)) > slo.latency_ms:
-        return "fail", False, f"not steady: {steady.reason}", 0.0
-    return "pass", not near and not may_grow, "", 0.0
+        return Judgement("fail", False, f"not steady: {steady.reason}", needed_s)
+    return Judgement("pass", False, "", needed_s)
 
 
 def at_rate(configuration: RunConfiguration, rate: float, seconds: float) -> RunConfiguration:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from prometheus_client.parser import text_string_to_metric_families
 
 from ..transports.exchange import EPOCH_S
@@ -57,17 +61,23 @@ def scrape(url: str) -> list[Sample]:
         with _DIRECT.open(url, timeout=_TIMEOUT_S) as response:
             text = response.read().decode()
         utc = (before + time.monotonic()) / 2 + EPOCH_S
-        return [
-            Sample(utc, url, each.name, json.dumps(each.labels, sort_keys=True), float(each.value))
-            for family in text_string_to_metric_families(text)
-            for each in family.samples
-            if not each.name.endswith(_LEFT_OUT)
-        ]
+        return list(_samples(text, utc, url))
     except OSError as error:
         reason = getattr(error, "reason", None) or error
         raise LoadError(f"metrics '{url}' cannot be read: {reason}") from None
     except ValueError as error:
         raise LoadError(f"metrics '{url}' are not Prometheus': {error}") from None
+
+
+def _samples(text: str, utc: float, url: str) -> Iterator[Sample]:
+    # The parser calls counters NAME_total; Triton does not.
+    said = set(re.findall(r"^[\w:]+", text, re.MULTILINE))
+    for family in text_string_to_metric_families(text):
+        for each in family.samples:
+            if not each.name.endswith(_LEFT_OUT):
+                name = each.name if each.name in said else each.name.removesuffix("_total")
+                labels = json.dumps(each.labels, sort_keys=True)
+                yield Sample(utc, url, name, labels, float(each.value))
 
 
 class ServerMetrics:
@@ -153,7 +163,7 @@ def _histogram(panel: str, name: str, scale: float = 1.0) -> Quantity:
 _WAITING = "Waiting and in flight at the server"
 _QUEUE, _COMPUTE = "Time in the server's queue, ms", "Compute of a batch, ms"
 _BATCH, _CPU, _MEMORY = "Batch size", "CPU, cores", "Memory, MB"
-_GPU = "GPU utilization, %"
+_CPU_SHARE, _GPU = "CPU utilization, %", "GPU utilization, %"
 QUANTITIES = (
     Quantity(_WAITING, "infergraph_model_queued"),
     Quantity(_WAITING, "infergraph_model_in_flight"),
@@ -167,28 +177,19 @@ QUANTITIES = (
     _histogram(_BATCH, "infergraph_model_batch_size"),
     Quantity(_BATCH, "nv_inference_count", "nv_inference_exec_count"),
     Quantity(_CPU, "process_cpu_seconds_total", per_second=True),
-    Quantity(_CPU, "nv_cpu_utilization"),
+    Quantity(_CPU_SHARE, "nv_cpu_utilization", scale=100),
     Quantity(_MEMORY, "process_resident_memory_bytes", scale=1e-6),
     Quantity(_MEMORY, "nv_cpu_memory_used_bytes", scale=1e-6),
     Quantity(_MEMORY, "nv_gpu_memory_used_bytes", scale=1e-6),
-    Quantity(_MEMORY, "DCGM_FI_DEV_FB_USED"),
+    Quantity(_MEMORY, "DCGM_FI_DEV_FB_USED", scale=1.048576),
     Quantity(_GPU, "nv_gpu_utilization", scale=100),
     Quantity(_GPU, "DCGM_FI_DEV_GPU_UTIL"),
 )
 """Of Infergraph (and MLServer's process), Triton, and NVIDIA's exporter."""
 
 
-@dataclass
-class Panel:
-    """Lines of one unit over the same seconds as the run's.
-
-    Attributes:
-        title: With the unit.
-        lines: Name -> (seconds after the start, values); a gap where nothing happened.
-    """
-
-    title: str
-    lines: dict[str, tuple[list[float], list[float]]] = field(default_factory=dict)
+Lines = dict[str, tuple[npt.NDArray[Any], npt.NDArray[Any]]]
+"""Name -> times by the wall clock, UTC, as datetime64[ms]; and values, NaN where nothing was."""
 
 
 def read_metrics(file: Path) -> Iterator[Sample]:
@@ -202,53 +203,55 @@ def read_metrics(file: Path) -> Iterator[Sample]:
         raise LoadError(f"metrics '{file}' cannot be read: {error.strerror}") from None
 
 
-def panels(samples: Iterator[Sample], began: float) -> list[Panel]:
+def panels(samples: Iterable[Sample]) -> dict[str, Lines]:
     """What the metrics say of queues, batches, compute, CPU, memory and GPU, where they do.
 
     Args:
         samples: In order of time.
-        began: The run's start, seconds since the epoch.
+
+    Returns:
+        Titles, each with its unit, and what is plotted below them.
     """
-    series: dict[str, dict[tuple[str, str], list[Sample]]] = {}
+    series: dict[str, dict[tuple[str, str], dict[float, float]]] = {}
     for each in samples:
-        series.setdefault(each.metric, {}).setdefault((each.url, each.labels), []).append(each)
-    found: dict[str, Panel] = {}
-    urls = {url for several in series.values() for url, _ in several}
+        of_metric = series.setdefault(each.metric, {})
+        of_metric.setdefault((each.url, each.labels), {})[each.utc] = each.value
+    several = len({url for of_metric in series.values() for url, _ in of_metric}) > 1
+    found: dict[str, Lines] = {}
     for quantity in QUANTITIES:
         for (url, labels), values in series.get(quantity.metric, {}).items():
             over = series.get(quantity.over, {}).get((url, labels))
             if quantity.over and over is None:
                 continue
-            x, y = _line(quantity, values, over, began)
-            if any(value == value and value != 0 for value in y):
-                name = _name(quantity, labels, url if len(urls) > 1 else "")
-                panel = found.setdefault(quantity.panel, Panel(quantity.panel))
-                panel.lines[name] = (x, y)
-    return list(found.values())
+            times, y = _line(quantity, values, over)
+            if np.nan_to_num(y).any():
+                lines = found.setdefault(quantity.panel, {})
+                name = _name(quantity, json.loads(labels), url if several else "", lines)
+                lines[name] = (np.rint(times * 1e3).astype("datetime64[ms]"), y)
+    return found
 
 
 def _line(
-    quantity: Quantity, values: Sequence[Sample], over: Sequence[Sample] | None, began: float
-) -> tuple[list[float], list[float]]:
-    x = [each.utc - began for each in values]
+    quantity: Quantity, values: Mapping[float, float], over: Mapping[float, float] | None
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    times = np.array(list(values))
+    y = np.array(list(values.values())) * quantity.scale
     if over is None and not quantity.per_second:
-        return x, [each.value * quantity.scale for each in values]
-    y = []
-    for place in range(1, len(values)):
-        grown = values[place].value - values[place - 1].value
-        if over is None:
-            by = values[place].utc - values[place - 1].utc
-        else:
-            by = over[place].value - over[place - 1].value if place < len(over) else 0.0
-        # A server that starts again begins to count at 0.
-        y.append(grown / by * quantity.scale if by > 0 and grown >= 0 else float("nan"))
-    return x[1:], y
+        return times, y
+    grown = np.diff(y)
+    by = np.diff(times if over is None else [over.get(time, np.nan) for time in times])
+    # A server that starts again begins to count at 0.
+    told = (by > 0) & (grown >= 0)
+    return times[1:], np.divide(grown, by, out=np.full(len(by), np.nan), where=told)
 
 
-def _name(quantity: Quantity, labels: str, url: str) -> str:
-    known: dict[str, str] = json.loads(labels)
-    keys = ("model", "model_name", "gpu_uuid", "gpu", "Hostname")
-    parts = [known[key] for key in keys if key in known]
+def _name(quantity: Quantity, labels: dict[str, str], url: str, taken: Lines) -> str:
+    keys = [key for key in ("model", "model_name", "gpu_uuid", "gpu", "Hostname") if key in labels]
+    parts = [labels[key] for key in keys]
     if quantity.panel in (_WAITING, _MEMORY, _CPU):
         parts.append(quantity.metric.removeprefix("infergraph_model_").removeprefix("nv_"))
-    return " ".join([*parts, url]).strip() or quantity.metric
+    name = " ".join([*parts, url]).strip() or quantity.metric
+    if name in taken:
+        # Such as two versions of a model.
+        name += "".join(f" {key} {value}" for key, value in labels.items() if key not in keys)
+    return name

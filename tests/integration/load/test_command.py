@@ -143,7 +143,7 @@ def test_a_search(stub: Stub, request_file: Path, capsys: pytest.CaptureFixture[
     folder = request_file.parent / "search"
     command = arguments(stub.url("http"), "ok", request_file, folder)
     command = ["search", *(each for each in command[1:] if each != "--quiet")]
-    limits = ("--slo-ms", "30000", "--rate", "40", "--highest-rate", "80")
+    limits = ("--slo-ms", "30000", "--rate", "40", "--highest-rate", "80", "--precision", "0.5")
     assert main([*command, *limits]) == 0
     output = capsys.readouterr().out
     assert "highest rate within the SLO: 80.0/s (no higher rate was tried)" in output
@@ -153,6 +153,20 @@ def test_a_search(stub: Stub, request_file: Path, capsys: pytest.CaptureFixture[
     assert reports == {"rate-40", "rate-80"}
     assert main([*command, *limits[2:]]) == 2
     assert "slo is missing" in capsys.readouterr().err
+
+
+def test_a_search_finds_the_capacity_of_a_server(stub: Stub, request_file: Path) -> None:
+    """100 a second. The 90th percentile, that a busy machine's own pauses do not decide."""
+    folder = request_file.parent / "search"
+    command = ["search", *arguments(stub.url("http"), "fifo", request_file, folder)[1:]]
+    command = [each for each in command if each != "--quiet"]
+    load = ("--arrivals", "constant:rate=45", "--duration", "1", "--precision", "0.1")
+    assert main([*command, *load, "--slo-ms", "300", "--slo-percentile", "90"]) == 0
+    found = json.loads((folder / "search.json").read_text())
+    assert 90 <= found["rate"] <= 110, found
+    assert found["limited_by"] == "server"
+    # In a second, an overload by a tenth is no more than 100 ms late.
+    assert max(step["seconds"] for step in found["steps"] if step["rate"] == found["rate"]) > 1
 
 
 def test_verdicts_for_ci(stub: Stub, request_file: Path) -> None:

@@ -10,6 +10,7 @@
     hang         never answers
     cut          over REST, after the first request, ends the connection instead of an answer
     die          ends the process at the third request
+    fifo         one request after another, each in 10 ms
 
 Also GET /count/MODEL: how many requests a model has had. Its messages are
 those of infergraph.v2, so that it needs neither mlserver nor tritonclient, which cannot be imported
@@ -43,7 +44,7 @@ CODES = {
 }
 STATUSES = {f"status-{status}": status for status in (500, 503, 504)}
 MODELS = {
-    *("ok", "echo", "bad-request", "fickle", "garbage", "gzip", "hang", "cut", "die"),
+    *("ok", "echo", "bad-request", "fickle", "garbage", "gzip", "hang", "cut", "die", "fifo"),
     *STATUSES,
 }
 TRACE = orjson.dumps(
@@ -63,7 +64,9 @@ TRACE = orjson.dumps(
         ],
     }
 ).decode()
+SERVICE_S = 0.01
 counts: Counter[str] = Counter()
+busy_until = 0.0
 values = itertools.count()
 
 
@@ -82,9 +85,19 @@ async def value_of(model: str) -> bytes:
         raise Misbehaviour(STATUSES[model])
     if model == "hang":
         await asyncio.Event().wait()
+    if model == "fifo":
+        await served()
     if model == "die" and counts[model] == 3:
         os._exit(1)
     return str(next(values)).encode() if model == "fickle" else b"yes"
+
+
+async def served() -> None:
+    """Waits for the end of a service, which is by the clock and so never late by another's."""
+    global busy_until
+    now = asyncio.get_running_loop().time()
+    busy_until = max(busy_until, now) + SERVICE_S
+    await asyncio.sleep(busy_until - now)
 
 
 async def rest_infer(request: web.Request) -> web.StreamResponse:

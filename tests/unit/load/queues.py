@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal, localcontext
 from typing import Any, Literal
 
 import numpy as np
@@ -10,10 +11,10 @@ import numpy.typing as npt
 from infergraph_clients.load.arrivals import build_schedule
 from infergraph_clients.load.arrivals.specification import SingleStream
 from infergraph_clients.load.configuration import RunConfiguration
-from infergraph_clients.load.outcome import Outcome
 from infergraph_clients.load.reports.folder import Report
 from infergraph_clients.load.search import SearchResult, search
 from infergraph_clients.load.statistics import Summary, summarise
+from infergraph_clients.transports.outcome import Outcome
 
 from .runs import configuration, records, run
 
@@ -51,6 +52,33 @@ def sojourn_times(
 def mean_wait(load: float, service_s: float, kind: Kind) -> float:
     """By theory (Pollaczek and Khinchine), seconds."""
     return load * service_s / (1 - load) / (2 if kind == "M/D/1" else 1)
+
+
+def share_within(rate: float, service_s: float, seconds: float) -> float:
+    """The share of requests that an M/D/1 queue answers within some time, by Erlang's formula.
+
+    Its terms are large and of both signs, so they are added up with 150 digits.
+    """
+    with localcontext(prec=150):
+        wait, service, found = Decimal(seconds - service_s), Decimal(service_s), Decimal(0)
+        factor = Decimal(1)
+        for j in range(int(wait / service) + 1):
+            factor *= j or 1
+            exponent = Decimal(rate) * (j * service - wait)
+            found += (exponent**j if j else 1) / factor * (-exponent).exp()
+        return float((1 - Decimal(rate) * service) * found)
+
+
+def rate_within(slo_s: float, service_s: float, share: float = 0.99) -> float:
+    """The highest rate at which an M/D/1 queue that runs for ever answers a share in time."""
+    low, high = 0.0, 1 / service_s
+    for _ in range(30):
+        middle = (low + high) / 2
+        if share_within(middle, service_s, slo_s) >= share:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 def report_of(
@@ -100,6 +128,7 @@ def fifo_search(
     arrivals: str = "poisson",
     start: float = 10,
     probed: bool = True,
+    longest: float | None = None,
 ) -> SearchResult:
     """Searches on a server of exactly 100 requests a second, to 5%."""
     server = Server(0.01, seed)
@@ -111,7 +140,9 @@ def fifo_search(
         target={"url": "http://127.0.0.1:1", "model": "m", "timeout_s": timeout},
     )
     probe = server if probed else None
-    return search(settings, server, start_rate=start, precision=0.05, probe=probe)
+    return search(
+        settings, server, start_rate=start, precision=0.05, longest_s=longest, probe=probe
+    )
 
 
 class Server:

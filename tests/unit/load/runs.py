@@ -12,7 +12,7 @@ from infergraph_clients.load.configuration import RunConfiguration
 from infergraph_clients.load.engine.plan import WorkerResult
 from infergraph_clients.load.engine.records import RECORD
 from infergraph_clients.load.engine.run import Run
-from infergraph_clients.load.outcome import Outcome
+from infergraph_clients.transports.outcome import Outcome
 
 MS = 1_000_000
 

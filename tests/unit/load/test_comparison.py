@@ -12,10 +12,10 @@ import pytest
 from infergraph_clients.load.cli.main import main
 from infergraph_clients.load.comparison import Comparison, Row, compare
 from infergraph_clients.load.errors import ExitStatus, LoadError
-from infergraph_clients.load.outcome import Outcome
 from infergraph_clients.load.reports.folder import Report, read_report, write_report
 from infergraph_clients.load.statistics import summarise
 from infergraph_clients.load.statistics.intervals import ratio_of_means, ratio_of_percentiles
+from infergraph_clients.transports.outcome import Outcome
 
 from .queues import queue_report, report_of, sojourn_times
 from .runs import MS, configuration, records, run
@@ -120,7 +120,11 @@ def closed(folder: Path, seed: int, think_ms: float) -> Path:
 def test_closed_loops_are_compared_by_throughput(tmp_path: Path) -> None:
     a, b = closed(tmp_path / "a", 1, 0), closed(tmp_path / "b", 2, 2)
     row = rows(compared(a, b))["throughput"]
-    assert (row.change, row.a, row.b) == ("worse", pytest.approx(91, 0.02), pytest.approx(77, 0.02))
+    assert (row.change, row.interval.a, row.interval.b) == (
+        "worse",
+        pytest.approx(91, 0.02),
+        pytest.approx(77, 0.02),
+    )
     assert changes(b, a)["throughput"] == "better"
     assert changes(a, closed(tmp_path / "c", 3, 0))["throughput"] == "same"
     # Of open arrivals the rate is what was asked for.

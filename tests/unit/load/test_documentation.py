@@ -13,8 +13,8 @@ import yaml
 from infergraph_clients.load.arrivals import Arrivals
 from infergraph_clients.load.cli.main import parse_arguments
 from infergraph_clients.load.configuration import RunConfiguration, read_loads
-from infergraph_clients.load.outcome import Outcome
 from infergraph_clients.load.profile.report import COLUMNS
+from infergraph_clients.transports.outcome import Outcome
 
 TEXT = (Path(__file__).parents[3] / "docs" / "load-testing.md").read_text()
 

@@ -19,7 +19,6 @@ from infergraph_clients.load.engine.run import prepare
 from infergraph_clients.load.engine.sender import Sender
 from infergraph_clients.load.engine.timer import SpinningTimer, Timer, TimerDescriptor
 from infergraph_clients.load.engine.worker import Failures
-from infergraph_clients.load.outcome import Outcome
 from infergraph_clients.transports import (
     Answer,
     Endpoint,
@@ -29,6 +28,7 @@ from infergraph_clients.transports import (
     Transport,
     now_ns,
 )
+from infergraph_clients.transports.outcome import Outcome
 
 from .runs import configuration
 

@@ -15,7 +15,6 @@ from infergraph.v2 import Tensor
 from infergraph_clients.load.cli.main import parse_arguments
 from infergraph_clients.load.engine.run import Prepared, Run
 from infergraph_clients.load.errors import LoadError
-from infergraph_clients.load.outcome import Outcome
 from infergraph_clients.load.profile import sweep as sweep_module
 from infergraph_clients.load.profile.cell import Cell, make_cell
 from infergraph_clients.load.profile.report import (
@@ -28,6 +27,7 @@ from infergraph_clients.load.profile.report import (
 from infergraph_clients.load.profile.sweep import Profile, batches_of, items_of, sweep
 from infergraph_clients.load.statistics import summarise
 from infergraph_clients.payloads import Metadata, Payload
+from infergraph_clients.transports.outcome import Outcome
 
 from .runs import configuration, records, run
 

@@ -18,8 +18,8 @@ from infergraph_clients.load.engine.records import (
     trace_lines,
 )
 from infergraph_clients.load.errors import LoadError
-from infergraph_clients.load.outcome import Outcome
 from infergraph_clients.transports import Exchange
+from infergraph_clients.transports.outcome import Outcome
 
 from .runs import records
 

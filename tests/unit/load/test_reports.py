@@ -11,7 +11,6 @@ import pytest
 from rich.console import Console
 
 from infergraph_clients.load.engine.plan import Progress
-from infergraph_clients.load.outcome import Outcome
 from infergraph_clients.load.reports import plots
 from infergraph_clients.load.reports.live import LiveView
 from infergraph_clients.load.reports.page import table_html, verdict, write_page
@@ -19,7 +18,7 @@ from infergraph_clients.load.reports.terminal import print_summary
 from infergraph_clients.load.reports.text import milliseconds
 from infergraph_clients.load.reports.timeline import timeline
 from infergraph_clients.load.statistics import summarise
-from infergraph_clients.load.statistics.stages import Stages
+from infergraph_clients.transports.outcome import Outcome
 
 from .runs import configuration, records, run
 
@@ -120,22 +119,6 @@ def test_a_timeline() -> None:
     assert found.in_flight.tolist() == [1, 1, 0]
     assert found.max_ms[0] == 1_600
     assert np.isnan(found.max_ms[1:]).all()
-
-
-def test_the_bars_of_steps_stand_on_an_axis_of_names() -> None:
-    # On a numeric axis names are nowhere, and the plot is empty.
-    breakdown = Stages(
-        3,
-        {"network": 1.0, "router": 0.1, "a: queue": 2.0, "a: compute": 3.0, "b: compute": 4.0},
-    )
-    figure = plots.stages(breakdown)
-    assert figure.layout.yaxis.type == "category"
-    bars = {bar.name: dict(zip(bar.y, bar.x, strict=True)) for bar in figure.data}
-    assert bars == {
-        "unexplained": {"network": 1.0, "router": 0.1},
-        "queue": {"a": 2.0},
-        "compute": {"a": 3.0, "b": 4.0},
-    }
 
 
 def test_a_single_second_is_a_point_and_not_an_invisible_line() -> None:

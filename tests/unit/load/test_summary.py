@@ -8,10 +8,10 @@ from hdrh.histogram import HdrHistogram
 
 from infergraph_clients.load.arrivals import build_schedule
 from infergraph_clients.load.errors import ExitStatus
-from infergraph_clients.load.outcome import Outcome
 from infergraph_clients.load.reports.folder import report_document
 from infergraph_clients.load.statistics import summarise
 from infergraph_clients.load.statistics.distribution import Distribution
+from infergraph_clients.transports.outcome import Outcome
 
 from .queues import Kind, mean_wait, waits
 from .runs import MS, configuration, records, run

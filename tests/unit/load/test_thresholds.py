@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from infergraph_clients.load.errors import LoadError
-from infergraph_clients.load.outcome import Outcome
 from infergraph_clients.load.reports.text import verdicts, write_junit
 from infergraph_clients.load.statistics import Summary, summarise
 from infergraph_clients.load.thresholds import Threshold, parsed
+from infergraph_clients.transports.outcome import Outcome
 
 from .runs import configuration, records, run
 

@@ -116,10 +116,10 @@ def _cells(row: Row) -> list[str]:
     interval = row.interval
     if row.relative:
         change = [f"{value - 1:+.1%}" for value in (interval.value, interval.low, interval.high)]
-        values = [f"{row.a:.4g}", f"{row.b:.4g}"]
+        values = [f"{interval.a:.4g}", f"{interval.b:.4g}"]
     else:
         change = [f"{value * 100:+.2f}" for value in (interval.value, interval.low, interval.high)]
-        values = [f"{row.a:.2%}", f"{row.b:.2%}"]
+        values = [f"{interval.a:.2%}", f"{interval.b:.2%}"]
     return [*values, change[0], f"{change[1]} to {change[2]}"]
 
 

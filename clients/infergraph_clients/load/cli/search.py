@@ -22,10 +22,10 @@ from . import flags
 from .output import add_output, make_room, output_folder
 
 DESCRIPTION = """\
-Doubles the rate until a trial misses the SLO, then halves the gap. A trial takes --duration
-seconds; one that leaves its verdict to chance, or is too short to see a queue grow, is repeated for
-longer.
-After a trial that did not pass, single requests wait until the server has settled.
+Doubles the rate until a trial misses the SLO, then halves the gap to half of --precision. A trial
+takes --duration seconds; one that leaves its verdict to chance, or is too short to see a queue
+grow, is repeated for longer.
+After a trial that missed the SLO, single requests wait until the server has settled.
 
   infergraph-load search --url http://127.0.0.1:8080 --model echo --payload request.json \\
       --rate 50 --slo-ms 20 --duration 10
@@ -40,13 +40,19 @@ _START_RATE = 10.0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     flags.add_arguments(parser)
-    parser.add_argument("--precision", type=float, default=0.05, help="of the rate (default 0.05)")
+    parser.add_argument(
+        "--precision",
+        type=float,
+        default=0.05,
+        help="share by which the rate may be wrong (default 0.05)",
+    )
     parser.add_argument("--highest-rate", type=float, metavar="R", help="no rate above is tried")
     parser.add_argument(
         "--longest",
         type=float,
         metavar="S",
-        help="longest trial (default: as long as the verdict needs, at most 20 times --duration)",
+        help="longest trial (default: as long as the verdict needs, at most 20 times --duration "
+        "or 300 s)",
     )
     add_output(parser, "folder of the reports of all trials")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -97,7 +103,7 @@ def execute(arguments: argparse.Namespace) -> int:
         if slo is not None:
             value = milliseconds(slo.value_ms)
             found = f"p{slo.percentile:g} {value} ms, {slo.attainment:.2%} in time"
-        reason = f" ({step.reason})" if step.reason else ""
+        reason = f" ({step.judged.reason})" if step.judged.reason else ""
         console.print(
             f"{step.rate:10.1f}/s {step.seconds:6.3g} s  {step.verdict:8}{found}{reason}",
             highlight=False,

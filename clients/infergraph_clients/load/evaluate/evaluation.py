@@ -30,7 +30,9 @@ SHARES = (0.5, 0.8)
 SLO_FACTOR = 5.0
 """Without an SLO of the user's: so many times the median latency of a request alone."""
 _PRECISION = 0.1
-"""Of the capacity: the search ends when its bounds are so close."""
+"""Of the capacity: by such a share it may be wrong."""
+_LONGEST = 20
+"""Durations that a trial of the capacity may last."""
 _FEWEST_REQUESTS = 20
 _SEARCH_FROM = 0.5
 """Of the ceiling."""
@@ -254,6 +256,7 @@ class Evaluator:
             lambda at_rate: self._search_step(at_rate, payloads),
             start_rate=start,
             precision=_PRECISION,
+            longest_s=_LONGEST * self._plan.seconds,
             probe=lambda alone: summarise(self._trial(prepare(alone, payloads))),
             on_step=lambda step: self._say(f"  {step.rate:.1f}/s: {step.verdict}"),
         )

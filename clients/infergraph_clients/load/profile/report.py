@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -25,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..errors import LoadError
+from ..reports.folder import write_json, writing
 from ..reports.page import (
     figure_html,
     heading,
@@ -36,7 +35,7 @@ from ..reports.page import (
     verdict,
 )
 from ..reports.page import write_page as write_html_page
-from ..reports.plots import BLUE, GREEN, GREY, ORANGE, RED, empty_figure
+from ..reports.plots import COLOURS, empty_figure
 from ..reports.stage_bars import Bar, stage_bars, standalone
 from ..reports.text import milliseconds, utc
 from ..statistics.stages import DISPATCH, NETWORK, ROUTER
@@ -44,7 +43,6 @@ from .cell import Cell
 from .sweep import Profile
 
 FORMAT = 2
-_COLOURS = (BLUE, ORANGE, GREEN, RED, "#a05bc4", "#1f9aa8", GREY)
 _TEXT, _COUNT, _NUMBER = pa.string(), pa.int64(), pa.float64()
 _SAID = ("variant", "device", "dtype")
 _FIELDS = {
@@ -111,18 +109,14 @@ def write_profile(folder: Path, profile: Profile, *, page: bool = True) -> None:
     Raises:
         LoadError: the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        document = json.dumps(profile_document(profile), indent=2, allow_nan=False)
-        (folder / "profile.json").write_text(document + "\n", encoding="utf-8")
+    with writing("profile", folder):
+        write_json(folder / "profile.json", profile_document(profile))
         pq.write_table(cells_table(profile), folder / "profile.parquet")
         pq.write_table(stages_table(profile), folder / "profile-stages.parquet")
         if page:
             picture = standalone(stage_bars(bars_of(profile.cells)))
             (folder / "stages.svg").write_text(picture, encoding="utf-8")
             _write_page(folder / "profile.html", profile)
-    except OSError as error:
-        raise LoadError(f"profile '{folder}' cannot be written: {error.strerror}") from None
 
 
 def cells_table(profile: Profile) -> pa.Table:
@@ -325,5 +319,5 @@ def _name(batch_size: int) -> str:
 
 
 def _style(number: int) -> dict[str, dict[str, str]]:
-    colour = {"color": _COLOURS[number % len(_COLOURS)]}
+    colour = {"color": COLOURS[number % len(COLOURS)]}
     return {"line": colour, "marker": colour}

@@ -14,6 +14,8 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +26,9 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ...transports.outcome import Outcome
 from ..engine.run import Run
 from ..errors import LoadError
-from ..outcome import Outcome
 from ..statistics.distribution import encoded_histogram
 from ..statistics.stages import Parts, parts_of
 from ..statistics.summary import Summary, measured_records
@@ -37,6 +39,15 @@ from .timeline import Timeline, timeline
 FORMAT = 2
 """Of report.json: raised when a reader of an older one would be misled."""
 _MAY_LACK = ("first_byte_ns", "status")
+_STAGES = pa.schema(
+    {
+        "index": pa.int64(),
+        "step": pa.string(),
+        "kind": pa.string(),
+        "duration_us": pa.float64(),
+        "batch_size": pa.int64(),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -60,10 +71,8 @@ def write_report(folder: Path, run: Run, summary: Summary, *, page: bool = True)
     Raises:
         LoadError: the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        document = json.dumps(report_document(run, summary), indent=2, allow_nan=False)
-        (folder / "report.json").write_text(document + "\n", encoding="utf-8")
+    with writing("report", folder):
+        write_json(folder / "report.json", report_document(run, summary))
         pq.write_table(_records_table(run), folder / "records.parquet")
         parts = parts_of(run.records[run.records["outcome"] == Outcome.OK], run.traces)
         pq.write_table(_stages_table(parts), folder / "stages.parquet")
@@ -71,19 +80,30 @@ def write_report(folder: Path, run: Run, summary: Summary, *, page: bool = True)
         _write_seconds(folder / "seconds.csv", seconds)
         if page:
             write_html(folder / "report.html", run, summary, seconds)
+
+
+@contextmanager
+def writing(what: str, folder: Path) -> Iterator[None]:
+    """Makes the folder; LoadError if that, or what is written inside, cannot be done."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
-        raise LoadError(f"report '{folder}' cannot be written: {error.strerror}") from None
+        raise LoadError(f"{what} '{folder}' cannot be written: {error.strerror}") from None
+
+
+def write_json(file: Path, document: dict[str, Any]) -> None:
+    """Writes numbers, none of which is NaN."""
+    text = json.dumps(document, indent=2, allow_nan=False)
+    file.write_text(text + "\n", encoding="utf-8")
 
 
 def check_writable(folder: Path) -> None:
     """Makes the folder; LoadError if it cannot be written. Asked before a run, not after it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with writing("report", folder):
         probe = folder / ".probe"
         probe.touch()
         probe.unlink()
-    except OSError as error:
-        raise LoadError(f"report '{folder}' cannot be written: {error.strerror}") from None
 
 
 def report_document(run: Run, summary: Summary) -> dict[str, Any]:
@@ -143,29 +163,13 @@ def _records_table(run: Run) -> pa.Table:
 
 
 def _stages_table(parts: list[Parts]) -> pa.Table:
-    rows = [
-        (each.index, *_split(name), seconds * 1e6, each.batch_sizes.get(_split(name)[0]))
-        for each in parts
-        for name, seconds in each.seconds.items()
-    ]
-    columns = {
-        "index": pa.int64(),
-        "step": pa.string(),
-        "kind": pa.string(),
-        "duration_us": pa.float64(),
-        "batch_size": pa.int64(),
-    }
-    return pa.table(
-        {
-            name: pa.array([row[place] for row in rows], kind)
-            for place, (name, kind) in enumerate(columns.items())
-        }
-    )
-
-
-def _split(part: str) -> tuple[str, str]:
-    step, separator, kind = part.rpartition(": ")
-    return (step, kind) if separator else ("", part)
+    rows = []
+    for each in parts:
+        for name, seconds in each.seconds.items():
+            step, _, kind = name.rpartition(": ")
+            row = (each.index, step, kind, seconds * 1e6, each.batch_sizes.get(step))
+            rows.append(dict(zip(_STAGES.names, row, strict=True)))
+    return pa.Table.from_pylist(rows, _STAGES)
 
 
 def _write_seconds(file: Path, seconds: Timeline) -> None:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..engine.run import Run
+from ..statistics.stages import Stages
 from ..statistics.summary import Summary
 from . import plots
 from .page import (
     figure_html,
     heading,
     paragraph,
+    picture_html,
     preformatted,
     table_html,
     verdict,
     write_page,
 )
-from .server import server_figures
+from .stage_bars import Bar, stage_bars
 from .text import (
     PERCENTILES,
     cells,
@@ -36,15 +39,12 @@ def write_html(file: Path, run: Run, summary: Summary, seconds: Timeline) -> Non
     configuration, stages = run.configuration, summary.stages
     figures = [
         ("Latency over time", plots.latency_over_time(seconds)),
+        # Below the latencies, over the same seconds.
+        *plots.server_figures(file.parent),
         ("Distribution", plots.distribution(run, summary)),
         ("Requests over time", plots.requests_over_time(seconds)),
         ("In flight, and the tester's own delay", plots.in_flight(seconds)),
     ]
-    # Below the latencies, over the same seconds.
-    figures[1:1] = server_figures(file.parent, run.began)
-    if stages.traced:
-        title = f"Where the time went: {stages.unexplained or 0:.0%} is unexplained"
-        figures.insert(1, (title, plots.stages(stages)))
     times = latency_rows(summary, configuration.target.timeout_s)
     write_page(
         file,
@@ -57,11 +57,19 @@ def write_html(file: Path, run: Run, summary: Summary, seconds: Timeline) -> Non
             ),
             *(paragraph(line) for line in (interval_line(summary), requests_line(summary)) if line),
             _errors(summary),
+            *_stages(stages),
             *(f"{heading(title)}\n{figure_html(figure)}" for title, figure in figures),
             heading("Configuration"),
             preformatted(configuration.model_dump_json(indent=2)),
         ],
     )
+
+
+def _stages(stages: Stages) -> Iterable[str]:
+    if stages.traced:
+        yield heading("Where the time went")
+        yield paragraph(f"Mean of {stages.traced} traced requests.")
+        yield picture_html(stage_bars([Bar("", stages.mean_ms)]))
 
 
 def _errors(summary: Summary) -> str:

@@ -14,9 +14,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from ...transports.outcome import Outcome
 from ..configuration import RunConfiguration
 from ..engine.plan import Progress
-from ..outcome import Outcome
 from ..statistics.distribution import new_histogram, record
 from .text import milliseconds
 

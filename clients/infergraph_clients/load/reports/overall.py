@@ -7,11 +7,10 @@ adds them up.
 from __future__ import annotations
 
 import html
-import json
+import itertools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich import box
@@ -19,20 +18,17 @@ from rich.console import Console
 from rich.table import Table
 
 from ..engine.run import Run
-from ..errors import LoadError
-from ..outcome import failed, user_latency
 from ..statistics.distribution import Distribution
-from ..statistics.summary import Summary, measured_records
+from ..statistics.summary import Summary, failed, measured_records, user_latency
+from .folder import write_json, writing
 from .page import figure_html, heading, table_html, write_page
-from .plots import BLUE, GREEN, GREY, ORANGE, RED, empty_figure, line
-from .server import server_figures
+from .plots import COLOURS, Figures, empty_figure, line, server_figures
 from .text import milliseconds, utc
 from .timeline import timeline
 
 FORMAT = 1
 NUMBERS, PAGE = "overall.json", "overall.html"
 _HEAD = ("", "requests", "failed", "answered/s", "p50 ms", "p99 ms", "SLO")
-_COLOURS = (BLUE, ORANGE, GREEN, RED, GREY)
 
 
 @dataclass(frozen=True)
@@ -112,10 +108,9 @@ def write_overall(
         "loads": [asdict(row) for row in rows[:-1]],
         "all": asdict(rows[-1]),
     }
-    try:
-        text = json.dumps(document, indent=2, allow_nan=False)
-        (folder / NUMBERS).write_text(text + "\n", encoding="utf-8")
-        figures = [*_latency_figures(runs), *server_figures(folder, first.began)]
+    with writing("report", folder):
+        write_json(folder / NUMBERS, document)
+        figures = [*_latency_figures(runs), *server_figures(folder)]
         write_page(
             folder / PAGE,
             title=f"{len(runs)} loads at the same time",
@@ -131,8 +126,6 @@ def write_overall(
                 *(f"{heading(title)}\n{figure_html(figure)}" for title, figure in figures),
             ],
         )
-    except OSError as error:
-        raise LoadError(f"report '{folder}' cannot be written: {error.strerror}") from None
     return rows
 
 
@@ -146,10 +139,9 @@ def print_overall(console: Console, rows: list[Row]) -> None:
     console.print(table)
 
 
-def _latency_figures(runs: Mapping[str, Run]) -> list[tuple[str, Any]]:
-    figure = empty_figure("seconds", "p99 of the latency in ms", log_y=True)
-    for place, (name, run) in enumerate(runs.items()):
+def _latency_figures(runs: Mapping[str, Run]) -> Figures:
+    figure = empty_figure("UTC", "p99 of the latency in ms", log_y=True)
+    for (name, run), colour in zip(runs.items(), itertools.cycle(COLOURS), strict=False):
         seconds = timeline(run.records, run.began)
-        colour = _COLOURS[place % len(_COLOURS)]
-        figure.add_trace(line(name, seconds.second, seconds.p99_ms, colour))
+        figure.add_trace(line(name, seconds.time, seconds.p99_ms, colour))
     return [("Latency over time", figure)]

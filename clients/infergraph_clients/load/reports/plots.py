@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
+from ...transports.outcome import Outcome
 from ..engine.run import Run
-from ..outcome import Outcome
-from ..statistics.stages import Stages, is_measured
+from ..server_metrics import FILE, panels, read_metrics
 from ..statistics.summary import Summary
 from .timeline import Timeline
 
 BLUE, ORANGE, GREEN, RED, GREY = "#3f74d1", "#e0862b", "#2e9e5b", "#d33f49", "#8a93a6"
 """They stand out from white and from black."""
+COLOURS = (BLUE, ORANGE, GREEN, RED, "#a05bc4", "#1f9aa8", GREY)
+Figures = list[tuple[str, go.Figure]]
+"""Each with its title."""
 _MOST_POINTS = 2_000
-_KIND_COLOURS = {"queue": ORANGE, "compute": BLUE, "unexplained": GREY}
 
 
 def latency_over_time(seconds: Timeline) -> go.Figure:
@@ -88,30 +92,15 @@ def in_flight(seconds: Timeline) -> go.Figure:
     return figure
 
 
-def stages(breakdown: Stages) -> go.Figure:
-    """Mean milliseconds of each part, one bar for each step."""
-    figure = empty_figure("mean ms of a request", "")
-    by_kind: dict[str, dict[str, float]] = {}
-    for part, mean in breakdown.mean_ms.items():
-        step, _, kind = part.rpartition(": ")
-        kind = kind if is_measured(part) else "unexplained"
-        by_kind.setdefault(kind, {})[step or part] = mean
-    for kind, values in by_kind.items():
-        colour = _KIND_COLOURS.get(kind, GREEN)
-        figure.add_trace(
-            go.Bar(
-                name=kind,
-                y=list(values),
-                x=list(values.values()),
-                orientation="h",
-                marker={"color": colour, "line": {"width": 0}},
-            )
-        )
-    figure.update_layout(
-        barmode="stack",
-        yaxis={"type": "category", "autorange": "reversed", "automargin": True},
-    )
-    return figure
+def server_figures(folder: Path) -> Figures:
+    """The server's metrics, where the report's folder has any."""
+    file, found = folder / FILE, []
+    for title, lines in panels(read_metrics(file)).items() if file.exists() else ():
+        figure = empty_figure("UTC", title.rpartition(", ")[2])
+        for (name, (x, y)), colour in zip(lines.items(), itertools.cycle(COLOURS), strict=False):
+            figure.add_trace(line(name, x, y, colour))
+        found.append((title, figure))
+    return found
 
 
 def empty_figure(x: str, y: str, *, log_x: bool = False, log_y: bool = False) -> go.Figure:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..outcome import Outcome
+from ...transports.outcome import Outcome
 
 
 @dataclass(frozen=True)

@@ -38,15 +38,18 @@ class Error:
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with the interval that holds the truth with the asked confidence.
+    """How two series differ, with the interval that holds the truth with the asked confidence.
 
     Attributes:
+        a, b: Of each series, what is compared.
         value, low, high: `high` is infinite where the series is too short to bound it.
         standard_error: Half the interval's width over the quantile of Student's t; for a ratio, of
             its logarithm.
         independent: See `Error`; of two series the smaller.
     """
 
+    a: float
+    b: float
     value: float
     low: float
     high: float
@@ -105,7 +108,8 @@ def ratio_of_means(
         independent = min(error.independent for error in errors)
     half = student(confidence, independent - 1) * standard
     ratio = means[1] / means[0]
-    return Interval(ratio, ratio * math.exp(-half), ratio * _exp(half), standard, independent)
+    low, high = ratio * math.exp(-half), ratio * _exp(half)
+    return Interval(*means, ratio, low, high, standard, independent)
 
 
 def ratio_of_percentiles(
@@ -135,17 +139,30 @@ def ratio_of_percentiles(
     up = math.hypot(highs[-1], *lows[:-1])
     finite = [side for side in (down, up) if math.isfinite(side)]
     standard = max(finite) / times if finite else math.inf
-    return Interval(ratio, ratio * math.exp(-down), ratio * _exp(up), standard, independent)
+    low, high = ratio * math.exp(-down), ratio * _exp(up)
+    return Interval(values[0], values[1], ratio, low, high, standard, independent)
 
 
-def error_of_share(flags: npt.NDArray[np.bool_]) -> Error:
+def error_of_share(
+    flags: npt.NDArray[np.bool_], like: npt.NDArray[np.bool_] | None = None
+) -> Error:
     """The error of the share of flags that are set, in the order of time.
 
-    Flags that are all alike tell no error, so one more of each kind is counted (Agresti and Caffo).
+    Flags that are all alike tell no error, so one more of each kind is counted (Agresti and Caffo),
+    among as many as are worth independent ones.
+
+    Args:
+        flags: Whose share it is.
+        like: Flags that change more often, and resemble their neighbours as much: where few of
+            `flags` differ, these tell how many independent ones they are worth.
     """
-    error = error_of_mean(flags)
-    share = (float(flags.sum()) + 1) / (len(flags) + 2)
-    least = math.sqrt(share * (1 - share) / (len(flags) + 2))
+    error, worth = error_of_mean(flags), float(len(flags))
+    for series in (flags,) if like is None else (flags, like):
+        share, found = float(series.mean()), error_of_mean(series)
+        if found.independent and found.standard:
+            worth = min(worth, share * (1 - share) / found.standard**2)
+    share = (float(flags.mean()) * worth + 1) / (worth + 2)
+    least = math.sqrt(share * (1 - share) / (worth + 2))
     if not error.independent:
         return Error(least, float(len(flags)))
     return Error(max(error.standard, least), error.independent)
@@ -158,9 +175,10 @@ def difference_of_shares(
     errors = [error_of_share(flags) for flags in (a, b)]
     standard = math.hypot(*(error.standard for error in errors))
     independent = min(error.independent for error in errors)
-    value = float(b.mean()) - float(a.mean())
+    shares = float(a.mean()), float(b.mean())
+    value = shares[1] - shares[0]
     half = student(confidence, independent - 1) * standard
-    return Interval(value, value - half, value + half, standard, independent)
+    return Interval(*shares, value, value - half, value + half, standard, independent)
 
 
 def _place(count: int, share: float) -> int:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ...transports.outcome import Outcome
 from ..arrivals.specification import STATIONARY, MultiStream, Offline, Server, SingleStream
 from ..configuration import RunConfiguration, Slo
 from ..engine.run import Run
 from ..errors import ExitStatus
-from ..outcome import Outcome, failed, user_latency
 from ..thresholds import Threshold, parsed
 from . import steady_state, validity
 from .distribution import Distribution, percentile, rank
@@ -20,6 +20,8 @@ from .intervals import error_of_mean, error_of_share, student
 from .stages import Parts, Stages, parts_of, summarise_stages
 
 _CONFIDENCE = 0.95
+_COMMON = 0.9
+"""How often latencies are exceeded from which it is learned how far neighbours are alike."""
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,26 @@ class Summary:
         return ExitStatus.FINE if self.met else ExitStatus.MISSED
 
 
+def failed(records: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Which requests failed, bool [N]: all but right answers and those that Ctrl-C gave up."""
+    outcome = records["outcome"]
+    found: npt.NDArray[np.bool_] = (outcome != Outcome.OK) & (outcome != Outcome.CANCELLED)
+    return found
+
+
+def user_latency(records: npt.NDArray[Any], timeout_s: float) -> npt.NDArray[np.int64]:
+    """What users waited, end - intended in nanoseconds, int64 [N].
+
+    A failed request counts as at least the timeout, however early it failed: else a server that
+    refuses, or a shorter timeout, would look fast. One that Ctrl-C gave up has waited so long.
+    """
+    latency = (records["end_ns"] - records["intended_ns"]).astype(np.int64)
+    charged: npt.NDArray[np.int64] = np.where(
+        failed(records), np.maximum(latency, int(timeout_s * 1e9)), latency
+    )
+    return charged
+
+
 def measured_records(run: Run) -> npt.NDArray[Any]:
     """The records of the requests that count: those that were not meant for the warm-up."""
     found: npt.NDArray[Any] = run.records[run.records["intended_ns"] >= _warmup_s(run) * 1e9]
@@ -232,16 +254,14 @@ def summarise(run: Run) -> Summary:
     delays = Distribution.of(times["dispatch"])
     of_right = Distribution.of(ok["end_ns"] - ok["intended_ns"])
     slo = configuration.slo
-    came_in_time = None
-    if slo is not None:
-        came_in_time = right["end_ns"][waited <= slo.latency_ms * 1e6]
+    came = _within(right["end_ns"], warmup_s, end_s)
     rates = Rates(
         intended=_rate(len(measured), seconds),
-        sent=_rate(_within(table["sent_ns"], warmup_s, end_s), seconds),
-        answered_ok=_rate(_within(right["end_ns"], warmup_s, end_s), seconds),
+        sent=_rate(_within(table["sent_ns"], warmup_s, end_s).sum(), seconds),
+        answered_ok=_rate(came.sum(), seconds),
         goodput=None
-        if came_in_time is None
-        else _rate(_within(came_in_time, warmup_s, end_s), seconds),
+        if slo is None
+        else _rate((came & (waited <= slo.latency_ms * 1e6)).sum(), seconds),
     )
     all_outcomes = _outcomes(table)
     parts = parts_of(ok, run.traces)
@@ -268,8 +288,9 @@ def summarise(run: Run) -> Summary:
         answer_gap=Distribution.of(times["answer_gap"]),
         slo=None if slo is None else _slo(slo, measured, latency),
         thresholds=[
-            _judged(threshold, times, parts, failures, rates)
-            for threshold in parsed(configuration.thresholds)
+            ThresholdResult(each.text, value, value is not None and each.holds(value))
+            for each in parsed(configuration.thresholds)
+            for value in [_measure(each, times, parts, failures, rates)]
         ]
         if len(measured)
         else [],
@@ -281,17 +302,7 @@ def summarise(run: Run) -> Summary:
             warmup_s,
             isinstance(configuration.arrivals, STATIONARY),
         ),
-        validity=validity.judge(
-            configuration,
-            delays,
-            of_right,
-            all_outcomes,
-            run.processes,
-            run.unsent,
-            run.interrupted,
-            run.died,
-            None if run.schedule is None else run.schedule.recorded_s,
-        ),
+        validity=validity.judge(run, delays, of_right, all_outcomes),
         stages=summarise_stages(parts),
         client=[
             ClientLoad(
@@ -333,12 +344,13 @@ def _outcomes(table: npt.NDArray[Any]) -> dict[str, int]:
     return {outcome.label: counts[outcome] for outcome in Outcome}
 
 
-def _within(times_ns: npt.NDArray[Any], start_s: float, end_s: float) -> int:
-    return int(((times_ns >= start_s * 1e9) & (times_ns <= end_s * 1e9)).sum())
+def _within(times_ns: npt.NDArray[Any], start_s: float, end_s: float) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = (times_ns >= start_s * 1e9) & (times_ns <= end_s * 1e9)
+    return found
 
 
 def _rate(count: float, seconds: float) -> float:
-    return count / seconds if seconds > 0 else 0.0
+    return float(count / seconds) if seconds > 0 else 0.0
 
 
 def _mean_interval(latency: npt.NDArray[Any]) -> MeanInterval | None:
@@ -355,7 +367,7 @@ def _slo(slo: Slo, measured: npt.NDArray[Any], latency: npt.NDArray[Any]) -> Slo
     if not count:
         return None
     in_time = (measured["outcome"] == Outcome.OK) & (latency <= slo.latency_ms * 1e6)
-    error = error_of_share(in_time)
+    error = error_of_share(in_time, latency > np.quantile(latency, _COMMON))
     half = student(_CONFIDENCE, error.independent - 1) * error.standard
     attainment = float(in_time.mean())
     return SloResult(
@@ -367,17 +379,6 @@ def _slo(slo: Slo, measured: npt.NDArray[Any], latency: npt.NDArray[Any]) -> Slo
         int(in_time.sum()) >= rank(count, slo.percentile),
         percentile(np.sort(latency), slo.percentile),
     )
-
-
-def _judged(
-    threshold: Threshold,
-    times: dict[str, npt.NDArray[Any]],
-    parts: list[Parts],
-    failures: npt.NDArray[np.bool_],
-    rates: Rates,
-) -> ThresholdResult:
-    value = _measure(threshold, times, parts, failures, rates)
-    return ThresholdResult(threshold.text, value, value is not None and threshold.holds(value))
 
 
 def _measure(

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from ...transports.outcome import Outcome
 from ..arrivals.specification import ClosedLoop, MultiStream, Offline, SingleStream
 from ..configuration import RunConfiguration
 from ..engine.plan import WorkerResult
-from ..outcome import Outcome
+from ..engine.run import Run
 from .distribution import Distribution
 
 _BUSY = 0.6
@@ -31,37 +32,27 @@ class Validity:
 
 
 def judge(
-    configuration: RunConfiguration,
-    dispatch_delay: Distribution,
-    latency: Distribution,
-    outcomes: Mapping[str, int],
-    processes: Sequence[WorkerResult],
-    unsent: int,
-    interrupted: bool,
-    died: Mapping[int, int | None],
-    recorded_s: float | None = None,
+    run: Run, dispatch_delay: Distribution, latency: Distribution, outcomes: Mapping[str, int]
 ) -> Validity:
     """The verdict on a run.
 
     Args:
-        configuration: What was asked for.
+        run: With its records.
         dispatch_delay: Of the measured requests.
         latency: Of those that were answered well, of which the delay is a part.
         outcomes: Label -> count, of all requests.
-        processes: What each process said of itself.
-        unsent, interrupted, died: See `Run`.
-        recorded_s: How long the whole trace is, where arrivals are one.
     """
+    configuration = run.configuration
     limits = configuration.limits
-    reasons, notes = _delays(configuration, dispatch_delay, latency, processes)
-    for process in processes:
+    reasons, notes = _delays(configuration, dispatch_delay, latency, run.processes)
+    for process in run.processes:
         if process.busiest_cpu > limits.cpu:
             reasons.append(
                 f"process {process.process} used {process.busiest_cpu:.0%} of a core in its "
                 f"busiest second, over {limits.cpu:.0%}: latencies may be its own; use more "
                 "processes or a lower rate"
             )
-    for number, status in died.items():
+    for number, status in run.died.items():
         reasons.append(f"process {number} died with status {status}; its records are lost")
     errors = outcomes.get(Outcome.TESTER_ERROR.label, 0)
     if errors:
@@ -69,9 +60,18 @@ def judge(
             f"{errors} requests could not be sent for want of the tester's own resources (open "
             "files, ports)"
         )
-    if not dispatch_delay.count and not died:
+    if not dispatch_delay.count and not run.died:
         reasons.append("no request was measured")
-    notes += _notes(configuration, unsent, interrupted)
+    if run.interrupted:
+        notes.append(
+            f"the run was ended early; {run.unsent} requests of its schedule were not sent"
+        )
+    if isinstance(configuration.arrivals, (ClosedLoop, SingleStream, MultiStream)):
+        notes.append(
+            "closed loop: while the server is slow, less is sent, so its slowness is measured less "
+            "often than users of an open system would meet it (coordinated omission)"
+        )
+    recorded_s = None if run.schedule is None else run.schedule.recorded_s
     if recorded_s is not None and recorded_s > configuration.duration_s * (1 + 1e-9):
         notes.append(
             f"the trace lasts {recorded_s:g} s; only its first {configuration.duration_s:g} s were "
@@ -126,15 +126,3 @@ def _advice(processes: Sequence[WorkerResult]) -> str:
         f"it used only {busiest:.0%} of a core, so others took its turn: use another machine than "
         "the server's, or a quieter one"
     )
-
-
-def _notes(configuration: RunConfiguration, unsent: int, interrupted: bool) -> list[str]:
-    notes = []
-    if interrupted:
-        notes.append(f"the run was ended early; {unsent} requests of its schedule were not sent")
-    if isinstance(configuration.arrivals, (ClosedLoop, SingleStream, MultiStream)):
-        notes.append(
-            "closed loop: while the server is slow, less is sent, so its slowness is measured less "
-            "often than users of an open system would meet it (coordinated omission)"
-        )
-    return notes
