@@ -52,6 +52,10 @@ class FamiliarLinear(nn.Module):
         slope: torch.Tensor,
     ) -> None:
         super().__init__()
+        self.centres: torch.Tensor
+        self.whitening: torch.Tensor
+        self.near: torch.Tensor
+        self.slope: torch.Tensor
         labels, directions = layer.out_features - 1, centres.shape[-1]
         shapes = [list(each.shape) for each in (centres, whitening, near, slope)]
         if shapes != [[labels, directions], [layer.in_features, directions], [], []]:
