@@ -140,7 +140,7 @@ def blip(folder: Path) -> str:
         "num_hidden_layers": 2,
         "num_attention_heads": 2,
         "intermediate_size": 48,
-        "max_position_embeddings": 40,
+        "max_position_embeddings": 64,
         "initializer_range": 0.4,
         "bos_token_id": tokenizer.bos_token_id,
         "sep_token_id": tokenizer.sep_token_id,
