@@ -29,6 +29,7 @@ TRAININGS: dict[str, tuple[str, ...]] = {
     "text-to-speech-de": ("train_text_to_speech", "--language", "de"),
     "object-detection": ("train_object_detection",),
     "plate-reading": ("train_plate_reading",),
+    "image-captioning": ("train_image_captioning",),
     "digit-reading": ("train_digit_reading",),
     "dlrm": ("train_recommendation",),
     **{

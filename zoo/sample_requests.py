@@ -127,11 +127,14 @@ def write_images() -> None:
     street = busy_scene()
     for model in (
         *("object-detection", "video", "video-monitoring", "nsfw", "general"),
-        "auto-annotation",
+        *("auto-annotation", "image-query"),
     ):
         write(model, image_tensor(street.image))
     boxes, count = box_tensors(street, [*VEHICLES, "person"])
     found = boxes["shape"][1]
+    write("image-captioning", image_tensor(street.image), boxes, count)
+    described = ["a red car"] * found
+    write("image-sentence", {**bytes_tensor("text", *described), "shape": [1, found]}, count)
     write(
         "annotation-filter",
         count,

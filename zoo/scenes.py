@@ -29,7 +29,7 @@ CLASSES = ("person", "car", "truck", "bus", "bicycle", "dog", "bench", "traffic 
 OBJECTS = (*BODIES, "adult", "child", *THINGS)
 """What object classification tells apart."""
 
-LAYOUTS = ("mixed", "empty", "people", "vehicles", "things", "crowd")
+LAYOUTS = ("mixed", "few", "empty", "people", "vehicles", "things", "crowd")
 SPLITS = {"train": 0, "validation": 1 << 40, "held-out": 1 << 41}
 """Split -> where its seeds begin."""
 
@@ -73,8 +73,8 @@ def scene(seed: int, split: str = "train", layout: str = "mixed") -> Scene:
     Args:
         seed: From 0.
         split: train, validation or held-out.
-        layout: mixed (0 to 9 objects of any kind), empty, people, vehicles, things, or crowd (more
-            than 16 people).
+        layout: mixed (0 to 9 objects of any kind), few (1 to 4 of them), empty, people, vehicles,
+            things, or crowd (more than 16 people).
     """
     rng = _random(seed, split, layout)
     horizon = rng.uniform(0.34, 0.48)
@@ -138,9 +138,10 @@ def _wishes(rng: random.Random, layout: str) -> list[str]:
         return rng.choices(things, k=rng.randint(1, 5))
     if layout == "crowd":
         return rng.choices(people, k=22)
-    if layout != "mixed":
+    if layout not in LAYOUTS:
         raise ValueError(f"layout {layout!r} is unknown; accepted: {', '.join(LAYOUTS)}")
-    kinds = rng.choices((vehicles, people, things), weights=(4, 4, 3), k=rng.randint(0, 9))
+    number = rng.randint(1, 4) if layout == "few" else rng.randint(0, 9)
+    kinds = rng.choices((vehicles, people, things), weights=(4, 4, 3), k=number)
     return [rng.choice(kind) for kind in kinds]
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from zoo.caption_data import captioned_scene
+from zoo.captions import caption, f1
 from zoo.clicks import auc, held_out
 from zoo.game_frames import frame
 
@@ -187,6 +189,37 @@ async def test_an_index_outside_its_table_is_the_callers_fault(
     assert f"step '{step}'" in bad.error
     assert "row 17: 1000 for feature 0 (column 0); accepted: 0 to 999" in bad.error
     np.testing.assert_allclose(good["probability"], also_good["probability"], atol=1e-6)
+
+
+@every_way
+async def test_image_query(
+    everywhere: Servers, connect: Connect, transport: str, front_end: str
+) -> None:
+    made = [captioned_scene(seed, "held-out") for seed in (2, 7, 19)]
+    assert not made[2].objects
+    client = connect(everywhere[transport], front_end)
+    alone = connect(everywhere["in-process"], front_end)
+
+    answer = await client.infer("image-query", {"image": [jpeg(each.image) for each in made]})
+
+    right = objects = 0
+    for index, each in enumerate(made):
+        count = int(answer["num_detections"][index, 0])
+        described = [value.decode() for value in answer["descriptions"][index]]
+        assert all(described[:count])
+        assert not any(described[count:])
+        for found, row in matched(each, answer["boxes"][index], count):
+            objects += 1
+            right += described[row] == caption((found,))
+    assert objects >= 5
+    assert right >= objects - 1
+    sentences = answer.texts("sentence")
+    assert sentences[2] == "I see nothing that I know."
+    said = [each.removeprefix("I see ").removesuffix(".") for each in sentences[:2]]
+    assert f1(zip(said, [caption(each.objects) for each in made[:2]], strict=True)) >= 0.7
+    # Each sentence is spoken as it is by itself.
+    spoken_alone = await alone.infer("text-to-speech", {"text": sentences})
+    assert answer["audio"].ravel().tolist() == spoken_alone["audio"].ravel().tolist()
 
 
 @every_way

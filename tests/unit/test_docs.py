@@ -16,6 +16,7 @@ from infergraph.router import RouterSettings
 from infergraph.settings import ModelOptions, RuntimeOptions
 from infergraph.tasks.echo import EchoOptions
 from infergraph.tasks.ensemble_combine import EnsembleCombineOptions
+from infergraph.tasks.image_captioning import ImageCaptioningOptions
 from infergraph.tasks.image_classification import ImageClassificationOptions
 from infergraph.tasks.json_fields import JsonFieldsOptions
 from infergraph.tasks.object_detection import ObjectDetectionOptions
@@ -101,9 +102,14 @@ async def test_the_task_that_contributors_are_shown(tmp_path: Path) -> None:
             RuntimeOptions,
         ),
         ("plate-reading", PlateReadingOptions, RuntimeOptions),
+        ("image-captioning", ImageCaptioningOptions, RuntimeOptions),
         ("ensemble-combine", EnsembleCombineOptions, RuntimeOptions),
         ("hf-answer, hf-label", JsonFieldsOptions, RuntimeOptions),
-        ("annotation-filter, game-regions, game-join", OperatorsOptions, RuntimeOptions),
+        (
+            "annotation-filter, game-regions, game-join, image-sentence",
+            OperatorsOptions,
+            RuntimeOptions,
+        ),
         (
             "dlrm, bottom-mlp, embedding-bags, interaction, top-mlp",
             RecommendationOptions,

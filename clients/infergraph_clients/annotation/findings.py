@@ -15,7 +15,8 @@ number of rows, the same in all tensors about a set of boxes:
 3. A score is a tensor of floats whose name ends with `score` or `scores`. It belongs to the text
    that its name fits: `labels` and `scores`, `safety` and `safety_scores`, `vehicles` and
    `vehicle_scores`; else to the text before it, or to none.
-4. A tensor [1, 1] that rule 2 leaves is of the whole picture.
+4. A tensor [1, 1] that rule 2 leaves is of the whole picture; sound, or what else has zero bytes,
+   is no text.
 """
 
 from __future__ import annotations
@@ -154,13 +155,21 @@ def read_findings(tensors: Tensors, *, declared: Sequence[str] = ()) -> Findings
         BoxSet(name, data[0, : counts[name]], members[name], _texts(members[name], name))
         for name, data in boxes.items()
     ]
-    single = {name: data.ravel() for name, data in rest.items() if data.shape == (1, 1)}
+    single = {
+        name: data.ravel()
+        for name, data in rest.items()
+        if data.shape == (1, 1) and not _is_binary(data.item())
+    }
     return Findings(sets, rest, _texts(single, _BOXES))
 
 
 def as_text(value: Any) -> str:
     """An element of a BYTES tensor; bytes that are not UTF-8 become U+FFFD."""
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _is_binary(value: Any) -> bool:
+    return isinstance(value, bytes) and b"\0" in value
 
 
 def _is_boxes(name: str, data: Array) -> bool:

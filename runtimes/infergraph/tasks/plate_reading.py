@@ -24,12 +24,12 @@ from ..runtime import Item, Outputs
 from ..tensors import TensorSpec
 from ..tensors.image import Pixels
 from .declared_outputs import check_declared
-from .vision.boxes import Boxes, crop, item_boxes
+from .vision.boxes import Boxes, crop, whole_or_boxes, widened
 from .vision.detections import Detector, DetectorInput
 from .vision.detectors import load_detector
 from .vision.images import BoxOptions, BoxRuntime
 from .vision.on_device import kept_parts
-from .vision.plate_reader import PlateReader
+from .vision.picture_writer import ENCODER_DECODER, PictureWriter
 
 
 class PlateReadingOptions(BoxOptions):
@@ -113,7 +113,7 @@ class Readers:
     """The networks: what finds plates, if there is one, and what reads them."""
 
     locator: Locator | None
-    reader: PlateReader
+    reader: PictureWriter
 
 
 class PlateReading(BoxRuntime[Vehicles, Readers]):
@@ -150,11 +150,12 @@ class PlateReading(BoxRuntime[Vehicles, Readers]):
                 max_batch_size=options.max_crops,
             )
             locator = Locator(detector, _classes(detector, options.locator_labels))
-        reader = PlateReader(
+        reader = PictureWriter(
             self.checkpoint,
             self.placement,
             max_new_tokens=options.max_new_tokens,
             max_batch_size=options.max_crops,
+            families=[ENCODER_DECODER],
         )
         return Readers(locator, reader)
 
@@ -168,7 +169,7 @@ class PlateReading(BoxRuntime[Vehicles, Readers]):
             Overloaded: there is not enough memory to decode the image now, or to keep its boxes.
         """
         image = self.image_of(item)
-        boxes, rows = _boxes(item, *image.shape[:2])
+        boxes, rows = whole_or_boxes(item, *image.shape[:2])
         searched: list[DetectorInput | None] = []
         locator = self.model.locator
         if locator is not None:
@@ -228,19 +229,6 @@ class PlateReading(BoxRuntime[Vehicles, Readers]):
         return regions
 
 
-def _boxes(item: Item, height: int, width: int) -> tuple[Boxes, int]:
-    """The boxes of an item, and how many rows its answer has."""
-    came = [name for name in ("boxes", "num_detections") if name in item]
-    if not came:
-        return np.array([[0, 0, width, height]], np.float32), 1
-    if len(came) == 1:
-        raise InvalidInput(
-            f"of the tensors 'boxes' and 'num_detections' only '{came[0]}' came; accepted: both, "
-            "or neither"
-        )
-    return item_boxes(item, height, width), len(item["boxes"])
-
-
 def _windows(image: Pixels, boxes: Boxes, margin: float) -> list[Window]:
     """For each box its part of the image, wider by the margin on each side.
 
@@ -291,8 +279,6 @@ def _region(
 ) -> Boxes:
     """A plate found in a box, with the margin, as a box of the image."""
     left, top = math.floor(box[0]), math.floor(box[1])
-    sides = plate + np.array([left, top, left, top], np.float32)
-    width, height = sides[2:] - sides[:2]
-    more = np.array([width, height], np.float32) * margin
-    limits = np.array(image_size, np.float32)
-    return np.concatenate([np.maximum(sides[:2] - more, 0), np.minimum(sides[2:] + more, limits)])
+    found = plate + np.array([left, top, left, top], np.float32)
+    width, height = image_size
+    return widened(found, margin, height, width)

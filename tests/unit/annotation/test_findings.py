@@ -168,5 +168,14 @@ def test_bytes_that_are_no_text() -> None:
     assert said(read_findings(answer).sets[0]) == [("labels", "\ufffd", None)]
 
 
+def test_sound_is_not_drawn() -> None:
+    sound, sentence = np.array([[b"RIFF\x24\0\0\0WAVE"]], object), np.array([[b"a dog"]], object)
+
+    findings = read_findings({"sentence": sentence, "audio": sound})
+
+    assert findings.texts == [("sentence", None)]
+    assert findings.rest["audio"] is sound
+
+
 def test_nothing() -> None:
     assert read_findings({}) == Findings([], {}, [])

@@ -77,6 +77,10 @@ BUILDERS: dict[str, Callable[[Path], str]] = {
     "plate-reader": readers.plate_reader,
     "trocr": readers.trocr,
     "trocr-small": readers.trocr_small,
+    "captioner": readers.captioner,
+    "vit-gpt2": readers.vit_gpt2,
+    "blip": readers.blip,
+    "git": readers.git,
     "fastspeech2": voices.fastspeech2,
     "fastspeech2-hifigan": voices.fastspeech2_with_hifigan,
     "hifigan": voices.hifigan,
@@ -186,7 +190,7 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> Checks:
     """The checks that tasks make, instead of the real ones."""
     made = Checks()
     for name in (
-        "vision.plate_reader",
+        "vision.picture_writer",
         "question_answering",
         "checkpoints.stoppable",
     ):

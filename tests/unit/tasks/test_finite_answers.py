@@ -49,6 +49,7 @@ TASKS: list[tuple[str, str, dict[str, Any]]] = [
     ("object-detection", "rt-detr", {"image": IMAGE}),
     ("object-detection", "compact-fcos", {"image": IMAGE}),
     ("plate-reading", "trocr", {"image": IMAGE, **BOX}),
+    ("image-captioning", "blip", {"image": IMAGE}),
     (
         "dlrm",
         "dlrm",

@@ -432,6 +432,45 @@ async def test_texts_are_put_together(serve: Serve) -> None:
     assert (await answer(runtime, **three_boxes()))["text"] == [["car dog car"], ["dog"]]
 
 
+SENTENCE = {
+    "kind": "sentence",
+    "texts": "labels",
+    "count": "num_detections",
+    "plurals": {"bus": "buses", "man": "men", "policeman": "policemen"},
+    "skip": ["unknown"],
+}
+
+
+@pytest.mark.parametrize(
+    ("descriptions", "sentence"),
+    [
+        ([], "I see nothing."),
+        (["unknown", ""], "I see nothing."),
+        (["a red bus"], "I see a red bus."),
+        (["a red bus", "a dog", "a red bus", "unknown"], "I see two red buses and a dog."),
+        (["a dog", "an old man", "a bus", "an old man"], "I see a dog, two old men and a bus."),
+        (["a policeman"] * 13, "I see 13 policemen."),
+        (["a man"] * 12, "I see twelve men."),
+        # Of what is no noun that it knows, and of what does not end with one.
+        (["a dog", "a dog"], "I see a dog, twice."),
+        (["a bus on a street"] * 3, "I see a bus on a street, three times."),
+        (["the man", "the man"], "I see the man, twice."),
+    ],
+)
+async def test_descriptions_become_a_sentence(
+    descriptions: list[str], sentence: str, serve: Serve
+) -> None:
+    runtime = await load(
+        serve, [SENTENCE], {"num_detections": COUNT, "labels": ROWS}, {"sentence": COLUMN}
+    )
+    # Another item beside it, and padding that is no description.
+    rows = [[*descriptions, "a bus"], ["a bus"] * (len(descriptions) + 1)]
+
+    found = await answer(runtime, num_detections=[[len(descriptions)], [1]], labels=rows)
+
+    assert found == {"sentence": [[sentence], ["I see a bus."]]}
+
+
 @pytest.mark.parametrize("count", [-1, 4])
 async def test_a_count_that_cannot_be_fails_its_own_request_only(serve: Serve, count: int) -> None:
     runtime = await load(serve, [{**THRESHOLD, "kept": ""}], FOUND, FOUND)

@@ -16,14 +16,14 @@ from infergraph.errors import ConfigurationError, InvalidInput
 from infergraph.tasks.plate_reading import PlateReading, Readers
 from infergraph.tasks.vision.boxes import crop
 from infergraph.tasks.vision.detectors import load_detector
-from infergraph.tasks.vision.plate_reader import Reading
+from infergraph.tasks.vision.picture_writer import Reading
 from infergraph.tensors.decode_memory import decode_memory
 from tests.checkpoints.detectors import OBJECTS
 from tests.pictures import Pixels, encoded, pattern
 
 from .conftest import Ask, Serve
 from .known_detector import Found, KnownDetector
-from .plate_references import read
+from .picture_references import read
 
 SIZES = [(160, 120), (200, 96), (160, 120)]
 IMAGES = [pattern(*size, seed=seed) for seed, size in enumerate(SIZES)]
@@ -141,7 +141,7 @@ class Noting:
 
     def __call__(self, pictures: Sequence[Pixels]) -> list[Reading]:
         self.pictures += pictures
-        return [Reading(f"w{picture.shape[1]}", 0.5) for picture in pictures]
+        return [Reading(f"w{picture.shape[1]}", 0.5, 0.5) for picture in pictures]
 
 
 async def noted(

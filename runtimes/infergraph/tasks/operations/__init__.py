@@ -8,7 +8,7 @@ from pydantic import Field
 
 from .boxes import Margin, Regions, Tile, TileMerge
 from .filters import Keyword, Sample, Threshold
-from .labels import Concatenate, Count, Map, Regex
+from .labels import Concatenate, Count, Map, Regex, Sentence
 
 AnyOperation = Annotated[
     Concatenate
@@ -19,6 +19,7 @@ AnyOperation = Annotated[
     | Regex
     | Regions
     | Sample
+    | Sentence
     | Threshold
     | Tile
     | TileMerge,

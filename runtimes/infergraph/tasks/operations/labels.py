@@ -14,6 +14,11 @@ from ...errors import InvalidInput
 from ...tensors import TensorSpec
 from .base import Known, Operation, Working, real_rows, text_array, texts_of
 
+_NUMBERS = (
+    *("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
+    *("eleven", "twelve"),
+)
+
 
 class _OfTexts(Operation):
     """Reads the rows of a BYTES tensor.
@@ -180,3 +185,47 @@ class Concatenate(_OfTexts):
 
     def apply(self, item: Working) -> None:
         item.values[self.into] = text_array([self.separator.join(self.real_texts(item))])
+
+
+class Sentence(_OfTexts):
+    """Makes an English sentence of descriptions: `I see two red cars and a dog.`, BYTES [-1, 1].
+
+    What occurs several times is counted, in the place where it occurs first. `a red car` becomes
+    `two red cars` by `plurals`; of what ends with none of these it is said how often it occurs.
+
+    Attributes:
+        begin: What the sentence begins with.
+        nothing: The sentence where there is nothing to say.
+        plurals: Noun -> its plural.
+        skip: Descriptions that say nothing.
+        into: The output.
+    """
+
+    kind: Literal["sentence"]
+    texts: str = "text"
+    begin: str = "I see "
+    nothing: str = Field(default="I see nothing.", min_length=1)
+    plurals: dict[str, str] = Field(default_factory=dict)
+    skip: list[str] = Field(default_factory=list)
+    into: str = "sentence"
+
+    def given(self, known: Known) -> list[TensorSpec]:
+        return [TensorSpec(self.into, "BYTES", (-1, 1), self.checked(known).optional)]
+
+    def apply(self, item: Working) -> None:
+        said = Counter(text for text in self.real_texts(item) if text and text not in self.skip)
+        groups = [self._counted(text, count) for text, count in said.items()]
+        listed = " and ".join([", ".join(groups[:-1]), *groups[-1:]] if groups[1:] else groups)
+        sentence = f"{self.begin}{listed}." if groups else self.nothing
+        item.values[self.into] = text_array([sentence])
+
+    def _counted(self, text: str, count: int) -> str:
+        if count == 1:
+            return text
+        number = _NUMBERS[count] if count < len(_NUMBERS) else str(count)
+        article, _, described = text.partition(" ")
+        nouns = [noun for noun in self.plurals if f" {described}".endswith(f" {noun}")]
+        if article not in ("a", "an") or not nouns:
+            return f"{text}, {'twice' if count == 2 else f'{number} times'}"
+        noun = max(nouns, key=len)
+        return f"{number} {described.removesuffix(noun)}{self.plurals[noun]}"

@@ -55,6 +55,35 @@ def item_boxes(item: Item, height: int, width: int) -> Boxes:
     return clipped
 
 
+def whole_or_boxes(item: Item, height: int, width: int) -> tuple[Boxes, int]:
+    """The boxes of an item, and how many rows its answer has; without boxes the whole image is one.
+
+    Args:
+        item: As `item_boxes`, or without the two tensors.
+        height: Pixels of the image.
+        width: Pixels of the image.
+
+    Raises:
+        InvalidInput: as `item_boxes`, or only one of the two tensors came.
+    """
+    came = [name for name in ("boxes", "num_detections") if name in item]
+    if not came:
+        return np.array([[0, 0, width, height]], np.float32), 1
+    if len(came) == 1:
+        raise InvalidInput(
+            f"of the tensors 'boxes' and 'num_detections' only '{came[0]}' came; accepted: both, "
+            "or neither"
+        )
+    return item_boxes(item, height, width), len(item["boxes"])
+
+
+def widened(box: npt.NDArray[np.float32], margin: float, height: int, width: int) -> Boxes:
+    """A box that is wider by a share of its sides on each side, clipped to its image."""
+    across, down = (box[2:] - box[:2]) * margin
+    limits = np.array([width, height, width, height], np.float32)
+    return np.clip(box + np.array([-across, -down, across, down], np.float32), 0, limits)
+
+
 def check_box_counts(items: Sequence[Item], most: int, most_together: int) -> None:
     """Checks how many boxes the items of a request have, before any image is decoded.
 
