@@ -20,6 +20,7 @@ TRAININGS: dict[str, tuple[str, ...]] = {
     "question-answering": ("train_question_answering",),
     "sentiment": ("train_text_classification", "--model", "sentiment"),
     "language-identification": ("train_text_classification", "--model", "language-identification"),
+    "token-classification": ("train_token_classification",),
     "translation-fr-en": ("train_translation", "--source", "fr", "--target", "en"),
     "translation-es-en": ("train_translation", "--source", "es", "--target", "en"),
     "translation-de-en": ("train_translation", "--source", "de", "--target", "en"),
