@@ -3,7 +3,8 @@
     python -m zoo.checkpoint summarization
     python -m zoo.checkpoint --list
 
-Further arguments go to the model's own training script, `--steps 100` for a quick try.
+Further arguments go to the model's own training script, `--steps 100` for a quick try; of
+speech-to-text, `--utterances 100 --epochs 1`.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer, PreTrai
 
 from infergraph.tasks.text.encoder import padded_batch
 from infergraph.tasks.text.entities import Entity, Tagging
-from infergraph.tasks.text.windows import EncodedText, TextWindowEncoder
+from infergraph.tasks.text.windows import EncodedText, TextWindowEncoder, window_limit
 from zoo.calibration import auroc, expected_calibration_error
 from zoo.token_classification_data import (
     Piece,
@@ -67,7 +67,7 @@ def token_logits(
     batch_size: int = 64,
 ) -> list[tuple[EncodedText, npt.NDArray[np.float32]]]:
     """Each text, in windows, and the logits of its tokens, FP32 [tokens, tags]."""
-    encode = TextWindowEncoder(tokenizer, model.config.max_position_embeddings, OVERLAP)
+    encode = TextWindowEncoder(tokenizer, window_limit(tokenizer, model), OVERLAP)
     encoded = [encode(text) for text in texts]
     windows = [window.ids for each in encoded for window in each.windows]
     rows: list[npt.NDArray[np.float32]] = [np.empty(0, np.float32)] * len(windows)

@@ -47,12 +47,14 @@ TAGS = ("O", *(f"{begin}-{label}" for label in LABELS for begin in "BI"))
 """What the network says of a word: outside of entities, the first of one, or inside of one."""
 
 # Share of the texts that are not of the world, and of the others those that get each view.
-OUTSIDE = 0.25
+OUTSIDE = 0.35
 DISGUISED = 0.6
-JOINED = 0.4
+JOINED = 0.5
 ADDRESSED = 0.15
 TRANSCRIBED = 0.6
-MISHEARD = 0.15
+MISHEARD = 0.3
+# Of the texts from outside, the share in which every third longer word is an invented one.
+REWORDED = 0.6
 # Of a disguised text's entities, the share that is replaced; numbers hardly ever are other words.
 _REPLACED = {"PER": 0.9, "LOC": 0.6, "ORG": 0.6, "AGE": 0.05, "MONEY": 0.05, "TIME": 0.05}
 _OTHERS_REPLACED = 0.25
@@ -145,7 +147,7 @@ def augment(
     """One random view of a text; `others` are sentences that may stand beside it."""
     drawn = list(pieces)
     if rng.random() < JOINED:
-        for _ in range(rng.choice((1, 1, 2, 3, 5))):
+        for _ in range(rng.choice((1, 1, 2, 3, 5, 8))):
             drawn += [Piece(" "), *rng.choice(others)]
     if rng.random() < DISGUISED:
         drawn = _disguised(drawn, rng)
@@ -178,7 +180,8 @@ def examples(seed: int, count: int, split: Split = "train") -> list[tuple[str, l
     rng = random.Random(f"token classification/{split}/{seed}")
     drawn = tagged(seed, count - int(OUTSIDE * count), split)
     made = [located(augment(pieces, drawn, rng)) for pieces in drawn]
-    made += [(text, []) for text in without_entities(seed, count - len(made), split)]
+    outside = without_entities(seed, count - len(made), split)
+    made += [(_reworded(text, rng) if rng.random() < REWORDED else text, []) for text in outside]
     rng.shuffle(made)
     return made
 
@@ -260,3 +263,12 @@ def _disguised(pieces: Sequence[Piece], rng: random.Random) -> list[Piece]:
         else piece
         for piece in pieces
     ]
+
+
+def _reworded(text: str, rng: random.Random) -> str:
+    """So that a word that nobody knows is no entity for that alone."""
+    words = [
+        invent(word, rng) if len(word) > 3 and word.isalpha() and rng.random() < 0.33 else word
+        for word in text.split()
+    ]
+    return " ".join(words)

@@ -25,6 +25,7 @@ from infergraph.tasks.question_answering import QuestionAnsweringOptions
 from infergraph.tasks.recommendation import RecommendationOptions
 from infergraph.tasks.speech_to_text import SpeechToTextOptions
 from infergraph.tasks.text_to_speech import TextToSpeechOptions
+from infergraph.tasks.token_classification import TokenClassificationOptions
 from infergraph.v2 import Message, Tensor
 from tests.unit.runtime.workbench import load
 
@@ -91,6 +92,7 @@ async def test_the_task_that_contributors_are_shown(tmp_path: Path) -> None:
     [
         ("Every model", RuntimeOptions, None),
         ("speech-to-text", SpeechToTextOptions, RuntimeOptions),
+        ("token-classification", TokenClassificationOptions, RuntimeOptions),
         ("text-to-speech, text-to-speech-de", TextToSpeechOptions, RuntimeOptions),
         ("question-answering", QuestionAnsweringOptions, RuntimeOptions),
         ("object-detection", ObjectDetectionOptions, RuntimeOptions),
@@ -103,7 +105,11 @@ async def test_the_task_that_contributors_are_shown(tmp_path: Path) -> None:
         ("plate-reading", PlateReadingOptions, RuntimeOptions),
         ("ensemble-combine", EnsembleCombineOptions, RuntimeOptions),
         ("hf-answer, hf-label", JsonFieldsOptions, RuntimeOptions),
-        ("annotation-filter, game-regions, game-join", OperatorsOptions, RuntimeOptions),
+        (
+            "annotation-filter, assistant-reply, game-regions, game-join",
+            OperatorsOptions,
+            RuntimeOptions,
+        ),
         (
             "dlrm, bottom-mlp, embedding-bags, interaction, top-mlp",
             RecommendationOptions,

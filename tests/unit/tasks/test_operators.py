@@ -194,6 +194,17 @@ async def test_what_reads_an_absent_tensor_does_nothing(serve: Serve) -> None:
     assert (found["shouted"], found["shouted_item"]) == ([["A"]], [[1]])
 
 
+async def test_a_group_that_is_made_anew_is_there_again(serve: Serve) -> None:
+    none, some = {**THRESHOLD, "value": 0.95}, {**THRESHOLD, "value": 0.85}
+    outputs = grouped("kept_")
+    runtime = await load(serve, [none, some], FOUND, outputs, [*outputs])
+
+    found = await answer(runtime, **three_boxes())
+
+    assert (found["kept_num_detections"], found["kept_labels"]) == ([[1]], [["car", "", ""]])
+    assert found["kept_labels_item"] == [[0]]
+
+
 async def test_counts_by_label_of_the_rows_that_are_real(serve: Serve) -> None:
     by_label = {"kind": "count", "count": "num_detections", "of": ["dog", "car", "cat"]}
     in_all = {"kind": "count", "count": "num_detections", "into": "total"}

@@ -118,8 +118,8 @@ class Tagging:
             return tokens[firsts]
         if self._how == "average":
             sizes = np.diff([*firsts, len(tokens)])[:, None]
-            mean: Probabilities = np.add.reduceat(tokens, firsts, axis=0) / sizes
-            return mean.astype(np.float32)
+            mean = np.add.reduceat(tokens, firsts, axis=0) / sizes
+            return mean.astype(np.float32, copy=False)
         surest = [
             first + int(tokens[first:last].max(axis=-1).argmax())
             for first, last in zip(firsts, [*firsts[1:], len(tokens)], strict=True)
@@ -146,20 +146,17 @@ def _place(encoded: EncodedText, bounds: Sequence[int], first: int, last: int) -
         first: The first word.
         last: The one past the last.
     """
-
-    def is_punctuation(token: int) -> bool:
+    spoken, named = [], []
+    for token in range(bounds[first], bounds[last]):
         start, end = encoded.offsets[token].tolist()
-        return all(
-            each.isspace() or unicodedata.category(each)[0] == "P"
-            for each in encoded.text[start:end]
-        )
-
-    left, right = bounds[first], bounds[last]
-    while left + 1 < bounds[first + 1] and is_punctuation(left):
-        left += 1
-    while right - 1 > max(left, bounds[last - 1]) and is_punctuation(right - 1):
-        right -= 1
-    start, end = int(encoded.offsets[left, 0]), int(encoded.offsets[right - 1, 1])
+        text = encoded.text[start:end].strip()
+        if text:
+            spoken.append(token)
+        if not all(unicodedata.category(each)[0] == "P" for each in text):
+            named.append(token)
+    left = next((each for each in named if each < bounds[first + 1]), spoken[0])
+    right = next((each for each in named[::-1] if each >= bounds[last - 1]), spoken[-1])
+    start, end = encoded.offsets[[left, right], [0, 1]].tolist()
     text = encoded.text[start:end]
     start += len(text) - len(text.lstrip())
     return start, start + len(text.strip())

@@ -266,7 +266,7 @@ def _first_tokens(words: Sequence[int | None], offsets: Integers, text: str) -> 
     Words are those of the tokenizer, and those that white space divides: some tokenizers take a
     text for one word.
     """
-    firsts = []
+    firsts: list[int] = []
     previous: int | None = None
     end = 0
     for token, (word, (start, stop)) in enumerate(zip(words, offsets.tolist(), strict=True)):
