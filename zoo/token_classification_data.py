@@ -235,20 +235,25 @@ class _MarkedWords:
     def pieces(self, text: str) -> tuple[Piece, ...]:
         """The pieces of a text with marks."""
         made: list[Piece] = []
-        between = ""
         *marked, rest = re.split(f"([{chr(_FIRST_MARK)}-{chr(_LAST_MARK)}])", text)
         for before, mark in zip(marked[::2], marked[1::2], strict=True):
             word, label = self.words[mark]
-            between += before[: -len(word)]
+            between = _with_unit(made, before[: -len(word)])
             # A person's first and last name are one entity.
             if made and label == made[-1].label == "PER" and between == " ":
                 made[-1] = Piece(made[-1].text + " " + before[-len(word) :], label)
             else:
                 made += [Piece(between)] * bool(between) + [Piece(before[-len(word) :], label)]
-            between = ""
-        if made and made[-1].label == "MONEY" and rest.startswith(_UNIT):
-            made[-1], rest = replace(made[-1], text=made[-1].text + _UNIT), rest[len(_UNIT) :]
+        rest = _with_unit(made, rest)
         return (*made, *[Piece(rest)] * bool(rest))
+
+
+def _with_unit(made: list[Piece], following: str) -> str:
+    """What follows the pieces, without the unit that belongs to the last one, which gets it."""
+    if made and made[-1].label == "MONEY" and following.startswith(_UNIT):
+        made[-1] = replace(made[-1], text=made[-1].text + _UNIT)
+        return following[len(_UNIT) :]
+    return following
 
 
 @cache

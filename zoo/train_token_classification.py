@@ -34,6 +34,9 @@ from zoo.train_question_answering import train_tokenizer
 logger = logging.getLogger(__name__)
 
 MAX_LENGTH = 128
+WINDOW = 48
+"""Of a longer text, which training has few of, the most tokens that are read at a time: then more
+entities are right."""
 POOL = 2048
 # Texts that the tokenizer's pieces are chosen from.
 CORPUS = 6000
@@ -166,11 +169,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.start is not None:
         fitting.go_on_from(model, load_file(args.start / "model.safetensors"))
     logger.info("%d parameters, %d pieces", model.num_parameters(), len(tokenizer))
+    # Before it is used, which leaves in it how batches are padded.
+    tokenizer.model_max_length = WINDOW
+    tokenizer.save_pretrained(args.output)
+    tokenizer.model_max_length = MAX_LENGTH
     fitting.fit(model, batches(tokenizer, args), args)
+    tokenizer.model_max_length = WINDOW
     calibrate_on_held_out(model, tokenizer)
     # fp16 halves the file; runtimes load it in the datatype of their placement.
     model.half().save_pretrained(args.output)  # type: ignore[no-untyped-call]
-    tokenizer.save_pretrained(args.output)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def message_lines(message: Message) -> Iterator[str]:
 
 
 def unpadded(message: Message) -> Message:
-    """An answer without the rows behind the last object or entity: in tensors with a row for each."""
+    """An answer without the rows behind the last object or entity, in tensors that have them."""
     counted = [each for each in message.tensors if _is_boxes(each) or each.name == "entities"]
     rows = {tensor.shape[1] for tensor in counted} - {1}
     tensors = [
