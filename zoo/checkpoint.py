@@ -3,7 +3,8 @@
     python -m zoo.checkpoint summarization
     python -m zoo.checkpoint --list
 
-Further arguments go to the model's own training script, `--steps 100` for a quick try.
+Further arguments go to the model's own training script, `--steps 100` for a quick try; of
+speech-to-text, `--utterances 100 --epochs 1`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ TRAININGS: dict[str, tuple[str, ...]] = {
     "question-answering": ("train_question_answering",),
     "sentiment": ("train_text_classification", "--model", "sentiment"),
     "language-identification": ("train_text_classification", "--model", "language-identification"),
+    "token-classification": ("train_token_classification",),
     "translation-fr-en": ("train_translation", "--source", "fr", "--target", "en"),
     "translation-es-en": ("train_translation", "--source", "es", "--target", "en"),
     "translation-de-en": ("train_translation", "--source", "de", "--target", "en"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 import tempfile
 from pathlib import Path
 
@@ -53,6 +54,8 @@ def main() -> None:
     unknown = [name for name in chosen if name not in BENCHMARKS]
     if unknown:
         parser.error(f"unknown benchmark {unknown[0]!r}; accepted: {', '.join(BENCHMARKS)}")
+    # Also into a file or a pipe: what is measured is not lost if the run is stopped.
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     for name in chosen:
         with tempfile.TemporaryDirectory(prefix="infergraph-bench-") as folder:
             asyncio.run(BENCHMARKS[name](Path(folder), arguments.rounds))

@@ -17,6 +17,8 @@ import numpy.typing as npt
 import orjson
 from mlserver.grpc import dataplane_pb2 as pb
 
+from infergraph.v2 import datatype_of
+
 from .http_connections import HttpConnections, post
 
 Call = Callable[[], Awaitable[None]]
@@ -83,7 +85,7 @@ class GrpcDriver:
                 tensor.shape.extend([1, 1])
                 raw = len(value).to_bytes(4, "little") + value
             else:
-                tensor.datatype = "FP32"
+                tensor.datatype = datatype_of(value.dtype)
                 tensor.shape.extend(value.shape)
                 raw = value.tobytes()
             request.raw_input_contents.append(raw)
@@ -91,7 +93,10 @@ class GrpcDriver:
         self._seen = False
 
     async def __call__(self) -> None:
-        answer = await self._infer(self._request)
+        try:
+            answer = await self._infer(self._request)
+        except grpc.aio.AioRpcError as error:
+            raise RuntimeError(f"{error.code().name}: {error.details()}") from None
         if not self._seen:
             if not pb.ModelInferResponse.FromString(answer).outputs:
                 raise RuntimeError(f"an answer without outputs: {answer[:300]!r}")
@@ -107,7 +112,7 @@ class RestDriver:
     Args:
         port: The server's.
         model: Its name.
-        tensors: FP32 arrays by name.
+        tensors: Arrays by name.
         binary: With tensors as bytes behind the JSON, both ways; otherwise all of it is JSON.
     """
 
@@ -115,7 +120,12 @@ class RestDriver:
         self, port: int, model: str, tensors: dict[str, Any], *, binary: bool = False
     ) -> None:
         inputs = [
-            {"name": name, "shape": list(value.shape), "datatype": "FP32", **_data(value, binary)}
+            {
+                "name": name,
+                "shape": list(value.shape),
+                "datatype": datatype_of(value.dtype),
+                **_data(value, binary),
+            }
             for name, value in tensors.items()
         ]
         headers = {"Content-Type": "application/json"}
@@ -140,7 +150,7 @@ class RestDriver:
         self._connections.close()
 
 
-def _data(value: npt.NDArray[np.float32], binary: bool) -> dict[str, Any]:
+def _data(value: npt.NDArray[Any], binary: bool) -> dict[str, Any]:
     if binary:
         return {"parameters": {"binary_data_size": value.nbytes}}
     return {"data": value.ravel().tolist()}

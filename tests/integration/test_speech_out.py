@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
+from tests.sounds import encoded
 from zoo.world import normalise_transcript, sentences
 
 from .conftest import FRONT_ENDS, SAMPLES, TRANSPORTS, Connect, Servers
@@ -68,6 +69,46 @@ async def test_spoken_qa(
     speaker = connect(everywhere["in-process"], front_end)
     alone = await speaker.infer("text-to-speech", {"text": column(asked, "answer")})
     assert answer["num_samples"].tolist() == alone["num_samples"].tolist()
+    assert answer["audio"].ravel().tolist() == alone["audio"].ravel().tolist()
+
+
+@pytest.mark.parametrize("front_end", FRONT_ENDS)
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_assistant_answers_or_says_that_it_does_not_know(
+    everywhere: Servers, connect: Connect, transport: str, front_end: str
+) -> None:
+    asked = spoken("samples.json")[:2]
+    client = connect(everywhere[transport], front_end)
+    speaker = connect(everywhere["in-process"], front_end)
+    nameless = await speaker.infer("text-to-speech", {"text": ["What is it?"]})
+    silence = encoded(np.zeros(16_000))
+    known, other = asked
+    request = {
+        "audio": [known["audio"], silence, known["audio"], nameless["audio"].ravel()[0]],
+        # Of the third question the text does not speak.
+        "context": [known["context"], known["context"], other["context"], known["context"]],
+    }
+
+    answer = await client.infer("assistant", request, parameters={"trace": True})
+
+    replies = [
+        known["answer"],
+        "I did not hear a question.",
+        "I do not know.",
+        "I do not know who or what you mean.",
+    ]
+    assert answer.texts("reply") == replies
+    transcripts = answer.texts("transcript")
+    assert transcripts[:3] == [known["transcript"], "", known["transcript"]]
+    counts = answer["num_entities"].ravel().tolist()
+    assert (counts[1], counts[3]) == (0, 0)
+    assert counts[0] == counts[2] > 0
+    for text in answer["entities"][0, : counts[0]]:
+        assert text.decode() in known["transcript"]
+    # What names nothing is not asked of the text.
+    asking = {step["item"] for step in answer.trace["steps"] if step["name"].startswith("question")}
+    assert asking == {0, 2}
+    alone = await speaker.infer("text-to-speech", {"text": replies})
     assert answer["audio"].ravel().tolist() == alone["audio"].ravel().tolist()
 
 

@@ -26,6 +26,7 @@ from infergraph.tasks.question_answering import QuestionAnsweringOptions
 from infergraph.tasks.recommendation import RecommendationOptions
 from infergraph.tasks.speech_to_text import SpeechToTextOptions
 from infergraph.tasks.text_to_speech import TextToSpeechOptions
+from infergraph.tasks.token_classification import TokenClassificationOptions
 from infergraph.v2 import Message, Tensor
 from tests.unit.runtime.workbench import load
 
@@ -92,6 +93,7 @@ async def test_the_task_that_contributors_are_shown(tmp_path: Path) -> None:
     [
         ("Every model", RuntimeOptions, None),
         ("speech-to-text", SpeechToTextOptions, RuntimeOptions),
+        ("token-classification", TokenClassificationOptions, RuntimeOptions),
         ("text-to-speech, text-to-speech-de", TextToSpeechOptions, RuntimeOptions),
         ("question-answering", QuestionAnsweringOptions, RuntimeOptions),
         ("object-detection", ObjectDetectionOptions, RuntimeOptions),
@@ -106,7 +108,7 @@ async def test_the_task_that_contributors_are_shown(tmp_path: Path) -> None:
         ("ensemble-combine", EnsembleCombineOptions, RuntimeOptions),
         ("hf-answer, hf-label", JsonFieldsOptions, RuntimeOptions),
         (
-            "annotation-filter, game-regions, game-join, image-sentence",
+            "annotation-filter, assistant-reply, game-regions, game-join, image-sentence",
             OperatorsOptions,
             RuntimeOptions,
         ),

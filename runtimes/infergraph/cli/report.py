@@ -28,8 +28,9 @@ def message_lines(message: Message) -> Iterator[str]:
 
 
 def unpadded(message: Message) -> Message:
-    """An answer without the rows behind the last object: in tensors with a row for each box."""
-    rows = {tensor.shape[1] for tensor in message.tensors if _is_boxes(tensor)} - {1}
+    """An answer without the rows behind the last object or entity, in tensors that have them."""
+    counted = [each for each in message.tensors if _is_boxes(each) or each.name == "entities"]
+    rows = {tensor.shape[1] for tensor in counted} - {1}
     tensors = [
         _without_padding(tensor) if len(tensor.shape) > 1 and tensor.shape[1] in rows else tensor
         for tensor in message.tensors

@@ -73,3 +73,25 @@ def check_groups(groups: dict[str, list[str]], labels: Collection[str]) -> None:
                 + (f"the unknown labels {', '.join(unknown)}" if unknown else "no labels")
                 + f"; the checkpoint's labels: {', '.join(labels)}"
             )
+
+
+def group_texts(
+    groups: dict[str, list[str]], other_group: str | None, labels: Collection[str]
+) -> list[TensorSpec]:
+    """The outputs that carry the text of items whose label is in a group, `<group>_text`.
+
+    Args:
+        groups: Group -> labels.
+        other_group: The group of all labels that are in none of `groups`.
+        labels: Those of the checkpoint.
+
+    Raises:
+        ConfigurationError: as `check_groups`; or two groups have one name.
+    """
+    check_groups(groups, labels)
+    if other_group in groups:
+        raise ConfigurationError(
+            f"setting 'other_group' = '{other_group}': a group of that name is in 'groups'"
+        )
+    names = [*groups, *([] if other_group is None else [other_group])]
+    return [TensorSpec(f"{name}_text", "BYTES", (-1, 1), optional=True) for name in names]

@@ -21,7 +21,7 @@ from ..settings import RuntimeOptions
 from ..tensors import TensorSpec
 from .checkpoints.pretrained import load_network, load_tokenizer
 from .class_scores import class_scores
-from .declared_outputs import check_declared, check_groups
+from .declared_outputs import check_declared, group_texts
 from .minibatches import MAX_BATCH_TOKENS
 from .text.encoder import Ids, TextEncoder
 from .text.packing import Packing
@@ -196,22 +196,13 @@ def _group_outputs(
         ConfigurationError: a group's label is not one of `labels`, two groups have one name, or the
             declared outputs are not those that the groups give.
     """
-    check_groups(groups, labels)
-    if other_group in groups:
-        raise ConfigurationError(
-            f"setting 'other_group' = '{other_group}': a group of that name is in 'groups'"
-        )
+    routed = group_texts(groups, other_group, labels)
+    check_declared(
+        [*(TensorSpec(name, kind, (-1, 1)) for name, kind in _ALWAYS.items()), *routed], declared
+    )
     outputs = {
         label: [f"{group}_text" for group, members in groups.items() if label in members]
         for label in labels
     }
     others = [] if other_group is None else [f"{other_group}_text"]
-    routed = [*(f"{group}_text" for group in groups), *others]
-    check_declared(
-        [
-            *(TensorSpec(name, kind, (-1, 1)) for name, kind in _ALWAYS.items()),
-            *(TensorSpec(name, "BYTES", (-1, 1), optional=True) for name in routed),
-        ],
-        declared,
-    )
     return [outputs[label] or others for label in labels]

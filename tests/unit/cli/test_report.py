@@ -99,6 +99,24 @@ def test_answers_with_boxes_are_printed_without_padding() -> None:
     ]
 
 
+def test_entities_are_printed_without_padding() -> None:
+    answer = Message(
+        [
+            Tensor.of("num_entities", np.array([[1]])),
+            Tensor.of_bytes("entities", [b"Oslo", b"", b""], [1, 3]),
+            Tensor.of("entity_scores", np.array([[0.75, 0, 0]], np.float32)),
+            Tensor.of("starts", np.array([[0, -1, -1]])),
+        ]
+    )
+
+    assert [line.split(maxsplit=1) for line in message_lines(unpadded(answer))] == [
+        ["num_entities", "1"],
+        ["entities", '"Oslo"'],
+        ["entity_scores", "0.75"],
+        ["starts", "0"],
+    ]
+
+
 def test_padding_of_a_batch_is_cut_behind_its_longest_item() -> None:
     corners = np.zeros((2, 8, 4), np.float32)
     corners[0, 0], corners[1, :3] = 1, 2

@@ -24,6 +24,7 @@ from tests.checkpoints import detectors, images, readers, recommenders, voices
 MODEL_SETTINGS = Path(__file__).parents[3] / "model-settings"
 
 LABELS = dict(enumerate(["en", "fr", "es", "de", "it"]))
+TAGS = dict(enumerate(["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]))
 BUILDERS: dict[str, Callable[[Path], str]] = {
     "wav2vec2-group": checkpoints.wav2vec2,
     "wav2vec2-layer": lambda folder: checkpoints.wav2vec2(folder, norm="layer"),
@@ -42,6 +43,15 @@ BUILDERS: dict[str, Callable[[Path], str]] = {
     "distilbert": partial(checkpoints.distilbert, id2label=LABELS),
     "roberta": partial(checkpoints.roberta, id2label=LABELS),
     "xlm-roberta": partial(checkpoints.xlm_roberta, id2label=LABELS),
+    **{
+        f"{family}-ner": partial(builder, head="TokenClassification", id2label=TAGS)
+        for family, builder in (
+            ("bert", checkpoints.bert),
+            ("distilbert", checkpoints.distilbert),
+            ("roberta", checkpoints.roberta),
+            ("xlm-roberta", checkpoints.xlm_roberta),
+        )
+    },
     "marian": checkpoints.marian,
     "m2m100": checkpoints.m2m100,
     "nllb": checkpoints.nllb,

@@ -194,6 +194,17 @@ async def test_what_reads_an_absent_tensor_does_nothing(serve: Serve) -> None:
     assert (found["shouted"], found["shouted_item"]) == ([["A"]], [[1]])
 
 
+async def test_a_group_that_is_made_anew_is_there_again(serve: Serve) -> None:
+    none, some = {**THRESHOLD, "value": 0.95}, {**THRESHOLD, "value": 0.85}
+    outputs = grouped("kept_")
+    runtime = await load(serve, [none, some], FOUND, outputs, [*outputs])
+
+    found = await answer(runtime, **three_boxes())
+
+    assert (found["kept_num_detections"], found["kept_labels"]) == ([[1]], [["car", "", ""]])
+    assert found["kept_labels_item"] == [[0]]
+
+
 async def test_counts_by_label_of_the_rows_that_are_real(serve: Serve) -> None:
     by_label = {"kind": "count", "count": "num_detections", "of": ["dog", "car", "cat"]}
     in_all = {"kind": "count", "count": "num_detections", "into": "total"}
@@ -220,7 +231,7 @@ async def test_a_group_of_none_counts_nothing(serve: Serve) -> None:
     assert (found["counts"], found["kept_labels_item"]) == ([[1], [0]], [[0]])
 
 
-@pytest.mark.parametrize(("other", "mapped"), [(None, "bird"), ("else", "else")])
+@pytest.mark.parametrize(("other", "mapped"), [(None, "bird"), ("else", "else"), ("", "")])
 async def test_labels_are_mapped(other: str | None, mapped: str, serve: Serve) -> None:
     operation = {"kind": "map", "values": {"puppy": "dog"}, "other": other}
     runtime = await load(serve, [operation], {"label": COLUMN}, {"label": COLUMN})
@@ -246,6 +257,7 @@ async def test_padding_is_not_mapped(serve: Serve) -> None:
         ({"ignore_case": False}, []),
         ({"whole_words": False}, ["Free rice", "freedom", "rice, FREE!"]),
         ({"words": ["dom", "so what"]}, ["so what then"]),
+        ({"words": ["fr.e"]}, []),
     ],
 )
 async def test_keywords(settings: dict[str, Any], passing: list[str], serve: Serve) -> None:
@@ -301,6 +313,31 @@ async def test_a_sample_is_a_share_and_depends_on_nothing_but_the_item(serve: Se
     other = (await answer(again, text=texts))["text"]
     assert 420 < len(other) < 580
     assert other != kept
+
+
+async def test_a_sample_draws_for_each_row_and_by_where_its_tensors_end(serve: Serve) -> None:
+    operation = {
+        "kind": "sample",
+        "tensors": ["labels", "names"],
+        "count": "num_detections",
+        "share": 0.5,
+    }
+    inputs: Tensors = {"num_detections": COUNT, "labels": ROWS, "names": ROWS}
+    outputs: Tensors = {"kept_labels": ROWS}
+    runtime = await load(serve, [operation], inputs, outputs)
+    rows = range(40)
+
+    found = await answer(
+        runtime,
+        num_detections=[[40], [40]],
+        labels=[[f"{row}a" for row in rows], [str(row) for row in rows]],
+        names=[["b"] * 40, ["ab"] * 40],
+    )
+
+    first, second = ({label.strip("a") for label in own} - {""} for own in found["kept_labels"])
+    assert 8 < len(first) < 32
+    assert 8 < len(second) < 32
+    assert first != second
 
 
 @pytest.mark.parametrize(("share", "count"), [(0, 0), (1, 3)])

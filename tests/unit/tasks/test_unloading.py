@@ -32,6 +32,7 @@ ROWS = {"dense": np.ones((2, 13), np.float32), "indices": np.zeros((2, 39), np.i
 # Task, checkpoint, what is asked.
 TASKS: list[tuple[str, str, dict[str, Any]]] = [
     ("sentiment", "bert", TEXT),
+    ("token-classification", "bert-ner", TEXT),
     ("question-answering", "bert-qa", QUESTION),
     ("translation-fr-en", "marian", TEXT),
     ("summarization", "t5", TEXT),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,6 +39,34 @@ def test_the_script_gets_the_models_arguments_and_the_rest(
         [*own, "--output", f"model-settings/{model}/embedded", "--steps", "3"],
         [*own, "--output", "elsewhere"],
     ]
+
+
+class _Read(Exception):
+    """The arguments are read; nothing is trained."""
+
+
+@pytest.mark.parametrize("model", TRAININGS)
+def test_the_script_takes_the_models_arguments_and_those_of_a_quick_try(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script, *own = TRAININGS[model]
+    importlib.import_module(f"zoo.{script}")
+    read = argparse.ArgumentParser.parse_args
+
+    def stopped(*arguments: Any, **named: Any) -> None:
+        raise _Read(read(*arguments, **named))
+
+    monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stopped)
+    quick = ["--utterances=9", "--epochs=1"] if model == "speech-to-text" else ["--steps=3"]
+
+    with pytest.raises(_Read) as caught:
+        main([model, "--output", "elsewhere", "--threads=1", *quick])
+
+    (arguments,) = caught.value.args
+    assert (arguments.output, arguments.threads) == (Path("elsewhere"), 1)
+    assert 3 in (vars(arguments).get("steps"), vars(arguments).get("epochs", 0) + 2)
+    for name, value in zip(own[::2], own[1::2], strict=True):
+        assert vars(arguments)[name.removeprefix("--")] == value
 
 
 def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:

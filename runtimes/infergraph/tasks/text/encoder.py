@@ -48,7 +48,7 @@ class TextEncoder:
         self._truncation = truncation
         self._prefix = prefix
         self._tokenize = _tokenization(tokenizer)
-        self._before, self._after = _special_tokens(tokenizer)
+        self._before, self._after = special_tokens(tokenizer)
         self._pad_id: int = tokenizer.pad_token_id or 0
         self._unknown_id: int | None = tokenizer.unk_token_id
         self._special = frozenset(tokenizer.all_special_ids) - {self._unknown_id}
@@ -102,16 +102,23 @@ class TextEncoder:
 
     def batch(self, texts: Sequence[Ids], device: torch.device) -> dict[str, torch.Tensor]:
         """`input_ids` and `attention_mask`, INT64 [texts, longest], padded at the end."""
-        lengths = np.array([len(ids) for ids in texts])
-        size = int(lengths.max())
-        padded = np.full((len(texts), size), self._pad_id, np.int64)
-        for row, ids in zip(padded, texts, strict=True):
-            row[: len(ids)] = ids
-        mask = (np.arange(size) < lengths[:, None]).astype(np.int64)
-        return {
-            "input_ids": torch.from_numpy(padded).to(device),
-            "attention_mask": torch.from_numpy(mask).to(device),
-        }
+        return padded_batch(texts, self._pad_id, device)
+
+
+def padded_batch(
+    texts: Sequence[Ids], pad_id: int, device: torch.device
+) -> dict[str, torch.Tensor]:
+    """`input_ids` and `attention_mask`, INT64 [texts, longest], padded at the end."""
+    lengths = np.array([len(ids) for ids in texts])
+    size = int(lengths.max())
+    padded = np.full((len(texts), size), pad_id, np.int64)
+    for row, ids in zip(padded, texts, strict=True):
+        row[: len(ids)] = ids
+    mask = (np.arange(size) < lengths[:, None]).astype(np.int64)
+    return {
+        "input_ids": torch.from_numpy(padded).to(device),
+        "attention_mask": torch.from_numpy(mask).to(device),
+    }
 
 
 def _tokenization(tokenizer: Any) -> Callable[[str], list[int]]:
@@ -133,8 +140,12 @@ def _tokenization(tokenizer: Any) -> Callable[[str], list[int]]:
     return lambda text: list(backend.encode(text, add_special_tokens=False).ids)
 
 
-def _special_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """The ids that the tokenizer puts before and after a single text."""
+def special_tokens(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """The ids that the tokenizer puts before and after a single text.
+
+    Raises:
+        ConfigurationError: it puts some inside of the text.
+    """
     plain: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]
     whole: list[int] = tokenizer("a", add_special_tokens=True)["input_ids"]
     for start in range(len(whole) - len(plain) + 1):

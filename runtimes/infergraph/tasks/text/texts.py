@@ -9,13 +9,14 @@ from ...errors import InvalidInput, Rejected
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
-def check_text(text: str, tensor: str, max_characters: int) -> None:
+def check_text(text: str, tensor: str, max_characters: int, *, blank: bool = False) -> None:
     """Checks that text is text: neither empty nor too long, and without control characters.
 
     Args:
         text: What came.
         tensor: The tensor that it came in; `max_<tensor>_characters` is the setting that limits it.
         max_characters: Most characters accepted.
+        blank: Whether it may be empty all the same.
 
     Raises:
         Rejected: the text is blank. Where another step made it, nothing was in what the caller
@@ -28,7 +29,7 @@ def check_text(text: str, tensor: str, max_characters: int) -> None:
             f"tensor '{tensor}': {len(text)} characters; accepted: at most {max_characters} "
             f"(setting 'max_{tensor}_characters')"
         )
-    if not text or text.isspace():
+    if not blank and not text.strip():
         raise Rejected(f"tensor '{tensor}': empty text; accepted: at least one word")
     found = _CONTROL.search(text)
     if found is not None:

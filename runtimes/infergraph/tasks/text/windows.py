@@ -1,8 +1,11 @@
-"""Question and context as token windows that fit a network, overlapping where there are several."""
+"""Texts as token windows that fit a network, overlapping where there are several.
+
+`WindowEncoder` makes those of a question and its context, `TextWindowEncoder` those of one text.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +15,7 @@ import torch
 from tokenizers import Tokenizer
 
 from ...errors import ConfigurationError, InvalidInput
+from .encoder import special_tokens
 
 Integers = npt.NDArray[np.int64]
 Booleans = npt.NDArray[np.bool_]
@@ -60,12 +64,7 @@ class Encoded:
 
 
 class WindowEncoder:
-    """Tokenizes pairs and cuts them into windows. Safe to call from threads.
-
-    It works on a copy of the fast tokenizer's backend that is never changed: transformers sets
-    truncation and padding on the shared one with each call, which fails ("Already borrowed") while
-    another thread uses it.
-    """
+    """Tokenizes pairs and cuts them into windows. Safe to call from threads."""
 
     def __init__(
         self, tokenizer: Any, max_length: int, overlap: int, max_answer_tokens: int
@@ -82,14 +81,7 @@ class WindowEncoder:
         Raises:
             ConfigurationError: the tokenizer is slow, or the window too short for such answers.
         """
-        if not getattr(tokenizer, "is_fast", False):
-            raise ConfigurationError(
-                f"{type(tokenizer).__name__} is a slow tokenizer, which does not say where its "
-                "tokens are in the text; accepted: a fast tokenizer (tokenizer.json)"
-            )
-        self._backend: Tokenizer = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-        self._backend.no_truncation()
-        self._backend.no_padding()
+        self._backend = _locating_backend(tokenizer)
         self._null_id: int | None = tokenizer.cls_token_id
         self._max_length = max_length
         self._overlap = max(overlap, max_answer_tokens)
@@ -141,10 +133,9 @@ class WindowEncoder:
     def _windows(self, ids: Integers, type_ids: Integers, first: int, count: int) -> list[Window]:
         after = first + count
         room = self._max_length - (len(ids) - count)
-        step = max(room - self._overlap, room // 2)
         windows: list[Window] = []
-        for start in range(0, max(count - room, 0) + step, step):
-            part = slice(first + start, min(first + start + room, after))
+        for start, stop in _overlapping(count, room, self._overlap):
+            part = slice(first + start, first + stop)
             window_ids = np.concatenate((ids[:first], ids[part], ids[after:]))
             windows.append(
                 Window(
@@ -152,17 +143,172 @@ class WindowEncoder:
                     type_ids=np.concatenate((type_ids[:first], type_ids[part], type_ids[after:])),
                     first=first,
                     start=start,
-                    count=part.stop - part.start,
+                    count=stop - start,
                     null=self._null_position(window_ids),
                 )
             )
-            if part.stop == after:
-                break
         return windows
 
     def _null_position(self, ids: Integers) -> int:
         # Where there is no such token, `argmax` of nothing true is the first position.
         return int((ids == self._null_id).argmax()) if self._null_id is not None else 0
+
+
+@dataclass(frozen=True, slots=True)
+class TextWindow:
+    """One network input of a part of a text.
+
+    Attributes:
+        ids: INT64 [tokens], special tokens included.
+        first: Position in `ids` of the first token of the text.
+        start: Index, in the whole text, of that token.
+        count: Tokens of the text in this window.
+    """
+
+    ids: Integers
+    first: int
+    start: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedText:
+    """A text.
+
+    Attributes:
+        text: What the offsets point into.
+        offsets: INT64 [tokens, 2]; each token's characters, first and past the last.
+        words: INT64 [words]; the first token of each word, in order.
+        windows: The windows, in order; every token is in at least one.
+    """
+
+    text: str
+    offsets: Integers
+    words: Integers
+    windows: Sequence[TextWindow]
+
+    def joined(self, rows: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+        """What a network says of each token, FP32 [tokens, n], given what it says in each window.
+
+        Of a token that is in several windows, that in which most of its neighbours are counts.
+
+        Args:
+            rows: For each window, FP32 [tokens of `ids` or more, n].
+        """
+        tokens = len(self.offsets)
+        joined = np.zeros((tokens, rows[0].shape[-1] if rows else 0), np.float32)
+        depths = np.full(tokens, -1)
+        for window, values in zip(self.windows, rows, strict=True):
+            own = np.arange(window.count)
+            before, after = own.copy(), own[::-1].copy()
+            # Beyond the ends of the text nothing is missing.
+            if window.start == 0:
+                before[:] = tokens
+            if window.start + window.count == tokens:
+                after[:] = tokens
+            depth = np.minimum(before, after)
+            better = depth > depths[window.start : window.start + window.count]
+            places = window.start + own[better]
+            depths[places] = depth[better]
+            joined[places] = values[window.first : window.first + window.count][better]
+        return joined
+
+
+class TextWindowEncoder:
+    """Tokenizes texts and cuts them into windows. Safe to call from threads.
+
+    Special tokens are added here, not by the tokenizer, and a text cannot hold them.
+    """
+
+    def __init__(self, tokenizer: Any, max_length: int, overlap: int) -> None:
+        """Prepares the tokenizer.
+
+        Args:
+            tokenizer: A fast transformers tokenizer.
+            max_length: Most tokens of one window, special tokens included.
+            overlap: Tokens that neighbouring windows share, at most half of them.
+
+        Raises:
+            ConfigurationError: the tokenizer is slow, or no text fits into `max_length`.
+        """
+        self._backend = _locating_backend(tokenizer)
+        self._backend.encode_special_tokens = True
+        self._before, self._after = special_tokens(tokenizer)
+        self._overlap = overlap
+        special = len(self._before) + len(self._after)
+        self._room = max_length - special
+        if self._room < 2:
+            raise ConfigurationError(
+                f"setting 'max_length' = {max_length}: leaves no room for text; accepted: at least "
+                f"{special + 2}"
+            )
+
+    def __call__(self, text: str) -> EncodedText:
+        """The windows of a text; none if the tokenizer has no tokens for it."""
+        encoding = self._backend.encode(text, add_special_tokens=False)
+        offsets = np.array(encoding.offsets, np.int64).reshape(-1, 2)
+        ids = encoding.ids
+        windows = [
+            TextWindow(
+                np.array([*self._before, *ids[start:stop], *self._after], np.int64),
+                len(self._before),
+                start,
+                stop - start,
+            )
+            for start, stop in _overlapping(len(ids), self._room, self._overlap)
+        ]
+        return EncodedText(text, offsets, _first_tokens(encoding.word_ids, offsets, text), windows)
+
+
+def _first_tokens(words: Sequence[int | None], offsets: Integers, text: str) -> Integers:
+    """The first token of each word.
+
+    Words are those of the tokenizer, and those that white space divides: some tokenizers take a
+    text for one word.
+    """
+    firsts: list[int] = []
+    previous: int | None = None
+    end = 0
+    for token, (word, (start, stop)) in enumerate(zip(words, offsets.tolist(), strict=True)):
+        if stop <= start or text[start:stop].isspace():
+            continue
+        # Some tokens hold the white space before them.
+        divided = text[min(end, start) : stop][:1].isspace()
+        if word != previous or divided or not firsts:
+            firsts.append(token)
+        previous, end = word, stop
+    return np.array(firsts, np.int64)
+
+
+def _locating_backend(tokenizer: Any) -> Tokenizer:
+    """A copy of a fast tokenizer's backend, which nobody changes.
+
+    transformers sets truncation and padding on the shared one with each call, which fails
+    ("Already borrowed") while another thread uses it.
+
+    Raises:
+        ConfigurationError: the tokenizer is slow.
+    """
+    if not getattr(tokenizer, "is_fast", False):
+        raise ConfigurationError(
+            f"{type(tokenizer).__name__} is a slow tokenizer, which does not say where its "
+            "tokens are in the text; accepted: a fast tokenizer (tokenizer.json)"
+        )
+    backend: Tokenizer = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.no_truncation()
+    backend.no_padding()
+    return backend
+
+
+def _overlapping(count: int, room: int, overlap: int) -> Iterator[tuple[int, int]]:
+    """Where the windows of so many tokens start and stop; neighbours share half of one at most."""
+    step = max(room - overlap, room // 2)
+    for start in range(0, max(count, 1), step):
+        stop = min(start + room, count)
+        if stop > start:
+            yield start, stop
+        if stop == count:
+            return
 
 
 def window_limit(tokenizer: Any, network: Any) -> int:

@@ -8,7 +8,7 @@ import pytest
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
 from infergraph.errors import ConfigurationError, InvalidInput
-from infergraph.tasks.text.windows import WindowEncoder, window_limit
+from infergraph.tasks.text.windows import TextWindowEncoder, WindowEncoder, window_limit
 from tests.checkpoints import TEXT
 
 FAMILIES = ["bert-qa", "distilbert-qa", "roberta-qa", "xlm-roberta-qa"]
@@ -145,3 +145,65 @@ def test_the_limit_is_what_the_positions_hold(
     network(input_ids=network.dummy_inputs["input_ids"].new_tensor(ids))
     tokenizer.model_max_length = 100
     assert window_limit(tokenizer, network) == 100
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_short_text_is_what_transformers_makes(
+    family: str, checkpoint: Callable[[str], str]
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint(family))
+    text = "Mira Solano\tbuilt it."
+    stock = tokenizer(text, return_offsets_mapping=True)
+
+    encoded = TextWindowEncoder(tokenizer, 128, 10)(text)
+
+    (window,) = encoded.windows
+    assert window.ids.tolist() == stock["input_ids"]
+    assert (window.first, window.start, window.count) == (1, 0, len(stock["input_ids"]) - 2)
+    assert encoded.offsets.tolist() == [list(pair) for pair in stock["offset_mapping"][1:-1]]
+    starts = encoded.offsets[encoded.words, 0]
+    words = [text[start:].split()[0].strip(".") for start in starts]
+    assert [word for word in words if word] == ["Mira", "Solano", "built", "it"]
+
+
+@pytest.mark.parametrize(("count", "overlap"), [(1, 9), (30, 9), (31, 0), (200, 9), (200, 1000)])
+def test_of_a_long_text_each_token_counts_once(
+    count: int, overlap: int, checkpoint: Callable[[str], str]
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint("bert-qa"))
+    text = " ".join(LONG.split()[:count])
+
+    encoded = TextWindowEncoder(tokenizer, 32, overlap)(text)
+
+    total = len(encoded.offsets)
+    assert total >= count
+    # What is said of a token: its place in the text, and how far it is from its window's edge.
+    rows = [
+        np.array(
+            [
+                (window.start + at - 1, min(at - 1, window.count - at))
+                for at in range(len(window.ids))
+            ],
+            np.float32,
+        )
+        for window in encoded.windows
+    ]
+    joined = encoded.joined(rows)
+    assert joined[:, 0].tolist() == list(range(total))
+    assert all(len(window.ids) <= 32 for window in encoded.windows)
+    inner = joined[min(overlap, 15) // 2 : -(min(overlap, 15) // 2) or None, 1]
+    assert min(inner, default=32) >= min(overlap, 15) // 2 - 1
+
+
+def test_a_text_holds_no_special_tokens(checkpoint: Callable[[str], str]) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint("bert-qa"))
+    encode = TextWindowEncoder(tokenizer, 32, 9)
+
+    (window,) = encode("the [SEP] lamp [CLS]").windows
+
+    assert window.ids[0] == tokenizer.cls_token_id
+    assert window.ids.tolist().count(tokenizer.sep_token_id) == 1
+    assert tokenizer.cls_token_id not in window.ids[1:]
+    assert encode(" \n").windows == encode("").windows == []
+    with pytest.raises(ConfigurationError, match=r"'max_length' = 3: .* accepted: at least 4"):
+        TextWindowEncoder(tokenizer, 3, 0)
