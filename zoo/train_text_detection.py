@@ -1,0 +1,159 @@
+"""Train the embedded checkpoint of text-detection from scratch, on scenes with rendered signs.
+
+    python -m zoo.train_text_detection --output model-settings/text-detection/embedded
+
+The network gives a map of how probably each pixel is in the kernel of a line of text. It learns
+with the losses of differentiable binarisation (DB): cross entropy, on all pixels of kernels and on
+the hardest of the others, and the dice of the whole map.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import transformers as hf
+
+from zoo import fitting
+from zoo.lcnet import backbone, begun, whole, without_branches
+from zoo.text_detection_data import WindowExample, windows
+
+logger = logging.getLogger(__name__)
+
+PARTS = 8
+LONGEST_SIDE = 640
+_ROUNDS = 2.0
+"""How often windows have been seen, on average, before more are taken."""
+_HARD = 3
+"""How many pixels outside of kernels count for each one inside."""
+
+
+def build_network() -> Any:
+    """The network, random, and without the branches that `whole` adds."""
+    blocks = [
+        [[3, 8, 16, 1, False]],
+        [[3, 16, 32, 2, False]],
+        [[3, 32, 64, 2, False]],
+        [[3, 64, 128, 2, False], [5, 128, 128, 1, False]],
+        [[5, 128, 192, 2, True], [5, 192, 192, 1, True]],
+    ]
+    config = hf.PPOCRV5MobileDetConfig(
+        backbone_config=backbone(8, blocks),
+        neck_out_channels=32,
+        layer_list_out_channels=[16, 24, 32, 64],
+    )
+    return begun(without_branches(hf.PPOCRV5MobileDetForObjectDetection(config)))
+
+
+def processor() -> Any:
+    """What the network's input is made with."""
+    return hf.PPOCRV5ServerDetImageProcessor(limit_side_len=LONGEST_SIDE, limit_type="max")
+
+
+def network_input(pixels: torch.Tensor) -> torch.Tensor:
+    """RGB UINT8 [batch, height, width, 3] as the processor gives it: FP32 [batch, 3, ...]."""
+    mean = torch.tensor(hf.PPOCRV5ServerDetImageProcessor.image_mean)
+    std = torch.tensor(hf.PPOCRV5ServerDetImageProcessor.image_std)
+    return ((pixels.float() / 255 - mean) / std).flip(3).permute(0, 3, 1, 2)
+
+
+class DetectionLoss(torch.nn.Module):
+    """A detector whose call gives DB's losses."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self, pixels: torch.Tensor, kernels: torch.Tensor, unknown: torch.Tensor
+    ) -> SimpleNamespace:
+        found = self.network(pixels).last_hidden_state[:, 0].clamp(1e-4, 1 - 1e-4)
+        counts = (~unknown).float()
+        each = F.binary_cross_entropy(found, kernels, reduction="none") * counts
+        inside, outside = each[kernels > 0], (each * (1 - kernels)).flatten()
+        hardest = outside.topk(min(len(outside), max(_HARD * len(inside), 2000))).values
+        entropy = (inside.sum() + hardest.sum()) / (len(inside) + len(hardest))
+        common = (found * kernels * counts).sum()
+        dice = 1 - 2 * common / ((found * counts).sum() + (kernels * counts).sum() + 1e-3)
+        return SimpleNamespace(loss=2 * entropy + dice)
+
+
+def batch_of(
+    examples: Sequence[WindowExample], draws: np.random.Generator
+) -> dict[str, torch.Tensor]:
+    """A batch of windows, some of them mirrored, in other colours and light."""
+    pixels = np.stack([pixels for pixels, _, _ in examples])[..., draws.permutation(3)]
+    count = len(examples)
+    negative = draws.random((count, 1, 1, 1)) < 0.3
+    light = draws.uniform(0.6, 1.3, (count, 1, 1, 1)).astype(np.float32)
+    pixels = (np.where(negative, 255 - pixels, pixels) * light).clip(0, 255).astype(np.uint8)
+    maps = np.stack([kernels for _, kernels, _ in examples]).astype(np.float32)
+    unknown = np.stack([unknown for _, _, unknown in examples])
+    axes = [axis for axis in (1, 2) if draws.random() < 0.3]
+    return {
+        "pixels": network_input(torch.from_numpy(np.flip(pixels, axes).copy())),
+        "kernels": torch.from_numpy(np.flip(maps, axes).copy()),
+        "unknown": torch.from_numpy(np.flip(unknown, axes).copy()),
+    }
+
+
+def batches(
+    network: Any, args: argparse.Namespace, output: Path
+) -> Iterator[dict[str, torch.Tensor]]:
+    """Batches of windows; saves the network every so many steps."""
+    rng, draws = random.Random(args.seed), np.random.default_rng(args.seed)
+    known: list[WindowExample] = []
+    order: list[WindowExample] = []
+    seen, part = 0, 0
+    for step in range(args.steps):
+        if len(order) < args.batch_size:
+            if part < args.parts and seen >= _ROUNDS * len(known):
+                known += windows("train", part)
+                part += 1
+            order = rng.sample(known, len(known))
+        examples = [order.pop() for _ in range(args.batch_size)]
+        seen += len(examples)
+        yield batch_of(examples, draws)
+        if (step + 1) % args.save_every == 0:
+            save(network, output)
+
+
+def save(network: Any, output: Path) -> None:
+    """Writes the checkpoint that a servable loads, with all branches, in half precision."""
+    fresh = hf.PPOCRV5MobileDetForObjectDetection(network.config)
+    whole(fresh, network.state_dict()).half().save_pretrained(output)
+    processor().save_pretrained(output)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="a checkpoint to go on from; default: none")
+    parser.add_argument("--parts", type=int, default=PARTS, help="of the rendered windows")
+    parser.add_argument("--save-every", type=int, default=100, help="steps")
+    fitting.add_arguments(parser, batch_size=8)
+    parser.set_defaults(learning_rate=3e-3)
+    args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
+    args.steps = args.steps or 2000
+    torch.manual_seed(args.seed)
+    torch.set_num_threads(args.threads)
+    network = build_network()
+    if args.start is not None:
+        trained = hf.PPOCRV5MobileDetForObjectDetection.from_pretrained(args.start)
+        network.load_state_dict(without_branches(trained.float()).state_dict())
+    network.to(memory_format=torch.channels_last)
+    fitting.fit(DetectionLoss(network), batches(network, args, args.output), args)
+    save(network, args.output)
+
+
+if __name__ == "__main__":
+    main()
