@@ -31,7 +31,8 @@ class Reading:
 
     Attributes:
         text: In one line; empty when the reader sees none.
-        score: The geometric mean of the probabilities of its tokens, the end's among them.
+        score: How sure the reader is, from 0 to 1: the geometric mean of the probabilities of its
+            tokens, the end's among them; of CTC the mean of those of its characters.
     """
 
     text: str
