@@ -22,8 +22,8 @@ from PIL import Image
 from infergraph.tasks.text_detection import TextDetection
 from zoo.calibration import expected_calibration_error
 from zoo.outside_pictures import outside_of_the_world
-from zoo.scenes import scene
-from zoo.signs import Quad, sign_scene
+from zoo.signs import Quad
+from zoo.text_detection_data import sign_scenes, streets
 
 FOLDER = Path("model-settings/text-detection")
 LEAST_OVERLAP = 0.5
@@ -121,10 +121,7 @@ def without_text(count: int) -> dict[str, list[Image.Image]]:
     """Held-out pictures in which there is nothing to read."""
     outside = outside_of_the_world(None, count)
     pictures = {kind: [*map(Image.fromarray, some)] for kind, some in outside.items()}
-    streets = (
-        scene(seed, "held-out", ("people", "things", "empty")[seed % 3]) for seed in range(count)
-    )
-    return pictures | {"streets": [made.image for made in streets]}
+    return pictures | {"streets": streets(count)}
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -139,8 +136,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     scores: list[float] = []
     overlaps: list[float] = []
     wanted, turned_wanted, turned_found = 0, 0, 0
-    for seed in range(args.scenes):
-        made = sign_scene(seed, "held_out")
+    for made in sign_scenes("held_out", args.scenes):
         found = lines_in(model, made.image)
         truth = [line.quad for line in made.lines]
         matched = matches(found.quads, truth)

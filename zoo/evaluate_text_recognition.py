@@ -20,7 +20,8 @@ from infergraph.tasks.text_detection import TextDetection
 from infergraph.tasks.text_recognition import TextRecognition
 from zoo import evaluate_text_detection as detection
 from zoo.calibration import auroc, expected_calibration_error
-from zoo.signs import Quad, sign_scene
+from zoo.signs import Quad
+from zoo.text_detection_data import sign_scenes
 
 FOLDER = Path("model-settings/text-recognition")
 
@@ -90,8 +91,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     found, turned, end_to_end = [], [], []
     detector = args.detector and detection.load(TextDetection, args.detector)
     extra = 0
-    for seed in range(args.scenes):
-        made = sign_scene(seed, "held_out")
+    for made in sign_scenes("held_out", args.scenes):
         if not made.lines:
             continue
         answers = read(model, made.image, [line.quad for line in made.lines])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -59,6 +59,23 @@ def begun(network: Any) -> Any:
         if isinstance(layer, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
             torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     return network
+
+
+@torch.no_grad()
+def settle(network: Any, inputs: Iterable[torch.Tensor]) -> None:
+    """Takes the means and variances of batch normalisations anew from `inputs`, in place.
+
+    Those that training leaves lag behind the weights, and are of a few small batches.
+    """
+    layers = [each for each in network.modules() if isinstance(each, torch.nn.BatchNorm2d)]
+    for layer in layers:
+        layer.reset_running_stats()
+        # The mean of all batches.
+        layer.momentum = None
+    network.train()
+    for pixels in inputs:
+        network(pixels)
+    network.train(False)
 
 
 def whole(fresh: Any, trained: Mapping[str, torch.Tensor]) -> Any:

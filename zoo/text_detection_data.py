@@ -6,13 +6,15 @@ import functools
 import hashlib
 import inspect
 import random
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from zoo import signs
-from zoo.signs import Quad, sign_scene
+from zoo.scenes import scene
+from zoo.signs import Quad, SignScene, sign_scene
 from zoo.vision_data import rendered
 from zoo.world import Split
 
@@ -32,9 +34,33 @@ def windows(split: Split, part: int) -> list[WindowExample]:
     """
     make = functools.partial(of_scene, split=split)
     seeds = range(part * PART, (part + 1) * PART)
-    source = inspect.getsource(signs) + inspect.getsource(of_scene) + inspect.getsource(kernel)
-    version = hashlib.sha256(source.encode()).hexdigest()[:8]
-    return rendered(f"windows {split} {version}", make, seeds)
+    return rendered(f"windows {split} {_version(of_scene, kernel)}", make, seeds)
+
+
+def sign_scenes(split: Split, count: int) -> list[SignScene]:
+    """Scenes with signs, of the seeds from 0, rendered once."""
+    return rendered(
+        f"sign scenes {split} {_version()}", functools.partial(_scene, split=split), range(count)
+    )
+
+
+def _scene(seed: int, split: Split) -> list[SignScene]:
+    return [sign_scene(seed, split)]
+
+
+def streets(count: int) -> list[Image.Image]:
+    """Held-out streets in which there is nothing to read, rendered once."""
+    return rendered("streets without text", _street, range(count))
+
+
+def _street(seed: int) -> list[Image.Image]:
+    return [scene(seed, "held-out", ("people", "things", "empty")[seed % 3]).image]
+
+
+def _version(*further: Callable[..., object]) -> str:
+    """What changes with the renderer of signs, which `rendered` does not look at."""
+    source = "".join(inspect.getsource(each) for each in (signs, *further))
+    return hashlib.sha256(source.encode()).hexdigest()[:8]
 
 
 def of_scene(seed: int, split: Split) -> list[WindowExample]:

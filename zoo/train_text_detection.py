@@ -23,7 +23,7 @@ import torch.nn.functional as F
 import transformers as hf
 
 from zoo import fitting
-from zoo.lcnet import backbone, begun, whole, without_branches
+from zoo.lcnet import backbone, begun, settle, whole, without_branches
 from zoo.text_detection_data import WindowExample, windows
 
 logger = logging.getLogger(__name__)
@@ -139,11 +139,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--start", type=Path, help="a checkpoint to go on from; default: none")
     parser.add_argument("--parts", type=int, default=PARTS, help="of the rendered windows")
     parser.add_argument("--save-every", type=int, default=100, help="steps")
+    parser.add_argument("--settle", type=int, default=40, help="batches for normalisation")
     fitting.add_arguments(parser, batch_size=8)
     parser.set_defaults(learning_rate=3e-3)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
-    args.steps = args.steps or 2000
+    args.steps = 2000 if args.steps is None else args.steps
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     network = build_network()
@@ -151,7 +152,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         trained = hf.PPOCRV5MobileDetForObjectDetection.from_pretrained(args.start)
         network.load_state_dict(without_branches(trained.float()).state_dict())
     network.to(memory_format=torch.channels_last)
-    fitting.fit(DetectionLoss(network), batches(network, args, args.output), args)
+    if args.steps:
+        fitting.fit(DetectionLoss(network), batches(network, args, args.output), args)
+    further = {"steps": args.settle, "save_every": args.settle + 1, "seed": args.seed + 1}
+    last = batches(network, argparse.Namespace(**{**vars(args), **further}), args.output)
+    settle(network, (batch["pixels"] for batch in last))
     save(network, args.output)
 
 

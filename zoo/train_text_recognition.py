@@ -23,7 +23,7 @@ import transformers as hf
 
 from zoo import fitting
 from zoo.calibration import divide_logits
-from zoo.lcnet import backbone, whole, without_branches
+from zoo.lcnet import backbone, settle, whole, without_branches
 from zoo.signs import CHARACTERS
 from zoo.text_recognition_data import (
     HEIGHT,
@@ -228,12 +228,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--parts", type=int, default=PARTS, help="of the rendered lines")
     parser.add_argument("--first-part", type=int, default=0)
     parser.add_argument("--save-every", type=int, default=200, help="steps")
+    parser.add_argument("--settle", type=int, default=40, help="batches for normalisation")
     parser.add_argument("--validation", type=int, default=600, help="lines to calibrate scores on")
     fitting.add_arguments(parser, batch_size=24)
     parser.set_defaults(learning_rate=2e-3)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
-    args.steps = args.steps or 6000
+    args.steps = 6000 if args.steps is None else args.steps
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     network = build_network()
@@ -241,7 +242,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         trained = hf.PPOCRV5MobileRecForTextRecognition.from_pretrained(args.start)
         network.load_state_dict(without_branches(trained.float()).state_dict())
     network.to(memory_format=torch.channels_last)
-    fitting.fit(RecognitionLoss(network), batches(network, args, args.output), args)
+    if args.steps:
+        fitting.fit(RecognitionLoss(network), batches(network, args, args.output), args)
+    further = {"steps": args.settle, "save_every": args.settle + 1, "seed": args.seed + 1}
+    last = batches(network, argparse.Namespace(**{**vars(args), **further}), args.output)
+    settle(network, (batch["pixels"] for batch in last))
     validation = lines("train", _VALIDATION)[: args.validation]
     logger.info("temperature %.2f, lines right %.3f", *calibrate(network, validation))
     save(network, args.output)

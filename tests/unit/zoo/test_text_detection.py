@@ -10,6 +10,7 @@ import torch
 import transformers as hf
 from PIL import ImageFont
 
+from infergraph.tasks.vision.text_map import LineRules, find_lines
 from zoo import signs, train_text_detection
 from zoo.evaluate_text_detection import is_turned, is_unread, matches, overlap
 from zoo.signs import Quad
@@ -22,6 +23,8 @@ from zoo.train_text_detection import (
     network_input,
     save,
 )
+
+EMBEDDED = Path(__file__).parents[3] / "model-settings" / "text-detection" / "embedded"
 
 
 def _quad(x1: float, y1: float, x2: float, y2: float) -> Quad:
@@ -103,7 +106,7 @@ def test_a_training_writes_a_checkpoint_and_goes_on_from_it(
     tmp_path: Path, windows: list[WindowExample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train_text_detection, "windows", lambda split, part: windows[:4])
-    given = [f"--output={tmp_path}", "--steps=2", "--batch-size=2", "--warm-up=1"]
+    given = [f"--output={tmp_path}", "--steps=2", "--batch-size=2", "--warm-up=1", "--settle=1"]
     given.append(f"--threads={torch.get_num_threads()}")
 
     main([*given, "--save-every=1"])
@@ -133,3 +136,27 @@ def test_a_line_is_found_once() -> None:
     assert not is_unread(_quad(40, 4, 60, 6), [_quad(0, 0, 10, 10)])
     assert is_turned(np.array([(0, 0), (10, 2), (10, 5), (0, 3)], np.float32))
     assert not is_turned(_quad(0, 0, 10, 10))
+
+
+def test_the_embedded_checkpoint_finds_lines_and_nothing_where_there_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(signs, "any_font", lambda rng, split, size: ImageFont.load_default(size))
+    network = hf.AutoModelForObjectDetection.from_pretrained(EMBEDDED, dtype=torch.float32)
+    found, right, wanted, wrong = 0, 0, 0, 0
+    with torch.inference_mode():
+        for seed in range(8):
+            made = signs.sign_scene(seed, "held_out", signs=2 if seed < 6 else 0)
+            pixels = network_input(torch.from_numpy(np.asarray(made.image).copy())[None])
+            quads, _ = find_lines(
+                network(pixels).last_hidden_state[0, 0].numpy(), LineRules(0.3, 0.6, 1.5, 3, 1000)
+            )
+            right += len(matches(quads, [line.quad for line in made.lines]))
+            found += len(quads)
+            wanted += len(made.lines)
+            wrong += 0 if made.lines else len(quads)
+
+    assert wanted > 12
+    assert right / wanted >= 0.8
+    assert right / found >= 0.8
+    assert wrong == 0
