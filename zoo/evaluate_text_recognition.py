@@ -36,7 +36,7 @@ class Reading:
 
 
 def read(
-    model: TextRecognition, image: Image.Image, quads: Sequence[Quad] | None
+    model: TextRecognition, image: Image.Image, quads: Sequence[Quad] | Quad | None
 ) -> list[tuple[str, float]]:
     """The text and score in each quad of an image; without quads, in all of it."""
     item = detection.as_item(image)

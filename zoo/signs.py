@@ -52,6 +52,7 @@ _LEAST_CONTRAST = 70
 _MOST_DEGREES = 15.0
 _BACKGROUNDS = 120
 Quad = npt.NDArray[np.float32]
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def fonts(split: Split) -> tuple[Path, ...]:
     return tuple(sorted(found))
 
 
-def any_font(rng: random.Random, split: Split, size: float) -> ImageFont.FreeTypeFont:
+def any_font(rng: random.Random, split: Split, size: float) -> Font:
     """One of `fonts`, in a size in pixels."""
     return ImageFont.truetype(rng.choice(fonts(split)), size)
 
@@ -176,7 +177,7 @@ def wording(rng: random.Random, split: Split) -> list[str]:
 def draw_sign(
     rng: random.Random,
     texts: Sequence[str],
-    font: ImageFont.FreeTypeFont,
+    font: Font,
     *,
     behind: Image.Image | None = None,
 ) -> Sign:
@@ -256,7 +257,8 @@ def homography(source: Quad, target: Quad) -> npt.NDArray[np.float64]:
 def mapped(matrix: npt.NDArray[np.float64], points: Quad) -> Quad:
     """Points [n, 2] where `matrix` maps them."""
     there = np.c_[points, np.ones(len(points))] @ matrix.T
-    return (there[:, :2] / there[:, 2:]).astype(np.float32)
+    flat: Quad = (there[:, :2] / there[:, 2:]).astype(np.float32)
+    return flat
 
 
 def rectangle(width: float, height: float) -> Quad:
@@ -287,7 +289,8 @@ def _tilted(rng: random.Random, width: float, height: float) -> Quad:
             corners[corner, side % 2] *= squeeze
     angle = np.radians(rng.uniform(-_MOST_DEGREES, _MOST_DEGREES) * (rng.random() < 0.7))
     turn = np.array([(np.cos(angle), np.sin(angle)), (-np.sin(angle), np.cos(angle))])
-    return (corners @ turn).astype(np.float32)
+    tilted: Quad = (corners @ turn).astype(np.float32)
+    return tilted
 
 
 @functools.cache

@@ -59,7 +59,7 @@ def _street(seed: int) -> list[Image.Image]:
 
 def _version(*further: Callable[..., object]) -> str:
     """What changes with the renderer of signs, which `rendered` does not look at."""
-    source = "".join(inspect.getsource(each) for each in (signs, *further))
+    source = "".join([inspect.getsource(signs), *map(inspect.getsource, further)])
     return hashlib.sha256(source.encode()).hexdigest()[:8]
 
 

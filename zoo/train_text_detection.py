@@ -97,7 +97,7 @@ def batch_of(
     pixels = (np.where(negative, 255 - pixels, pixels) * light).clip(0, 255).astype(np.uint8)
     maps = np.stack([kernels for _, kernels, _ in examples]).astype(np.float32)
     unknown = np.stack([unknown for _, _, unknown in examples])
-    axes = [axis for axis in (1, 2) if draws.random() < 0.3]
+    axes = tuple(axis for axis in (1, 2) if draws.random() < 0.3)
     return {
         "pixels": network_input(torch.from_numpy(np.flip(pixels, axes).copy())),
         "kernels": torch.from_numpy(np.flip(maps, axes).copy()),
@@ -149,8 +149,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(args.threads)
     network = build_network()
     if args.start is not None:
-        trained = hf.PPOCRV5MobileDetForObjectDetection.from_pretrained(args.start)
-        network.load_state_dict(without_branches(trained.float()).state_dict())
+        trained = hf.PPOCRV5MobileDetForObjectDetection.from_pretrained(
+            args.start, dtype=torch.float32
+        )
+        network.load_state_dict(without_branches(trained).state_dict())
     network.to(memory_format=torch.channels_last)
     if args.steps:
         fitting.fit(DetectionLoss(network), batches(network, args, args.output), args)

@@ -239,8 +239,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(args.threads)
     network = build_network()
     if args.start is not None:
-        trained = hf.PPOCRV5MobileRecForTextRecognition.from_pretrained(args.start)
-        network.load_state_dict(without_branches(trained.float()).state_dict())
+        trained = hf.PPOCRV5MobileRecForTextRecognition.from_pretrained(
+            args.start, dtype=torch.float32
+        )
+        network.load_state_dict(without_branches(trained).state_dict())
     network.to(memory_format=torch.channels_last)
     if args.steps:
         fitting.fit(RecognitionLoss(network), batches(network, args, args.output), args)

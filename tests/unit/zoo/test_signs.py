@@ -20,8 +20,8 @@ def font_of_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signs, "any_font", lambda rng, split, size: ImageFont.load_default(size))
 
 
-def _busy(split: str = "train") -> signs.SignScene:
-    return next(made for seed in range(20) if len((made := sign_scene(seed, split)).signs) > 1)
+def _busy() -> signs.SignScene:
+    return next(made for seed in range(20) if len((made := sign_scene(seed, "train")).signs) > 1)
 
 
 def test_a_scene_is_that_of_its_seed_and_split() -> None:

@@ -81,7 +81,7 @@ def test_saved_branches_change_nothing(tmp_path: Path, lines: list[LineExample])
 
     assert found.shape == (4, -(-width // 32) * 8, len(CLASSES))
     torch.testing.assert_close(found, expected, atol=2e-3, rtol=0.05)
-    processor = hf.AutoImageProcessor.from_pretrained(tmp_path)
+    processor = hf.PPOCRV5ServerRecImageProcessor.from_pretrained(tmp_path)
     assert processor.character_list == CLASSES
 
 
