@@ -30,6 +30,8 @@ TRAININGS: dict[str, tuple[str, ...]] = {
     "object-detection": ("train_object_detection",),
     "plate-reading": ("train_plate_reading",),
     "digit-reading": ("train_digit_reading",),
+    "text-detection": ("train_text_detection",),
+    "text-recognition": ("train_text_recognition",),
     "dlrm": ("train_recommendation",),
     **{
         model: ("train_recommendation", "--part", model)

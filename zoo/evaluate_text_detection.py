@@ -159,9 +159,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"found that are lines    {precision:6.1%}  n={len(right)}")
     print(f"hmean at IoU 0.5        {hmean:6.1%}")
     print(f"mean IoU of those       {np.mean(overlaps):6.3f}")
-    print(
-        f"turned by 5 degrees and more, found {turned_found / max(turned_wanted, 1):6.1%}  n={turned_wanted}"
-    )
+    turned_share = turned_found / max(turned_wanted, 1)
+    print(f"turned lines found      {turned_share:6.1%}  n={turned_wanted}")
     error = expected_calibration_error(scores, right)
     print(f"calibration error       {error:6.3f}  mean score {np.mean(scores):.3f}")
     for kind, pictures in without_text(args.pictures).items():

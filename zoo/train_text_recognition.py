@@ -40,10 +40,10 @@ from zoo.text_recognition_data import (
 logger = logging.getLogger(__name__)
 
 CLASSES = ["blank", *CHARACTERS]
-PARTS = 12
+PARTS = 11
 _ROUNDS = 1.5
 """How often lines have been seen, on average, before more are taken."""
-_VALIDATION = 1000
+_VALIDATION = PARTS
 """The part of the rendered lines that no training has."""
 _PLACES_UNTIL = 0.4
 """The share of the training in which letters' places count."""

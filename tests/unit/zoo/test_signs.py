@@ -90,5 +90,5 @@ def test_missing_fonts_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(signs, "FONTS", tmp_path)
     signs.fonts.cache_clear()
 
-    with pytest.raises(FileNotFoundError, match="no font of Lato-.*zoo/README.md"):
+    with pytest.raises(FileNotFoundError, match=r"no font of Lato-.*zoo/README.md"):
         signs.fonts("held_out")
