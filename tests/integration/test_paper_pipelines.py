@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from zoo.clicks import auc, held_out
 from zoo.game_frames import frame
 
-from .conftest import FRONT_ENDS, SAMPLES, TRANSPORTS, Connect, Servers
+from .conftest import FRONT_ENDS, MODELS, SAMPLES, TRANSPORTS, Connect, Servers
 from .server import ServerProcess
 from .streets import close_ups, encoded, frames, jpeg, matched
 
@@ -206,3 +207,29 @@ async def test_game(everywhere: Servers, connect: Connect, transport: str, front
     assert sum(read == shown for read, shown in numbers) >= 18
     assert sum(read == shown for read, shown in icons) >= 16
     assert answer["digit_scores"].shape == (20, 6)
+
+
+@every_way
+async def test_ocr(everywhere: Servers, connect: Connect, transport: str, front_end: str) -> None:
+    sample = json.loads((MODELS / "ocr" / "request.json").read_text())
+    sign = base64.b64decode(sample["inputs"][0]["data"][0])
+    client = connect(everywhere[transport], front_end)
+
+    # A sign in German, and a street without text, which is no error.
+    answer = await client.infer("ocr", {"image": [sign, *encoded(frames()[:1]), sign]})
+
+    lines = ["Der weiße Laptop", "hat einen Preis von", "neunzig Euro."]
+    counts = answer["num_detections"].ravel().tolist()
+    assert counts[0] == counts[2] >= 3
+    assert counts[1] == 0
+    assert not any(answer["lines"][1])
+    for item in (0, 2):
+        # The plate of a car is text, too.
+        assert answer.texts("text")[item].split("\n")[0] == " ".join(lines)
+        assert answer.texts("language")[item] == "de"
+        assert answer.texts("english")[item].split("\n")[0] == (
+            "The white laptop has a price of ninety euros."
+        )
+        assert {each.decode() for each in answer["lines"][item]} >= set(lines)
+    for name in ("text", "language", "english"):
+        assert answer.texts(name)[1] == ""

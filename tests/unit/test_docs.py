@@ -24,6 +24,8 @@ from infergraph.tasks.plate_reading import PlateReadingOptions
 from infergraph.tasks.question_answering import QuestionAnsweringOptions
 from infergraph.tasks.recommendation import RecommendationOptions
 from infergraph.tasks.speech_to_text import SpeechToTextOptions
+from infergraph.tasks.text_detection import TextDetectionOptions
+from infergraph.tasks.text_recognition import TextRecognitionOptions
 from infergraph.tasks.text_to_speech import TextToSpeechOptions
 from infergraph.v2 import Message, Tensor
 from tests.unit.runtime.workbench import load
@@ -103,7 +105,13 @@ async def test_the_task_that_contributors_are_shown(tmp_path: Path) -> None:
         ("plate-reading", PlateReadingOptions, RuntimeOptions),
         ("ensemble-combine", EnsembleCombineOptions, RuntimeOptions),
         ("hf-answer, hf-label", JsonFieldsOptions, RuntimeOptions),
-        ("annotation-filter, game-regions, game-join", OperatorsOptions, RuntimeOptions),
+        ("text-detection", TextDetectionOptions, ObjectDetectionOptions),
+        ("text-recognition", TextRecognitionOptions, RuntimeOptions),
+        (
+            "annotation-filter, game-regions, game-join, aggregate-text",
+            OperatorsOptions,
+            RuntimeOptions,
+        ),
         (
             "dlrm, bottom-mlp, embedding-bags, interaction, top-mlp",
             RecommendationOptions,

@@ -263,5 +263,5 @@ async def test_characters_that_do_not_fit_the_network_are_refused(
     config["character_list"].pop()
     file.write_text(json.dumps(config))
 
-    with pytest.raises(ConfigurationError, match=r"is 44, but 'character_list' of .* has 43"):
+    with pytest.raises(ConfigurationError, match=r"is 46, but 'character_list' of .* has 45"):
         await serve("text-recognition", folder)

@@ -293,7 +293,8 @@ def _longest(boxes: _Turned, row: Sequence[int]) -> int:
 def _around(corners: _Numbers, boxes: _Turned, row: Sequence[int]) -> _Numbers:
     """The corners of the box around those of a row, turned as the longest of them."""
     if len(row) == 1:
-        return corners[0]
+        only: _Numbers = corners[0]
+        return only
     x = boxes.directions[_longest(boxes, row)]
     y = np.array([-x[1], x[0]])
     along, across = corners @ x, corners @ y

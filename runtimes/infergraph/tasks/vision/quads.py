@@ -7,6 +7,8 @@ the image, as those of a turned rectangle at its edge do.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -135,11 +137,11 @@ def _convex(quads: Quads) -> npt.NDArray[np.bool_]:
     sides = np.roll(quads, -1, axis=1) - quads
     following = np.roll(sides, -1, axis=1)
     turns = sides[..., 0] * following[..., 1] - sides[..., 1] * following[..., 0]
-    convex: npt.NDArray[np.bool_] = (turns > _LEAST_TURN).all(axis=1)
+    convex: npt.NDArray[np.bool_] = np.all(turns > _LEAST_TURN, axis=1)
     return convex
 
 
-def _projection(quad: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+def _projection(quad: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """The matrix [3, 3] that takes the unit square to a quad, corner by corner."""
     corners = quad.astype(np.float64)
     (x0, y0), (x1, y1), _, (x3, y3) = corners

@@ -169,7 +169,7 @@ def _hull(points: Points) -> Points:
 
 
 def _mean_inside(probabilities: Map, rectangle: npt.NDArray[np.float32]) -> float:
-    """The mean of the pixels whose middles lie in a rectangle, its edges among it."""
+    """The mean of the pixels in a rectangle, those on its edges among them."""
     limits = np.array(probabilities.shape[::-1]) - 1
     low = np.clip(np.floor(rectangle.min(axis=0)).astype(int), 0, limits)
     high = np.clip(np.ceil(rectangle.max(axis=0)).astype(int), 0, limits)
@@ -178,8 +178,8 @@ def _mean_inside(probabilities: Map, rectangle: npt.NDArray[np.float32]) -> floa
     y = np.arange(low[1], high[1] + 1)[:, None]
     inside = np.ones(part.shape, bool)
     for (x1, y1), (x2, y2) in zip(rectangle, np.roll(rectangle, -1, axis=0), strict=True):
-        # A little more, for what rounding puts outside.
-        reach = 0.01 * (abs(x2 - x1) + abs(y2 - y1))
+        # Half a pixel more, as PaddleOCR fills a polygon with its edges.
+        reach = 0.5 * max(abs(x2 - x1), abs(y2 - y1))
         inside &= (x2 - x1) * (y - y1) - (y2 - y1) * (x - x1) >= -reach
     return float(part[inside].mean()) if inside.any() else 0.0
 

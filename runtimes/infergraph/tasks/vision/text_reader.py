@@ -142,7 +142,7 @@ class TextReader:
         if not self._processor.do_pad:
             # It was not trained with lines that are filled up, but for very short ones.
             return max(width, _WIDTH_STEP)
-        least = max(width, self._processor.pad_size["width"])
+        least = max(width, int(self._processor.pad_size["width"]))
         return -(-least // _WIDTH_STEP) * _WIDTH_STEP
 
     def _read(self, batch: Sequence[Line]) -> list[Reading]:
