@@ -106,7 +106,7 @@ def test_a_training_writes_a_checkpoint_and_goes_on_from_it(
     tmp_path: Path, windows: list[WindowExample], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train_text_detection, "windows", lambda split, part: windows[:4])
-    given = [f"--output={tmp_path}", "--steps=2", "--batch-size=2", "--warm-up=1", "--settle=1"]
+    given = [f"--output={tmp_path}", "--steps=2", "--batch-size=2", "--warm-up=1", "--validation=1"]
     given.append(f"--threads={torch.get_num_threads()}")
 
     main([*given, "--save-every=1"])
