@@ -213,7 +213,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     scenes = [sign_scene(seed, "train") for seed in range(first, first + args.validation)]
     images = torch.from_numpy(np.stack([np.array(made.image) for made in scenes]))
     # Scenes are less full of text than windows.
-    settle(network, map(network_input, images.split(args.batch_size)))
+    settle(network, map(network_input, torch.split(images, args.batch_size)))
     logger.info("logits + %.1f, x %.1f: hmean %.3f", *calibrate(network, scenes))
     save(network, args.output)
 
