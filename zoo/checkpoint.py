@@ -33,6 +33,8 @@ TRAININGS: dict[str, tuple[str, ...]] = {
     "plate-reading": ("train_plate_reading",),
     "image-captioning": ("train_image_captioning",),
     "digit-reading": ("train_digit_reading",),
+    "text-detection": ("train_text_detection",),
+    "text-recognition": ("train_text_recognition",),
     "dlrm": ("train_recommendation",),
     **{
         model: ("train_recommendation", "--part", model)

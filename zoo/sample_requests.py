@@ -33,12 +33,14 @@ from zoo.sample_images import (
     probability_tensor,
 )
 from zoo.scenes import OBJECTS
+from zoo.signs import sign_scene
 from zoo.world import foreign_sentences, parallel, reviews, sentences
 
 SAMPLES = Path("tests/samples")
 MODELS = Path("model-settings")
 _SEED = 7
 _ROWS = 4
+_GERMAN_SIGN = 89
 
 
 def main() -> None:
@@ -91,6 +93,7 @@ def main() -> None:
     write("unsupported-language", bytes_tensor("language", "it"), bytes_tensor("text", italian))
     write_images()
     write_games()
+    write_signs()
     write_clicks()
 
 
@@ -124,6 +127,21 @@ def write_clicks() -> None:
     ones = np.ones((1, len(config.table_rows), config.dimension))
     write("interaction", number_tensor("vector", ones[:, 0]), number_tensor("vectors", ones))
     write("top-mlp", number_tensor("features", np.ones((1, config.features))))
+
+
+def write_signs() -> None:
+    """A sentence in German on a sign, over several lines."""
+    made = sign_scene(_GERMAN_SIGN, "held_out", signs=1)
+    image = image_tensor(made.image)
+    for model in ("ocr", "text-detection"):
+        write(model, image)
+    lines = made.lines
+    quads = np.array([line.quad.round(1).ravel() for line in lines], np.float64)[None].round(1)
+    count = number_tensor("num_detections", np.array([[len(lines)]]), "INT64")
+    write("text-recognition", image, number_tensor("quads", quads), count)
+    texts = {**bytes_tensor("text", *(line.text for line in lines)), "shape": [1, len(lines)]}
+    write("aggregate-text", texts, number_tensor("quads", quads), count)
+    write("ocr-language", bytes_tensor("label", "de"))
 
 
 def write_images() -> None:

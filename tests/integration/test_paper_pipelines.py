@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import difflib
 import json
 from typing import Any
 
@@ -14,7 +16,7 @@ from zoo.captions import caption, f1
 from zoo.clicks import auc, held_out
 from zoo.game_frames import frame
 
-from .conftest import FRONT_ENDS, SAMPLES, TRANSPORTS, Connect, Servers
+from .conftest import FRONT_ENDS, MODELS, SAMPLES, TRANSPORTS, Connect, Servers
 from .server import ServerProcess
 from .streets import close_ups, encoded, frames, jpeg, matched
 
@@ -239,3 +241,29 @@ async def test_game(everywhere: Servers, connect: Connect, transport: str, front
     assert sum(read == shown for read, shown in numbers) >= 18
     assert sum(read == shown for read, shown in icons) >= 16
     assert answer["digit_scores"].shape == (20, 6)
+
+
+@every_way
+async def test_ocr(everywhere: Servers, connect: Connect, transport: str, front_end: str) -> None:
+    sample = json.loads((MODELS / "ocr" / "request.json").read_text())
+    sign = base64.b64decode(sample["inputs"][0]["data"][0])
+    client = connect(everywhere[transport], front_end)
+
+    # A sign in German, and a street without text, which is no error.
+    answer = await client.infer("ocr", {"image": [sign, *encoded(frames()[:1]), sign]})
+
+    counts = answer["num_detections"].ravel().tolist()
+    assert counts[0] == counts[2] >= 3
+    assert counts[1] == 0
+    texts, english = answer.texts("text"), answer.texts("english")
+    assert answer.texts("language") == ["de", "", "de"]
+    assert (texts[1], english[1]) == ("", "")
+    assert not any(answer["lines"][1])
+    wanted = "Der weiße Laptop hat einen Preis von neunzig Euro."
+    # The embedded checkpoint takes some letters for others.
+    assert difflib.SequenceMatcher(None, texts[0], wanted, autojunk=False).ratio() > 0.7
+    assert texts[0] == texts[2]
+    read = [each.decode() for each in answer["lines"][0] if each]
+    assert all(line in texts[0] for line in read)
+    translated = await client.infer("translation-de-en", {"text": [texts[0].encode()]})
+    assert english == [translated.texts("text")[0], "", translated.texts("text")[0]]

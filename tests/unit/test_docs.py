@@ -25,6 +25,8 @@ from infergraph.tasks.plate_reading import PlateReadingOptions
 from infergraph.tasks.question_answering import QuestionAnsweringOptions
 from infergraph.tasks.recommendation import RecommendationOptions
 from infergraph.tasks.speech_to_text import SpeechToTextOptions
+from infergraph.tasks.text_detection import TextDetectionOptions
+from infergraph.tasks.text_recognition import TextRecognitionOptions
 from infergraph.tasks.text_to_speech import TextToSpeechOptions
 from infergraph.tasks.token_classification import TokenClassificationOptions
 from infergraph.v2 import Message, Tensor
@@ -107,8 +109,10 @@ async def test_the_task_that_contributors_are_shown(tmp_path: Path) -> None:
         ("image-captioning", ImageCaptioningOptions, RuntimeOptions),
         ("ensemble-combine", EnsembleCombineOptions, RuntimeOptions),
         ("hf-answer, hf-label", JsonFieldsOptions, RuntimeOptions),
+        ("text-detection", TextDetectionOptions, ObjectDetectionOptions),
+        ("text-recognition", TextRecognitionOptions, RuntimeOptions),
         (
-            "annotation-filter, assistant-reply, game-regions, game-join, image-sentence",
+            "aggregate-text, annotation-filter, assistant-reply, game-regions, game-join, image-sentence",
             OperatorsOptions,
             RuntimeOptions,
         ),

@@ -78,8 +78,14 @@ def trace_lines(
 def said_by_step(pipeline: Pipeline, answer: Message) -> dict[str, list[tuple[str, Tensor]]]:
     """The tensors of a pipeline's answer by the step that made each, under that step's own name."""
     output = pipeline.spec.output
-    references = [reference.split(".") for reference in (output.steps if output else ())]
-    renamed = {new: old.split(".") for old, new in (output.tensor_map if output else {}).items()}
+    tensor_map = output.tensor_map if output else {}
+    # What is renamed has its name no more: another step's tensor may have it.
+    references = [
+        reference.split(".")
+        for reference in (output.steps if output else ())
+        if reference not in tensor_map
+    ]
+    renamed = {new: old.split(".") for old, new in tensor_map.items()}
     said: dict[str, list[tuple[str, Tensor]]] = {}
     for tensor in answer.tensors:
         if tensor.name in renamed:

@@ -31,7 +31,7 @@ from .vision.detectors import load_detector
 from .vision.images import ImageOptions, ImageRuntime
 from .vision.on_device import ResizeOptions
 
-_GROUP_OUTPUTS = ("num_detections", "boxes", "scores", "labels")
+_GROUP_OUTPUTS = ("num_detections", "boxes", "quads", "scores", "labels")
 
 
 class ObjectDetectionOptions(ResizeOptions, ImageOptions):
@@ -87,13 +87,7 @@ class ObjectDetection(ImageRuntime[DetectorInput, Finder]):
                 fit its labels or the declared outputs.
         """
         options = self.options
-        detector = load_detector(
-            self.checkpoint,
-            self.placement,
-            threshold=options.threshold,
-            max_batch_size=options.max_batch_size,
-            options=options,
-        )
+        detector = self.load_detector()
         detector.max_batch_pixels = options.max_batch_pixels
         labels = {
             number: options.labels.get(label, label) for number, label in detector.labels.items()
@@ -105,13 +99,27 @@ class ObjectDetection(ImageRuntime[DetectorInput, Finder]):
         }
         # What need not be declared is not given: a declaration may leave out what nobody reads.
         undeclared = {
-            "num_found",
-            *(f"{group}_{name}" for group in groups for name in ("scores", "labels")),
+            *("num_found", "quads"),
+            *(f"{group}_{name}" for group in groups for name in ("scores", "labels", "quads")),
         }
-        given = _specs(options.max_detections, groups)
+        given = _specs(options.max_detections, groups, quads=detector.gives_quads)
         check_declared(given, self._output_specs, undeclared=undeclared)
         names = {spec.name for spec in self._output_specs or given}
         return Finder(detector, labels, groups, names)
+
+    def load_detector(self) -> Detector:
+        """What finds objects.
+
+        Raises:
+            ConfigurationError: the checkpoint is no detector or incomplete.
+        """
+        return load_detector(
+            self.checkpoint,
+            self.placement,
+            threshold=self.options.threshold,
+            max_batch_size=self.options.max_batch_size,
+            options=self.options,
+        )
 
     def prepare(self, item: Item) -> DetectorInput:
         """Decodes the image and scales it, unless the device does.
@@ -142,7 +150,9 @@ class ObjectDetection(ImageRuntime[DetectorInput, Finder]):
                 of_group = found.of(np.isin(found.classes, members))
                 if len(of_group):
                     rows = self._rows(of_group)
-                    answer |= {f"{group}_{name}": rows[name] for name in _GROUP_OUTPUTS}
+                    answer |= {
+                        f"{group}_{name}": rows[name] for name in _GROUP_OUTPUTS if name in rows
+                    }
             answers.append({name: value for name, value in answer.items() if name in given})
         return answers
 
@@ -158,19 +168,25 @@ class ObjectDetection(ImageRuntime[DetectorInput, Finder]):
         labels[:count] = [
             self.model.labels.get(number, str(number)) for number in found.classes[:count].tolist()
         ]
-        return {
+        rows: Outputs = {
             "num_detections": count,
             "boxes": boxes,
             "scores": scores,
             "classes": classes,
             "labels": labels,
         }
+        if self.model.detector.gives_quads:
+            quads = np.zeros((size, 8), np.float32)
+            quads[:count] = found.quads[:count]
+            rows["quads"] = quads
+        return rows
 
 
-def _specs(size: int, groups: Iterable[str]) -> list[TensorSpec]:
+def _specs(size: int, groups: Iterable[str], *, quads: bool) -> list[TensorSpec]:
     specs = [
         TensorSpec("num_detections", "INT64", (-1, 1)),
         TensorSpec("boxes", "FP32", (-1, size, 4)),
+        *([TensorSpec("quads", "FP32", (-1, size, 8))] if quads else []),
         TensorSpec("scores", "FP32", (-1, size)),
         TensorSpec("classes", "INT64", (-1, size)),
         TensorSpec("labels", "BYTES", (-1, size)),

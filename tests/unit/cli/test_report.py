@@ -35,6 +35,16 @@ def test_renamed_outputs_go_back_to_their_step() -> None:
     }
 
 
+def test_a_renamed_output_leaves_its_name_to_another_step() -> None:
+    steps = "steps: [hear.outputs.text, reply.outputs.text]"
+    swapped = CHAIN.replace("steps: [reply.outputs.text, hear.outputs.text]", steps)
+
+    assert said(swapped, texts("heard", "a"), texts("text", "b")) == {
+        "hear": [("text", '"a"')],
+        "reply": [("text", '"b"')],
+    }
+
+
 def test_all_outputs_of_the_only_step() -> None:
     assert said(OUTER, texts("text", "a"), texts("other", "b")) == {
         "hear": [("text", '"a"'), ("other", '"b"')]

@@ -19,7 +19,7 @@ from infergraph.request import RequestContext
 from infergraph.runtime import Runtime
 from infergraph.v2 import Message, Tensor
 from tests import checkpoints
-from tests.checkpoints import detectors, images, readers, recommenders, voices
+from tests.checkpoints import detectors, images, readers, recommenders, text_lines, voices
 
 MODEL_SETTINGS = Path(__file__).parents[3] / "model-settings"
 
@@ -91,6 +91,10 @@ BUILDERS: dict[str, Callable[[Path], str]] = {
     "vit-gpt2": readers.vit_gpt2,
     "blip": readers.blip,
     "git": readers.git,
+    "pp-ocr-mobile-det": text_lines.mobile_detector,
+    "pp-ocr-server-det": text_lines.server_detector,
+    "pp-ocr-mobile-rec": text_lines.mobile_reader,
+    "pp-ocr-server-rec": text_lines.server_reader,
     "fastspeech2": voices.fastspeech2,
     "fastspeech2-hifigan": voices.fastspeech2_with_hifigan,
     "hifigan": voices.hifigan,

@@ -45,6 +45,8 @@ TASKS: list[tuple[str, str, dict[str, Any]]] = [
     ("object-detection", "compact-fcos", {"image": IMAGE}),
     ("plate-reading", "trocr", {"image": IMAGE, **BOX}),
     ("image-captioning", "captioner", {"image": IMAGE, **BOX}),
+    ("text-detection", "pp-ocr-mobile-det", {"image": IMAGE}),
+    ("text-recognition", "pp-ocr-mobile-rec", {"image": IMAGE, **BOX}),
     ("digit-reading", "torchvision-lenet", {"image": IMAGE, **BOX}),
     ("dlrm", "dlrm", ROWS),
     ("text-to-speech", "fastspeech2", TEXT),

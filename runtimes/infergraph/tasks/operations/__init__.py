@@ -7,15 +7,18 @@ from typing import Annotated
 from pydantic import Field
 
 from .boxes import Margin, Regions, Tile, TileMerge
-from .filters import Keyword, Sample, Threshold
+from .filters import Keyword, NotBlank, Sample, Threshold
 from .labels import Concatenate, Count, Map, Regex, Sentence
+from .reading_order import AggregateText
 
 AnyOperation = Annotated[
-    Concatenate
+    AggregateText
+    | Concatenate
     | Count
     | Keyword
     | Map
     | Margin
+    | NotBlank
     | Regex
     | Regions
     | Sample

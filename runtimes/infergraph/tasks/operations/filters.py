@@ -194,6 +194,28 @@ class Keyword(Filter):
         return np.array([self._pattern.search(text) is not None for text in texts], np.bool_)
 
 
+class NotBlank(Filter):
+    """Keeps rows whose text has anything but white space.
+
+    Attributes:
+        texts: BYTES [-1, rows].
+    """
+
+    kind: Literal["not-blank"]
+    texts: str = "text"
+
+    def decides(self) -> list[str]:
+        return [self.texts]
+
+    def given(self, known: Known) -> list[TensorSpec]:
+        self.found(known, self.texts, "BYTES", -1)
+        return super().given(known)
+
+    def mask(self, item: Working, rows: int) -> npt.NDArray[np.bool_]:
+        texts = texts_of(item.values[self.texts][:rows], self.texts)
+        return np.array([bool(text.strip()) for text in texts], np.bool_)
+
+
 class Sample(Filter):
     """Keeps a share of all rows, chosen by a hash of what they hold.
 

@@ -37,12 +37,7 @@ def item_boxes(item: Item, height: int, width: int) -> Boxes:
             part in the image; names the tensor, the box's index and its value.
     """
     rows = np.asarray(item["boxes"], dtype=np.float32)
-    found = int(np.asarray(item["num_detections"]).reshape(-1)[0])
-    if not 0 <= found <= len(rows):
-        raise InvalidInput(
-            f"tensor 'num_detections': {found}; accepted: 0 to {len(rows)}, "
-            "the rows of tensor 'boxes'"
-        )
+    found = detection_count(item, "boxes", len(rows))
     clipped = np.clip(rows[:found], 0, np.array([width, height, width, height], np.float32))
     # A comparison with NaN is false, and clipping would hide what is infinite.
     bad = ~((clipped[:, :2] < clipped[:, 2:]).all(axis=1) & np.isfinite(rows[:found]).all(axis=1))
@@ -82,6 +77,21 @@ def widened(box: npt.NDArray[np.float32], margin: float, height: int, width: int
     across, down = (box[2:] - box[:2]) * margin
     limits = np.array([width, height, width, height], np.float32)
     return np.clip(box + np.array([-across, -down, across, down], np.float32), 0, limits)
+
+
+def detection_count(item: Item, tensor: str, rows: int) -> int:
+    """How many rows of a tensor are real: the item's `num_detections` [1].
+
+    Raises:
+        InvalidInput: it is below 0 or above the number of rows.
+    """
+    found = int(np.asarray(item["num_detections"]).reshape(-1)[0])
+    if not 0 <= found <= rows:
+        raise InvalidInput(
+            f"tensor 'num_detections': {found}; accepted: 0 to {rows}, "
+            f"the rows of tensor '{tensor}'"
+        )
+    return found
 
 
 def check_box_counts(items: Sequence[Item], most: int, most_together: int) -> None:

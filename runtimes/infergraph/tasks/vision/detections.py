@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,18 +28,21 @@ class Detections:
         boxes: FP32 [N, 4], x1 y1 x2 y2 in pixels of the image, within it and not empty.
         scores: FP32 [N], from 0 to 1.
         classes: INT64 [N], the network's own numbers.
+        quads: FP32 [N, 8], see `quads`, where the detector gives them; they may reach out of the
+            image. Else FP32 [N, 0].
     """
 
     boxes: npt.NDArray[np.float32]
     scores: npt.NDArray[np.float32]
     classes: npt.NDArray[np.int64]
+    quads: npt.NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def of(self, kept: npt.NDArray[Any]) -> Detections:
         """Those that a mask or indices choose."""
-        return Detections(self.boxes[kept], self.scores[kept], self.classes[kept])
+        return Detections(self.boxes[kept], self.scores[kept], self.classes[kept], self.quads[kept])
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +77,13 @@ class Detector(ABC):
 
     Attributes:
         labels: The name of each class.
+        gives_quads: Whether it says how objects are turned.
         on_device: Whether images are resized on the device, rather than where they are prepared.
         max_batch_pixels: Most pixels of the images of a network call, at the size in which they
             reach it; None is no limit. A larger image is alone.
     """
 
+    gives_quads: bool = False
     max_batch_pixels: int | None = None
 
     def __init__(
@@ -159,14 +164,15 @@ class Detector(ABC):
         """
 
     @abstractmethod
-    def _detect(
-        self, batch: Sequence[DetectorInput]
-    ) -> Sequence[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-        """Boxes, scores and classes above the threshold, for each image of a batch."""
+    def _detect(self, batch: Sequence[DetectorInput]) -> Sequence[tuple[torch.Tensor, ...]]:
+        """Boxes, scores and classes above the threshold, for each image of a batch.
+
+        And quads, FP32 [n, 8], from one that gives them.
+        """
 
 
 def _on_host(found: Sequence[tuple[torch.Tensor, ...]]) -> list[Detections]:
-    """Boxes, scores and classes of each image; all of them come from the device at once.
+    """Boxes, scores, classes and quads of each image; all come from the device at once.
 
     Raises:
         StageFailure: one of them is no number.
@@ -177,7 +183,7 @@ def _on_host(found: Sequence[tuple[torch.Tensor, ...]]) -> list[Detections]:
     values = together.numpy()
     ends = np.cumsum([len(each) for each in rows])
     return [
-        Detections(each[:, :4], each[:, 4], each[:, 5].astype(np.int64))
+        Detections(each[:, :4], each[:, 4], each[:, 5].astype(np.int64), each[:, 6:])
         for each in np.split(values, ends[:-1])
     ]
 
@@ -189,4 +195,4 @@ def _tidy(detections: Detections, image: DetectorInput) -> Detections:
     order = np.argsort(-detections.scores, kind="stable")
     sound: npt.NDArray[np.bool_] = np.all(boxes[:, :2] < boxes[:, 2:], axis=1)
     kept = order[sound[order]]
-    return Detections(boxes, detections.scores, detections.classes).of(kept)
+    return replace(detections, boxes=boxes).of(kept)

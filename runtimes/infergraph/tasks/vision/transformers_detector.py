@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from abc import abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
@@ -19,12 +20,8 @@ from .on_device import ResizeOptions, resized_on_device
 from .transform import processed, processes_anywhere
 
 
-class TransformersDetector(Detector):
-    """A checkpoint of AutoModelForObjectDetection, with the postprocessing of its own processor.
-
-    In bf16 a box is good to about 0.4% of the image's side, in fp16 to 0.05%: the network itself
-    gives boxes in these formats.
-    """
+class ProcessedDetector(Detector):
+    """A checkpoint of AutoModelForObjectDetection and its own image processor."""
 
     def __init__(
         self,
@@ -32,7 +29,7 @@ class TransformersDetector(Detector):
         placement: Placement,
         threshold: float,
         max_batch_size: int,
-        options: ResizeOptions | None = None,
+        options: ResizeOptions | None,
     ) -> None:
         """Loads the image processor and the network.
 
@@ -41,24 +38,13 @@ class TransformersDetector(Detector):
                 be resized where the settings say.
         """
         self._processor = load_image_processor(checkpoint)
-        decode = getattr(self._processor, "post_process_object_detection", None)
-        accepted = inspect.signature(decode).parameters if decode is not None else {}
-        if decode is None or not {"threshold", "target_sizes"} <= accepted.keys():
-            raise ConfigurationError(
-                f"the checkpoint '{checkpoint}' has the image processor "
-                f"{type(self._processor).__name__}, which does not detect objects; accepted: "
-                "detectors such as RT-DETR, DETR, YOLOS"
-            )
-        self._decode = decode
+        self._check_processor(checkpoint)
         self._network = load_network(
             AutoModelForObjectDetection, checkpoint, placement, of_images=True
         )
         network = getattr(self._network, "_orig_mod", self._network)
+        self._config = network.config
         self._taken = inspect.signature(network.forward).parameters.keys()
-        self._arguments: dict[str, Any] = {}
-        if "use_focal_loss" in accepted:
-            self._arguments["use_focal_loss"] = getattr(network.config, "use_focal_loss", True)
-        self._takes_top_k = "top_k" in accepted
         on_device = options is not None and options.resizes_on_device(
             placement, can=processes_anywhere(self._processor), checkpoint=checkpoint
         )
@@ -72,6 +58,10 @@ class TransformersDetector(Detector):
             on_device=on_device,
         )
         placement.finish([self._network], self.try_out)
+
+    @abstractmethod
+    def _check_processor(self, checkpoint: str) -> None:
+        """Raises ConfigurationError unless the image processor is one of these detectors."""
 
     def _shape(self, height: int, width: int) -> tuple[int, ...]:
         return self._known_shape(height, width)
@@ -97,9 +87,8 @@ class TransformersDetector(Detector):
         taken = self._taken_of(pixels.contiguous()[None])
         return taken, tuple(taken["pixel_values"].shape)
 
-    def _detect(
-        self, batch: Sequence[DetectorInput]
-    ) -> Sequence[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    def _outputs(self, batch: Sequence[DetectorInput]) -> Any:
+        """What the network says of images of one shape."""
         device, dtype = self._placement.device, self._placement.dtype
         if self.on_device:
             images = [image.inputs for image in batch if isinstance(image.inputs, np.ndarray)]
@@ -111,12 +100,37 @@ class TransformersDetector(Detector):
                 name: moved(torch.cat([one[name] for one in each]), device) for name in each[0]
             }
         inputs["pixel_values"] = inputs["pixel_values"].to(dtype)
-        outputs = self._network(**inputs)
+        return self._network(**inputs)
+
+
+class TransformersDetector(ProcessedDetector):
+    """A detector of boxes, with the postprocessing of its own processor.
+
+    In bf16 a box is good to about 0.4% of the image's side, in fp16 to 0.05%: the network itself
+    gives boxes in these formats.
+    """
+
+    def _check_processor(self, checkpoint: str) -> None:
+        decode = getattr(self._processor, "post_process_object_detection", None)
+        accepted = inspect.signature(decode).parameters if decode is not None else {}
+        if not {"threshold", "target_sizes"} <= accepted.keys() or "unclip_ratio" in accepted:
+            raise ConfigurationError(
+                f"the checkpoint '{checkpoint}' has the image processor "
+                f"{type(self._processor).__name__}, which does not detect objects; accepted: "
+                "detectors such as RT-DETR, DETR, YOLOS"
+            )
+        self._decode: Any = decode
+        self._accepted = accepted
+
+    def _detect(self, batch: Sequence[DetectorInput]) -> Sequence[tuple[torch.Tensor, ...]]:
+        outputs = self._outputs(batch)
         # At once: each copy waits for the device.
         found = torch.cat([outputs.logits.float(), outputs.pred_boxes.float()], dim=-1).cpu()
         outputs.logits, outputs.pred_boxes = found[..., :-4], found[..., -4:]
-        arguments = dict(self._arguments)
-        if self._takes_top_k:
+        arguments: dict[str, Any] = {}
+        if "use_focal_loss" in self._accepted:
+            arguments["use_focal_loss"] = getattr(self._config, "use_focal_loss", True)
+        if "top_k" in self._accepted:
             # By default a hundred, however many there are: one for each query, as elsewhere.
             arguments["top_k"] = outputs.logits.shape[1]
         decoded = self._decode(
