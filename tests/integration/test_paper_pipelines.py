@@ -228,7 +228,7 @@ async def test_ocr(everywhere: Servers, connect: Connect, transport: str, front_
     assert not any(answer["lines"][1])
     wanted = "Der weiße Laptop hat einen Preis von neunzig Euro."
     # The embedded checkpoint takes some letters for others.
-    assert difflib.SequenceMatcher(None, texts[0], wanted, autojunk=False).ratio() > 0.85
+    assert difflib.SequenceMatcher(None, texts[0], wanted, autojunk=False).ratio() > 0.7
     assert texts[0] == texts[2]
     read = [each.decode() for each in answer["lines"][0] if each]
     assert all(line in texts[0] for line in read)
