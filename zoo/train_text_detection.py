@@ -180,7 +180,17 @@ def _hmean(
 def save(network: Any, output: Path) -> None:
     """Writes the checkpoint that a servable loads, with all branches, in half precision."""
     fresh = hf.PPOCRV5MobileDetForObjectDetection(network.config)
-    whole(fresh, network.state_dict()).half().save_pretrained(output)
+    down = whole(fresh, network.state_dict()).head.conv_down
+    with torch.no_grad():
+        # Its variances are beyond half precision; the same, in smaller numbers.
+        scale = down.norm.running_var.mean().rsqrt()
+        for values, factor in (
+            (down.convolution.weight, scale),
+            (down.norm.running_mean, scale),
+            (down.norm.running_var, scale**2),
+        ):
+            values.mul_(factor)
+    fresh.half().save_pretrained(output)
     processor().save_pretrained(output)
 
 
