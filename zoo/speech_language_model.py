@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from infergraph.tasks.speech.language_model import FOLDER
+from zoo.speech import SPEAKERS
 from zoo.world import normalise_transcript, sentences, vocabulary
 
 _SENTENCES = 30_000
@@ -57,12 +58,13 @@ def _log(share: float) -> str:
     return f"{math.log10(share):.3f}"
 
 
-def save_language_model(checkpoint: Path, seed: int = 0) -> None:
+def save_language_model(checkpoint: Path, seed: int = 0, language: str = "en") -> None:
     """Writes the language model of the world's training sentences into a checkpoint's folder."""
     folder = checkpoint / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    words = sorted(vocabulary())
-    texts = map(normalise_transcript, sentences(seed, _SENTENCES, "train"))
+    words = sorted(vocabulary(language))
+    told = sentences(seed, _SENTENCES, "train", language=language)
+    texts = [normalise_transcript(text, language) for text in told]
     (folder / "unigrams.txt").write_text("\n".join([*words, ""]), encoding="utf-8")
     (folder / "bigrams.arpa").write_text(bigrams(texts, words), encoding="utf-8")
     (folder / "attrs.json").write_text(f"{json.dumps(_WEIGHTS, indent=2)}\n", encoding="utf-8")
@@ -71,9 +73,10 @@ def save_language_model(checkpoint: Path, seed: int = 0) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True, help="folder of the checkpoint")
+    parser.add_argument("--language", choices=sorted(SPEAKERS), default="en")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
-    save_language_model(arguments.output, arguments.seed)
+    save_language_model(arguments.output, arguments.seed, arguments.language)
 
 
 if __name__ == "__main__":
