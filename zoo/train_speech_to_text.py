@@ -39,8 +39,6 @@ from zoo.speech_language_model import save_language_model
 
 logger = logging.getLogger(__name__)
 
-# Steps of 30 ms in a batch, padding included: about 13 utterances.
-_BATCH_STEPS = 1600
 _DEVELOPMENT_UTTERANCES = 200
 _IGNORED_LABEL = -100
 _LOG_EVERY = 100
@@ -82,16 +80,23 @@ def build_model(tokens: int) -> Any:
 
 
 def _batches(
-    examples: Sequence[Example], rng: random.Random, *, shortest_first: bool = False
+    examples: Sequence[Example],
+    rng: random.Random,
+    most_steps: int,
+    *,
+    shortest_first: bool = False,
 ) -> Iterator[list[Example]]:
-    """Batches of similar lengths, in random order unless `shortest_first`; each example once."""
+    """Batches of similar lengths, in random order unless `shortest_first`; each example once.
+
+    They are of at most `most_steps`, padding included.
+    """
     # A little disorder, so that an example meets other ones in each epoch.
     ordered = sorted(examples, key=lambda e: len(e.features) * rng.uniform(0.93, 1.07))
     batches: list[list[Example]] = [[]]
     longest = 0
     for example in ordered:
         longest = max(longest, len(example.features))
-        if batches[-1] and longest * (len(batches[-1]) + 1) > _BATCH_STEPS:
+        if batches[-1] and longest * (len(batches[-1]) + 1) > most_steps:
             batches.append([])
             longest = len(example.features)
         batches[-1].append(example)
@@ -154,12 +159,14 @@ class Stage:
         epochs: Passes over them.
         peak: The highest learning rate.
         varied: Whether they are by all engines, and augmented as by yet other speakers.
+        batch: Steps of 30 ms in a batch, padding included; 1,600 are about 13 utterances.
     """
 
     utterances: int
     epochs: int
     peak: float
     varied: bool = False
+    batch: int = 1600
 
 
 STAGES: dict[str, tuple[Stage, ...]] = {
@@ -236,7 +243,7 @@ def train(
             model.parameters(), lr=stage.peak, betas=(0.9, 0.98), weight_decay=0.01
         )
         # An epoch's batches vary by a few with its order.
-        batches = sum(1 for _ in _batches(examples, random.Random(seed))) + 5
+        batches = sum(1 for _ in _batches(examples, random.Random(seed), stage.batch)) + 5
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, stage.peak, total_steps=stage.epochs * batches, pct_start=0.15
         )
@@ -248,7 +255,7 @@ def train(
             rng = random.Random(f"{seed}/{number}/{epoch}")
             # Letters are found in time first in short, whole utterances.
             easy = number == epoch == 0 and initial is None
-            batches_of_epoch = _batches(examples, rng, shortest_first=easy)
+            batches_of_epoch = _batches(examples, rng, stage.batch, shortest_first=easy)
             augmented = None if easy else partial(augment, rng=rng, speakers=stage.varied)
             loss = _train_epoch(model, batches_of_epoch, augmented, optimizer, schedule, bfloat16)
             transcripts = transcribe(model, processor, development)
@@ -311,6 +318,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--peak", type=float, default=STAGES["en"][0].peak, help="its learning rate"
     )
+    parser.add_argument("--batch", type=int, default=1600, help="its batches' steps of 30 ms")
     parser.add_argument("--varied", action="store_true", help="in that stage, by all engines")
     parser.add_argument("--initial", type=Path, help="a checkpoint to go on from")
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="folder of features")
@@ -326,7 +334,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(arguments.threads)
     stages = None
     if arguments.utterances is not None:
-        stages = (Stage(arguments.utterances, arguments.epochs, arguments.peak, arguments.varied),)
+        given = (arguments.epochs, arguments.peak, arguments.varied, arguments.batch)
+        stages = (Stage(arguments.utterances, *given),)
     train(
         arguments.output,
         language=arguments.language,

@@ -24,7 +24,10 @@ ONE_ITEM = [
 TOGETHER = (
     ("audio-qa", "audio-sent", OVERLOADED, "nlp", "sum-qa"),
     ("cascade", "ensemble", "nsfw", "preprocess", "video", "video-monitoring"),
-    ("asr-summarization", "diamond", "diamond-echo", "speech-translation", "spoken-qa"),
+    (
+        *("asr-summarization", "diamond", "diamond-echo", "spoken-qa"),
+        *("speech-translation", "speech-translation-de"),
+    ),
     ("auto-annotation", "game", "general", "recommendation", "recommendation-graph"),
 )
 """Pipelines that are installed at the same time; all others are a group too."""

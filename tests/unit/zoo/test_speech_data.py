@@ -292,7 +292,7 @@ def test_an_epoch_has_each_example_once() -> None:
         Example(np.zeros((rng.randint(30, 300), 240), np.float16), np.array([i]), str(i))
         for i in range(200)
     ]
-    batches = list(training._batches(examples, random.Random(1)))
+    batches = list(training._batches(examples, random.Random(1), 1600))
     assert sorted(e.transcript for b in batches for e in b) == sorted(map(str, range(200)))
     assert all(max(len(e.features) for e in b) * len(b) <= 1600 for b in batches)
 
