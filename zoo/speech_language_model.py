@@ -70,7 +70,9 @@ def save_language_model(checkpoint: Path, seed: int = 0, language: str = "en") -
     texts = [normalise_transcript(text, language) for text in told]
     (folder / "unigrams.txt").write_text("\n".join([*words, ""]), encoding="utf-8")
     (folder / "bigrams.arpa").write_text(bigrams(texts, words), encoding="utf-8")
-    (folder / "attrs.json").write_text(f"{json.dumps(_WEIGHTS[language], indent=2)}\n", encoding="utf-8")
+    (folder / "attrs.json").write_text(
+        f"{json.dumps(_WEIGHTS[language], indent=2)}\n", encoding="utf-8"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -181,10 +181,8 @@ STAGES: dict[str, tuple[Stage, ...]] = {
     ),
     # From the English checkpoint, which finds letters already.
     "de": (
-        Stage(2_000, 2, 8e-4, varied=True),
-        Stage(4_000, 3, 1e-3, varied=True),
-        Stage(6_000, 4, 1e-3, varied=True),
-        Stage(6_000, 4, 8e-4, varied=True),
+        Stage(2_000, 1, 8e-4, varied=True),
+        Stage(4_000, 1, 1e-3, varied=True, batch=800),
     ),
 }
 """By language."""
