@@ -65,7 +65,6 @@ def test_the_german_samples_are_heard_alone_and_together() -> None:
     assert [transcribe_batch(*german, [sound])[0] for sound in sounds] == said
     assert transcribe_batch(*german, sounds) == said
     # They are told, and written, in German.
-    assert set("".join(said)) & set("äöüß")
     assert all(
         entry["transcript"] == normalise_transcript(entry["text"], "de") for entry in entries
     )
