@@ -18,6 +18,10 @@ MODELS = Path("model-settings")
 
 TRAININGS: dict[str, tuple[str, ...]] = {
     "speech-to-text": ("train_speech_to_text",),
+    "speech-to-text-de": (
+        *("train_speech_to_text", "--language", "de"),
+        *("--initial", "model-settings/speech-to-text/embedded"),
+    ),
     "question-answering": ("train_question_answering",),
     "sentiment": ("train_text_classification", "--model", "sentiment"),
     "language-identification": ("train_text_classification", "--model", "language-identification"),

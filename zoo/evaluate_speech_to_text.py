@@ -3,6 +3,7 @@
     python -m zoo.evaluate_speech_to_text --checkpoint model-settings/speech-to-text/embedded
     python -m zoo.evaluate_speech_to_text --checkpoint ... --engine festival
     python -m zoo.evaluate_speech_to_text --checkpoint ... --outside
+    python -m zoo.evaluate_speech_to_text --checkpoint ... --language de
 
 Needs the engine that speaks the sentences, espeak-ng by default. Fails where a transcript from a
 padded batch is not that of the utterance alone. With `--outside` it says what scores mean, in the
@@ -31,7 +32,7 @@ from infergraph.tasks.speech.recognizers import (
     Transcript,
 )
 from zoo.calibration import auroc, expected_calibration_error, false_accepts
-from zoo.speech import Utterance, held_out_utterances, outside_utterances, speak
+from zoo.speech import SPEAKERS, Utterance, held_out_utterances, outside_utterances, speak
 from zoo.speech_engines import ENGINES, SAMPLE_RATE, Samples
 
 # The training script chooses its checkpoint by sentences of seed 0.
@@ -102,16 +103,17 @@ def _spoken(utterances: Sequence[Utterance]) -> list[Samples]:
 
 
 def evaluate(
-    checkpoint: Path, utterances: int, seed: int, engine: str = "espeak-ng"
+    checkpoint: Path, utterances: int, seed: int, engine: str = "espeak-ng", language: str = "en"
 ) -> tuple[dict[str, Score], list[tuple[str, str]]]:
     """Scores by voice, and of all utterances under `overall`; and the mistakes: said, heard.
 
     Raises:
         AssertionError: If a batch gives another transcript than the utterance alone.
         RuntimeError: If the engine is missing.
+        ValueError: If the engine does not speak the language.
     """
     model, processor = load(checkpoint)
-    spoken = held_out_utterances(seed, utterances, engine)
+    spoken = held_out_utterances(seed, utterances, engine, language)
     audio = _spoken(spoken)
     alone = [transcribe_batch(model, processor, [samples])[0] for samples in audio]
     batched: list[str] = []
@@ -131,7 +133,7 @@ def evaluate(
 
 
 def report_scores(
-    checkpoint: Path, utterances: int, seed: int, engine: str = "espeak-ng"
+    checkpoint: Path, utterances: int, seed: int, engine: str = "espeak-ng", language: str = "en"
 ) -> dict[str, float]:
     """What the scores mean: of held-out sentences by `engine`, and of as many from outside.
 
@@ -140,11 +142,12 @@ def report_scores(
 
     Raises:
         RuntimeError: If an engine is missing.
+        ValueError: If the engine does not speak the language.
     """
     model, processor = load(checkpoint)
     spoken = [
-        *held_out_utterances(seed, utterances, engine),
-        *outside_utterances(seed, utterances),
+        *held_out_utterances(seed, utterances, engine, language),
+        *outside_utterances(seed, utterances, language),
     ]
     heard = [hear_batch(model, processor, [samples])[0] for samples in _spoken(spoken)]
     scores = np.array([math.exp(each.log_probability) for each in heard])
@@ -167,6 +170,7 @@ def report_scores(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--language", choices=sorted(SPEAKERS), default="en")
     parser.add_argument("--engine", choices=ENGINES, default="espeak-ng")
     parser.add_argument("--utterances", type=int, default=200)
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED)
@@ -177,7 +181,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print the scores as JSON")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    drawn = (arguments.checkpoint, arguments.utterances, arguments.seed, arguments.engine)
+    drawn = (
+        *(arguments.checkpoint, arguments.utterances, arguments.seed),
+        *(arguments.engine, arguments.language),
+    )
     if arguments.outside:
         numbers = report_scores(*drawn)
         if arguments.json:

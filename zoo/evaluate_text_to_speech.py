@@ -1,9 +1,9 @@
 """How well a text-to-speech checkpoint speaks: what our recogniser hears, and how like its teacher.
 
     python -m zoo.evaluate_text_to_speech --checkpoint model-settings/text-to-speech/embedded
+    python -m zoo.evaluate_text_to_speech --checkpoint ... --language de
 
-Needs espeak-ng. The recogniser hears English alone; for another language only the distances to the
-teacher are given.
+Needs espeak-ng.
 """
 
 from __future__ import annotations
@@ -30,7 +30,11 @@ from zoo.evaluate_speech_to_text import load, transcribe_batch
 from zoo.text_to_speech_data import VOICES, Voice
 from zoo.world import normalise_transcript, sentences
 
-RECOGNIZER = Path("model-settings/speech-to-text/embedded")
+RECOGNIZERS = {
+    "en": Path("model-settings/speech-to-text/embedded"),
+    "de": Path("model-settings/speech-to-text-de/embedded"),
+}
+"""By language."""
 _SILENCE = 0.2
 
 
@@ -53,11 +57,8 @@ class Spoken:
         self.rate = self._vocoder.sampling_rate
 
     @torch.inference_mode()
-    def __call__(self, text: str) -> Samples:
-        silence = np.zeros(round(_SILENCE * self.rate), np.float32)
-        return np.concatenate([silence, *self._stretches(text), silence])
-
-    def _stretches(self, text: str) -> Iterator[Samples]:
+    def stretches(self, text: str) -> Iterator[Samples]:
+        """The sound as a stream has it: about a second after the other."""
         for tokens in self._speller(text):
             (frames,) = self._synthesizer([tokens], [1.0])
             stretches = self._vocoder.begin(frames)
@@ -92,39 +93,48 @@ def distance(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
 def evaluate(
     checkpoint: Path, texts: Sequence[str], voice: Voice, compared: int
 ) -> tuple[dict[str, float], list[tuple[str, str]]]:
-    """Scores of the texts, and where the recogniser hears English what it heard otherwise.
+    """Scores of the texts, and what the recogniser of their language heard otherwise.
 
     Args:
         checkpoint: A folder.
         texts: What is spoken.
         voice: The teacher's.
         compared: How many of them are compared with the teacher's.
+
+    `real-time factor` is processor time for a second of sound, and `first audio after` the share of
+    a sentence's time when the first part of its sound is there.
     """
     speak = Spoken(checkpoint)
-    speak(texts[0])
-    started = time.process_time()
-    sounds = [speak(text) for text in texts]
-    seconds = time.process_time() - started
+    _ = list(speak.stretches(texts[0]))
+    silence = np.zeros(round(_SILENCE * speak.rate), np.float32)
+    sounds: list[Samples] = []
+    seconds, until_first = 0.0, []
+    for text in texts:
+        parts, times = [silence], [time.process_time()]
+        for part in speak.stretches(text):
+            parts.append(part)
+            times.append(time.process_time())
+        sounds.append(np.concatenate([*parts, silence]))
+        seconds += times[-1] - times[0]
+        until_first.append((times[1] - times[0]) / (times[-1] - times[0]))
     scores = {
         "sentences": float(len(texts)),
         "real-time factor": seconds * speak.rate / sum(map(len, sounds)),
+        "first audio after": float(np.mean(until_first)),
     }
-    mistakes: list[tuple[str, str]] = []
-    if voice.language == "en":
-        model, processor = load(RECOGNIZER)
-        said = [normalise_transcript(text) for text in texts]
-        heard = [transcribe_batch(model, processor, [sound])[0] for sound in sounds]
-        scores["word error rate"] = jiwer.wer(said, heard)
-        scores["exact"] = sum(a == b for a, b in zip(said, heard, strict=True)) / len(said)
-        mistakes = [pair for pair in zip(said, heard, strict=True) if pair[0] != pair[1]]
+    model, processor = load(RECOGNIZERS[voice.language])
+    said = [normalise_transcript(text, voice.language) for text in texts]
+    heard = [transcribe_batch(model, processor, [sound])[0] for sound in sounds]
+    scores["word error rate"] = jiwer.wer(said, heard)
+    scores["exact"] = sum(a == b for a, b in zip(said, heard, strict=True)) / len(said)
+    mistakes = [pair for pair in zip(said, heard, strict=True) if pair[0] != pair[1]]
     teacher = Espeak(voice.name, voice.speed, voice.pitch)
     mel = MelSpectrogram()
     apart, longer = [], []
     for text, sound in list(zip(texts, sounds, strict=True))[:compared]:
         taught, _ = teacher.speak(text)
         taught = soxr.resample(taught, teacher.sample_rate, mel.sampling_rate)
-        quiet = round(_SILENCE * speak.rate)
-        spoken = sound[quiet:-quiet]
+        spoken = sound[len(silence) : -len(silence)]
         frames = [mel(torch.from_numpy(each)).numpy() for each in (taught, spoken)]
         apart.append(distance(*frames))
         longer.append(abs(len(spoken) / len(taught) - 1))

@@ -203,6 +203,42 @@ ERROR 404: /static/js/app.min.js not found
 )
 
 
+_GERMAN_PASSAGES = tuple(
+    """\
+Die Gletscher der Alpen verlieren jedes Jahr mehrere Meter an Dicke.
+Bei Frost sollte man die Wasserleitungen im Keller entleeren.
+Der Vertrag verlängert sich stillschweigend um zwölf Monate.
+Ein Schwarm Stare verdunkelte den Himmel über dem Moor.
+Mische Mehl, Hefe und lauwarmes Wasser zu einem glatten Teig.
+Die Richterin vertagte die Verhandlung auf unbestimmte Zeit.
+Unter dem Mikroskop erkennt man die Zellwände der Zwiebel.
+Die Elektronen umkreisen den Kern auf verschiedenen Bahnen.
+Nach dem Gewitter war der Feldweg voller Pfützen und Äste.
+Er reparierte die Pumpe mit einem Stück Draht und etwas Klebeband.
+Die Inflation schwächte sich im dritten Quartal deutlich ab.
+Man hört das Echo erst, wenn die Felswand weit genug entfernt ist.
+Der Torwart lenkte den Ball mit den Fingerspitzen an den Pfosten.
+Im Mittelalter wuschen die Färber ihre Stoffe im Fluss.
+Das Betriebssystem verteilt den Speicher auf die laufenden Prozesse.
+Bienen finden den Weg zum Stock anhand des Sonnenstands.
+Die Fähre legt wegen des Sturms heute nicht mehr ab.
+Streiche die Wand zweimal und lass sie dazwischen trocknen.
+Die Abgeordneten stritten bis Mitternacht über den Haushalt.
+Kupfer leitet den Strom besser als Eisen.
+Der Patient klagt seit gestern über Schwindel und Übelkeit.
+Ihre Großeltern erzählten oft von der Flucht über das Haff.
+Das Orchester stimmte die Instrumente, bevor der Vorhang aufging.
+Schneide die Rosen im Frühjahr bis auf drei Augen zurück.
+Eine Lawine verschüttete die Passstraße auf hundert Metern.
+Der Drucker meldet einen Papierstau im hinteren Fach.
+Salzwasser gefriert erst unterhalb von null Grad.
+Die Zeugin erinnerte sich an ein quietschendes Gartentor.
+Vulkanasche legte den Flugverkehr für eine Woche lahm.
+Ziehen Sie den Stecker, ehe Sie das Gehäuse öffnen.
+""".splitlines()
+)
+
+
 def outside_texts(seed: int, count: int, split: Split) -> list[str]:
     """`count` texts of which an English model of the world knows nothing.
 
@@ -244,6 +280,20 @@ def english_prose(seed: int, count: int, split: Split) -> list[str]:
     check_split(split)
     rng = random.Random(f"english prose/{split}/{seed}")
     return [_varied(_prose(rng, split), rng) for _ in range(count)]
+
+
+def outside_prose(seed: int, count: int, language: str) -> list[str]:
+    """`count` held-out texts, English or German, on subjects that are not the world's.
+
+    Raises:
+        ValueError: If there are none in the language.
+    """
+    if language == "en":
+        return english_prose(seed, count, "held_out")
+    if language != "de":
+        raise ValueError(f"there is no prose in {language!r}, only in 'en' and 'de'")
+    rng = random.Random(f"prose/{language}/{seed}")
+    return [rng.choice(_GERMAN_PASSAGES) for _ in range(count)]
 
 
 def outside_questions(seed: int, count: int, split: Split) -> list[tuple[str, str, str]]:

@@ -59,6 +59,8 @@ def main() -> None:
     german = sentences(_SEED, 2, "held_out", language="de")
     write("text-to-speech-de", bytes_tensor("text", *german))
     write("audio-sent", audio_tensor(first("reviews.json")))
+    for model in ("speech-to-text-de", "speech-translation-de"):
+        write(model, audio_tensor(first("sentences-de.json")))
     for pipeline in ("audio-translation", "speech-translation", "diamond"):
         write(pipeline, audio_tensor(first("sentences.json")))
     write("asr-summarization", audio_tensor(first("articles.json")))

@@ -14,25 +14,11 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from zoo.outside_texts import english_prose
+from zoo.outside_texts import outside_prose
 from zoo.speech_engines import ENGINES, SAMPLE_RATE, Samples, say
 from zoo.world import normalise_transcript, sentences
 
-HELD_OUT_VOICES = ("en-us+m6", "en-gb+f4")
 HELD_OUT_ENGINES = ("festival", "hibari")
-_ACCENTS = (
-    "en-us",
-    "en-us",
-    "en-us",
-    "en-gb",
-    "en-gb",
-    "en-gb-x-rp",
-    "en-gb-scotland",
-    "en-gb-x-gbclan",
-    "en-gb-x-gbcwmd",
-    "en-029",
-    "en-us-nyc",
-)
 _VARIANTS = (
     *("m1", "m2", "m3", "m4", "m5", "m7", "m8", "f1", "f2", "f3", "f5"),
     *("Alex", "Andy", "Annie", "Denis", "Gene", "Lee", "Marco", "Michael", "adam", "belinda"),
@@ -40,11 +26,49 @@ _VARIANTS = (
 )
 # Their sound is not made of formants in parallel but in a row.
 _KLATT_VARIANTS = ("klatt", "klatt2", "klatt3", "klatt4")
-_FOREIGN_VOICES = ("fr", "de", "es")
-# Those of training besides espeak-ng's.
-_OTHER_VOICES = tuple((name, voice) for name in ("flite", "pico") for voice in ENGINES[name].voices)
+_FOREIGN_VOICES = {"en": "en-us", "fr": "fr", "de": "de", "es": "es"}
 # What recordings come in besides 16 kHz.
 _OTHER_RATES = (8_000, 11_025, 22_050, 44_100)
+
+
+@dataclass(frozen=True)
+class Speakers:
+    """Who speaks a language.
+
+    Attributes:
+        accents: espeak-ng's of training, which its variants make voices of.
+        held_out: Voices of espeak-ng that training never hears.
+        others: Engine and voice of those in training that are not espeak-ng's.
+        others_share: How many of the varied utterances are theirs.
+    """
+
+    accents: tuple[str, ...]
+    held_out: tuple[str, ...]
+    others: tuple[tuple[str, str], ...]
+    others_share: float
+
+    def formants(self, rng: random.Random, variants: Sequence[str] = _VARIANTS) -> str:
+        """A voice of espeak-ng, in an accent of training."""
+        return f"{rng.choice(self.accents)}+{rng.choice(variants)}"
+
+
+def _others(language: str, *engines: str) -> tuple[tuple[str, str], ...]:
+    return tuple((name, voice) for name in engines for voice in ENGINES[name].voices[language])
+
+
+SPEAKERS: dict[str, Speakers] = {
+    "en": Speakers(
+        (
+            *("en-us", "en-us", "en-us", "en-gb", "en-gb", "en-gb-x-rp", "en-gb-scotland"),
+            *("en-gb-x-gbclan", "en-gb-x-gbcwmd", "en-029", "en-us-nyc"),
+        ),
+        ("en-us+m6", "en-gb+f4"),
+        _others("en", "flite", "pico"),
+        0.65,
+    ),
+    "de": Speakers(("de",), ("de+m6", "de+f4"), _others("de", "pico"), 0.4),
+}
+"""By language, an ISO 639-1 code: those that a recogniser is trained for."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +90,7 @@ class Utterance:
             above 1.
         echo: Seconds until the room's echo is 60 dB down; None is no room.
         noise_tilt: How much of the noise is low: its amplitude falls with this power of frequency.
+        language: Of the texts, an ISO 639-1 code.
     """
 
     texts: tuple[str, ...]
@@ -81,26 +106,28 @@ class Utterance:
     size: float = 1.0
     echo: float | None = None
     noise_tilt: float = 0.0
+    language: str = "en"
 
     @property
     def transcript(self) -> str:
-        return normalise_transcript(" ".join(self.texts))
+        return normalise_transcript(" ".join(self.texts), self.language)
 
 
-def training_utterances(seed: int, count: int) -> list[Utterance]:
+def training_utterances(seed: int, count: int, language: str = "en") -> list[Utterance]:
     """`count` utterances of training sentences in the training voices.
 
     One in seven is two sentences with a pause; some are noisy, quiet or band-limited.
     """
     rng = random.Random(f"utterances/{seed}")
-    texts = iter(sentences(seed, 2 * count, "train"))
+    texts = iter(sentences(seed, 2 * count, "train", language=language))
+    speakers = SPEAKERS[language]
     utterances = []
     for number in range(count):
         first = next(texts)
         utterances.append(
             Utterance(
                 texts=(first, next(texts)) if rng.random() < 1 / 7 else (first,),
-                voice=f"{rng.choice(_ACCENTS)}+{rng.choice(_VARIANTS)}",
+                voice=speakers.formants(rng),
                 speed=rng.randint(140, 200),
                 pitch=rng.randint(25, 75),
                 lead=rng.choice((0.02, 0.1, 0.2, 0.4, 0.8)),
@@ -108,26 +135,26 @@ def training_utterances(seed: int, count: int) -> list[Utterance]:
                 gain=rng.uniform(0.1, 1.0),
                 recorded_at=rng.choice(_OTHER_RATES) if rng.random() < 0.2 else SAMPLE_RATE,
                 seed=number,
+                language=language,
             )
         )
     return utterances
 
 
-def varied_utterances(seed: int, count: int) -> list[Utterance]:
+def varied_utterances(seed: int, count: int, language: str = "en") -> list[Utterance]:
     """`count` training utterances by all engines of training, by speakers of all sizes, in rooms.
 
-    Two in three are flite's and Pico's. The sentences are others than those of
-    `training_utterances`.
+    The sentences are others than those of `training_utterances`.
     """
     rng = random.Random(f"varied utterances/{seed}")
+    speakers = SPEAKERS[language]
     utterances = []
-    for utterance in training_utterances(seed + 1000, count):
-        if rng.random() < 0.65:
-            engine, voice = rng.choice(_OTHER_VOICES)
+    for utterance in training_utterances(seed + 1000, count, language):
+        if rng.random() < speakers.others_share:
+            engine, voice = rng.choice(speakers.others)
             utterance = replace(utterance, engine=engine, voice=voice)
         elif rng.random() < 0.15:
-            voice = f"{rng.choice(_ACCENTS)}+{rng.choice(_KLATT_VARIANTS)}"
-            utterance = replace(utterance, voice=voice)
+            utterance = replace(utterance, voice=speakers.formants(rng, _KLATT_VARIANTS))
         utterances.append(
             replace(
                 utterance,
@@ -139,51 +166,64 @@ def varied_utterances(seed: int, count: int) -> list[Utterance]:
     return utterances
 
 
-def held_out_utterances(seed: int, count: int, engine: str = "espeak-ng") -> list[Utterance]:
+def held_out_utterances(
+    seed: int, count: int, engine: str = "espeak-ng", language: str = "en"
+) -> list[Utterance]:
     """`count` utterances of held-out sentences by the engine's voices in turn, clean.
 
     They are the held-out voices of espeak-ng, and all of the other engines.
+
+    Raises:
+        ValueError: If the engine does not speak the language.
     """
-    voices: Sequence[str] = ENGINES[engine].voices or HELD_OUT_VOICES
+    voices: Sequence[str] = SPEAKERS[language].held_out
+    if engine != "espeak-ng":
+        voices = ENGINES[engine].voices.get(language, ())
+    if not voices:
+        raise ValueError(f"{engine} has no voice for {language!r}")
     return [
-        Utterance(texts=(text,), voice=voices[number % len(voices)], engine=engine)
-        for number, text in enumerate(sentences(seed, count, "held_out"))
+        Utterance((text,), voices[number % len(voices)], engine=engine, language=language)
+        for number, text in enumerate(sentences(seed, count, "held_out", language=language))
     ]
 
 
-def outside_utterances(seed: int, count: int) -> list[Utterance]:
-    """`count` utterances, clean, of what is not of the world: one in two English on other subjects.
+def outside_utterances(seed: int, count: int, language: str = "en") -> list[Utterance]:
+    """`count` utterances, clean, of what is not of the world: one in two on other subjects.
 
-    Those are in the held-out voices; the others are in other languages, in voices of theirs.
+    Those are in the language's held-out voices; the others are in other languages, in voices of
+    theirs.
     """
-    english = iter(english_prose(seed, count, "held_out"))
+    own, voices = iter(outside_prose(seed, count, language)), SPEAKERS[language].held_out
     foreign = {
-        language: iter(sentences(seed, count, "held_out", language=language))
-        for language in _FOREIGN_VOICES
+        each: iter(sentences(seed, count, "held_out", language=each))
+        for each in _FOREIGN_VOICES
+        if each != language
     }
     utterances = []
     for number in range(count):
         if number % 2:
-            language = _FOREIGN_VOICES[number // 2 % len(_FOREIGN_VOICES)]
-            utterances.append(Utterance(texts=(next(foreign[language]),), voice=language))
+            other = list(foreign)[number // 2 % len(foreign)]
+            voice = _FOREIGN_VOICES[other]
+            utterances.append(Utterance((next(foreign[other]),), voice, language=other))
         else:
-            voice = HELD_OUT_VOICES[number // 2 % len(HELD_OUT_VOICES)]
-            utterances.append(Utterance(texts=(next(english),), voice=voice))
+            voice = voices[number // 2 % len(voices)]
+            utterances.append(Utterance((next(own),), voice, language=language))
     return utterances
 
 
-def development_utterances(seed: int, count: int) -> list[Utterance]:
+def development_utterances(seed: int, count: int, language: str = "en") -> list[Utterance]:
     """`count` utterances of held-out sentences in training voices, to choose a checkpoint by.
 
-    Every other one is flite's or Pico's.
+    Every other one is not espeak-ng's.
     """
     rng = random.Random(f"development/{seed}")
+    speakers = SPEAKERS[language]
     utterances = [
-        Utterance(texts=(text,), voice=f"{rng.choice(_ACCENTS)}+{rng.choice(_VARIANTS)}")
-        for text in sentences(seed, count, "held_out")
+        Utterance((text,), speakers.formants(rng), language=language)
+        for text in sentences(seed, count, "held_out", language=language)
     ]
     for number in range(1, count, 2):
-        engine, voice = rng.choice(_OTHER_VOICES)
+        engine, voice = rng.choice(speakers.others)
         utterances[number] = replace(utterances[number], engine=engine, voice=voice)
     return utterances
 

@@ -25,7 +25,9 @@ _CHUNK = 250
 MEL_BINS = 80
 # Frames of 10 ms that make one input step: 33 steps a second, about twice as many as letters.
 STRIDE = 3
+# Those of a language come after those of all, so that these keep their numbers.
 _LETTERS = "abcdefghijklmnopqrstuvwxyz'"
+_FURTHER_LETTERS = {"en": "", "de": "äöüß"}
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Example:
     transcript: str
 
 
-def build_processor() -> Any:
+def build_processor(language: str = "en") -> Any:
     """The processor that is saved beside the model: log-mel features, and letters as tokens."""
     from transformers import (
         SeamlessM4TFeatureExtractor,
@@ -51,7 +53,7 @@ def build_processor() -> Any:
         Wav2Vec2CTCTokenizer,
     )
 
-    tokens = ["<pad>", "<unk>", "|", *_LETTERS]
+    tokens = ["<pad>", "<unk>", "|", *_LETTERS, *_FURTHER_LETTERS[language]]
     with tempfile.TemporaryDirectory() as folder:
         vocabulary = Path(folder) / "vocab.json"
         vocabulary.write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
@@ -90,14 +92,17 @@ def fast_log_mel(extractor: Any, samples: NDArray[np.float32]) -> NDArray[np.flo
 def load_examples(
     utterances: Sequence[Utterance], cache: Path, *, processes: int = 2
 ) -> list[Example]:
-    """The utterances as examples, in order; spoken by `processes` where the cache lacks them.
+    """The utterances of one language as examples, in order.
+
+    Those that the cache lacks are spoken by `processes`.
 
     Raises:
         RuntimeError: If an engine is missing, or does not know a voice.
     """
+    (language,) = {utterance.language for utterance in utterances}
     chunks = [list(utterances[i : i + _CHUNK]) for i in range(0, len(utterances), _CHUNK)]
     cache.mkdir(parents=True, exist_ok=True)
-    processor = build_processor()
+    processor = build_processor(language)
     examples = []
     # Forking a process that has run torch threads is unsafe.
     with multiprocessing.get_context("spawn").Pool(processes) as pool:

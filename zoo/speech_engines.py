@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,14 +34,14 @@ class Engine:
 
     Attributes:
         package: What has it.
-        voices: Of those that speak English, the ones that are used here. espeak-ng has more than
-            can be named.
+        voices: Those that are used here, by the language that they speak, an ISO 639-1 code.
+            espeak-ng has more than can be named.
         speak: A text, voice, words a minute and pitch of 0 to 99, as samples and their rate.
             Raises RuntimeError.
     """
 
     package: str
-    voices: tuple[str, ...]
+    voices: Mapping[str, tuple[str, ...]]
     speak: Callable[[str, str, int, int], tuple[Samples, int]]
 
 
@@ -120,15 +120,15 @@ _HIBARI_TTS = "PyPI's hibari-tts"
 _PICO = "PyPI's ttspico"
 
 ENGINES: dict[str, Engine] = {
-    "espeak-ng": Engine(_ESPEAK, (), _by_program("espeak-ng", _ESPEAK, _espeak)),
-    "flite": Engine(_FLITE, ("awb", "rms", "slt"), _by_program("flite", _FLITE, _flite)),
-    "pico": Engine(_PICO, ("en-US", "en-GB"), _pico),
+    "espeak-ng": Engine(_ESPEAK, {}, _by_program("espeak-ng", _ESPEAK, _espeak)),
+    "flite": Engine(_FLITE, {"en": ("awb", "rms", "slt")}, _by_program("flite", _FLITE, _flite)),
+    "pico": Engine(_PICO, {"en": ("en-US", "en-GB"), "de": ("de-DE",)}, _pico),
     "festival": Engine(
         _FESTIVAL,
-        ("kal_diphone", "ked_diphone", "cmu_us_slt_arctic_hts"),
+        {"en": ("kal_diphone", "ked_diphone", "cmu_us_slt_arctic_hts")},
         _by_program("text2wave", _FESTIVAL, _festival),
     ),
-    "hibari": Engine(_HIBARI_TTS, ("heart",), _by_program("hibari", _HIBARI_TTS, _hibari)),
+    "hibari": Engine(_HIBARI_TTS, {"en": ("heart",)}, _by_program("hibari", _HIBARI_TTS, _hibari)),
 }
 
 

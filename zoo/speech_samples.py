@@ -1,10 +1,13 @@
 """The spoken samples that tests and the demonstration use, in tests/samples/.
 
     python -m zoo.speech_samples --checkpoint model-settings/speech-to-text/embedded
+    python -m zoo.speech_samples --language de \\
+        --checkpoint model-settings/speech-to-text-de/embedded
 
 Questions of held-out people in held-out voices; the last one also in other formats, at 44.1 kHz in
 stereo. `long.flac` is several sentences with pauses; `review-*` are reviews with their sentiment,
-`sentence-*` sentences with their German, and `article-*` articles with their summaries. The samples
+`sentence-*` sentences with their German, and `article-*` articles with their summaries. In German
+there are `sentence-de-*` alone, with their English. The samples
 show what the checkpoint can do, so they are utterances that it hears rightly; its scores are in its
 model card.
 """
@@ -25,7 +28,7 @@ import torch
 
 from zoo.articles import articles
 from zoo.evaluate_speech_to_text import transcribe_batch
-from zoo.speech import HELD_OUT_VOICES, Utterance, speak
+from zoo.speech import SPEAKERS, Utterance, speak
 from zoo.speech_engines import SAMPLE_RATE, Samples
 from zoo.world import (
     QuestionExample,
@@ -37,6 +40,7 @@ from zoo.world import (
 )
 
 _SEED = 7
+_VOICES = SPEAKERS["en"].held_out
 _QUESTIONS = 4
 _REVIEWS = 4
 _SENTENCES = 3
@@ -57,7 +61,7 @@ def _write_questions(model: Any, processor: Any, folder: Path) -> None:
         # Another kind of question about another name each time.
         first, second, *words = example.question.rstrip("?").removesuffix("'s").split()
         topics = {f"{first} {second}", *(word for word in words if word[0].isupper())}
-        voice = HELD_OUT_VOICES[len(entries) % len(HELD_OUT_VOICES)]
+        voice = _VOICES[len(entries) % len(_VOICES)]
         samples = speak(Utterance((example.question,), voice, lead=0.2))
         transcript = normalise_transcript(example.question)
         if topics & used or transcribe_batch(model, processor, [samples]) != [transcript]:
@@ -100,21 +104,25 @@ def _write_reviews(model: Any, processor: Any, folder: Path) -> None:
     (folder / "reviews.json").write_text(json.dumps(entries, indent=2) + "\n")
 
 
-def _write_sentences(model: Any, processor: Any, folder: Path) -> None:
+def _write_sentences(
+    model: Any, processor: Any, folder: Path, language: str = "en", other: str = "de"
+) -> None:
+    """Sentences of a language with what they are in the other one."""
+    kept = "" if language == "en" else f"-{language}"
     entries: list[dict[str, str]] = []
     endings = itertools.cycle(".?")
     wanted = next(endings)
-    for text, german in parallel(_SEED, 200, "held_out", "en", "de"):
+    for text, translation in parallel(_SEED, 200, "held_out", language, other):
         if not text.endswith(wanted):
             continue
-        name = f"sentence-{len(entries) + 1}.wav"
-        if entry := _spoken(name, text, len(entries), model, processor, folder):
-            entries.append({**entry, "de": german})
+        name = f"sentence{kept}-{len(entries) + 1}.wav"
+        if entry := _spoken(name, text, len(entries), model, processor, folder, language):
+            entries.append({**entry, other: translation})
             wanted = next(endings)
         if len(entries) == _SENTENCES:
             break
     text = json.dumps(entries, indent=2, ensure_ascii=False)
-    (folder / "sentences.json").write_text(text + "\n", encoding="utf-8")
+    (folder / f"sentences{kept}.json").write_text(text + "\n", encoding="utf-8")
 
 
 def _write_articles(model: Any, processor: Any, folder: Path) -> None:
@@ -129,12 +137,19 @@ def _write_articles(model: Any, processor: Any, folder: Path) -> None:
 
 
 def _spoken(
-    name: str, text: str, turn: int, model: Any, processor: Any, folder: Path
+    name: str,
+    text: str,
+    turn: int,
+    model: Any,
+    processor: Any,
+    folder: Path,
+    language: str = "en",
 ) -> dict[str, str] | None:
     """Writes a text's sentences as audio, by one voice after the other; None if misheard."""
-    voice = HELD_OUT_VOICES[turn % len(HELD_OUT_VOICES)]
-    samples = speak(Utterance(tuple(re.split(r"(?<=\.) ", text)), voice, lead=0.2))
-    transcript = normalise_transcript(text)
+    voices = SPEAKERS[language].held_out
+    parts = tuple(re.split(r"(?<=\.) ", text))
+    samples = speak(Utterance(parts, voices[turn % len(voices)], lead=0.2))
+    transcript = normalise_transcript(text, language)
     if transcribe_batch(model, processor, [samples]) != [transcript]:
         return None
     _write(folder / name, samples, SAMPLE_RATE)
@@ -146,7 +161,7 @@ def _write_long(model: Any, processor: Any, folder: Path) -> None:
     transcripts: list[str] = []
     pause = np.zeros(int(_PAUSE_SECONDS * SAMPLE_RATE), dtype=np.float32)
     for text in sentences(_SEED, 200, "held_out"):
-        samples = speak(Utterance((text,), HELD_OUT_VOICES[0], lead=0.05))
+        samples = speak(Utterance((text,), _VOICES[0], lead=0.05))
         transcript = normalise_transcript(text)
         if transcribe_batch(model, processor, [samples]) == [transcript]:
             parts += [samples, pause]
@@ -168,12 +183,16 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--language", choices=sorted(SPEAKERS), default="en")
     parser.add_argument("--output", type=Path, default=Path("tests/samples"))
     arguments = parser.parse_args()
     torch.set_num_threads(2)
     processor = AutoProcessor.from_pretrained(arguments.checkpoint)
     model = AutoModelForCTC.from_pretrained(arguments.checkpoint, dtype=torch.float32).eval()
     arguments.output.mkdir(parents=True, exist_ok=True)
+    if arguments.language != "en":
+        _write_sentences(model, processor, arguments.output, arguments.language, "en")
+        return
     _write_questions(model, processor, arguments.output)
     _write_reviews(model, processor, arguments.output)
     _write_sentences(model, processor, arguments.output)

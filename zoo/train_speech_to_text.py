@@ -1,6 +1,8 @@
-"""Trains the embedded speech-to-text checkpoint: a small Wav2Vec2-BERT with a CTC head.
+"""Trains the embedded speech-to-text checkpoints: a small Wav2Vec2-BERT with a CTC head for each.
 
     python -m zoo.train_speech_to_text --output model-settings/speech-to-text/embedded
+    python -m zoo.train_speech_to_text --output model-settings/speech-to-text-de/embedded \\
+        --language de --initial model-settings/speech-to-text/embedded
 
 Needs espeak-ng, flite and Pico, and nothing from the network. An interrupted run goes on from its
 last epoch when it is started again with the same arguments.
@@ -37,11 +39,10 @@ from zoo.speech_language_model import save_language_model
 
 logger = logging.getLogger(__name__)
 
-# Steps of 30 ms in a batch, padding included: about 13 utterances.
-_BATCH_STEPS = 1600
 _DEVELOPMENT_UTTERANCES = 200
 _IGNORED_LABEL = -100
 _LOG_EVERY = 100
+_BASE_LETTERS = {"ä": "a", "ö": "o", "ü": "u", "ß": "s"}
 
 
 def build_model(tokens: int) -> Any:
@@ -79,16 +80,23 @@ def build_model(tokens: int) -> Any:
 
 
 def _batches(
-    examples: Sequence[Example], rng: random.Random, *, shortest_first: bool = False
+    examples: Sequence[Example],
+    rng: random.Random,
+    most_steps: int,
+    *,
+    shortest_first: bool = False,
 ) -> Iterator[list[Example]]:
-    """Batches of similar lengths, in random order unless `shortest_first`; each example once."""
+    """Batches of similar lengths, in random order unless `shortest_first`; each example once.
+
+    They are of at most `most_steps`, padding included.
+    """
     # A little disorder, so that an example meets other ones in each epoch.
     ordered = sorted(examples, key=lambda e: len(e.features) * rng.uniform(0.93, 1.07))
     batches: list[list[Example]] = [[]]
     longest = 0
     for example in ordered:
         longest = max(longest, len(example.features))
-        if batches[-1] and longest * (len(batches[-1]) + 1) > _BATCH_STEPS:
+        if batches[-1] and longest * (len(batches[-1]) + 1) > most_steps:
             batches.append([])
             longest = len(example.features)
         batches[-1].append(example)
@@ -151,29 +159,53 @@ class Stage:
         epochs: Passes over them.
         peak: The highest learning rate.
         varied: Whether they are by all engines, and augmented as by yet other speakers.
+        batch: Steps of 30 ms in a batch, padding included; 1,600 are about 13 utterances.
     """
 
     utterances: int
     epochs: int
     peak: float
     varied: bool = False
+    batch: int = 1600
 
 
-# Few utterances until letters are found at all, then many.
-STAGES: tuple[Stage, ...] = (
-    Stage(5_000, 11, 1.5e-3),
-    Stage(16_000, 1, 1.2e-3),
-    Stage(16_000, 1, 9e-4),
-    Stage(16_000, 2, 8e-4),
-    Stage(10_000, 7, 1e-3, varied=True),
-    Stage(10_000, 6, 8e-4, varied=True),
-)
+STAGES: dict[str, tuple[Stage, ...]] = {
+    # Few utterances until letters are found at all, then many.
+    "en": (
+        Stage(5_000, 11, 1.5e-3),
+        Stage(16_000, 1, 1.2e-3),
+        Stage(16_000, 1, 9e-4),
+        Stage(16_000, 2, 8e-4),
+        Stage(10_000, 7, 1e-3, varied=True),
+        Stage(10_000, 6, 8e-4, varied=True),
+    ),
+    # From the English checkpoint, which finds letters already.
+    "de": (
+        Stage(2_000, 1, 8e-4, varied=True),
+        Stage(4_000, 1, 1e-3, varied=True, batch=800),
+    ),
+}
+"""By language."""
+
+
+def start_from(model: Any, processor: Any, folder: Path) -> None:
+    """Gives a model the weights of a checkpoint, also of another language's: by letter."""
+    trained = type(model).from_pretrained(folder, dtype=torch.float32)
+    known = type(processor).from_pretrained(folder).tokenizer.get_vocab()
+    weights, own = trained.state_dict(), model.state_dict()
+    for name in ("lm_head.weight", "lm_head.bias"):
+        for token, number in processor.tokenizer.get_vocab().items():
+            # A new letter begins as its base letter, which sounds most like it.
+            like = token if token in known else _BASE_LETTERS[token]
+            own[name][number] = weights[name][known[like]]
+    model.load_state_dict({**weights, **{name: own[name] for name in own if "lm_head" in name}})
 
 
 def train(
     output: Path,
     *,
-    stages: Sequence[Stage] = STAGES,
+    language: str = "en",
+    stages: Sequence[Stage] | None = None,
     initial: Path | None = None,
     seed: int = 0,
     cache: Path = DEFAULT_CACHE,
@@ -182,18 +214,19 @@ def train(
     """Trains, writes the best checkpoint to `output` and returns its word error rate.
 
     The rate is that on held-out sentences in training voices; `evaluate_speech_to_text` measures
-    held-out voices. With `initial`, a checkpoint of this architecture, training goes on from it.
+    held-out voices. With `initial`, a checkpoint of this architecture, training goes on from it;
+    it may be another language's. `stages` are those of the language unless given.
     """
+    stages = STAGES[language] if stages is None else stages
     torch.manual_seed(seed)
     load = partial(load_examples, cache=cache, processes=torch.get_num_threads())
-    development = load(development_utterances(seed, _DEVELOPMENT_UTTERANCES))
-    processor = build_processor()
+    development = load(development_utterances(seed, _DEVELOPMENT_UTTERANCES, language))
+    processor = build_processor(language)
     model = build_model(len(processor.tokenizer))
     if initial is not None:
-        started_from = type(model).from_pretrained(initial, dtype=torch.float32)
-        model.load_state_dict(started_from.state_dict())
+        start_from(model, processor, initial)
     logger.info("%d parameters", sum(p.numel() for p in model.parameters()))
-    key = hashlib.sha256(repr((seed, stages, initial)).encode()).hexdigest()[:12]
+    key = hashlib.sha256(repr((seed, language, stages, initial)).encode()).hexdigest()[:12]
     state_file = cache / f"training-{key}.pt"
     state: dict[str, Any] = {"stage": 0, "epoch": 0, "best": float("inf")}
     if state_file.exists():
@@ -203,12 +236,12 @@ def train(
     for number in range(state["stage"], len(stages)):
         stage = stages[number]
         spoken_as = varied_utterances if stage.varied else training_utterances
-        examples = load(spoken_as(seed, stage.utterances))
+        examples = load(spoken_as(seed, stage.utterances, language))
         optimizer = torch.optim.AdamW(
             model.parameters(), lr=stage.peak, betas=(0.9, 0.98), weight_decay=0.01
         )
         # An epoch's batches vary by a few with its order.
-        batches = sum(1 for _ in _batches(examples, random.Random(seed))) + 5
+        batches = sum(1 for _ in _batches(examples, random.Random(seed), stage.batch)) + 5
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, stage.peak, total_steps=stage.epochs * batches, pct_start=0.15
         )
@@ -220,7 +253,7 @@ def train(
             rng = random.Random(f"{seed}/{number}/{epoch}")
             # Letters are found in time first in short, whole utterances.
             easy = number == epoch == 0 and initial is None
-            batches_of_epoch = _batches(examples, rng, shortest_first=easy)
+            batches_of_epoch = _batches(examples, rng, stage.batch, shortest_first=easy)
             augmented = None if easy else partial(augment, rng=rng, speakers=stage.varied)
             loss = _train_epoch(model, batches_of_epoch, augmented, optimizer, schedule, bfloat16)
             transcripts = transcribe(model, processor, development)
@@ -242,7 +275,7 @@ def train(
             }
             torch.save(state, state_file)
         state["epoch"] = 0
-    save_language_model(output)
+    save_language_model(output, seed, language)
     best: float = state["best"]
     return best
 
@@ -276,10 +309,14 @@ def _train_epoch(
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, required=True, help="folder of the checkpoint")
+    parser.add_argument("--language", choices=sorted(STAGES), default="en")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--utterances", type=int, help="train in one stage, with this many")
     parser.add_argument("--epochs", type=int, default=12, help="of that one stage")
-    parser.add_argument("--peak", type=float, default=STAGES[0].peak, help="its learning rate")
+    parser.add_argument(
+        "--peak", type=float, default=STAGES["en"][0].peak, help="its learning rate"
+    )
+    parser.add_argument("--batch", type=int, default=1600, help="its batches' steps of 30 ms")
     parser.add_argument("--varied", action="store_true", help="in that stage, by all engines")
     parser.add_argument("--initial", type=Path, help="a checkpoint to go on from")
     parser.add_argument("--cache", type=Path, default=DEFAULT_CACHE, help="folder of features")
@@ -293,11 +330,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(arguments.threads)
-    stages = STAGES
+    stages = None
     if arguments.utterances is not None:
-        stages = (Stage(arguments.utterances, arguments.epochs, arguments.peak, arguments.varied),)
+        given = (arguments.epochs, arguments.peak, arguments.varied, arguments.batch)
+        stages = (Stage(arguments.utterances, *given),)
     train(
         arguments.output,
+        language=arguments.language,
         stages=stages,
         initial=arguments.initial,
         seed=arguments.seed,

@@ -33,16 +33,17 @@ def samples(audio: bytes) -> tuple[np.ndarray[Any, Any], int]:
     return sound, rate
 
 
+@pytest.mark.parametrize(("language", "suffix"), [("en", ""), ("de", "-de")])
 async def test_a_text_that_is_spoken_is_heard_as_the_same_words(
-    models: ServerProcess, connect: Connect
+    models: ServerProcess, connect: Connect, language: str, suffix: str
 ) -> None:
     client = connect(models, "grpc")
-    texts = sentences(21, SENTENCES, "held_out")
+    texts = sentences(21, SENTENCES, "held_out", language=language)
 
-    said = await client.infer("text-to-speech", {"text": texts})
-    heard = await client.infer("speech-to-text", {"audio": said["audio"].ravel().tolist()})
+    said = await client.infer(f"text-to-speech{suffix}", {"text": texts})
+    heard = await client.infer(f"speech-to-text{suffix}", {"audio": said["audio"].ravel().tolist()})
 
-    transcripts = [normalise_transcript(text) for text in texts]
+    transcripts = [normalise_transcript(text, language) for text in texts]
     assert share_right(heard.texts("text"), transcripts) >= REQUIRED
     for audio, rate, count in zip(
         said["audio"].ravel(), said["sampling_rate"], said["num_samples"], strict=True
@@ -112,18 +113,34 @@ async def test_assistant_answers_or_says_that_it_does_not_know(
     assert answer["audio"].ravel().tolist() == alone["audio"].ravel().tolist()
 
 
-async def test_speech_translation(models: ServerProcess, connect: Connect) -> None:
-    asked = spoken("sentences.json")[:2]
+@pytest.mark.parametrize(
+    ("pipeline", "file", "target", "voice", "other_voice"),
+    [
+        ("speech-translation", "sentences.json", "de", "text-to-speech-de", "text-to-speech"),
+        ("speech-translation-de", "sentences-de.json", "en", "text-to-speech", "text-to-speech-de"),
+    ],
+)
+async def test_speech_translation(
+    models: ServerProcess,
+    connect: Connect,
+    pipeline: str,
+    file: str,
+    target: str,
+    voice: str,
+    other_voice: str,
+) -> None:
+    asked = spoken(file)[:2]
     client = connect(models, "grpc")
 
-    answer = await client.infer("speech-translation", {"audio": column(asked, "audio")})
+    answer = await client.infer(pipeline, {"audio": column(asked, "audio")})
 
-    assert answer.texts("translation") == column(asked, "de")
-    # It is the German voice that says them.
-    alone = await client.infer("text-to-speech-de", {"text": column(asked, "de")})
+    assert answer.texts("transcript") == column(asked, "transcript")
+    assert answer.texts("translation") == column(asked, target)
+    # It is the voice of their language that says them.
+    alone = await client.infer(voice, {"text": column(asked, target)})
     assert answer["audio"].ravel().tolist() == alone["audio"].ravel().tolist()
-    english = await client.infer("text-to-speech", {"text": column(asked, "de")})
-    assert answer["audio"].ravel().tolist() != english["audio"].ravel().tolist()
+    other = await client.infer(other_voice, {"text": column(asked, target)})
+    assert answer["audio"].ravel().tolist() != other["audio"].ravel().tolist()
 
 
 async def test_a_stream_over_rest_is_the_whole_in_parts(

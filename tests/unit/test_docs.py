@@ -94,7 +94,7 @@ async def test_the_task_that_contributors_are_shown(tmp_path: Path) -> None:
     ("heading", "options", "base"),
     [
         ("Every model", RuntimeOptions, None),
-        ("speech-to-text", SpeechToTextOptions, RuntimeOptions),
+        ("speech-to-text, speech-to-text-de", SpeechToTextOptions, RuntimeOptions),
         ("token-classification", TokenClassificationOptions, RuntimeOptions),
         ("text-to-speech, text-to-speech-de", TextToSpeechOptions, RuntimeOptions),
         ("question-answering", QuestionAnsweringOptions, RuntimeOptions),

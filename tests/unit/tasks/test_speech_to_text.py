@@ -38,6 +38,7 @@ CTC = [
 ]
 SAMPLES = Path(__file__).parents[2] / "samples"
 EMBEDDED = str(MODEL_SETTINGS / "speech-to-text" / "embedded")
+of_each_language = pytest.mark.parametrize("model", ["speech-to-text", "speech-to-text-de"])
 QUESTIONS = json.loads((SAMPLES / "samples.json").read_text())
 SEQUENCE = ["speech2text", "whisper-en", "whisper-multilingual"]
 
@@ -233,10 +234,11 @@ def faint_noise(seconds: float) -> np.ndarray:
     return np.random.default_rng(3).standard_normal(round(seconds * 16_000)) * 1e-3
 
 
-async def test_the_embedded_checkpoint_hears_nothing_where_nobody_speaks(
-    serve: Serve, ask: Ask
+@of_each_language
+async def test_an_embedded_checkpoint_hears_nothing_where_nobody_speaks(
+    serve: Serve, ask: Ask, model: str
 ) -> None:
-    runtime = await serve("speech-to-text", EMBEDDED)
+    runtime = await serve(model, str(MODEL_SETTINGS / model / "embedded"))
     sounds = [np.zeros(48_000), faint_noise(3), faint_noise(40), np.ones(1)]
 
     assert (await ask(runtime, audio=[encoded(each) for each in sounds]))["text"] == [""] * 4
@@ -263,10 +265,11 @@ def humming(seconds: float) -> np.ndarray:
     return 0.1 * sine(seconds, hertz=100.0) + 10 * faint_noise(seconds)
 
 
-async def test_the_embedded_checkpoint_hears_nothing_in_steady_noise(
-    serve: Serve, ask: Ask
+@of_each_language
+async def test_an_embedded_checkpoint_hears_nothing_in_steady_noise(
+    serve: Serve, ask: Ask, model: str
 ) -> None:
-    runtime = await serve("speech-to-text", EMBEDDED)
+    runtime = await serve(model, str(MODEL_SETTINGS / model / "embedded"))
     sounds = [10 * faint_noise(3), humming(5), humming(40), sine(1), sine(1)[:5]]
 
     answer = await ask(runtime, audio=[encoded(each) for each in sounds])
@@ -296,10 +299,12 @@ async def test_the_embedded_checkpoint_hears_what_is_said_in_noise(serve: Serve,
     assert sum(noisy["score"]) < sum(clean["score"])
 
 
-async def test_letters_that_are_not_likely_are_no_text(serve: Serve, ask: Ask) -> None:
+@of_each_language
+async def test_letters_that_are_not_likely_are_no_text(serve: Serve, ask: Ask, model: str) -> None:
     sounds = [encoded(chirps(5, seed)) for seed in (0, 4)]
-    runtime = await serve("speech-to-text", EMBEDDED)
-    believing = await serve("speech-to-text", EMBEDDED, min_score=0)
+    embedded = str(MODEL_SETTINGS / model / "embedded")
+    runtime = await serve(model, embedded)
+    believing = await serve(model, embedded, min_score=0)
 
     answer = await ask(runtime, audio=sounds)
     believed = await ask(believing, audio=sounds)

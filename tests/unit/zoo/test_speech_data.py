@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from infergraph.tasks.speech.language_model import read_language_model
 from zoo.speech import (
     HELD_OUT_ENGINES,
-    HELD_OUT_VOICES,
+    SPEAKERS,
     Utterance,
     development_utterances,
     held_out_utterances,
@@ -30,6 +31,7 @@ from zoo.speech_language_model import bigrams, save_language_model
 from zoo.world import vocabulary
 
 RATE = 16_000
+by_language = pytest.mark.parametrize("language", SPEAKERS)
 
 
 def _sound(seconds: float, seed: int = 0) -> np.ndarray:
@@ -59,24 +61,38 @@ def test_the_tokenizer_spells_a_transcript_and_back() -> None:
     assert tokenizer.decode(spelled) == "who's anna"
 
 
+def test_letters_of_a_language_come_after_those_of_all() -> None:
+    english, german = (build_processor(each).tokenizer for each in ("en", "de"))
+    assert {**german.get_vocab(), **english.get_vocab()} == german.get_vocab()
+    assert set(german.get_vocab()) - set(english.get_vocab()) == set("äöüß")
+    tokens = german("größer").input_ids
+    assert german.unk_token_id not in tokens
+    spelled = [t for i, t in enumerate(tokens) for t in ([0, t] if t == tokens[i - 1] else [t])]
+    assert german.decode(spelled) == "größer"
+
+
 def test_utterances_are_a_function_of_the_seed() -> None:
     assert training_utterances(0, 40) == training_utterances(0, 40)
     assert training_utterances(0, 40) != training_utterances(1, 40)
     assert training_utterances(0, 60)[:40] == training_utterances(0, 40)
 
 
-def test_held_out_variants_occur_nowhere_in_training() -> None:
-    held_out = {voice.split("+")[1] for voice in HELD_OUT_VOICES}
+@by_language
+def test_held_out_variants_occur_nowhere_in_training(language: str) -> None:
+    voices = SPEAKERS[language].held_out
+    held_out = {voice.split("+")[1] for voice in voices}
     heard = (
-        *training_utterances(0, 3000),
-        *varied_utterances(0, 3000),
-        *development_utterances(0, 200),
+        *training_utterances(0, 3000, language),
+        *varied_utterances(0, 3000, language),
+        *development_utterances(0, 200, language),
     )
     trained = {u.voice.split("+")[1] for u in heard if u.engine == "espeak-ng"}
     assert len(held_out) == 2
     assert len(trained) > 20
     assert held_out.isdisjoint(trained)
-    assert {u.voice for u in held_out_utterances(0, 10)} == set(HELD_OUT_VOICES)
+    held_out_voices = {u.voice for u in held_out_utterances(0, 10, language=language)}
+    assert held_out_voices == set(voices)
+    assert {u.language for u in heard} == {language}
 
 
 def test_held_out_engines_speak_nowhere_in_training() -> None:
@@ -87,16 +103,27 @@ def test_held_out_engines_speak_nowhere_in_training() -> None:
     for engine in HELD_OUT_ENGINES:
         spoken = held_out_utterances(1, 12, engine)
         assert {u.engine for u in spoken} == {engine}
-        assert {u.voice for u in spoken} == {*ENGINES[engine].voices}
+        assert {u.voice for u in spoken} == {*ENGINES[engine].voices["en"]}
         assert [u.texts for u in spoken] == [u.texts for u in held_out_utterances(1, 12)]
 
 
-def test_what_is_outside_is_english_of_other_subjects_and_other_languages() -> None:
-    spoken = outside_utterances(0, 12)
-    assert spoken == outside_utterances(0, 12)
-    assert {u.voice for u in spoken[::2]} == set(HELD_OUT_VOICES)
-    assert [u.voice for u in spoken[1::2]] == ["fr", "de", "es"] * 2
-    known = vocabulary()
+def test_an_engine_without_a_voice_is_named() -> None:
+    assert {u.voice for u in held_out_utterances(1, 4, "pico", "de")} == {"de-DE"}
+    with pytest.raises(ValueError, match="festival has no voice for 'de'"):
+        held_out_utterances(1, 4, "festival", "de")
+
+
+@pytest.mark.parametrize(
+    ("language", "others"), [("en", ["fr", "de", "es"]), ("de", ["en-us", "fr", "es"])]
+)
+def test_what_is_outside_is_of_other_subjects_and_other_languages(
+    language: str, others: list[str]
+) -> None:
+    spoken = outside_utterances(0, 12, language)
+    assert spoken == outside_utterances(0, 12, language)
+    assert {u.voice for u in spoken[::2]} == set(SPEAKERS[language].held_out)
+    assert [u.voice for u in spoken[1::2]] == others * 2
+    known = vocabulary(language)
     for utterance in spoken:
         assert not known.issuperset(utterance.transcript.split()), utterance.transcript
 
@@ -174,7 +201,7 @@ def test_an_engine_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_an_engine_says_more_when_slower(engine: str) -> None:
-    (voice, *_) = ENGINES[engine].voices or HELD_OUT_VOICES
+    (voice, *_) = ENGINES[engine].voices.get("en", SPEAKERS["en"].held_out)
     try:
         fast, slow = (say(engine, "Anna lives in Oslo.", voice, speed, 50) for speed in (200, 120))
     except RuntimeError as error:
@@ -209,15 +236,41 @@ def test_a_warped_spectrum_has_its_peaks_elsewhere() -> None:
     np.testing.assert_allclose(_warped(frames, 1.0), frames, atol=1e-4)
 
 
-def test_no_held_out_transcript_is_trained() -> None:
-    heard = (*training_utterances(0, 3000), *varied_utterances(0, 3000))
+@by_language
+def test_no_held_out_transcript_is_trained(language: str) -> None:
+    heard = (*training_utterances(0, 3000, language), *varied_utterances(0, 3000, language))
     trained = {sentence for u in heard for sentence in u.texts}
-    assert not any(set(u.texts) & trained for u in held_out_utterances(1, 300))
+    held_out = held_out_utterances(1, 300, language=language)
+    assert not any(set(u.texts) & trained for u in held_out)
 
 
 def test_a_transcript_joins_the_sentences() -> None:
     utterance = Utterance(("Anna is thirty-five.", "Who is she?"), "en-us+m1")
     assert utterance.transcript == "anna is thirty five who is she"
+
+
+def test_a_german_transcript_keeps_its_letters() -> None:
+    assert Utterance(("Große Übung!",), "de+m1", language="de").transcript == "große übung"
+
+
+def test_training_goes_on_from_another_languages_letters(tmp_path: Path) -> None:
+    training = pytest.importorskip("zoo.train_speech_to_text")
+    english, german = build_processor("en"), build_processor("de")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        trained = training.build_model(len(english.tokenizer))
+        model = training.build_model(len(german.tokenizer))
+    trained.save_pretrained(tmp_path)
+    english.save_pretrained(tmp_path)
+    training.start_from(model, german, tmp_path)
+
+    before, after = trained.state_dict(), model.state_dict()
+    assert all(torch.equal(before[n], after[n]) for n in before if "lm_head" not in n)
+    for letter, base in {"a": "a", "z": "z", "ä": "a", "ö": "o", "ü": "u", "ß": "s"}.items():
+        theirs = english.tokenizer.convert_tokens_to_ids(base)
+        ours = german.tokenizer.convert_tokens_to_ids(letter)
+        assert torch.equal(after["lm_head.weight"][ours], before["lm_head.weight"][theirs])
+        assert after["lm_head.bias"][ours] == before["lm_head.bias"][theirs]
 
 
 def test_a_batch_is_padded_and_masked() -> None:
@@ -239,7 +292,7 @@ def test_an_epoch_has_each_example_once() -> None:
         Example(np.zeros((rng.randint(30, 300), 240), np.float16), np.array([i]), str(i))
         for i in range(200)
     ]
-    batches = list(training._batches(examples, random.Random(1)))
+    batches = list(training._batches(examples, random.Random(1), 1600))
     assert sorted(e.transcript for b in batches for e in b) == sorted(map(str, range(200)))
     assert all(max(len(e.features) for e in b) * len(b) <= 1600 for b in batches)
 
@@ -260,9 +313,16 @@ def test_pairs_of_words_are_likelier_than_others_and_all_shares_are_one(tmp_path
     assert math.exp(model.score(model.start, "a")[0]) > 0.7
 
 
-def test_the_embedded_language_is_the_worlds(tmp_path: Path) -> None:
-    save_language_model(tmp_path)
+@pytest.mark.parametrize(
+    ("language", "before", "likely", "unlikely"),
+    [("en", "who", "is", "goat"), ("de", "wo", "wohnt", "ziege")],
+)
+def test_the_embedded_language_is_the_worlds(
+    tmp_path: Path, language: str, before: str, likely: str, unlikely: str
+) -> None:
+    save_language_model(tmp_path, language=language)
     model = read_language_model(tmp_path)
-    assert model.words == vocabulary()
-    said = model.score(("who",), "is")[0]
-    assert said > model.score(("who",), "goat")[0] > model.score(("who",), "quux")[0]
+    assert model.words == vocabulary(language)
+    scores = [model.score((before,), word)[0] for word in (likely, unlikely, "quux")]
+    assert scores == sorted(scores, reverse=True)
+    assert len(set(scores)) == 3

@@ -1,4 +1,4 @@
-"""The embedded speech-to-text checkpoint hears the samples, alone and in a padded batch."""
+"""The embedded speech-to-text checkpoints hear the samples, alone and in a padded batch."""
 
 import json
 from pathlib import Path
@@ -9,10 +9,12 @@ import soundfile
 import soxr
 import torch
 
-from zoo.evaluate_speech_to_text import score, transcribe_batch
+from zoo.evaluate_speech_to_text import load, score, transcribe_batch
+from zoo.world import normalise_transcript
 
 ROOT = Path(__file__).parents[3]
-CHECKPOINT = ROOT / "model-settings" / "speech-to-text" / "embedded"
+MODELS = ROOT / "model-settings"
+CHECKPOINT = MODELS / "speech-to-text" / "embedded"
 SAMPLES = ROOT / "tests" / "samples"
 
 
@@ -50,6 +52,22 @@ def test_a_format_does_not_change_what_is_heard(checkpoint: tuple, suffix: str) 
 def test_the_answers_stand_in_their_contexts() -> None:
     for entry in json.loads((SAMPLES / "samples.json").read_text()):
         assert entry["answer"] in entry["context"]
+
+
+def test_the_german_samples_are_heard_alone_and_together() -> None:
+    german = load(MODELS / "speech-to-text-de" / "embedded")
+    entries = json.loads((SAMPLES / "sentences-de.json").read_text(encoding="utf-8"))
+    said = [entry["transcript"] for entry in entries]
+    assert said == [normalise_transcript(entry["text"], "de") for entry in entries]
+    sounds = [_read(SAMPLES / entry["audio"]) for entry in entries]
+    assert len(sounds) == 3
+    assert len({len(sound) for sound in sounds}) > 1
+    assert [transcribe_batch(*german, [sound])[0] for sound in sounds] == said
+    assert transcribe_batch(*german, sounds) == said
+    # They are told, and written, in German.
+    assert all(
+        entry["transcript"] == normalise_transcript(entry["text"], "de") for entry in entries
+    )
 
 
 def test_a_score_counts_words_and_whole_sentences() -> None:

@@ -18,7 +18,7 @@ from ...tensors.decode_memory import decode_memory
 from ...tensors.image import Pixels, writable
 from ..checkpoints.pretrained import load_image_processor, load_network
 from ..minibatches import equal_batches
-from .plate_reader import Reading
+from .picture_writer import Reading
 
 _WIDTH_STEP = 32
 """Columns: lines of nearly equal width are made equally wide, so that they share a network call."""
