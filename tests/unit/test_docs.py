@@ -112,7 +112,8 @@ async def test_the_task_that_contributors_are_shown(tmp_path: Path) -> None:
         ("text-detection", TextDetectionOptions, ObjectDetectionOptions),
         ("text-recognition", TextRecognitionOptions, RuntimeOptions),
         (
-            "aggregate-text, annotation-filter, assistant-reply, game-regions, game-join, image-sentence",
+            "aggregate-text, annotation-filter, assistant-reply, game-regions, game-join, "
+            "image-sentence",
             OperatorsOptions,
             RuntimeOptions,
         ),

@@ -18,7 +18,6 @@ from ...tensors.decode_memory import decode_memory
 from ...tensors.image import Pixels, writable
 from ..checkpoints.pretrained import load_image_processor, load_network
 from ..minibatches import equal_batches
-from .picture_writer import Reading
 
 _WIDTH_STEP = 32
 """Columns: lines of nearly equal width are made equally wide, so that they share a network call."""
@@ -40,6 +39,19 @@ class Line:
     def pixels(self) -> int:
         """Those that the network looks at."""
         return self.width * self.values.shape[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is read in a line.
+
+    Attributes:
+        text: Empty when there is nothing to read.
+        score: The mean of the probabilities of its characters; 0 without any.
+    """
+
+    text: str
+    score: float
 
 
 class TextReader:
