@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import jiwer
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -21,11 +22,11 @@ from zoo.world import normalise_transcript, sentences
 
 from .conftest import FRONT_ENDS, SAMPLES, TRANSPORTS, Connect, Servers
 from .server import REPOSITORY, ServerProcess
-from .test_language_pipelines import column, share_right, spoken
+from .test_language_pipelines import column, spoken
 
 SENTENCES = 8
-REQUIRED = 0.6
-"""Share of sentences that are heard without any error; the card says how many words are."""
+MOST_WRONG = 0.15
+"""Of the words that are heard; the cards say how many are, of more sentences."""
 
 
 def samples(audio: bytes) -> tuple[np.ndarray[Any, Any], int]:
@@ -44,7 +45,7 @@ async def test_a_text_that_is_spoken_is_heard_as_the_same_words(
     heard = await client.infer(f"speech-to-text{suffix}", {"audio": said["audio"].ravel().tolist()})
 
     transcripts = [normalise_transcript(text, language) for text in texts]
-    assert share_right(heard.texts("text"), transcripts) >= REQUIRED
+    assert jiwer.wer(transcripts, heard.texts("text")) <= MOST_WRONG
     for audio, rate, count in zip(
         said["audio"].ravel(), said["sampling_rate"], said["num_samples"], strict=True
     ):
