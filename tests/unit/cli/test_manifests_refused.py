@@ -34,7 +34,7 @@ def _root(monkeypatch: pytest.MonkeyPatch) -> None:
         (
             ["resnet", "--target", "compose"],
             "'resnet' is a model",
-            "accepted: asr-summarization, audio-qa",
+            "accepted: asr-summarization, assistant",
         ),
         (["audio-qa", "--target", "seldon-v2"], "needs --storage-uri", "gs://bucket/models"),
         (["audio-qa", "--target", "kubernetes"], "needs --storage-uri", "pvc://CLAIM"),
