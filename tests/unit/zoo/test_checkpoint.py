@@ -66,7 +66,7 @@ def test_the_script_takes_the_models_arguments_and_those_of_a_quick_try(
     assert (arguments.output, arguments.threads) == (Path("elsewhere"), 1)
     assert 3 in (vars(arguments).get("steps"), vars(arguments).get("epochs", 0) + 2)
     for name, value in zip(own[::2], own[1::2], strict=True):
-        assert vars(arguments)[name.removeprefix("--")] == value
+        assert str(vars(arguments)[name.removeprefix("--")]) == value
 
 
 def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
