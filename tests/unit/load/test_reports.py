@@ -98,7 +98,7 @@ def test_a_view_without_a_terminal_prints_a_line_now_and_then(
     monkeypatch.setattr("infergraph_clients.load.reports.live.time", time)
     with LiveView([configuration(duration_s=40)], output, "run 2 of 3, 5 min left") as view:
         for now[0] in (0.0, 1.0, 16.0, 17.0):
-            view.update(Progress(0, 0, 1, 0, records([1], outcome=Outcome.LOST)))
+            view.update(Progress(0, 0, 0, 1, records([1], outcome=Outcome.LOST)))
     assert written(output) == (
         "run 2 of 3, 5 min left: m (constant), measuring, 24 of 40 s left: 3 sent, 3 failed\n"
     )
