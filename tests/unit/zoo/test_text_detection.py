@@ -154,9 +154,10 @@ def test_the_embedded_checkpoint_finds_lines_and_nothing_where_there_is_none(
             right += len(matches(quads, [line.quad for line in made.lines]))
             found += len(quads)
             wanted += len(made.lines)
-            wrong += 0 if made.lines else len(quads)
+            # Licence plates are text, too.
+            wrong += sum(not is_unread(quad, made.unread) for quad in quads if not made.lines)
 
     assert wanted > 12
-    assert right / wanted >= 0.4
-    assert right / found >= 0.4
+    assert right / wanted >= 0.7
+    assert right / found >= 0.55
     assert wrong == 0
