@@ -265,5 +265,6 @@ async def test_ocr(everywhere: Servers, connect: Connect, transport: str, front_
     assert texts[0] == texts[2]
     read = [each.decode() for each in answer["lines"][0] if each]
     assert all(line in texts[0] for line in read)
-    translated = await client.infer("translation-de-en", {"text": [texts[0].encode()]})
+    translator = connect(everywhere["in-process"], front_end)
+    translated = await translator.infer("translation-de-en", {"text": [texts[0].encode()]})
     assert english == [translated.texts("text")[0], "", translated.texts("text")[0]]
