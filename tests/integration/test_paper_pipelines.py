@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import difflib
 import json
 from typing import Any
 
@@ -253,18 +252,19 @@ async def test_ocr(everywhere: Servers, connect: Connect, transport: str, front_
     answer = await client.infer("ocr", {"image": [sign, *encoded(frames()[:1]), sign]})
 
     counts = answer["num_detections"].ravel().tolist()
-    assert counts[0] == counts[2] >= 3
+    assert counts[0] == counts[2] >= 2
     assert counts[1] == 0
     texts, english = answer.texts("text"), answer.texts("english")
     assert answer.texts("language") == ["de", "", "de"]
     assert (texts[1], english[1]) == ("", "")
     assert not any(answer["lines"][1])
-    wanted = "Der weiße Laptop hat einen Preis von neunzig Euro."
-    # The embedded checkpoint takes some letters for others.
-    assert difflib.SequenceMatcher(None, texts[0], wanted, autojunk=False).ratio() > 0.7
+    # The embedded detector misses a line of the sign, and what is found is read as it is.
+    said = ["Der weiße Laptop", "hat einen Preis von", "neunzig Euro."]
+    assert texts[0] in " ".join(said)
     assert texts[0] == texts[2]
     read = [each.decode() for each in answer["lines"][0] if each]
-    assert all(line in texts[0] for line in read)
+    assert set(read) <= set(said)
+    assert " ".join(read) == texts[0]
     translator = connect(everywhere["in-process"], front_end)
     translated = await translator.infer("translation-de-en", {"text": [texts[0].encode()]})
     assert english == [translated.texts("text")[0], "", translated.texts("text")[0]]
