@@ -44,7 +44,8 @@ def test_a_tester_that_is_killed_loses_seconds(
     process = start(*arguments(stub.url("http"), "ok", request_file, folder, *load))
     partial = folder / "partial"
     try:
-        wait_for(lambda: partial.is_dir() and len(read_records(partial)[1]) > 40, 60)
+        document = partial / "run.json"
+        wait_for(lambda: document.exists() and len(read_records(partial)[1]) > 40, 60)
         (worker,) = children_of(process)
         process.kill()
         process.wait()

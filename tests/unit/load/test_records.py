@@ -77,6 +77,24 @@ def test_records_of_a_tester_that_was_killed(tmp_path: Path, cut: int) -> None:
     assert [index for index, _ in traces] == [0, 1, 2]
 
 
+def test_a_tester_that_is_killed_while_it_writes_the_document(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The former document stays whole; so it is with a disk that is full."""
+
+    def killed(self: Path, text: str, **_: object) -> None:
+        with self.open("w") as stream:
+            stream.write(text[: len(text) // 2])
+        raise KeyboardInterrupt
+
+    with closing(write(tmp_path, 1)) as writer:
+        monkeypatch.setattr(Path, "write_text", killed)
+        with pytest.raises(KeyboardInterrupt):
+            writer.note(began=5)
+        document, rows, _ = read_records(tmp_path)
+    assert (document, len(rows)) == ({"model": "m"}, 1_000)
+
+
 def test_no_records_yet(tmp_path: Path) -> None:
     with closing(write(tmp_path, 0)):
         _, rows, traces = read_records(tmp_path)

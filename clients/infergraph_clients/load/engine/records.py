@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -118,10 +119,11 @@ class RecordWriter:
         self._document = dict(document)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self.note()
             # Unbuffered: what has been written survives this process.
             self._file = (folder / _RECORDS).open("wb", buffering=0)
             self._traces = (folder / _TRACES).open("wb", buffering=0)
+            # Last: a folder with a document holds records.
+            self.note()
         except OSError as error:
             raise LoadError(f"records '{folder}' cannot be written: {error.strerror}") from None
         types = [(name, pa.from_numpy_dtype(RECORD[name])) for name in RECORD.names or ()]
@@ -131,7 +133,10 @@ class RecordWriter:
     def note(self, **more: Any) -> None:
         """Writes the document, with more that has become known."""
         self._document |= more
-        (self._folder / _RUN).write_text(json.dumps(self._document), encoding="utf-8")
+        # In one step: a tester that is killed meanwhile leaves the former document, whole.
+        part = self._folder / f"{_RUN}.part"
+        part.write_text(json.dumps(self._document), encoding="utf-8")
+        os.replace(part, self._folder / _RUN)
 
     def add(self, rows: npt.NDArray[Any], traces: bytes = b"") -> None:
         """Appends rows of dtype RECORD, and `trace_lines`. LoadError if they cannot be written."""
