@@ -93,7 +93,7 @@ def overlap(one: Quad, other: Quad) -> float:
     return common / max(whole - common, 1e-9)
 
 
-def matches(found: Quad, wanted: Sequence[Quad]) -> dict[int, int]:
+def matches(found: Quad, wanted: Sequence[Quad], least: float = LEAST_OVERLAP) -> dict[int, int]:
     """Which quad of `wanted` each found one is, by index: pairs of most overlap first."""
     pairs = [
         (overlap(one, other), first, second)
@@ -102,7 +102,7 @@ def matches(found: Quad, wanted: Sequence[Quad]) -> dict[int, int]:
     ]
     matched: dict[int, int] = {}
     for share, first, second in sorted(pairs, reverse=True):
-        if share < LEAST_OVERLAP:
+        if share < least:
             break
         if first not in matched and second not in matched.values():
             matched[first] = second

@@ -20,6 +20,9 @@ from zoo.world import Split
 
 SIDE = 256
 UNCLIP_RATIO = 1.5
+KERNEL_RATIO = 2.0
+"""Of the kernels that a network learns: what it then marks is about a pixel more on all sides, just
+what unclipping by the smaller `UNCLIP_RATIO` makes the line."""
 PART = 300
 
 WindowExample = tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]
@@ -87,9 +90,9 @@ def of_scene(seed: int, split: Split) -> list[WindowExample]:
 
 
 def kernel(quad: Quad) -> Quad:
-    """The smaller quad in a line's that DB's unclipping makes the line's again.
+    """The smaller quad in a line's that DB's unclipping by `KERNEL_RATIO` makes the line's again.
 
-    Unclipping moves each side of a quad of area A and perimeter L out by `UNCLIP_RATIO` A / L.
+    Unclipping moves each side of a quad of area A and perimeter L out by the ratio times A / L.
     """
     across = float(np.linalg.norm(quad[1] - quad[0]) + np.linalg.norm(quad[2] - quad[3])) / 2
     down = float(np.linalg.norm(quad[3] - quad[0]) + np.linalg.norm(quad[2] - quad[1])) / 2
@@ -97,7 +100,7 @@ def kernel(quad: Quad) -> Quad:
     for _ in range(20):
         middle = (low + high) / 2
         width, height = across - 2 * middle, down - 2 * middle
-        if UNCLIP_RATIO * width * height / (2 * (width + height)) > middle:
+        if KERNEL_RATIO * width * height / (2 * (width + height)) > middle:
             low = middle
         else:
             high = middle

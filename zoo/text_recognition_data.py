@@ -74,12 +74,11 @@ def drawn(seed: int, split: Split) -> list[LineExample]:
 
 
 def detected(rng: random.Random, quad: Quad) -> Quad:
-    """A line's quad as a detector finds it: its corners are up to a few pixels away."""
+    """A line's quad as a detector finds it: a little larger, and off at its ends most."""
     height = float(np.linalg.norm(quad[3] - quad[0]))
-    out = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.float32) * height * 0.06
-    spread = height * 0.09
-    moved = [[rng.uniform(-spread, spread) for _ in range(2)] for _ in range(4)]
-    return quad + out + np.array(moved, np.float32)
+    out = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.float32) * height * 0.05
+    moved = [[rng.uniform(-0.15, 0.15), rng.uniform(-0.11, 0.11)] for _ in range(4)]
+    return quad + out + np.array(moved, np.float32) * height
 
 
 def padded_width(width: int) -> int:

@@ -30,8 +30,8 @@ from torchvision.ops import sigmoid_focal_loss
 from zoo import caption_data, fitting
 from zoo.calibration import divide_logits, fit_temperature
 from zoo.caption_data import COLUMNS, ROWS, Example
-from zoo.captioner import build_captioner
 from zoo.captions import KINDS
+from zoo.image_to_text import build_captioner
 from zoo.vision_data import CACHE
 
 logger = logging.getLogger(__name__)

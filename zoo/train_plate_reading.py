@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 
 from infergraph.tasks.checkpoints.torchvision_checkpoint import build_network, save
 from zoo import fitting
+from zoo.image_to_text import build_reader
 from zoo.plate_data import (
     PLATE_HEIGHT,
     PLATE_WIDTH,
@@ -30,7 +31,6 @@ from zoo.plate_data import (
     drawn_plates,
     vehicles,
 )
-from zoo.plate_reader import build_reader
 from zoo.train_object_detection import DetectorLoss, outside_examples
 from zoo.train_object_detection import batches as detector_batches
 

@@ -38,8 +38,11 @@ _ROUNDS = 2.0
 """How often windows have been seen, on average, before more are taken."""
 _VALIDATION = 1_000_000
 """The first seed of scenes that no training has."""
-_SHIFTS = (-0.5, 0.0, 0.5)
-_SCALES = (1.5, 2.0, 3.0, 4.0)
+_SHIFTS = (-2.0, -1.0, -0.5, 0.0, 0.5)
+_SCALES = (1.0, 1.5, 2.0, 3.0, 4.0)
+_OVERLAPS = (0.5, 0.7)
+"""Where lines count as found when the map is calibrated: at 0.5 alone they may be much too large
+for a reader."""
 RULES = LineRules(
     map_threshold=0.3, threshold=0.6, unclip_ratio=UNCLIP_RATIO, min_side=3.0, max_candidates=1000
 )
@@ -59,7 +62,7 @@ def build_network() -> Any:
     ]
     config = hf.PPOCRV5MobileDetConfig(
         backbone_config=backbone(8, blocks),
-        neck_out_channels=32,
+        neck_out_channels=48,
         layer_list_out_channels=[16, 24, 32, 64],
     )
     return begun(without_branches(hf.PPOCRV5MobileDetForObjectDetection(config)))
@@ -144,7 +147,7 @@ def calibrate(network: Any, scenes: Sequence[SignScene]) -> tuple[float, float, 
 
     Returns:
         What is added to the logits, by what they are then multiplied, and the harmonic mean of
-        recall and precision of lines that this gives.
+        recall and precision of lines that this gives, over `_OVERLAPS` together.
     """
     network.train(False)
     logits = [
@@ -167,13 +170,14 @@ def _hmean(
     right, found, wanted = 0, 0, 0
     for each, made in zip(logits, scenes, strict=True):
         quads, _ = find_lines(((each + shift) * scale).sigmoid().numpy(), RULES)
-        matched = matches(quads, [line.quad for line in made.lines])
-        right += len(matched)
-        wanted += len(made.lines)
-        found += sum(
-            number in matched or not is_unread(quad, made.unread)
-            for number, quad in enumerate(quads)
-        )
+        for least in _OVERLAPS:
+            matched = matches(quads, [line.quad for line in made.lines], least)
+            right += len(matched)
+            wanted += len(made.lines)
+            found += sum(
+                number in matched or not is_unread(quad, made.unread)
+                for number, quad in enumerate(quads)
+            )
     return 2 * right / max(found + wanted, 1)
 
 

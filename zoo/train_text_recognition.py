@@ -52,13 +52,14 @@ _PLACES_UNTIL = 0.4
 def build_network() -> Any:
     """The network, random, and without the branches that `whole` adds."""
     high, small = [2, 1], 3
+    # No squeeze and excitation: it would see the padding of all of a line.
     blocks = [
         [[small, 16, 32, high, False]],
         [[small, 32, 64, 1, False]],
         [[small, 64, 128, high, False]],
-        [[5, 128, 128, 1, False]],
-        # No squeeze and excitation: it would see the padding of all of a line.
-        [[5, 128, 128, 1, False]],
+        [[small, 128, 128, 1, False]],
+        # Wide: all that the head knows of a step passes through an eighth of these channels.
+        [[small, 128, 384, 1, False]],
     ]
     config = hf.PPOCRV5MobileRecConfig(
         backbone_config=backbone(16, blocks),

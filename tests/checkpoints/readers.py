@@ -8,8 +8,7 @@ from typing import Any
 import torch
 import transformers as hf
 
-from zoo.captioner import build_captioner
-from zoo.plate_reader import build_reader
+from zoo.image_to_text import build_captioner, build_reader
 
 from .saving import save, seeded
 from .tokenizers import byte_level_tokenizer, unigram, wordpiece_tokenizer

@@ -101,7 +101,7 @@ class TextToSpeech(Runtime[Utterance, Manner, Speaker]):
     """Speaks texts of any number of sentences.
 
     What is spoken of a text does not depend on what else is spoken. Texts share batches and give
-    way to each other every second of sound; a stream is heard from the first such second on. Each
+    way to each other every second of sound; a stream is heard from the first half second on. Each
     part of a stream is a file of its own; their samples, joined, are those of the whole.
 
     Numbers and symbols are read out. A letter that the language does not have is spoken as its base

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from zoo.caption_data import captioned_scene
-from zoo.captioner import word_tokenizer
 from zoo.captions import EMPTY, KINDS, WORDS, caption, claims, f1, kind
+from zoo.image_to_text import word_tokenizer
 from zoo.outside_texts import UNKNOWN
 from zoo.scenes import SceneObject
 

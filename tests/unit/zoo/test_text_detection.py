@@ -14,7 +14,7 @@ from infergraph.tasks.vision.text_map import LineRules, find_lines
 from zoo import signs, train_text_detection
 from zoo.evaluate_text_detection import is_turned, is_unread, matches, overlap
 from zoo.signs import Quad
-from zoo.text_detection_data import SIDE, UNCLIP_RATIO, WindowExample, kernel, of_scene
+from zoo.text_detection_data import KERNEL_RATIO, SIDE, WindowExample, kernel, of_scene
 from zoo.train_text_detection import (
     DetectionLoss,
     batch_of,
@@ -44,7 +44,7 @@ def test_unclipping_a_kernel_gives_the_line(size: tuple[int, int]) -> None:
 
     (x1, y1), (x2, y2) = made[0], made[2]
     inner_width, inner_height = x2 - x1, y2 - y1
-    moved = UNCLIP_RATIO * inner_width * inner_height / (2 * (inner_width + inner_height))
+    moved = KERNEL_RATIO * inner_width * inner_height / (2 * (inner_width + inner_height))
     assert 0 < inner_height < height
     assert (x1 - moved, y1 - moved) == pytest.approx((10, 5), abs=0.01)
     assert (x2 + moved, y2 + moved) == pytest.approx((10 + width, 5 + height), abs=0.01)

@@ -23,7 +23,8 @@ Samples = NDArray[np.float32]
 
 SPECTROGRAM = "spectrogram.json"
 """Of a checkpoint without a vocoder: the fields of `MelSpectrogram`, and `mean` and `scale`."""
-_STRETCH = 64
+_STRETCH, _FIRST = 64, 32
+"""Frames; the first stretch of a sentence is shorter, so that it is heard sooner."""
 _OVERLAP = 8
 
 
@@ -48,7 +49,7 @@ class Stretches(Protocol):
     """The sound of one sentence; what it is does not depend on what else is computed."""
 
     def next(self) -> Samples | None:
-        """What follows, about a second; None after the last."""
+        """What follows, at first half a second, then one; None after the last."""
 
 
 class GriffinLim:
@@ -93,7 +94,8 @@ class _GriffinLimStretches:
         total = len(self._frames)
         if self._done >= total:
             return None
-        start, end = max(self._done - _OVERLAP, 0), self._done + _STRETCH
+        start = max(self._done - _OVERLAP, 0)
+        end = self._done + (_STRETCH if self._done else _FIRST)
         if total - end < _STRETCH // 2:
             end = total
         sound = self._mel.invert(self._frames[start:end], self._held)
@@ -145,7 +147,8 @@ class _HifiGanStretches:
     def next(self) -> Samples | None:
         if self._done >= len(self._frames):
             return None
-        start, end = self._done, min(self._done + _STRETCH, len(self._frames))
+        start = self._done
+        end = min(start + (_STRETCH if start else _FIRST), len(self._frames))
         reach, hop = self._vocoder.reach, self._vocoder.hop_length
         first = max(start - reach, 0)
         sound = self._vocoder.sound(self._frames[first : end + reach])
