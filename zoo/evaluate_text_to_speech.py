@@ -25,8 +25,10 @@ from infergraph.tasks.speech.spectrogram import MelSpectrogram
 from infergraph.tasks.speech.spellers import PhonemeSpeller
 from infergraph.tasks.speech.synthesizers import FastSpeech2
 from infergraph.tasks.speech.vocoders import GriffinLim, Samples
+from infergraph.tasks.speech.voice_activity import without_silence
+from infergraph.tasks.speech_to_text import SpeechToTextOptions
 from zoo.espeak import Espeak
-from zoo.evaluate_speech_to_text import load, transcribe_batch
+from zoo.evaluate_speech_to_text import SAMPLE_RATE, load, transcribe_batch
 from zoo.text_to_speech_data import VOICES, Voice
 from zoo.world import normalise_transcript, sentences
 
@@ -36,6 +38,7 @@ RECOGNIZERS = {
 }
 """By language."""
 _SILENCE = 0.2
+_RUNTIME = SpeechToTextOptions()
 
 
 class Spoken:
@@ -90,6 +93,12 @@ def distance(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     return float(costs[-1, -1] / steps[-1, -1])
 
 
+def _within_silence(sound: Samples) -> Samples:
+    """What the runtime gives a recogniser of a sound at 16 kHz."""
+    loud, rise = _RUNTIME.silence_dbfs, _RUNTIME.speech_rise_db
+    return without_silence(sound, SAMPLE_RATE, loud, rise, fill=True)
+
+
 def evaluate(
     checkpoint: Path, texts: Sequence[str], voice: Voice, compared: int
 ) -> tuple[dict[str, float], list[tuple[str, str]]]:
@@ -124,7 +133,7 @@ def evaluate(
     }
     model, processor = load(RECOGNIZERS[voice.language])
     said = [normalise_transcript(text, voice.language) for text in texts]
-    heard = [transcribe_batch(model, processor, [sound])[0] for sound in sounds]
+    heard = [transcribe_batch(model, processor, [_within_silence(each)])[0] for each in sounds]
     scores["word error rate"] = jiwer.wer(said, heard)
     scores["exact"] = sum(a == b for a, b in zip(said, heard, strict=True)) / len(said)
     mistakes = [pair for pair in zip(said, heard, strict=True) if pair[0] != pair[1]]

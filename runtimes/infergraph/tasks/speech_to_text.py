@@ -182,7 +182,12 @@ class SpeechToText(Runtime[Sequence[Chunk], None, Listener]):
         for piece in cut_at_pauses(samples, sample_rate, self.model.chunk_seconds):
             check_wanted()
             heard = without_silence(
-                piece, sample_rate, options.silence_dbfs, options.speech_rise_db
+                piece,
+                sample_rate,
+                options.silence_dbfs,
+                options.speech_rise_db,
+                # A network that takes so many seconds fills the rest up itself.
+                fill=features.max_seconds is None,
             )
             if len(heard):
                 chunks.append(Chunk(features(heard), len(heard) / sample_rate))

@@ -86,8 +86,8 @@ class RunningUtterances:
     """Speaks texts that come and go.
 
     A step makes the frames of one sentence of each text that has none, all in one batch, and then a
-    stretch of sound of each: half a second at first, then about a second. So a text is heard from the
-    first half second of its first sentence on, however many others are spoken.
+    stretch of sound of each: half a second at first, then about a second. So a text is heard from
+    the first half second of its first sentence on, however many others are spoken.
 
     Args:
         synthesizer: Makes frames.

@@ -9,7 +9,8 @@ a tone) does not, however loud it is.
 Three frames of speech in a row begin it: a click is over sooner. What is before the first speech,
 after the last, or between speech for more than 1.5 s, is left out, but for the 0.2 s before speech
 and the 0.5 s after it: words begin and end with weak sounds, and a pause is still heard as one.
-Shorter pauses, as between sentences, stay as they are.
+Shorter pauses, as between sentences, stay as they are. Where a clip begins or ends with less than
+that, silence can be added: a network whose training heard it misses words at an abrupt end.
 
 Sounds that come and go (music, a dog, other people) are not told from speech.
 """
@@ -39,7 +40,12 @@ _BLOCK_FRAMES = 32
 
 
 def without_silence(
-    samples: Samples, sample_rate: int, silence_dbfs: float, speech_rise_db: float
+    samples: Samples,
+    sample_rate: int,
+    silence_dbfs: float,
+    speech_rise_db: float,
+    *,
+    fill: bool = False,
 ) -> Samples:
     """The parts of a clip that are not silence nor steady noise, one after another.
 
@@ -50,9 +56,11 @@ def without_silence(
             not loud.
         speech_rise_db: How far speech rises above its surroundings, in dB; 0: all that is loud is
             taken for speech.
+        fill: Whether silence is added where there is less before or after speech than is kept.
 
     Returns:
-        FP32 [samples]: `samples` itself where all is speech, and none where nothing is.
+        FP32 [samples]: `samples` itself where all is speech and nothing is added, and none where
+        nothing is speech.
     """
     size = max(1, round(_FRAME_SECONDS * sample_rate))
     frames = samples[: len(samples) // size * size].reshape(-1, size)
@@ -64,9 +72,12 @@ def without_silence(
     if not len(starts):
         return samples[:0]
     apart = starts[1:] - ends[:-1] > _LONGEST_PAUSE_FRAMES
-    starts = np.maximum(starts[np.concatenate(([True], apart))] - _FRAMES_BEFORE, 0) * size
+    starts = (starts[np.concatenate(([True], apart))] - _FRAMES_BEFORE) * size
     ends = (ends[np.concatenate((apart, [True]))] + _FRAMES_AFTER) * size
-    parts = [samples[start:end] for start, end in zip(starts, ends, strict=True)]
+    missing = (max(-starts[0], 0), max(ends[-1] - len(samples), 0)) if fill else (0, 0)
+    parts = [samples[max(start, 0) : end] for start, end in zip(starts, ends, strict=True)]
+    if any(missing):
+        return np.pad(np.concatenate(parts), missing)
     if len(parts) > 1:
         return np.concatenate(parts)
     return samples if len(parts[0]) == len(samples) else parts[0]

@@ -149,6 +149,17 @@ def test_long_silence_is_left_out_but_for_what_is_next_to_speech(quiet) -> None:
     )
 
 
+@pytest.mark.parametrize("before", [0.0, 0.1, 0.2, 3.0])
+@pytest.mark.parametrize("after", [0.0, 0.3, 0.5, 3.0])
+def test_an_abrupt_beginning_and_end_are_filled_up(before: float, after: float) -> None:
+    speech = warble(1)
+    sound = np.concatenate([silence(before), speech, silence(after)])
+
+    left = voice_activity.without_silence(sound, RATE, -55, 12, fill=True)
+
+    np.testing.assert_array_equal(left, np.concatenate([silence(0.2), speech, silence(0.5)]))
+
+
 @pytest.mark.parametrize("seconds", [0.02, 0.7, 1.5])
 def test_a_pause_between_sentences_is_left(seconds: float) -> None:
     sound = np.concatenate([silence(0.2), warble(1), silence(seconds), warble(1), silence(0.5)])
