@@ -13,7 +13,8 @@ HF     := .venv-huggingface
 TRITON := .venv-triton
 REAL   := .venv-real
 # tests/conftest.py says which tests stay in one of the processes.
-PYTEST := $(BIN)/python -m pytest -n 2
+# More processes than cores: some tests wait for servers.
+PYTEST := $(BIN)/python -m pytest -n 3
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -205,13 +205,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--parts", type=int, default=PARTS, help="of the rendered windows")
     parser.add_argument("--save-every", type=int, default=100, help="steps")
     parser.add_argument(
-        "--validation", type=int, default=32, help="scenes to settle and calibrate on"
+        "--validation", type=int, default=48, help="scenes to settle and calibrate on"
     )
     fitting.add_arguments(parser, batch_size=8)
     parser.set_defaults(learning_rate=3e-3)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
-    args.steps = 2000 if args.steps is None else args.steps
+    args.steps = 9000 if args.steps is None else args.steps
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     network = build_network()

@@ -232,10 +232,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--settle", type=int, default=40, help="batches for normalisation")
     parser.add_argument("--validation", type=int, default=600, help="lines to calibrate scores on")
     fitting.add_arguments(parser, batch_size=24)
-    parser.set_defaults(learning_rate=2e-3)
+    parser.set_defaults(learning_rate=2.5e-3)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", force=True)
-    args.steps = 6000 if args.steps is None else args.steps
+    args.steps = 14_000 if args.steps is None else args.steps
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     network = build_network()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from infergraph.tasks.text.decoding import Search
@@ -30,6 +30,17 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "t5-summarization": ("summarization", {}),
 }
 """Family -> the model that serves it here, and settings."""
+
+
+def paired(families: Iterable[str], searches: Sequence[str]) -> list[tuple[str, str]]:
+    """Each family with the first search and two others, so that all are of several families."""
+    others = len(searches) - 1
+    return [
+        (family, search)
+        for number, family in enumerate(families)
+        for place, search in enumerate(searches)
+        if place == 0 or (place + 2 * number) % others < 2
+    ]
 
 
 def folder_of(family: str, checkpoint: Callable[[str], str]) -> str:

@@ -13,7 +13,7 @@ from infergraph.errors import ConfigurationError, InvalidInput
 from infergraph.tasks.checkpoints.pretrained import load_tokenizer
 
 from ..conftest import Ask, Serve
-from ..text_families import FAMILIES, TEXTS, WORDS, folder_of, served
+from ..text_families import FAMILIES, TEXTS, WORDS, folder_of, paired, served
 
 FIRST_TOKEN = {"m2m100": "__en__", "nllb": "eng_Latn", "mbart": "en_XX", "mbart50": "en_XX"}
 SOURCE = {"m2m100": "fr", "nllb": "fra_Latn", "mbart": "fr_XX", "mbart50": "fr_XX"}
@@ -86,8 +86,7 @@ def reference(family: str, folder: str, texts: list[str], search: dict[str, Any]
     return answers
 
 
-@pytest.mark.parametrize("search", SEARCHES)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("family", "search"), paired(FAMILIES, [*SEARCHES]))
 async def test_answers_are_the_networks_own_alone_and_together(
     family: str, search: str, checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:

@@ -16,7 +16,7 @@ from infergraph.tasks.text.sources import Source
 from infergraph.v2 import Message, Tensor
 
 from ..conftest import Ask, Serve
-from ..text_families import FAMILIES, TEXTS, served
+from ..text_families import FAMILIES, TEXTS, paired, served
 
 # Four sentences, of which one comes twice, with blanks and line breaks between them.
 TEXT = "The lamp. He counts!\n\n- Seven gulls.  The lamp."
@@ -79,8 +79,7 @@ def steps() -> Callable[[TextGeneration], list[str]]:
     return note
 
 
-@pytest.mark.parametrize("search", SEARCHES)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("family", "search"), paired(FAMILIES, [*SEARCHES]))
 async def test_the_parts_are_the_whole_answer(
     family: str, search: str, checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:

@@ -47,11 +47,11 @@ def test_tokens_come_as_often_as_transformers_says(choices: dict[str, Any]) -> N
     logits = torch.tensor([[2.0, 0.0, 1.0, -torch.inf, 1.5, -1.0, 0.5]])
     expected = warped(logits.clone(), choices).softmax(dim=-1)[0].tolist()
 
-    (tokens,) = drawn([draft(1, seed=1, **choices)], logits, steps=8000)
+    (tokens,) = drawn([draft(1, seed=1, **choices)], logits, steps=2000)
 
     counts = Counter(tokens)
-    shares = [counts[token] / 8000 for token in range(7)]
-    assert shares == pytest.approx(expected, abs=0.02)
+    shares = [counts[token] / 2000 for token in range(7)]
+    assert shares == pytest.approx(expected, abs=0.03)
     # What transformers excludes is never drawn.
     assert [share > 0 for share in shares] == [each > 0 for each in expected]
 

@@ -24,7 +24,7 @@ from infergraph.tasks.text.generator import Generator
 from infergraph.tasks.text.running import RunningTexts
 
 from ..conftest import Checks
-from ..text_families import GREEDY, TEXTS, WORDS
+from ..text_families import GREEDY, TEXTS, WORDS, paired
 
 SEARCHES = {
     "greedy": GREEDY,
@@ -132,8 +132,10 @@ def written(
     return [draft.text for draft in drafts]
 
 
-@pytest.mark.parametrize("search", SEARCHES)
-@pytest.mark.parametrize("family", ["marian", "m2m100", "mbart", "bart", "pegasus", "t5"])
+@pytest.mark.parametrize(
+    ("family", "search"),
+    paired(["marian", "m2m100", "mbart", "bart", "pegasus", "t5"], [*SEARCHES]),
+)
 def test_each_text_is_the_one_that_it_would_be_alone(
     family: str, search: str, bench: Callable[..., tuple[Bench, list[Ids]]]
 ) -> None:
@@ -158,18 +160,18 @@ def test_each_text_is_the_one_that_it_would_be_alone(
     assert made.seen.tokens == sum(len(each) - 1 for each in expected)
 
 
-@pytest.mark.parametrize("beams", [1, 3])
 @pytest.mark.parametrize(
-    "rules",
+    ("beams", "rules"),
     [
-        {"encoder_no_repeat_ngram_size": 1},
-        {"encoder_repetition_penalty": 3.0},
-        {"sequence_bias": [[[32], -4.0], [[6, 6], -9.0]]},
-        {"bad_words_ids": [[25], [6, 6], [32, 32], [2]], "remove_invalid_values": True},
-        {"suppress_tokens": [25, 32], "begin_suppress_tokens": [11, 12, 13]},
-        {"forced_bos_token_id": None, "begin_suppress_tokens": [11, 12, 13]},
-        {"exponential_decay_length_penalty": (3, 1.5), "renormalize_logits": True},
-        {"eos_token_id": [2, 14, 15], "forced_eos_token_id": None},
+        (1, {"encoder_no_repeat_ngram_size": 1}),
+        (3, {"encoder_repetition_penalty": 3.0}),
+        (1, {"sequence_bias": [[[32], -4.0], [[6, 6], -9.0]]}),
+        (3, {"bad_words_ids": [[25], [6, 6], [32, 32], [2]], "remove_invalid_values": True}),
+        (1, {"suppress_tokens": [25, 32], "begin_suppress_tokens": [11, 12, 13]}),
+        (3, {"forced_bos_token_id": None, "begin_suppress_tokens": [11, 12, 13]}),
+        (3, {"exponential_decay_length_penalty": (3, 1.5), "renormalize_logits": True}),
+        (1, {"eos_token_id": [2, 14, 15], "forced_eos_token_id": None}),
+        (3, {"eos_token_id": [2, 14, 15], "forced_eos_token_id": None}),
     ],
 )
 def test_rules_of_a_checkpoint(
