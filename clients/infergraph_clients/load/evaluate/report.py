@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from ..errors import LoadError
 from ..profile.report import profile_document, profile_parts
+from ..reports.folder import write_json, writing
 from ..reports.page import (
     figure_html,
     heading,
@@ -25,16 +24,12 @@ from ..reports.page import (
 )
 from ..reports.plots import BLUE, GREEN, ORANGE, RED, cumulative, empty_figure, line
 from ..reports.stage_bars import Bar, stage_bars, standalone
-from ..reports.text import milliseconds
+from ..reports.text import milliseconds, utc
+from ..search import LIMITS
 from .evaluation import SLO_FACTOR, Evaluation
 
 FORMAT = 1
 PAGE, NUMBERS, PICTURE = "evaluation.html", "evaluation.json", "stages.svg"
-_LIMITS = {
-    "server": "the server misses the SLO above it",
-    "tester": "above it the tester could not keep up: the server may do more",
-    "nothing": "no higher rate was tried",
-}
 
 
 def write_evaluation(folder: Path, found: Evaluation) -> None:
@@ -43,23 +38,18 @@ def write_evaluation(folder: Path, found: Evaluation) -> None:
     Raises:
         LoadError: the folder cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        document = json.dumps(evaluation_document(found), indent=2, allow_nan=False)
-        (folder / NUMBERS).write_text(document + "\n", encoding="utf-8")
+    with writing("report", folder):
+        write_json(folder / NUMBERS, evaluation_document(found))
         bars = stage_loads(found)
         if bars:
             (folder / PICTURE).write_text(standalone(stage_bars(bars)), encoding="utf-8")
-        began = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(found.began))
         machine = ", ".join(f"{name} {value}" for name, value in sorted(found.machine.items()))
         write_page(
             folder / PAGE,
             title=f"Evaluation of {found.pipeline}",
-            subtitle=f"{began}; server and tester on one machine ({machine})",
+            subtitle=f"{utc(found.began)}; server and tester on one machine ({machine})",
             parts=_parts(found),
         )
-    except OSError as error:
-        raise LoadError(f"report '{folder}' cannot be written: {error.strerror}") from None
 
 
 def evaluation_document(found: Evaluation) -> dict[str, Any]:
@@ -174,7 +164,7 @@ def _figures(found: Evaluation) -> Iterable[list[str]]:
         yield ["SLO", f"p{slo.percentile:g} <= {milliseconds(slo.latency_ms)} ms", how]
     if capacity is not None:
         rate = "none" if capacity.rate is None else f"{capacity.rate:.1f}/s"
-        yield ["capacity within the SLO", rate, _LIMITS[capacity.limited_by]]
+        yield ["capacity within the SLO", rate, LIMITS[capacity.limited_by]]
 
 
 def _stage_table(found: Evaluation) -> Iterable[str]:
