@@ -231,6 +231,26 @@ async def test_a_group_of_none_counts_nothing(serve: Serve) -> None:
     assert (found["counts"], found["kept_labels_item"]) == ([[1], [0]], [[0]])
 
 
+@pytest.mark.parametrize(
+    ("operation", "shape"),
+    [
+        ({"kind": "map", "texts": "kept_labels", "values": {}}, ROWS),
+        ({"kind": "margin", "boxes": "kept_boxes", "count": None, "factor": 1.1}, BOXES),
+    ],
+    ids=["map", "margin"],
+)
+async def test_what_is_made_of_a_group_of_none_is_absent_too(
+    operation: dict[str, Any], shape: list[Any], serve: Serve
+) -> None:
+    operations = [THRESHOLD, {**operation, "into": "made"}]
+    runtime = await load(serve, operations, FOUND, {"made": shape}, ["made"])
+
+    found = await answer(runtime, **three_boxes())
+
+    # Of the second image no row is left.
+    assert (len(found["made"]), found["made_item"]) == (1, [[0]])
+
+
 @pytest.mark.parametrize(("other", "mapped"), [(None, "bird"), ("else", "else"), ("", "")])
 async def test_labels_are_mapped(other: str | None, mapped: str, serve: Serve) -> None:
     operation = {"kind": "map", "values": {"puppy": "dog"}, "other": other}
