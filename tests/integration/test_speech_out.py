@@ -82,7 +82,7 @@ async def test_assistant_answers_or_says_that_it_does_not_know(
     asked = spoken("samples.json")[:2]
     client = connect(everywhere[transport], front_end)
     speaker = connect(everywhere["in-process"], front_end)
-    nameless = await speaker.infer("text-to-speech", {"text": ["What is it?"]})
+    nameless = await speaker.infer("text-to-speech", {"text": ["What did he buy?"]})
     silence = encoded(np.zeros(16_000))
     known, other = asked
     request = {
