@@ -12,7 +12,8 @@ import yaml
 
 from infergraph_clients.load.arrivals import Arrivals
 from infergraph_clients.load.cli.main import parse_arguments
-from infergraph_clients.load.configuration import RunConfiguration, read_loads
+from infergraph_clients.load.configuration import RunConfiguration
+from infergraph_clients.load.configuration_file import read_loads
 from infergraph_clients.load.profile.report import COLUMNS
 from infergraph_clients.transports.outcome import Outcome
 

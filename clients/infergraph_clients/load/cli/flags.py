@@ -12,7 +12,8 @@ from ...flags import add_tls
 from ...payloads.inputs import HELP
 from ...transports import parse_headers
 from ...transports.headers import pairs
-from ..configuration import RunConfiguration, flags_of, read_configuration, read_loads
+from ..configuration import RunConfiguration, flags_of
+from ..configuration_file import read_configuration, read_loads
 from ..errors import LoadError
 
 _FLAGS = {
