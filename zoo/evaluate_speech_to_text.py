@@ -25,12 +25,12 @@ import jiwer
 import numpy as np
 import torch
 
-from infergraph.tasks.speech.language_model import read_language_model
 from infergraph.tasks.speech.recognizers import (
     MIN_SCORE_OF_LETTERS,
     CtcRecognizer,
     Transcript,
 )
+from infergraph.tasks.text.language_model import read_language_model
 from zoo.calibration import auroc, expected_calibration_error, false_accepts
 from zoo.speech import SPEAKERS, Utterance, held_out_utterances, outside_utterances, speak
 from zoo.speech_engines import ENGINES, SAMPLE_RATE, Samples

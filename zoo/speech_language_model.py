@@ -9,11 +9,11 @@ import argparse
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from infergraph.tasks.speech.language_model import FOLDER
+from infergraph.tasks.text.language_model import FOLDER
 from zoo.speech import SPEAKERS
 from zoo.world import normalise_transcript, sentences, vocabulary
 
@@ -45,7 +45,7 @@ def bigrams(texts: Iterable[str], words: Iterable[str]) -> str:
     alone = {"<unk>": 1 / total} | {word: count / total for word, count in single.items()}
     rest = {word: _DISCOUNT * len(counts) / sum(counts) for word, counts in followers.items()}
     lines = ["\\data\\", f"ngram 1={len(alone) + 1}", f"ngram 2={len(pairs)}", "", "\\1-grams:"]
-    lines.append(f"-99\t<s>\t{_log(rest['<s>'])}")
+    lines.append(f"-99\t<s>\t{_log(rest.get('<s>', 1.0))}")
     lines += [
         f"{_log(share)}\t{word}" + (f"\t{_log(rest[word])}" if word in rest else "")
         for word, share in sorted(alone.items())
@@ -63,16 +63,24 @@ def _log(share: float) -> str:
 
 def save_language_model(checkpoint: Path, seed: int = 0, language: str = "en") -> None:
     """Writes the language model of the world's training sentences into a checkpoint's folder."""
-    folder = checkpoint / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    words = sorted(vocabulary(language))
     told = sentences(seed, _SENTENCES, "train", language=language)
     texts = [normalise_transcript(text, language) for text in told]
+    write_language_model(checkpoint, texts, sorted(vocabulary(language)), _WEIGHTS[language])
+
+
+def write_language_model(
+    checkpoint: Path, texts: Iterable[str], words: Sequence[str], weights: Mapping[str, float]
+) -> None:
+    """Writes a model of `words`, and of pairs of them in `texts`, into a checkpoint's folder.
+
+    Args:
+        weights: `alpha`, `beta` and `unk_score_offset` of `LanguageModel`.
+    """
+    folder = checkpoint / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "unigrams.txt").write_text("\n".join([*words, ""]), encoding="utf-8")
     (folder / "bigrams.arpa").write_text(bigrams(texts, words), encoding="utf-8")
-    (folder / "attrs.json").write_text(
-        f"{json.dumps(_WEIGHTS[language], indent=2)}\n", encoding="utf-8"
-    )
+    (folder / "attrs.json").write_text(f"{json.dumps(weights, indent=2)}\n", encoding="utf-8")
 
 
 def main(argv: Sequence[str] | None = None) -> None:

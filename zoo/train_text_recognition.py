@@ -11,7 +11,8 @@ from __future__ import annotations
 import argparse
 import logging
 import random
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,10 +22,15 @@ import torch
 import torch.nn.functional as F
 import transformers as hf
 
+from infergraph.tasks.text_recognition import TextRecognition
+from infergraph.tasks.vision.text_reader import Reading
 from zoo import fitting
 from zoo.calibration import divide_logits
+from zoo.evaluate_text_detection import load
+from zoo.evaluate_text_recognition import FOLDER
 from zoo.lcnet import backbone, settle, whole, without_branches
-from zoo.signs import CHARACTERS
+from zoo.signs import CHARACTERS, LANGUAGES, wording
+from zoo.speech_language_model import write_language_model
 from zoo.text_recognition_data import (
     HEIGHT,
     STEP,
@@ -36,6 +42,7 @@ from zoo.text_recognition_data import (
     network_input,
     padded_width,
 )
+from zoo.world import vocabulary
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +52,10 @@ _ROUNDS = 1.5
 """How often lines have been seen, on average, before more are taken."""
 _VALIDATION = PARTS
 """The part of the rendered lines that no training has."""
+_SIGNS = 10_000
+"""Of which the language model is."""
+_WEIGHTS = {"alpha": 0.3, "beta": 1.0, "unk_score_offset": -5.0}
+"""Chosen by lines in training fonts."""
 _PLACES_UNTIL = 0.4
 """The share of the training in which letters' places count."""
 
@@ -169,45 +180,52 @@ def save(network: Any, output: Path) -> None:
     processor().save_pretrained(output)
 
 
-def decoded(logits: torch.Tensor) -> str:
-    """What CTC makes of the likeliest classes of one line, FP32 [steps, classes]."""
-    return "".join(CLASSES[label] for label in logits[_taken(logits)].argmax(dim=1).tolist())
+def save_language_model(checkpoint: Path, signs: int = _SIGNS) -> None:
+    """Writes the language model of what training signs say into a checkpoint's folder.
+
+    Its words are the world's, in small letters, and what stands beside numbers.
+    """
+    known = " ".join(word for language in LANGUAGES for word in vocabulary(language))
+    words = {*_letters_of(known), *_letters_of(known.replace("ß", "ss")), "no", "km", "h"}
+    rng = random.Random(0)
+    told = (line for _ in range(signs) for line in wording(rng, "train"))
+    texts = [" ".join(word for word in _letters_of(line) if word in words) for line in told]
+    write_language_model(checkpoint, texts, sorted(words), _WEIGHTS)
 
 
-def _taken(logits: torch.Tensor, blank: int = 0) -> torch.Tensor:
-    """Of which steps a character is taken."""
-    chosen = logits.argmax(dim=1)
-    again = torch.cat([chosen.new_full((1,), blank), chosen[:-1]])
-    return (chosen != blank) & (chosen != again)
+def _letters_of(text: str) -> list[str]:
+    """A text's words as the search for them has them: they end at digits and marks, too."""
+    return re.findall(r"[^\W\d_]+", text.lower())
 
 
-def score_temperature(
-    logits: Sequence[torch.Tensor], right: Sequence[bool], blank: int = 0
-) -> float:
+Read = Callable[[torch.Tensor], Reading]
+"""What is read in a line of which a network says this, FP32 [steps, classes] of probabilities."""
+
+
+def score_temperature(logits: Sequence[torch.Tensor], wanted: Sequence[str], read: Read) -> float:
     """The number that logits are divided by for lines' scores to fit best the share that is right.
-
-    A line's score is the mean of the probabilities of its characters, as the processor has it.
 
     Args:
         logits: Of each line FP32 [steps, classes].
-        right: Whether the line is read right.
-        blank: The class that is no character.
+        wanted: What is written in it.
+        read: Reads it. What it reads and the score follow from the temperature.
     """
-    taken = [each[_taken(each, blank)] for each in logits]
-    kept = [(each, hit) for each, hit in zip(taken, right, strict=True) if len(each)]
 
     def loss(temperature: float) -> float:
-        scores = torch.tensor(
-            [(each / temperature).softmax(dim=1).amax(dim=1).mean().item() for each, _ in kept]
-        )
-        hits = torch.tensor([float(hit) for _, hit in kept])
+        readings = [read((each / temperature).softmax(dim=1)) for each in logits]
+        pairs = [
+            (each.score, float(each.text == text))
+            for each, text in zip(readings, wanted, strict=True)
+            if each.text
+        ]
+        scores, hits = torch.tensor(pairs).unbind(dim=1)
         return F.binary_cross_entropy(scores.clamp(1e-4, 1 - 1e-4), hits).item()
 
-    return min((1.1**power for power in range(-10, 31)), key=loss)
+    return min((1.25**power for power in range(-5, 9)), key=loss)
 
 
 @torch.inference_mode()
-def calibrate(network: Any, examples: Sequence[LineExample]) -> tuple[float, float]:
+def calibrate(network: Any, examples: Sequence[LineExample], read: Read) -> tuple[float, float]:
     """Divides the logits by the temperature that fits lines best, in place.
 
     Returns:
@@ -216,10 +234,11 @@ def calibrate(network: Any, examples: Sequence[LineExample]) -> tuple[float, flo
     network.train(False)
     pixels = (torch.from_numpy(network_input(pixels))[None] for pixels, _, _ in examples)
     logits = [logits_of(network, each)[0] for each in pixels]
-    right = [decoded(each) == text for each, (_, text, _) in zip(logits, examples, strict=True)]
-    temperature = score_temperature(logits, right)
+    wanted = [text for _, text, _ in examples]
+    temperature = score_temperature(logits, wanted, read)
     divide_logits(network.head.head, temperature)
-    return temperature, sum(right) / len(right)
+    found = [read((each / temperature).softmax(dim=1)).text for each in logits]
+    return temperature, sum(map(str.__eq__, found, wanted)) / len(wanted)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -230,7 +249,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--first-part", type=int, default=0)
     parser.add_argument("--save-every", type=int, default=200, help="steps")
     parser.add_argument("--settle", type=int, default=40, help="batches for normalisation")
-    parser.add_argument("--validation", type=int, default=600, help="lines to calibrate scores on")
+    parser.add_argument("--validation", type=int, default=400, help="lines to calibrate scores on")
     fitting.add_arguments(parser, batch_size=24)
     parser.set_defaults(learning_rate=2.5e-3)
     args = parser.parse_args(argv)
@@ -251,7 +270,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     last = batches(network, argparse.Namespace(**{**vars(args), **further}), args.output)
     settle(network, (batch["pixels"] for batch in last))
     validation = lines("train", _VALIDATION)[: args.validation]
-    logger.info("temperature %.2f, lines right %.3f", *calibrate(network, validation))
+    save(network, args.output)
+    save_language_model(args.output)
+    read = load(TextRecognition, FOLDER, args.output).model.reading_of
+    logger.info("temperature %.2f, lines right %.3f", *calibrate(network, validation, read))
     save(network, args.output)
 
 

@@ -12,13 +12,15 @@ import pytest
 import torch
 from transformers import AutoImageProcessor, AutoModelForTextRecognition
 
+from infergraph.devices import Placement
 from infergraph.errors import ConfigurationError, InvalidInput
 from infergraph.tasks.text_recognition import TextRecognition
 from infergraph.tasks.vision.quads import straightened
-from infergraph.tasks.vision.text_reader import Line, TextReader
+from infergraph.tasks.vision.text_reader import Line, Reading, TextReader
 from infergraph.tensors.decode_memory import decode_memory
-from tests.checkpoints.text_lines import mobile_reader
+from tests.checkpoints.text_lines import CHARACTERS, mobile_reader
 from tests.pictures import Pixels, encoded, pattern
+from zoo.speech_language_model import write_language_model
 
 from .conftest import Ask, Serve
 from .vision.test_text_map import rectangle
@@ -33,6 +35,8 @@ QUADS[0, 1] = [10, 5, 70, 5, 70, 35, 10, 35]
 QUADS[0, 2] = rectangle(60, 90, 110, 20, -10).reshape(-1)
 QUADS[1, 0] = rectangle(100, 50, 150, 40, 5).reshape(-1)
 COUNTS = np.array([[3], [1], [0]])
+CPU = Placement(torch.device("cpu"), torch.float32, compile=False)
+WEIGHTS = {"alpha": 0.5, "beta": 0.0, "unk_score_offset": -3.0}
 
 
 def read(folder: str, pictures: Sequence[Pixels]) -> list[dict[str, Any]]:
@@ -88,6 +92,60 @@ async def test_each_line_is_read_as_by_itself(
     assert np.ravel([answer["score"] for answer in alone]) == pytest.approx(
         np.ravel(together["score"]), abs=1e-4
     )
+
+
+@pytest.fixture
+def read_out(tmp_path: Path) -> Callable[..., Reading]:
+    """Reads shares of characters by step, `_` being the blank; its model has "a" and "goat"."""
+    write_language_model(tmp_path, ["a goat"], ["a", "goat"], WEIGHTS)
+    reader = TextReader(mobile_reader(tmp_path), CPU, max_batch_pixels=2**19)
+
+    def read(*steps: dict[str, float]) -> Reading:
+        shares = torch.full((len(steps), len(CHARACTERS)), 1e-4)
+        for row, each in zip(shares, steps, strict=True):
+            for character, share in each.items():
+                row[CHARACTERS.index(character.replace("_", "blank"))] = share
+        return reader.reading_of(shares)
+
+    return read
+
+
+def clearly(text: str) -> list[dict[str, float]]:
+    return [{character: 0.99} for character in text]
+
+
+DOUBTFUL = [*clearly("go"), {"b": 0.55, "a": 0.43}, *clearly("t")]
+
+
+def test_a_word_that_is_not_known_is_searched_for(read_out: Callable[..., Reading]) -> None:
+    found = read_out(*clearly("a "), *DOUBTFUL, *clearly(", 7"))
+
+    assert found.text == "a goat, 7"
+    # Not surer than what is seen there.
+    assert found.score < 0.95
+
+
+def test_what_is_clear_is_read_as_it_is(read_out: Callable[..., Reading]) -> None:
+    assert read_out(*clearly("gobt 17.5")) == Reading("gobt 17.5", pytest.approx(0.99))
+    assert read_out(*clearly("__a")) == Reading("a", pytest.approx(0.99))
+    assert read_out(*clearly("___")) == Reading("", 0.0)
+
+
+def test_a_checkpoint_without_a_language_model_searches_for_nothing(tmp_path: Path) -> None:
+    reader = TextReader(mobile_reader(tmp_path), CPU, max_batch_pixels=2**19)
+    shares = torch.full((4, len(CHARACTERS)), 1e-4)
+    for row, each in zip(shares, DOUBTFUL, strict=True):
+        for character, share in each.items():
+            row[CHARACTERS.index(character)] = share
+
+    assert reader.reading_of(shares).text == "gobt"
+
+
+def test_a_language_model_of_other_letters_fails_at_load(tmp_path: Path) -> None:
+    write_language_model(tmp_path, [], ["où", "goat"], WEIGHTS)
+
+    with pytest.raises(ConfigurationError, match="of the recogniser, which has no letters ù"):
+        TextReader(mobile_reader(tmp_path), CPU, max_batch_pixels=2**19)
 
 
 async def test_boxes_are_read_where_there_are_no_quads(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from infergraph.tasks.speech.language_model import read_language_model
+from infergraph.tasks.text.language_model import read_language_model
 from zoo.speech import (
     HELD_OUT_ENGINES,
     SPEAKERS,

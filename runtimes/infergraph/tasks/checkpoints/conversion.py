@@ -15,7 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from ...errors import ConfigurationError
 from ...weights import BIN, SAFETENSORS, is_index, loading, weights_in
-from ..speech import language_model
+from ..text import language_model
 from .ctranslate2 import convert_whisper, is_ctranslate2
 from .image_library import timm_config
 

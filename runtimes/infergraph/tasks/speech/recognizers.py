@@ -27,9 +27,9 @@ from ...batching import check_wanted
 from ...devices import Placement
 from ...errors import ConfigurationError
 from ..checkpoints.pretrained import load_network, load_tokenizer
+from ..text.language_model import LanguageModel, read_language_model
+from ..text.word_search import WordSearch
 from .doubts import Bounds, Doubts, without_loop
-from .language_model import LanguageModel, read_language_model
-from .word_search import WordSearch
 
 # Whisper puts up to four tokens of its own before the text: start, language, task, no timestamps.
 _PROMPT_TOKENS = 4

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,13 @@ from ...tensors.decode_memory import decode_memory
 from ...tensors.image import Pixels, writable
 from ..checkpoints.pretrained import load_image_processor, load_network
 from ..minibatches import equal_batches
+from ..text.language_model import LanguageModel, read_language_model
+from ..text.word_search import WordSearch
 
+_SURE = 0.95
+"""A line with a lower score is doubtful, or one with a word that is not known."""
+_IMPOSSIBLE = np.float32(1e-12)
+"""Added to probabilities, so that all have a logarithm."""
 _WIDTH_STEP = 32
 """Columns: lines of nearly equal width are made equally wide, so that they share a network call."""
 
@@ -55,7 +63,9 @@ class Reading:
 
 
 class TextReader:
-    """Reads pictures of one line of text, greedily.
+    """Reads pictures of one line of text: of each step the likeliest character.
+
+    Where that is doubtful, and the checkpoint has a language model, it searches for words instead.
 
     The network looks at what a line is filled up with, too. So each line is filled up to a width
     that follows from its own, and shares a call only with lines of that width: what is read in one
@@ -103,6 +113,8 @@ class TextReader:
                 f"{len(characters)} characters, the blank among them; accepted: the same number"
             )
         self._characters: npt.NDArray[Any] = np.array(characters, object)
+        language = read_language_model(Path(checkpoint))
+        self._search = None if language is None else _word_search(characters, language)
         self._placement = placement
         self._max_batch_pixels = max_batch_pixels
         self._observe = observe
@@ -143,6 +155,11 @@ class TextReader:
                 readings[index] = reading
         return readings
 
+    def reading_of(self, probabilities: torch.Tensor) -> Reading:
+        """What is read in a line of which the network says this, FP32 [steps, characters]."""
+        best, chosen = probabilities.max(dim=-1)
+        return self._decoded(best.numpy(), chosen.numpy(), probabilities)
+
     def try_out(self) -> None:
         """Reads noise of different widths."""
         noise = np.random.default_rng(0).integers(0, 255, (20, 90, 3), np.uint8)
@@ -167,15 +184,51 @@ class TextReader:
         best, chosen = probabilities.max(dim=-1)
         found = torch.stack([best.float(), chosen.float()]).cpu().numpy()
         return [
-            self._decoded(scores, characters.astype(np.int64))
-            for scores, characters in zip(*found, strict=True)
+            self._decoded(scores, characters.astype(np.int64), line)
+            for scores, characters, line in zip(*found, probabilities, strict=True)
         ]
 
     def _decoded(
-        self, scores: npt.NDArray[np.float32], characters: npt.NDArray[np.int64]
+        self,
+        scores: npt.NDArray[np.float32],
+        characters: npt.NDArray[np.int64],
+        probabilities: torch.Tensor,
     ) -> Reading:
         """What CTC makes of the likeliest character of each step: 0 is the blank."""
         kept = characters != 0
         kept[1:] &= characters[1:] != characters[:-1]
-        text = " ".join("".join(self._characters[characters[kept]]).split())
-        return Reading(text, float(scores[kept].mean()) if text else 0.0)
+        text = self._text(characters[kept])
+        score = float(scores[kept].mean()) if text else 0.0
+        if self._search is None or not text:
+            return Reading(text, score)
+        if score >= _SURE and self._search.knows(characters[kept].tolist()):
+            return Reading(text, score)
+        check_wanted()
+        tokens, likelihood = self._search(np.log(probabilities.float().cpu().numpy() + _IMPOSSIBLE))
+        found = self._text(np.array(tokens, np.int64))
+        if found == text:
+            return Reading(text, score)
+        # Words that are likely of themselves may be far from what is seen.
+        return Reading(found, min(score, math.exp(likelihood / len(tokens))) if found else 0.0)
+
+    def _text(self, characters: npt.NDArray[np.int64]) -> str:
+        return " ".join("".join(self._characters[characters]).split())
+
+
+def _word_search(characters: Sequence[str], language: LanguageModel) -> WordSearch:
+    """A search for a language's words, in small letters, in a recogniser's characters.
+
+    Raises:
+        ConfigurationError: some of the words' letters, or the space, are no characters of it.
+    """
+    letters = [each.lower() if each.isalpha() and len(each) == 1 else "" for each in characters]
+    # The first character is CTC's blank, whatever it is called.
+    letters[0] = ""
+    missing = {*"".join(language.words)} - {*letters}
+    if missing or " " not in characters:
+        what = f"letters {', '.join(sorted(missing))}" if missing else "space"
+        raise ConfigurationError(
+            f"the language model does not fit the characters of the recogniser, which has no {what}"
+        )
+    marks = [number for number, letter in enumerate(letters) if number and not letter]
+    return WordSearch(language, letters, 0, characters.index(" "), marks)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from transformers import Wav2Vec2CTCTokenizer
 
 from infergraph.errors import ConfigurationError
-from infergraph.tasks.speech.language_model import LanguageModel
 from infergraph.tasks.speech.recognizers import CtcRecognizer, Transcript, collapse
+from infergraph.tasks.text.language_model import LanguageModel
 
 BLANK = 0
 

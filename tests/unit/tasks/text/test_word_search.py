@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from infergraph.tasks.speech.language_model import LanguageModel
-from infergraph.tasks.speech.word_search import WordSearch
+from infergraph.tasks.text.language_model import LanguageModel
+from infergraph.tasks.text.word_search import WordSearch
 
 BLANK, DELIMITER = 0, 1
 LETTERS = ["", "", *"abgot"]
@@ -122,6 +122,28 @@ def test_the_probability_is_that_of_all_paths_to_the_text() -> None:
     best = max(totals, key=lambda text: totals[text])
     assert "".join(" ab"[each - 1] for each in tokens) == best
     assert math.exp(probability) == pytest.approx(totals[best], rel=1e-4)
+
+
+def test_marks_end_words_and_are_left_as_they_are() -> None:
+    letters = [*LETTERS, ""]
+    mark = len(LETTERS)
+    known = {("goat",): -1.0, ("<unk>",): -1.0}
+    model = LanguageModel(frozenset({"goat"}), known, {}, 0.5, 0.0, -3.0)
+    marked = WordSearch(model, letters, BLANK, DELIMITER, [mark])
+    # "!gobt!!", of which the "b" may be an "a".
+    shares: list[dict[int, float]] = [{mark: 0.97}, {token("g"): 0.97}, {token("o"): 0.97}]
+    shares += [{token("b"): 0.6, token("a"): 0.37}, {token("t"): 0.97}]
+    shares += [{mark: 0.97}, {BLANK: 0.97}, {mark: 0.97}]
+    likely = np.full((len(shares), len(letters)), 0.001, np.float32)
+    for row, each in zip(likely, shares, strict=True):
+        row[[*each]] = [*each.values()]
+
+    tokens, _ = marked(np.log(likely))
+
+    goat = [token(letter) for letter in "goat"]
+    assert tokens == [mark, *goat, mark, mark]
+    assert marked.knows([mark, *goat, mark, DELIMITER, mark])
+    assert not marked.knows([mark, token("g"), mark])
 
 
 def test_it_knows_texts_of_known_words() -> None:

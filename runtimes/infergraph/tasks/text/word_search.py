@@ -1,4 +1,4 @@
-"""`WordSearch`: the likeliest words of a CTC network's letters, by a language model.
+"""`WordSearch`: the likeliest words of a CTC network's letters, heard or seen, by a language model.
 
 It is a beam search over prefixes, as of Hannun et al., "First-Pass Large Vocabulary Continuous
 Speech Recognition using Bi-Directional Recurrent DNNs" (2014): paths of letters that collapse to
@@ -8,7 +8,7 @@ the same text are one hypothesis, and the language model scores each word when i
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,9 @@ import numpy.typing as npt
 from .language_model import LanguageModel, Ngram
 
 _NEVER = -math.inf
-# Letters less likely than this, in natural logarithms, are not followed.
+# Letters less likely than this, in natural logarithms, are not followed, nor more than so many.
 _UNLIKELY = -7.0
+_LETTERS = 8
 _HYPOTHESES = 16
 
 Letters = npt.NDArray[np.float32]
@@ -52,29 +53,36 @@ _Paths = dict[_Text, tuple[float, float]]
 
 
 class WordSearch:
-    """Finds the words of a clip.
+    """Finds the words of a clip, or of a line of text.
 
     Args:
         model: Of the language.
-        letters: What each token of the network stands for; "" for those that are no letters.
+        letters: What each token of the network stands for, as the model's words are written; ""
+            for those that are no letters.
         blank: CTC's token for nothing.
         delimiter: The token between words.
+        marks: Tokens that end a word and are of none, as digits and full stops. The model says
+            nothing of them.
     """
 
     def __init__(
-        self, model: LanguageModel, letters: Sequence[str], blank: int, delimiter: int
+        self,
+        model: LanguageModel,
+        letters: Sequence[str],
+        blank: int,
+        delimiter: int,
+        marks: Collection[int] = (),
     ) -> None:
         self._model = model
         self._letters = letters
         self._blank = blank
         self._delimiter = delimiter
+        self._ends = frozenset([delimiter, *marks])
         self._beginnings = {word[:end] for word in model.words for end in range(len(word) + 1)}
 
     def knows(self, tokens: Sequence[int]) -> bool:
         """Whether a text is made of known words only."""
-        spelled = "".join(
-            " " if token == self._delimiter else self._letters[token] for token in tokens
-        )
+        spelled = "".join(" " if token in self._ends else self._letters[token] for token in tokens)
         return self._model.words.issuperset(spelled.split())
 
     def __call__(self, likely: Letters) -> tuple[list[int], float]:
@@ -102,10 +110,12 @@ class WordSearch:
     def _next(self, paths: _Paths, frame: Letters) -> _Paths:
         """The paths of one frame more; of the likeliest texts."""
         silent = float(frame[self._blank])
+        likeliest = np.argsort(-frame)[:_LETTERS].tolist()
         heard = [
-            (token, float(frame[token]))
-            for token in np.flatnonzero(frame > _UNLIKELY).tolist()
-            if self._letters[token] or token == self._delimiter
+            (token, likely)
+            for token in likeliest
+            if (likely := float(frame[token])) > _UNLIKELY
+            and (self._letters[token] or token in self._ends)
         ]
         grown: _Paths = {}
 
@@ -137,8 +147,10 @@ class WordSearch:
     def _longer(self, text: _Text, token: int) -> _Text:
         longer = text.longer.get(token)
         if longer is None:
-            if token == self._delimiter:
-                score, before = self._model.score(text.before, text.word)
+            if token in self._ends:
+                score, before = 0.0, text.before
+                if text.word:
+                    score, before = self._model.score(before, text.word)
                 longer = _Text(text, token, "", before, text.score + score)
             else:
                 word = text.word + self._letters[token]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infergraph.errors import ConfigurationError
-from infergraph.tasks.speech.language_model import LanguageModel, read_language_model
+from infergraph.tasks.text.language_model import LanguageModel, read_language_model
 
 ARPA = """\
 \\data\\
