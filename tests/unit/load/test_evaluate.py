@@ -90,6 +90,36 @@ def test_what_there_is(servables: dict[str, Servable], tmp_path: Path) -> None:
     assert models_of(servables, servables["second"]) == []
 
 
+@pytest.mark.parametrize("given", ["fast", "0", "-5", "inf", "nan"])
+def test_an_objective_that_is_none_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    file = tmp_path / "outer.yaml"
+    file.write_text(with_objective(given))
+    found = json.dumps([listed("outer", tmp_path, file)])
+    command(tmp_path, f"print({found!r})", monkeypatch)
+
+    with pytest.raises(LoadError, match=rf"{file}.*slo-ms is '{given}'; accepted: milliseconds"):
+        read_servables(None)
+
+
+def with_objective(value: str) -> str:
+    annotations = json.dumps({"infergraph.io/slo-ms": value})
+    return PIPELINE.replace("{name: outer}", f"{{name: outer, annotations: {annotations}}}")
+
+
+def test_the_objective_of_a_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "outer.yaml"
+    file.write_text(with_objective("95"))
+    (tmp_path / "inner.yaml").write_text(INNER)
+    both = [listed("outer", tmp_path, file), listed("inner", tmp_path, tmp_path / "inner.yaml")]
+    command(tmp_path, f"print({json.dumps(both)!r})", monkeypatch)
+
+    found = read_servables(None)
+
+    assert (found["outer"].slo_ms, found["inner"].slo_ms) == (95.0, None)
+
+
 def test_an_unknown_pipeline(servables: dict[str, Servable]) -> None:
     with pytest.raises(LoadError, match=r"there is no pipeline 'nope'; accepted: outer, inner$"):
         find_pipeline(servables, "nope")
@@ -241,9 +271,9 @@ def evaluated(
         Servable("mute", None, (), False),
     ]
 
-    def evaluate(trial: Callable[[Prepared], Run]) -> Evaluation:
+    def evaluate(trial: Callable[[Prepared], Run], slo_ms: float | None = None) -> Evaluation:
         evaluator = Evaluator(plan(), "http://127.0.0.1:1", tmp_path / "out", trial)
-        pipeline = Servable("p", file, ("first", "picky", "mute"), True)
+        pipeline = Servable("p", file, ("first", "picky", "mute"), True, slo_ms)
         found = evaluator.run(pipeline, models)
         write_evaluation(tmp_path / "out", found)
         return found
@@ -251,7 +281,7 @@ def evaluated(
     return evaluate
 
 
-Evaluate = Callable[[Callable[[Prepared], Run]], Evaluation]
+Evaluate = Callable[..., Evaluation]
 
 
 def test_an_evaluation(tmp_path: Path, evaluated: Evaluate) -> None:
@@ -282,6 +312,14 @@ def test_an_evaluation(tmp_path: Path, evaluated: Evaluate) -> None:
     assert pq.read_table(folder / "open-50" / "records.parquet").num_rows == 1_000
     # One page, and no other.
     assert [str(each.relative_to(folder)) for each in folder.rglob("*.html")] == ["evaluation.html"]
+
+
+def test_the_pipelines_own_objective_counts(tmp_path: Path, evaluated: Evaluate) -> None:
+    found = evaluated(served_at(70.0), 80.0)
+
+    assert found.slo is not None
+    assert found.slo.latency_ms == 80
+    assert "the pipeline&#x27;s own" in (tmp_path / "out" / "evaluation.html").read_text()
 
 
 def test_the_report_says_it_all(tmp_path: Path, evaluated: Evaluate) -> None:

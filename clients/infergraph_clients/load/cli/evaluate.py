@@ -52,7 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ),
         (
             judged, "slo-ms", "MS", positive, None,
-            "the latency to stay within (default: 5 times the median of a request alone)",
+            "the latency to stay within (default: the objective in the pipeline's file, "
+            "infergraph.io/slo-ms; without one, 5 times the median of a request alone)",
         ),
         (judged, "slo-percentile", "P", percentile, 99.0, "(default 99)"),
         (

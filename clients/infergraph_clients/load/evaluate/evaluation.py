@@ -27,7 +27,7 @@ from .server import Servable
 
 SHARES = (0.5, 0.8)
 """Of the ceiling: the rates of the open-loop runs."""
-SLO_FACTOR = 5.0
+_SLO_FACTOR = 5.0
 """Without an SLO of the user's: so many times the median latency of a request alone."""
 _PRECISION = 0.1
 """Of the capacity: by such a share it may be wrong."""
@@ -45,7 +45,8 @@ class Plan:
     Attributes:
         seconds: Of each run, the warm-up among them.
         batch_sizes, concurrencies, repeats: Of the profiles.
-        slo_ms: None means `SLO_FACTOR` times the median latency of a request alone.
+        slo_ms: None means the objective in the pipeline's file; without one, `_SLO_FACTOR` times
+            the median latency of a request alone.
         slo_percentile: Of the SLO.
         seed: Of all runs.
         trace: The share of requests that are traced.
@@ -118,6 +119,7 @@ class Evaluation:
         unmeasured: Model -> why it has no profile.
         ceiling: Requests per second, of the smallest batch size, at the best concurrency.
         slo: The objective.
+        slo_is: Where it comes from, in words.
         open_runs: At shares of the ceiling.
         capacity: The search for the highest rate within the SLO.
         interrupted: Whether it was ended early.
@@ -132,6 +134,7 @@ class Evaluation:
     unmeasured: dict[str, str] = field(default_factory=dict)
     ceiling: float | None = None
     slo: Slo | None = None
+    slo_is: str = ""
     open_runs: list[OpenRun] = field(default_factory=list)
     capacity: SearchResult | None = None
     interrupted: bool = False
@@ -231,7 +234,15 @@ class Evaluator:
                 f"pipeline '{pipeline.name}' answered no request well: {alone[0].problem}"
             )
         found.ceiling = ceiling
-        slo_ms = self._plan.slo_ms or SLO_FACTOR * first
+        slo_ms, found.slo_is = next(
+            (value, what)
+            for value, what in (
+                (self._plan.slo_ms, "as asked for"),
+                (pipeline.slo_ms, "the pipeline's own"),
+                (_SLO_FACTOR * first, f"{_SLO_FACTOR:g} times the latency alone"),
+            )
+            if value is not None
+        )
         found.slo = Slo(latency_ms=slo_ms, percentile=self._plan.slo_percentile)
         assert pipeline.request is not None
         configuration = self._plan.configuration(

@@ -26,7 +26,7 @@ from ..reports.plots import BLUE, GREEN, ORANGE, RED, cumulative, empty_figure, 
 from ..reports.stage_bars import Bar, stage_bars, standalone
 from ..reports.text import milliseconds, utc
 from ..search import LIMITS
-from .evaluation import SLO_FACTOR, Evaluation
+from .evaluation import Evaluation
 
 FORMAT = 1
 PAGE, NUMBERS, PICTURE = "evaluation.html", "evaluation.json", "stages.svg"
@@ -159,9 +159,7 @@ def _figures(found: Evaluation) -> Iterable[list[str]]:
     if found.ceiling is not None:
         yield ["ceiling of single requests", f"{found.ceiling:.1f}/s", "closed loop"]
     if slo is not None:
-        chosen = found.plan.slo_ms is None
-        how = f"{SLO_FACTOR:g} times the latency alone" if chosen else "as asked for"
-        yield ["SLO", f"p{slo.percentile:g} <= {milliseconds(slo.latency_ms)} ms", how]
+        yield ["SLO", f"p{slo.percentile:g} <= {milliseconds(slo.latency_ms)} ms", found.slo_is]
     if capacity is not None:
         rate = "none" if capacity.rate is None else f"{capacity.rate:.1f}/s"
         yield ["capacity within the SLO", rate, LIMITS[capacity.limited_by]]

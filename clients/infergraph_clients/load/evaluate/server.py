@@ -25,6 +25,7 @@ _LOAD_SECONDS = 600.0
 _STOP_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
 _ADDRESS = re.compile(r"^ +gRPC +(\S+:\d+)$", re.MULTILINE)
+_OBJECTIVE = "infergraph.io/slo-ms"
 REQUEST = "request.json"
 
 
@@ -38,12 +39,14 @@ class Servable:
         steps: Names of the models of a pipeline, in the order of its file, each once; empty for a
             model.
         is_pipeline: Whether it is one.
+        slo_ms: The objective in a pipeline's file, its annotation `infergraph.io/slo-ms`.
     """
 
     name: str
     request: Path | None
     steps: tuple[str, ...]
     is_pipeline: bool
+    slo_ms: float | None = None
 
 
 def infergraph_command() -> str:
@@ -110,15 +113,34 @@ def _servable(listed: dict[str, Any]) -> Servable:
     request = Path(listed["folder"]) / REQUEST
     pipeline = listed["pipeline"]
     steps: tuple[str, ...] = ()
+    slo_ms = None
     if pipeline is not None:
         document = yaml.safe_load(Path(pipeline).read_text(encoding="utf-8"))
         steps = tuple(dict.fromkeys(step["name"] for step in document["spec"]["steps"]))
+        slo_ms = _objective(pipeline, document)
     return Servable(
         listed["name"],
         request if request.exists() else None,
         steps,
         pipeline is not None,
+        slo_ms,
     )
+
+
+def _objective(file: str, document: dict[str, Any]) -> float | None:
+    given = (document.get("metadata", {}).get("annotations") or {}).get(_OBJECTIVE)
+    if given is None:
+        return None
+    try:
+        slo_ms = float(given)
+    except ValueError:
+        slo_ms = 0.0
+    if not 0 < slo_ms < float("inf"):
+        raise LoadError(
+            f"'{file}': the annotation {_OBJECTIVE} is {given!r}; accepted: milliseconds, more "
+            "than 0"
+        )
+    return slo_ms
 
 
 class Served:
