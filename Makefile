@@ -20,7 +20,7 @@ help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo "  Arguments: MODEL=<name> for checkpoint, PYTHON=<interpreter> for all env targets,"
-	@echo "             PIPELINE=<name> for evaluate, and OUT=<folder> SECONDS=<of a run> SLO_MS=<ms>"
+	@echo "             PIPELINE=<name> for evaluate, and OUT=<folder> SECONDS=<of a run> SLO_MS=<ms> ARGS=<more>"
 
 demo: $(STAMP) ## Serve the audio-qa pipeline, ask it the sample question, show each step
 	@$(BIN)/infergraph demo audio-qa
@@ -51,7 +51,7 @@ evaluate: $(STAMP) ## Measure PIPELINE in all ways, and leave a report in build/
 	  $$($(BIN)/infergraph list | sed -n '/^Models/q; s/^  \([^ ]\)/\1/p') >&2; exit 2; }
 	@$(BIN)/infergraph-load evaluate $(PIPELINE) \
 	  $(if $(OUT),--output $(OUT),--output build/evaluate/$(PIPELINE) --overwrite) \
-	  $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SLO_MS),--slo-ms $(SLO_MS))
+	  $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SLO_MS),--slo-ms $(SLO_MS)) $(ARGS)
 
 checkpoint: $(STAMP) ## Train the embedded checkpoint of MODEL again, from nothing
 	@test -n "$(MODEL)" || { echo "make checkpoint needs MODEL=<name>, one of:" >&2; \
