@@ -66,7 +66,7 @@ async def test_each_line_is_read_as_by_itself(
     family: str, checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
     folder = checkpoint(family)
-    runtime = await serve("text-recognition", folder)
+    runtime = await serve("text-recognition", folder, min_score=0)
     expected = read(folder, [straight(0, row) for row in range(3)] + [straight(1, 0)])
     texts = [" ".join(each["text"].split()) for each in expected]
     assert len(set(texts)) == 4
@@ -152,7 +152,7 @@ async def test_boxes_are_read_where_there_are_no_quads(
     checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
     folder = checkpoint("pp-ocr-mobile-rec")
-    runtime = await serve("text-recognition", folder)
+    runtime = await serve("text-recognition", folder, min_score=0)
     boxes = np.array([[[10, 5, 70, 35], [-20, 80, 100, 500], [0, 0, 0, 0]]], np.float32)
     count = np.array([[2]])
 
@@ -169,7 +169,7 @@ async def test_an_image_without_boxes_is_one_line(
     checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
     folder = checkpoint("pp-ocr-mobile-rec")
-    runtime = await serve("text-recognition", folder)
+    runtime = await serve("text-recognition", folder, min_score=0)
 
     answer = await ask(runtime, image=FILES)
 
@@ -180,8 +180,8 @@ async def test_a_tall_line_is_read_both_ways_up(
     checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
     folder = checkpoint("pp-ocr-mobile-rec")
-    runtime = await serve("text-recognition", folder)
-    upright = await serve("text-recognition", folder, tall=100)
+    runtime = await serve("text-recognition", folder, min_score=0)
+    upright = await serve("text-recognition", folder, tall=100, min_score=0)
     pictures = [pattern(20, 70, seed=seed) for seed in range(6)]
     ways = [
         read(folder, [picture, np.rot90(picture), np.rot90(picture, 3)]) for picture in pictures
@@ -235,7 +235,7 @@ async def test_lines_of_like_width_share_calls_and_padding_is_counted(
     )
     # Of height 32: 40, 60, 70, 90 and 96 columns, which are filled up to 64, 64, 96, 96 and 96.
     pictures = [encoded(pattern(width, 32)) for width in (40, 90, 60, 96, 70)]
-    runtime = await serve("text-recognition", checkpoint("pp-ocr-mobile-rec"))
+    runtime = await serve("text-recognition", checkpoint("pp-ocr-mobile-rec"), min_score=0)
     await ask(runtime, image=pictures)
     small = await serve(
         "text-recognition", checkpoint("pp-ocr-mobile-rec"), max_batch_pixels=2 * 96 * 32
@@ -252,7 +252,7 @@ async def test_of_a_checkpoint_without_padding_only_equal_widths_share_a_call(
     tmp_path: Path, serve: Serve, ask: Ask
 ) -> None:
     folder = mobile_reader(tmp_path, do_pad=False)
-    runtime = await serve("text-recognition", folder)
+    runtime = await serve("text-recognition", folder, min_score=0)
     assert isinstance(runtime, TextRecognition)
 
     lines = [runtime.model.prepare(pattern(width, 32)) for width in (10, 40, 70)]
@@ -263,7 +263,7 @@ async def test_of_a_checkpoint_without_padding_only_equal_widths_share_a_call(
 async def test_what_waits_is_counted_as_long_as_it_does(
     checkpoint: Callable[[str], str], serve: Serve
 ) -> None:
-    runtime = await serve("text-recognition", checkpoint("pp-ocr-mobile-rec"))
+    runtime = await serve("text-recognition", checkpoint("pp-ocr-mobile-rec"), min_score=0)
     item = {"image": FILES[0], "quads": QUADS[0], "num_detections": COUNTS[0]}
 
     prepared = runtime.prepare(item)
@@ -286,7 +286,7 @@ async def test_what_waits_is_counted_as_long_as_it_does(
 async def test_tensors_that_do_not_go_together_are_refused(
     tensors: list[str], message: str, checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
-    runtime = await serve("text-recognition", checkpoint("pp-ocr-mobile-rec"))
+    runtime = await serve("text-recognition", checkpoint("pp-ocr-mobile-rec"), min_score=0)
     every = {"quads": QUADS, "boxes": QUADS[..., :4], "num_detections": COUNTS}
 
     with pytest.raises(InvalidInput, match=message):
@@ -296,7 +296,7 @@ async def test_tensors_that_do_not_go_together_are_refused(
 async def test_a_bad_quad_fails_its_own_request_alone(
     checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
-    runtime = await serve("text-recognition", checkpoint("pp-ocr-mobile-rec"))
+    runtime = await serve("text-recognition", checkpoint("pp-ocr-mobile-rec"), min_score=0)
     bad = QUADS.copy()
     bad[1, 0, 0] = np.nan
 
