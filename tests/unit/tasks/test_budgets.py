@@ -158,7 +158,8 @@ async def test_seconds(
         lambda items, parameters: batches.append(len(items)) or compute(items, parameters),
     )
 
-    await ask(runtime, audio=[sound(chirps(seconds, 1)) for seconds in (1, 1.2, 1.4, 5)])
+    # Each with 0.7 s of silence around it.
+    await ask(runtime, audio=[sound(chirps(seconds, 1)) for seconds in (0.5, 0.7, 0.9, 5)])
 
     assert sorted(batches) == [1, 1, 2]
 
