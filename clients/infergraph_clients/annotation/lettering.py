@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,11 @@ Colour = tuple[int, int, int]
 Box = tuple[float, float, float, float]
 _ELLIPSIS = "..."
 _SMALLEST = 9
+_OTHERWISE = str.maketrans(
+    {"ß": "ss", "Æ": "AE", "æ": "ae", "Œ": "OE", "œ": "oe", "Ø": "O", "ø": "o", "Ł": "L", "ł": "l"}
+    | {"¿": "?", "¡": "!", "€": "EUR", "£": "GBP", "\u2013": "-", "\u2014": "-"}
+)
+"""What is no letter with an accent, and not in the font either."""
 WHITE: Colour = (255, 255, 255)
 BLACK: Colour = (0, 0, 0)
 ERROR: Colour = (214, 39, 40)
@@ -79,7 +85,7 @@ class Lettering:
 
     def width(self, text: str) -> int:
         """Of a text in pixels, with its outline."""
-        return int(self.font.getlength(text)) + 1 + 2 * self.stroke
+        return int(self.font.getlength(_spelled(text))) + 1 + 2 * self.stroke
 
     def cut(self, text: str, width: int) -> str:
         """The text, its end replaced by dots where it would be wider than this."""
@@ -109,7 +115,7 @@ class Lettering:
         for number, line in enumerate(lines):
             draw.text(
                 (x, y + number * self.line + self.line / 2),
-                line,
+                _spelled(line),
                 fill=letters,
                 font=self.font,
                 anchor="lm",
@@ -121,6 +127,12 @@ class Lettering:
         """Width and height of the ground of lines in pixels."""
         width = max((self.width(line) for line in lines), default=0)
         return width + 2 * self.margin, len(lines) * self.line + 2 * self.margin
+
+
+def _spelled(text: str) -> str:
+    """The text in letters that Pillow's font has, which are without accents."""
+    apart = unicodedata.normalize("NFKD", text.translate(_OTHERWISE))
+    return "".join(each for each in apart if not unicodedata.combining(each))
 
 
 def place_near(box: Box, extent: tuple[int, int], room: Box, taken: Sequence[Box]) -> Box:
