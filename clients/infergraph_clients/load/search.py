@@ -403,8 +403,10 @@ def judge(summary: Summary, precision: float, last: bool) -> Judgement:
         return Judgement("unclear", False, doubt, needed_s)
     if missed:
         return Judgement("fail", False, reason, needed_s)
-    # A rising latency would miss the SLO if it went on like that for as long again.
-    if steady.rising and slo.value_ms * (1 + (steady.drift or 0.0)) > slo.latency_ms:
+    # A queue that grows adds as much to every latency, after as long again, as it has added to
+    # their median until now.
+    added_ms = (steady.drift or 0.0) * (summary.latency_of_right.p50 or slo.value_ms)
+    if steady.rising and slo.value_ms + added_ms > slo.latency_ms:
         return Judgement("fail", False, f"not steady: {steady.reason}", needed_s)
     return Judgement("pass", False, "", needed_s)
 

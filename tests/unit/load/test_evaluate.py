@@ -388,3 +388,10 @@ def test_bad_flags(flag: str, value: str, capsys: pytest.CaptureFixture[str]) ->
         parse_arguments(["evaluate", "p", flag, value])
     assert caught.value.code == 2
     assert f"{value!r}; accepted: " in capsys.readouterr().err
+
+
+def test_the_longest_trial_is_no_shorter_than_the_first(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["evaluate", "outer", "--seconds", "5", "--longest", "4"]) == 2
+    assert "--longest is 4; accepted: at least the duration, 5" in capsys.readouterr().err

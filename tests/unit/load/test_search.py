@@ -221,6 +221,19 @@ def test_thresholds_are_part_of_the_objective() -> None:
     assert (found.verdict, found.sure, found.reason) == ("fail", True, "mean<4 is missed")
 
 
+def test_a_rise_of_short_latencies_does_not_condemn_rare_long_ones() -> None:
+    # The median rises by 6 ms, and so much more would leave the p99 of 80 ms within 100 ms.
+    latency = np.linspace(17, 23, 1_000)
+    latency[::50] = 80
+    found = judge(summarise(run(records(latency), configuration(slo=SLO))), 1.9, True)
+    assert (found.verdict, found.sure) == ("pass", False)
+    # A queue of which all are part will miss it.
+    latency = np.linspace(10, 90, 1_000)
+    found = judge(summarise(run(records(latency), configuration(slo=SLO))), 1.9, True)
+    assert (found.verdict, found.sure) == ("fail", False)
+    assert "not steady: the median latency rose by" in found.reason
+
+
 def test_999_of_1000_are_99_9_percent() -> None:
     latency = [5.0] * 999 + [500.0]
     settings = configuration(slo={"latency_ms": 100, "percentile": 99.9})

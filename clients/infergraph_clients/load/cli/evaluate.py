@@ -16,6 +16,7 @@ from ..evaluate.report import PAGE, write_evaluation
 from ..evaluate.server import Served, find_pipeline, models_of, read_servables
 from .output import add_output, make_room, make_trial, output_folder
 from .profile import add_sweep
+from .search import refuse_short
 
 DESCRIPTION = """\
 Starts `infergraph serve PIPELINE` on free ports, then measures: a profile of each of its models and
@@ -51,6 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "of each run, a fifth of it (at most 2 s) to warm up (default 5)",
         ),
         (
+            judged, "longest", "S", positive, None,
+            "of the longest trial of the search, which decides by what it measured: a trial whose "
+            "verdict may be chance is repeated for longer (default 20 times --seconds)",
+        ),
+        (
             judged, "slo-ms", "MS", positive, None,
             "the latency to stay within (default: the objective in the pipeline's file, "
             "infergraph.io/slo-ms; without one, 5 times the median of a request alone)",
@@ -70,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Evaluates; see `main` for the status."""
+    refuse_short(arguments.longest, arguments.seconds)
     servables = read_servables(arguments.models_dir)
     pipeline = find_pipeline(servables, arguments.pipeline)
     plan = Plan(**{each.name: getattr(arguments, each.name) for each in fields(Plan)})

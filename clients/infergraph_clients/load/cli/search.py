@@ -66,11 +66,7 @@ def execute(arguments: argparse.Namespace) -> int:
     configuration = flags.configuration(arguments, extra)
     if not 0 < arguments.precision < 1:
         raise LoadError(f"--precision is {arguments.precision:g}; accepted: between 0 and 1")
-    if arguments.longest is not None and arguments.longest < configuration.duration_s:
-        raise LoadError(
-            f"--longest is {arguments.longest:g}; accepted: at least the duration, "
-            f"{configuration.duration_s:g}"
-        )
+    refuse_short(arguments.longest, configuration.duration_s)
     console, progress = Console(quiet=arguments.json), Console(stderr=True)
     folder = output_folder(arguments, f"{configuration.target.model}-search")
     first = prepare(configuration)
@@ -127,3 +123,13 @@ def execute(arguments: argparse.Namespace) -> int:
     for text in (*result.notes, result.verdict, f"reports: {folder}"):
         console.print(text, highlight=False, markup=False, soft_wrap=True)
     return result.status
+
+
+def refuse_short(longest: float | None, seconds: float) -> None:
+    """Refuses a longest trial that is shorter than the first one.
+
+    Raises:
+        LoadError: it is.
+    """
+    if longest is not None and longest < seconds:
+        raise LoadError(f"--longest is {longest:g}; accepted: at least the duration, {seconds:g}")

@@ -31,8 +31,6 @@ _SLO_FACTOR = 5.0
 """Without an SLO of the user's: so many times the median latency of a request alone."""
 _PRECISION = 0.1
 """Of the capacity: by such a share it may be wrong."""
-_LONGEST = 20
-"""Durations that a trial of the capacity may last."""
 _FEWEST_REQUESTS = 20
 _SEARCH_FROM = 0.5
 """Of the ceiling."""
@@ -44,6 +42,8 @@ class Plan:
 
     Attributes:
         seconds: Of each run, the warm-up among them.
+        longest: Seconds of the longest trial of the capacity, the warm-up among them; None means
+            20 times `seconds`.
         batch_sizes, concurrencies, repeats: Of the profiles.
         slo_ms: None means the objective in the pipeline's file; without one, `_SLO_FACTOR` times
             the median latency of a request alone.
@@ -67,10 +67,16 @@ class Plan:
     dispatch_delay_ms: float
     processes: int
     settings: Sequence[str] = ()
+    longest: float | None = None
 
     @property
     def warmup_s(self) -> float:
         return min(2.0, self.seconds / 5)
+
+    @property
+    def longest_s(self) -> float:
+        """Of a trial of the search."""
+        return 20 * self.seconds if self.longest is None else self.longest
 
     def configuration(self, url: str, model: str, payload: str) -> RunConfiguration:
         """Of a run; its arrivals are to be replaced."""
@@ -267,7 +273,7 @@ class Evaluator:
             lambda at_rate: self._search_step(at_rate, payloads),
             start_rate=start,
             precision=_PRECISION,
-            longest_s=_LONGEST * self._plan.seconds,
+            longest_s=self._plan.longest_s,
             probe=lambda alone: summarise(self._trial(prepare(alone, payloads))),
             on_step=lambda step: self._say(f"  {step.rate:.1f}/s: {step.verdict}"),
         )
