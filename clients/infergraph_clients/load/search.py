@@ -392,7 +392,8 @@ def judge(summary: Summary, precision: float, last: bool) -> Judgement:
     if missed:
         doubt = f"{reason}, perhaps by chance"
     elif to_grow > seconds:
-        doubt, needed_s = "too short to see a queue grow", to_grow
+        doubt = "too short to see a queue grow"
+        needed_s = max(to_grow, needed_s if luck else 0.0)
     elif steady.rising:
         doubt = steady.reason
     elif luck:

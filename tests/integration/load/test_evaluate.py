@@ -21,10 +21,10 @@ from ..server import REPOSITORY, wait_for
 
 PIPELINE = "per-item"
 FLAGS = (
-    *("--seconds", "1", "--batch-sizes", "1,2", "--concurrency", "1,2", "--repeats", "1"),
+    *("--seconds", "1", "--batch-sizes", "1,2", "--concurrency", "2", "--repeats", "1"),
     *("--trace", "1", "--dispatch-delay-ms", "5000", "--slo-ms", "1000"),
     # A higher percentile of so short runs is chance, and a search would repeat them.
-    *("--slo-percentile", "90", "--quiet"),
+    *("--slo-percentile", "90", "--longest", "2", "--quiet"),
 )
 
 
@@ -77,11 +77,9 @@ def test_an_evaluation(workspace: Path, tmp_path: Path) -> None:
     assert [profile["model"] for profile in document["models"]] == ["heavy"]
 
     cells = pq.read_table(folder / f"profile-{PIPELINE}" / "profile.parquet").to_pylist()
-    assert [(cell["batch_size"], cell["concurrency"]) for cell in cells] == [
-        *((1, 1), (1, 2), (2, 1), (2, 2))
-    ]
+    assert [(cell["batch_size"], cell["concurrency"]) for cell in cells] == [(1, 2), (2, 2)]
     assert all(cell["valid"] and cell["failed"] == 0 for cell in cells)
-    assert document["ceiling"] == max(cell["throughput"] for cell in cells[:2])
+    assert document["ceiling"] == cells[0]["throughput"]
     for share in (50, 80):
         stages = pq.read_table(folder / f"open-{share}" / "stages.parquet").to_pylist()
         assert {"sorter", "heavy"} <= {stage["step"] for stage in stages}

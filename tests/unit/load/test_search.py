@@ -234,6 +234,22 @@ def test_a_rise_of_short_latencies_does_not_condemn_rare_long_ones() -> None:
     assert "not steady: the median latency rose by" in found.reason
 
 
+def test_a_trial_that_is_too_short_in_two_ways_says_how_long_both_need() -> None:
+    """50 ms would need 2 s to grow; one of 100 late ones leaves the 99th percentile to luck."""
+    latency = np.random.default_rng(0).uniform(45, 50, 100)
+    latency[50] = 150
+
+    def needed_s(percentile: float) -> float:
+        settings = configuration(slo={**SLO, "percentile": percentile}, duration_s=1)
+        found = judge(summarise(run(records(latency), settings)), 0.05, False)
+        assert (found.verdict, found.reason) == ("unclear", "too short to see a queue grow")
+        assert found.needed_s is not None
+        return found.needed_s
+
+    assert needed_s(50) == pytest.approx(2.0, rel=0.1)
+    assert needed_s(99) > 10
+
+
 def test_999_of_1000_are_99_9_percent() -> None:
     latency = [5.0] * 999 + [500.0]
     settings = configuration(slo={"latency_ms": 100, "percentile": 99.9})

@@ -22,7 +22,7 @@ from ..profile.sweep import Profile, batches_of, sweep
 from ..reports.folder import write_report
 from ..search import SearchResult, search
 from ..statistics import Summary, summarise
-from ..statistics.summary import measured_records
+from ..statistics.summarising import measured_records
 from .server import Servable
 
 SHARES = (0.5, 0.8)

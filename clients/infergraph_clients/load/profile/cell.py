@@ -11,7 +11,8 @@ from ...transports.outcome import Outcome
 from ..engine.run import Run
 from ..statistics.distribution import Distribution
 from ..statistics.stages import DISPATCH, NETWORK, ROUTER, Stages, parts_of, summarise_stages
-from ..statistics.summary import Summary, failed, measured_records
+from ..statistics.summarising import failed, measured_records
+from ..statistics.summary import Summary
 
 _NO_TIMES = Distribution.of(np.empty(0, np.int64))
 _NO_STAGES = Stages(0)

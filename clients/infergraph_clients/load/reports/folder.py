@@ -31,7 +31,8 @@ from ..engine.run import Run
 from ..errors import LoadError
 from ..statistics.distribution import encoded_histogram
 from ..statistics.stages import Parts, parts_of
-from ..statistics.summary import Summary, measured_records
+from ..statistics.summarising import measured_records
+from ..statistics.summary import Summary
 from .html import write_html
 from .text import utc
 from .timeline import Timeline, timeline

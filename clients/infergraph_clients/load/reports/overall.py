@@ -19,7 +19,8 @@ from rich.table import Table
 
 from ..engine.run import Run
 from ..statistics.distribution import Distribution
-from ..statistics.summary import Summary, failed, measured_records, user_latency
+from ..statistics.summarising import failed, measured_records, user_latency
+from ..statistics.summary import Summary
 from .folder import write_json, writing
 from .page import figure_html, heading, table_html, write_page
 from .plots import COLOURS, Figures, empty_figure, line, server_figures

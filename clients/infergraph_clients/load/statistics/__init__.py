@@ -1,5 +1,6 @@
 """What the records of a run say: latency, steady state, validity, stages."""
 
-from .summary import Summary, summarise
+from .summarising import summarise
+from .summary import Summary
 
 __all__ = ["Summary", "summarise"]
