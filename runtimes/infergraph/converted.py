@@ -29,7 +29,7 @@ from torch.utils._pytree import (
 )
 
 from .errors import ConfigurationError
-from .weights import LOADING
+from .importing import LOADING
 
 logger = logging.getLogger(__name__)
 

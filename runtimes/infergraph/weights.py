@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import pickle
 import re
-import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from .errors import ConfigurationError
+from .importing import LOADING
 
 SAFETENSORS, BIN = "model.safetensors", "pytorch_model.bin"
 _INDEX = ".index.json"
@@ -30,10 +30,6 @@ _UNLOADABLE = (
     SafetensorError,
     pickle.UnpicklingError,
 )
-
-# transformers and timm change themselves, their classes and torch's initialisers while they build a
-# network: of two that are built in two threads, one would be left in pieces.
-LOADING = threading.RLock()
 
 
 def find_weights(names: Iterable[str]) -> str | None:

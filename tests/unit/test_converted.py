@@ -22,7 +22,7 @@ from infergraph import converted, devices
 from infergraph.converted import convert
 from infergraph.devices import Placement
 from infergraph.errors import ConfigurationError, StageFailure
-from infergraph.weights import LOADING
+from infergraph.importing import LOADING
 from tests.imitation_openvino import ImitationOpenvino
 
 

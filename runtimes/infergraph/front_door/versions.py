@@ -17,6 +17,7 @@ from mlserver.types import State
 
 from .. import registry as in_process
 from ..errors import ConfigurationError, StageUnavailable
+from ..importing import import_runtime
 from .fingerprint import fingerprint
 
 logger = logging.getLogger(__name__)
@@ -191,6 +192,7 @@ class ModelVersions:
         if current is not None and current.ready and files and files == current.fingerprint:
             logger.info("%s is loaded already, and unchanged", _named(current.model))
             return current.model
+        await import_runtime(settings.implementation_)
         model = self._made(settings)
         serving = Serving(model, files)
         with model_context(settings):
