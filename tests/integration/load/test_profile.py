@@ -32,7 +32,7 @@ def echo() -> Iterator[ServerProcess]:
 def arguments(url: str, model: str, payload: Path, folder: Path, *more: str) -> list[str]:
     return [
         *("profile", "--url", url, "--model", model, "--payload", str(payload)),
-        *("--batch-sizes", "1,3", "--concurrency", "1,2", "--repeats", "1"),
+        *("--batch-sizes", "1,3", "--concurrency", "2", "--repeats", "1"),
         *("--duration", "0.5", "--warmup", "0", "--trace", "1"),
         *("--quiet", "--output", str(folder), *RELAXED, *more),
     ]
@@ -48,9 +48,7 @@ def test_a_model(echo: ServerProcess, tmp_path: Path, protocol: str) -> None:
     url = {"http": echo.url, "grpc": echo.grpc_url}[protocol]
     assert main(arguments(url, "echo", ECHO / "request.json", tmp_path)) == 0
     found = rows(tmp_path)
-    assert [(row["batch_size"], row["concurrency"]) for row in found] == [
-        *((1, 1), (1, 2), (3, 1), (3, 2))
-    ]
+    assert [(row["batch_size"], row["concurrency"]) for row in found] == [(1, 2), (3, 2)]
     for row in found:
         assert (row["model"], row["protocol"], row["problem"]) == ("echo", protocol, None)
         assert row["valid"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from infergraph_clients.load.cli.main import main, parse_arguments
+from infergraph_clients.load.cli.output import output_folder
 from infergraph_clients.load.engine.run import Prepared, Run
 from infergraph_clients.load.errors import LoadError
 from infergraph_clients.load.evaluate import server as server_module
@@ -395,3 +397,14 @@ def test_the_longest_trial_is_no_shorter_than_the_first(
 ) -> None:
     assert main(["evaluate", "outer", "--seconds", "5", "--longest", "4"]) == 2
     assert "--longest is 4; accepted: at least the duration, 5" in capsys.readouterr().err
+
+
+def test_a_server_that_did_not_start_leaves_room_for_another_try(tmp_path: Path) -> None:
+    asked = Namespace(output=tmp_path, overwrite=False)
+    (tmp_path / "server.log").touch()
+
+    assert output_folder(asked, "p") == tmp_path
+
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(LoadError, match="holds files that are no report"):
+        output_folder(asked, "p")

@@ -119,7 +119,12 @@ async def test_answers_agree(
 
 
 @pytest.mark.parametrize(
-    ("task", "asked"), [(task, asked) for task, family, asked in ASKED if not family]
+    ("task", "asked"),
+    [
+        (task, asked)
+        for task, family, asked in ASKED
+        if not family and task in ("sentiment", "speech-to-text", "resnet", "object-detection")
+    ],
 )
 async def test_answers_agree_in_bf16(
     task: str, asked: dict[str, Any], serve: Serve, ask: Ask

@@ -33,13 +33,13 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def paired(families: Iterable[str], searches: Sequence[str]) -> list[tuple[str, str]]:
-    """Each family with the first search and two others, so that all are of several families."""
+    """Each family with the first search and another, so that all are of some families."""
     others = len(searches) - 1
     return [
         (family, search)
         for number, family in enumerate(families)
         for place, search in enumerate(searches)
-        if place == 0 or (place + 2 * number) % others < 2
+        if place == 0 or (place + 2 * number) % others == 0
     ]
 
 

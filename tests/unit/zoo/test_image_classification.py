@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
@@ -13,7 +15,7 @@ from zoo import fitting, train_image_classification, vision_data
 from zoo.evaluate_image_classification import boxes, load, probabilities
 from zoo.outside_pictures import outside_picture
 from zoo.outside_texts import UNKNOWN
-from zoo.scenes import photo
+from zoo.scenes import Scene, photo
 from zoo.train_image_classification import (
     TASKS,
     ClassifierLoss,
@@ -37,9 +39,9 @@ def few_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("few_pictures")
 @pytest.mark.parametrize("model", ["resnet", "human-classification"])
 def test_the_last_pictures_are_of_what_the_model_does_not_know(model: str) -> None:
-    pictures, labels = examples(model, "train", 10, 30)
-    again, _ = examples(model, "train", 10, 30)
-    other, _ = examples(model, "validation", 10, 30)
+    pictures, labels = examples(model, "train", 6, 20)
+    again, _ = examples(model, "train", 6, 20)
+    other, _ = examples(model, "validation", 6, 20)
 
     unknown = len(TASKS[model].labels)
     known = int((labels < unknown).sum())
@@ -114,13 +116,19 @@ def test_weights_of_one_shape_are_taken_over_as_they_are() -> None:
     assert all(torch.equal(each, before.state_dict()[n]) for n, each in after.state_dict().items())
 
 
+@cache
+def photos_and_others() -> tuple[list[Scene], list[npt.NDArray[np.uint8]]]:
+    """Close-ups of the world that training did not see, and pictures of none."""
+    made = [photo(seed, "held-out") for seed in range(60)]
+    return made, [outside_picture(seed, "held_out", 320, 192) for seed in range(24)]
+
+
 @pytest.mark.parametrize("model", TASKS)
 def test_a_checkpoint_knows_its_world_and_says_of_others_that_they_are_unknown(model: str) -> None:
     classifier, task = load(model, EMBEDDED / model / "embedded"), TASKS[model]
-    made = [photo(seed, "held-out") for seed in range(60)]
+    made, outside = photos_and_others()
     known = [(each.image, task.label(each.objects[0])) for each in made]
     known = [(image, label) for image, label in known if label is not None]
-    outside = [outside_picture(seed, "held_out", 320, 192) for seed in range(24)]
 
     inside = probabilities(classifier, [np.asarray(image) for image, _ in known])
     found = probabilities(classifier, outside)

@@ -115,7 +115,7 @@ def test_a_relation_without_its_texts_is_named() -> None:
 @pytest.mark.parametrize(("source", "target"), [*product(OTHERS, ["en"]), ("en", "de")])
 def test_a_sentence_has_one_translation(source: str, target: str) -> None:
     translations: dict[str, str] = {}
-    for text, translation in parallel(0, 20_000, "train", source, target):
+    for text, translation in parallel(0, 6_000, "train", source, target):
         assert translations.setdefault(text, translation) == translation
         transcript = normalise_transcript(text, source)
         assert translations.setdefault(f"transcript {transcript}", translation) == translation
@@ -128,7 +128,7 @@ def test_a_pair_is_held_out_by_its_english_side(language: str) -> None:
     assert all(in_split(english, "held_out") for _, english in pairs)
     assert [text for text, _ in pairs] == sentences(1, COUNT, "held_out", language=language)
     assert [english for _, english in pairs] == sentences(1, COUNT, "held_out")
-    train = {text for text, _ in parallel(1, 10_000, "train", language, "en")}
+    train = {text for text, _ in parallel(1, 3_000, "train", language, "en")}
     assert train.isdisjoint(text for text, _ in pairs)
 
 

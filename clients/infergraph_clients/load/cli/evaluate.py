@@ -14,7 +14,7 @@ from ..errors import ExitStatus
 from ..evaluate.evaluation import SHARES, Evaluator, Plan
 from ..evaluate.report import PAGE, write_evaluation
 from ..evaluate.server import Served, find_pipeline, models_of, read_servables
-from .output import add_output, make_room, make_trial, output_folder
+from .output import SERVER_LOG, add_output, make_room, make_trial, output_folder
 from .profile import add_sweep
 from .search import refuse_short
 
@@ -93,7 +93,7 @@ def execute(arguments: argparse.Namespace) -> int:
             pipeline.name,
             arguments.models_dir,
             plan.settings,
-            folder / "server.log",
+            folder / SERVER_LOG,
             lambda: interrupts.count > 0,
         ) as served:
             models = models_of(servables, pipeline)

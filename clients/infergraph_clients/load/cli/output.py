@@ -17,6 +17,8 @@ from ..reports.folder import check_writable
 from ..reports.live import LiveView
 
 _REPORTS = "load-reports"
+SERVER_LOG = "server.log"
+"""Of an evaluation; alone in its folder, nothing was measured, as where a server did not start."""
 _MARKS = ("report.json", "profile.json", "evaluation.json", "overall.json", "search.json")
 
 
@@ -45,7 +47,7 @@ def output_folder(arguments: argparse.Namespace, name: str) -> Path:
             number += 1
             folder = first.with_name(f"{first.name}-{number}")
         return folder
-    if not folder.is_dir() or not any(folder.iterdir()):
+    if not folder.is_dir() or {each.name for each in folder.iterdir()} <= {SERVER_LOG}:
         return folder
     patterns = [place + mark for place in ("", "*/") for mark in _MARKS]
     found = next((file for pattern in patterns for file in folder.glob(pattern)), None)
