@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections import Counter
 from typing import Any
 
@@ -19,6 +20,17 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # Networks of tests are small: more threads would not speed them up, and on a machine that does
 # something else they would mostly spin while they wait for each other.
 os.environ["OMP_NUM_THREADS"] = "1"
+
+
+# Servers start many times, and are to compile what they import only once.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+# What is imported and collected stays: to look through it over and over takes a fifth of the time.
+gc.disable()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    gc.enable()
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:

@@ -29,7 +29,7 @@ from torch.utils._pytree import (
 )
 
 from .errors import ConfigurationError
-from .importing import LOADING
+from .importing import alone
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ def convert(
     Raises:
         ConfigurationError: one cannot be converted, or then does not answer as it did.
     """
-    with LOADING, torch.no_grad():
+    with alone(), torch.no_grad():
         for network, calls in zip(networks, _calls(networks, run), strict=True):
             try:
                 converted = _converted(network, calls, number_format, threads, shared)

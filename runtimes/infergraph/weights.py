@@ -12,7 +12,7 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from .errors import ConfigurationError
-from .importing import LOADING
+from .importing import alone
 
 SAFETENSORS, BIN = "model.safetensors", "pytorch_model.bin"
 _INDEX = ".index.json"
@@ -89,7 +89,7 @@ def loading(part: str, checkpoint: str | Path) -> Iterator[None]:
         ConfigurationError: for any error of the library, in one line.
     """
     try:
-        with LOADING:
+        with alone():
             yield
     except _UNLOADABLE as error:
         reason = " ".join(str(error).split()) or type(error).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,12 +18,13 @@ from infergraph.importing import LOADING, import_runtime
 
 # A reload leaves what the first import said.
 MODULE = """
-import threading
+import gc, threading
 from mlserver import MLModel
 from infergraph.importing import LOADING
 
 imported = globals().setdefault("imported", [])
 imported.append((threading.current_thread() is threading.main_thread(), LOADING._is_owned()))
+collected = globals().setdefault("collected", gc.isenabled())
 
 class Model(MLModel):
     async def load(self):
@@ -57,6 +59,8 @@ async def test_a_runtime_is_imported_alone_and_beside_the_event_loop(module: Pat
     await registry.load(settings(module))
 
     assert sys.modules[module.stem].imported[0] == (False, True)
+    assert not sys.modules[module.stem].collected
+    assert gc.isenabled()
     assert type(await registry.get_model("m")).__module__ == module.stem
 
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable
 
 from ..errors import ConfigurationError
+from ..importing import alone
 from .registry import Registry
 
 _ALL = ".*"
@@ -66,11 +67,12 @@ def preload(names: Iterable[str]) -> None:
     """
     for name in names:
         try:
-            module = importlib.import_module(name.removesuffix(_ALL))
-            if name.endswith(_ALL):
-                for found in pkgutil.iter_modules(module.__path__, f"{module.__name__}."):
-                    with contextlib.suppress(ModuleNotFoundError):
-                        importlib.import_module(found.name)
+            with alone():
+                module = importlib.import_module(name.removesuffix(_ALL))
+                if name.endswith(_ALL):
+                    for found in pkgutil.iter_modules(module.__path__, f"{module.__name__}."):
+                        with contextlib.suppress(ModuleNotFoundError):
+                            importlib.import_module(found.name)
         except (ImportError, AttributeError) as error:
             raise ConfigurationError(
                 f"front door: setting 'preload': '{name}' cannot be imported: {error}"
