@@ -167,8 +167,7 @@ def test_a_search_finds_the_capacity_of_a_server(stub: Stub, request_file: Path)
     assert 90 <= found["rate"] <= 110, found
     assert found["limited_by"] == "server"
     # In a second, an overload by 6 of a hundred is no more than 60 ms late.
-    (seconds,) = {step["seconds"] for step in found["steps"] if step["verdict"] == "fail"} - {1}
-    assert seconds > 1
+    assert max(step["seconds"] for step in found["steps"] if step["verdict"] == "fail") > 1
 
 
 def test_verdicts_for_ci(stub: Stub, request_file: Path) -> None:

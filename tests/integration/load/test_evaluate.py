@@ -131,7 +131,8 @@ def test_a_setting_that_does_not_exist(
 def test_ctrl_c_ends_the_server_too(workspace: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
     command = [sys.executable, "-m", "infergraph_clients.load", "evaluate", PIPELINE]
-    command += ["--models-dir", str(workspace), "--output", str(folder), *FLAGS, "--seconds", "60"]
+    command += ["--models-dir", str(workspace), "--output", str(folder), *FLAGS]
+    command += ["--seconds", "60", "--longest", "60"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     log = folder / "server.log"
 
