@@ -37,7 +37,7 @@ HELD_QUEUE = 4
 SPENT_MS = 50
 """What the first step of `spend-time` takes."""
 
-SPLIT_PIPELINES = ("audio-qa", "sum-qa")
+SPLIT_PIPELINES = ("audio-qa",)
 """Those that `everywhere` also serves with a process for each model."""
 
 Connect = Callable[[ServerProcess, str], Client]

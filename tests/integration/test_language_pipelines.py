@@ -94,7 +94,7 @@ async def test_silence_is_refused_as_the_callers(
 
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
-@pytest.mark.parametrize("transport", [*TRANSPORTS, "split"])
+@pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_sum_qa(
     everywhere: Servers, connect: Connect, transport: str, front_end: str
 ) -> None:
