@@ -25,7 +25,7 @@ help: ## Show this help
 demo: $(STAMP) ## Serve the audio-qa pipeline, ask it the sample question, show each step
 	@$(BIN)/infergraph demo audio-qa
 
-test: $(STAMP) ## Run all tests (some 23 minutes on two cores)
+test: $(STAMP) ## Run all tests (some 21 minutes on two cores)
 	@$(PYTEST)
 
 quick: $(STAMP) ## Run the unit tests except those of tasks/ and zoo/ (under 90 seconds)
