@@ -3,7 +3,7 @@
 # real checkpoints, recordings and photographs into .venv-real.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint bench evaluate storm real checkpoint manifests messages env
+.PHONY: help demo test test-all quick lint bench evaluate storm real checkpoint manifests messages env
 .PHONY: huggingface-env triton-env real-env clean
 
 VENV   := .venv
@@ -25,11 +25,14 @@ help: ## Show this help
 demo: $(STAMP) ## Serve the audio-qa pipeline, ask it the sample question, show each step
 	@$(BIN)/infergraph demo audio-qa
 
-test: $(STAMP) ## Run all tests (some 21 minutes on two cores)
+test: $(STAMP) ## Run the tests (some 15 minutes on two cores)
 	@$(PYTEST)
 
+test-all: $(STAMP) ## Run these and the exhaustive ones: of each kind all, and packaging (some 20 minutes)
+	@$(PYTEST) -m ""
+
 quick: $(STAMP) ## Run the unit tests except those of tasks/ and zoo/ (under 90 seconds)
-	@$(PYTEST) tests/unit --ignore tests/unit/tasks --ignore tests/unit/zoo -m "not slow"
+	@$(PYTEST) tests/unit --ignore tests/unit/tasks --ignore tests/unit/zoo -m "not slow and not exhaustive"
 
 lint: $(STAMP) ## Check style, types and pipelines
 	@$(BIN)/ruff check .

@@ -50,12 +50,8 @@ async def measure_shares(
     await runtime.load()
     try:
         computed: list[tuple[int, int]] = []
-
-        def count(_module: Any, _args: Any, kwargs: dict[str, Any]) -> None:
-            mask = kwargs["attention_mask"]
-            computed.append((mask.numel(), int(mask.sum())))
-
-        hook = runtime.model.network.register_forward_pre_hook(count, with_kwargs=True)
+        observe = runtime.observe_padding
+        runtime.observe_padding = lambda *tokens: computed.append(tokens)
         turn = itertools.cycle(requests)
 
         async def call() -> None:
@@ -63,8 +59,8 @@ async def measure_shares(
             await runtime.infer(Message(tensors), RequestContext())
 
         await measure(call, 2 * len(requests), concurrency)
-        hook.remove()
-        all_tokens, real_tokens = (sum(each) for each in zip(*computed, strict=True))
+        runtime.observe_padding = observe
+        real_tokens, all_tokens = (sum(each) for each in zip(*computed, strict=True))
 
         started = time.perf_counter()
         for _ in range(_ROUNDS):

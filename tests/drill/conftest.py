@@ -15,6 +15,7 @@ from tests.integration.v2 import Answer, Client, GrpcClient, RestClient
 from . import samples
 from .container import Container
 from .image import KINDS, STAND_INS, Image
+from .kinds import one_of_each_kind
 from .rendered import PIPELINES
 
 Connect = Callable[[str, str, int], Client]
@@ -50,6 +51,14 @@ class Images(dict[str, Image]):
         assert name in KINDS, name
         image = self[name] = self._stack.enter_context(Image(name, self._folder / name))
         return image
+
+
+@pytest.fixture(scope="module")
+def on_target(request: pytest.FixtureRequest) -> list[str]:
+    """The pipelines that a Seldon target holds: all, if a test of the module asks for all."""
+    of_module = [each for each in request.session.items if each.path == request.path]
+    every = any(each.get_closest_marker("exhaustive") for each in of_module)
+    return PIPELINES if every else one_of_each_kind()
 
 
 @pytest.fixture(scope="package")

@@ -2,7 +2,7 @@
 
 On plain Kubernetes and with Compose our router executes every pipeline, and what is rendered for
 one differs from what is for another by names and numbers alone, which tests/manifests/ checks. On
-Seldon's targets every pipeline is drilled.
+Seldon's targets `make test-all` drills every pipeline.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ASKED_FOR = ("audio-translation", "nsfw", "sum-qa")
 
 
 def kinds(pipeline: str) -> frozenset[str]:
-    """What a pipeline has that others may not have: of its graph, its models and its inputs."""
+    """What a pipeline has that others may not have: of its graph, models, inputs, and on Seldon."""
     return frozenset(_kinds(pipeline))
 
 
@@ -42,6 +42,8 @@ def _kinds(pipeline: str) -> Iterator[str]:
         yield "has branches"
     if parsed.spec.output is not None and len(parsed.spec.output.steps) > 1:
         yield f"joins {parsed.spec.output.steps_join}"
+    for target in ("seldon-v1", "seldon-v2"):
+        yield f"{examples.judged(pipeline, target).how} on {target}"
     for tensor in samples.sample(pipeline)["inputs"]:
         yield "media" if "parameters" in tensor else tensor["datatype"]
 

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from infergraph.manifests.verdict import How
+from tests.exhaustive import ParameterSet, only
 from tests.integration.conftest import FRONT_ENDS
 from tests.integration.server import get
 from tests.integration.v2 import Answer, Client
@@ -22,6 +23,7 @@ from . import samples
 from .conftest import LOADS, Connect, Images, Reference
 from .dataflow import Dataflow, from_json, read
 from .image import ROOT
+from .kinds import one_of_each_kind
 from .node import applied
 from .rendered import PIPELINES
 from .seldon import Seldon
@@ -31,6 +33,12 @@ EXECUTED = [name for name, how in HOW.items() if how is not How.ROUTER]
 """Those that Seldon's dataflow engine executes."""
 ROUTED = [name for name, how in HOW.items() if how is not How.UNCHANGED]
 """Those that our router executes, since it must, or does it for more than one item."""
+
+
+def _representative(pipelines: Sequence[str]) -> list[ParameterSet]:
+    return only([each for each in one_of_each_kind() if each in pipelines], pipelines)
+
+
 SMALL_QUEUE = {"translation-en-de": {"max_queue_size": "1", "max_batch_size": "1"}}
 
 
@@ -48,17 +56,23 @@ def installed(
 
 
 @pytest.fixture(scope="module")
-def seldon(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seldon]:
+def seldon(
+    images: Images, tmp_path_factory: pytest.TempPathFactory, on_target: list[str]
+) -> Iterator[Seldon]:
     """The pipelines that are applied as they are, in one namespace."""
-    with installed(images, tmp_path_factory.mktemp("seldon"), EXECUTED) as seldon:
+    executed = [each for each in EXECUTED if each in on_target]
+    with installed(images, tmp_path_factory.mktemp("seldon"), executed) as seldon:
         yield seldon
 
 
 @pytest.fixture(scope="module")
-def routed(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seldon]:
+def routed(
+    images: Images, tmp_path_factory: pytest.TempPathFactory, on_target: list[str]
+) -> Iterator[Seldon]:
     """Those that our router executes, as Models that call their steps through the mesh."""
     root = tmp_path_factory.mktemp("routed")
-    with installed(images, root, ROUTED, "--via-router") as seldon:
+    held = [each for each in ROUTED if each in on_target]
+    with installed(images, root, held, "--via-router") as seldon:
         yield seldon
 
 
@@ -86,7 +100,7 @@ def record(seldon: Seldon) -> tuple[list[list[str]], list[float]]:
 
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
-@pytest.mark.parametrize("pipeline", EXECUTED)
+@pytest.mark.parametrize("pipeline", _representative(EXECUTED))
 async def test_a_pipeline_answers_as_our_router(
     seldon: Seldon, reference: Reference, connect: Connect, pipeline: str, front_end: str
 ) -> None:
@@ -107,7 +121,7 @@ async def test_a_pipeline_answers_as_our_router(
 
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
-@pytest.mark.parametrize("pipeline", ROUTED)
+@pytest.mark.parametrize("pipeline", _representative(ROUTED))
 async def test_our_router_as_a_model_answers_through_the_mesh(
     routed: Seldon, reference: Reference, connect: Connect, pipeline: str, front_end: str
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -11,10 +11,12 @@ import pytest
 
 from infergraph.manifests.inference_graph import plan_graph
 from infergraph.manifests.verdict import How
+from tests.exhaustive import only
 from tests.manifests import examples
 
 from . import samples
 from .conftest import LOADS, SMALL_QUEUE, Images, Reference
+from .kinds import one_of_each_kind
 from .rendered import PIPELINES
 from .v1 import Ingress, Installation, ask_grpc, installed, typed
 
@@ -26,11 +28,11 @@ MOST_NODES = 20
 """How many nodes are there at the same time."""
 
 
-def _together() -> Iterator[tuple[str, ...]]:
+def _together(pipelines: Sequence[str]) -> Iterator[tuple[str, ...]]:
     """Pipelines that are installed at the same time."""
     group: list[str] = []
     nodes = 0
-    for each in PIPELINES:
+    for each in pipelines:
         steps = len(examples.parsed(each).spec.steps)
         if group and nodes + steps > MOST_NODES:
             yield tuple(group)
@@ -38,9 +40,6 @@ def _together() -> Iterator[tuple[str, ...]]:
         group.append(each)
         nodes += steps
     yield tuple(group)
-
-
-TOGETHER = list(_together())
 
 
 class Installed:
@@ -79,8 +78,11 @@ class Installed:
 class Groups:
     """Installs one group of pipelines at a time; the one before ends meanwhile."""
 
-    def __init__(self, images: Images, folders: pytest.TempPathFactory) -> None:
+    def __init__(
+        self, images: Images, folders: pytest.TempPathFactory, pipelines: Sequence[str]
+    ) -> None:
         self._images = images
+        self._together = list(_together(pipelines))
         self._folders = folders
         self._group: tuple[str, ...] = ()
         self._stack = ExitStack()
@@ -91,7 +93,7 @@ class Groups:
     def having(self, pipeline: str) -> Installation:
         if pipeline not in self._group or self._installation is None:
             self._end()
-            self._group = next(group for group in TOGETHER if pipeline in group)
+            self._group = next(group for group in self._together if pipeline in group)
             extra = {"translation-en-de": SMALL_QUEUE}
             made = installed(self._images, self._folders.mktemp("v1"), self._group, extra=extra)
             self._installation = self._stack.enter_context(made)
@@ -123,13 +125,15 @@ def _ended(stack: ExitStack, installation: Installation | None) -> None:
 
 
 @pytest.fixture(scope="module")
-def groups(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Groups]:
-    groups = Groups(images, tmp_path_factory)
+def groups(
+    images: Images, tmp_path_factory: pytest.TempPathFactory, on_target: list[str]
+) -> Iterator[Groups]:
+    groups = Groups(images, tmp_path_factory, on_target)
     yield groups
     groups.close()
 
 
-@pytest.fixture(scope="module", params=PIPELINES)
+@pytest.fixture(scope="module", params=only(one_of_each_kind(), PIPELINES))
 def each(request: pytest.FixtureRequest, groups: Groups) -> Installed:
     """Each pipeline in turn."""
     return Installed(request.param, groups.having(request.param))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.exhaustive import only
 
 from . import echo_pipelines
 from .echo_pipelines import EchoPipeline
@@ -32,6 +35,14 @@ MODELS = REPOSITORY / "model-settings"
 SAMPLES = REPOSITORY / "tests" / "samples"
 TRANSPORTS = ("in-process", "grpc", "rest")
 FRONT_ENDS = ("rest", "grpc")
+every_way = pytest.mark.parametrize(
+    ("transport", "front_end"),
+    only(
+        [("in-process", "rest"), ("grpc", "grpc"), ("rest", "rest")],
+        itertools.product(TRANSPORTS, FRONT_ENDS),
+    ),
+)
+"""Where steps run, and the front end that is called."""
 HELD_QUEUE = 4
 """Items that may wait at the model `held`."""
 SPENT_MS = 50
@@ -122,20 +133,30 @@ def everywhere(
     """Servers of the repository's pipelines, by where their steps run.
 
     `in-process` is `models`; steps of `grpc` and `rest` reach it in these ways. `split` serves
-    `SPLIT_PIPELINES` alone, each of their models in a process of its own.
+    `SPLIT_PIPELINES` alone, each of their models in a process of its own, once it is asked for.
     """
     names = sorted(file.stem for file in (REPOSITORY / "pipelines").glob("*.yaml"))
-    started: Servers = {}
+    started = _WithSplit()
     for transport, endpoint in (("grpc", models.grpc_url), ("rest", models.url)):
         root = write_shipped_routers(tmp_path_factory.mktemp(transport), names, endpoint)
         started[transport] = ServerProcess(root).start()
-    started["split"] = SplitServer(MODELS, SPLIT_PIPELINES).start()
     try:
         for server in started.values():
             server.wait_until_ready()
-        yield {"in-process": models, **started}
+        started["in-process"] = models
+        yield started
     finally:
+        started.pop("in-process", None)
         stop_all([*started.values()])
+
+
+class _WithSplit(Servers):
+    def __missing__(self, where: str) -> ServerProcess:
+        if where != "split":
+            raise KeyError(where)
+        server = self[where] = SplitServer(MODELS, SPLIT_PIPELINES).start()
+        server.wait_until_ready()
+        return server
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.exhaustive import one_in
+
 from .conftest import FRONT_ENDS, Connect
 from .server import ServerProcess
 from .streets import encoded, jpeg, street, true_boxes
@@ -88,11 +90,14 @@ def good_image() -> bytes:
 
 @pytest.mark.parametrize(
     ("name", "model", "front_end"),
-    [
-        (name, model, FRONT_ENDS[(row + column) % 2])
-        for row, name in enumerate(BAD_IMAGES)
-        for column, model in enumerate(MODELS)
-    ],
+    one_in(
+        3,
+        [
+            (name, MODELS[(row + column) % len(MODELS)], FRONT_ENDS[(row + column) % 2])
+            for row, name in enumerate(BAD_IMAGES)
+            for column in range(len(MODELS))
+        ],
+    ),
 )
 async def test_a_bad_image_is_400_and_the_server_stays_healthy(
     models: ServerProcess, connect: Connect, name: str, model: str, front_end: str

@@ -65,7 +65,7 @@ def serving(workspace: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen
     ("arguments", "transport"),
     [
         ((), "in-process"),
-        (("--no-in-process",), "grpc"),
+        pytest.param(("--no-in-process",), "grpc", marks=pytest.mark.exhaustive),
         (("--split", "--set", "reply.service_time_ms=20"), "rest"),
     ],
 )

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.exhaustive import one_in
 from tests.sounds import encoded
 from zoo.articles import Article, articles
 from zoo.world import foreign_sentences
 
-from .conftest import FRONT_ENDS, SAMPLES, TRANSPORTS, Connect, Servers
+from .conftest import FRONT_ENDS, SAMPLES, Connect, Servers, every_way
 from .server import ServerProcess
 from .v2 import Answer
 
@@ -40,8 +42,7 @@ def share_right(got: list[str], wanted: list[str]) -> float:
     return sum(a == b for a, b in zip(got, wanted, strict=True)) / len(wanted)
 
 
-@pytest.mark.parametrize("front_end", FRONT_ENDS)
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@every_way
 async def test_audio_sent(
     everywhere: Servers, connect: Connect, transport: str, front_end: str
 ) -> None:
@@ -56,8 +57,7 @@ async def test_audio_sent(
     assert np.all(answer["score"] > 0.5)
 
 
-@pytest.mark.parametrize("front_end", FRONT_ENDS)
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@every_way
 async def test_audio_translation(
     everywhere: Servers, connect: Connect, transport: str, front_end: str
 ) -> None:
@@ -70,8 +70,7 @@ async def test_audio_translation(
     assert answer.texts("translation") == column(sentences, "de")
 
 
-@pytest.mark.parametrize("front_end", FRONT_ENDS)
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@every_way
 @pytest.mark.parametrize(
     ("pipeline", "step"), [("audio-sent", "sentiment"), ("audio-translation", "translation-en-de")]
 )
@@ -93,8 +92,7 @@ async def test_silence_is_refused_as_the_callers(
     assert "step 'speech-to-text' made tensor 'text'" in answer.error
 
 
-@pytest.mark.parametrize("front_end", FRONT_ENDS)
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@every_way
 async def test_sum_qa(
     everywhere: Servers, connect: Connect, transport: str, front_end: str
 ) -> None:
@@ -117,8 +115,7 @@ async def test_sum_qa(
 LANGUAGES = ("fr", "en", "de", "es")
 
 
-@pytest.mark.parametrize("front_end", FRONT_ENDS)
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@every_way
 async def test_nlp_takes_each_text_through_the_branch_of_its_language(
     everywhere: Servers, connect: Connect, transport: str, front_end: str
 ) -> None:
@@ -145,8 +142,7 @@ async def test_nlp_takes_each_text_through_the_branch_of_its_language(
     }
 
 
-@pytest.mark.parametrize("front_end", FRONT_ENDS)
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@every_way
 async def test_a_text_in_another_language_fails_alone_and_names_it(
     everywhere: Servers, connect: Connect, transport: str, front_end: str
 ) -> None:
@@ -212,9 +208,15 @@ async def test_audio_qa_and_audio_sent_share_the_batches_of_one_speech_to_text(
     pytest.fail(f"of two pipelines' requests at most {largest} ran together")
 
 
-@pytest.mark.parametrize("beams", [1, 3])
-@pytest.mark.parametrize("front_end", FRONT_ENDS)
-@pytest.mark.parametrize("model", ["summarization", "translation-fr-en", "translation-en-de"])
+@pytest.mark.parametrize(
+    ("model", "front_end", "beams"),
+    one_in(
+        5,
+        itertools.product(
+            ("summarization", "translation-fr-en", "translation-en-de"), FRONT_ENDS, (1, 3)
+        ),
+    ),
+)
 async def test_generation_in_a_batch_is_what_it_is_alone(
     models: ServerProcess, connect: Connect, model: str, front_end: str, beams: int
 ) -> None:
@@ -236,8 +238,7 @@ async def test_generation_in_a_batch_is_what_it_is_alone(
     assert [answer.texts("text")[0] for answer in alone] == one_by_one
 
 
-@pytest.mark.parametrize("front_end", FRONT_ENDS)
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@every_way
 async def test_generation_parameters_reach_the_step_that_they_name(
     everywhere: Servers, connect: Connect, transport: str, front_end: str
 ) -> None:

@@ -16,14 +16,9 @@ from zoo.captions import caption, f1
 from zoo.clicks import auc, held_out
 from zoo.game_frames import frame
 
-from .conftest import FRONT_ENDS, MODELS, SAMPLES, TRANSPORTS, Connect, Servers
+from .conftest import FRONT_ENDS, MODELS, SAMPLES, Connect, Servers, every_way
 from .server import ServerProcess
 from .streets import close_ups, encoded, frames, jpeg, matched
-
-every_way = pytest.mark.parametrize(
-    ("transport", "front_end"),
-    [(transport, front_end) for transport in TRANSPORTS for front_end in FRONT_ENDS],
-)
 
 
 def spoken(file: str) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ import soundfile
 from tests.sounds import encoded
 from zoo.world import normalise_transcript, sentences
 
-from .conftest import FRONT_ENDS, SAMPLES, TRANSPORTS, Connect, Servers
+from .conftest import FRONT_ENDS, SAMPLES, Connect, Servers, every_way
 from .server import REPOSITORY, ServerProcess
 from .test_language_pipelines import column, spoken
 
@@ -53,8 +53,7 @@ async def test_a_text_that_is_spoken_is_heard_as_the_same_words(
         assert (its_rate, len(sound)) == (rate, count)
 
 
-@pytest.mark.parametrize("front_end", FRONT_ENDS)
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@every_way
 async def test_spoken_qa(
     everywhere: Servers, connect: Connect, transport: str, front_end: str
 ) -> None:
@@ -74,8 +73,7 @@ async def test_spoken_qa(
     assert answer["audio"].ravel().tolist() == alone["audio"].ravel().tolist()
 
 
-@pytest.mark.parametrize("front_end", FRONT_ENDS)
-@pytest.mark.parametrize("transport", TRANSPORTS)
+@every_way
 async def test_assistant_answers_or_says_that_it_does_not_know(
     everywhere: Servers, connect: Connect, transport: str, front_end: str
 ) -> None:

@@ -19,7 +19,7 @@ from tests.image.lock import closure
 from tests.integration.load.runs import start_stub, stop_stub
 from tests.integration.server import COMMAND_SECONDS, REPOSITORY
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.exhaustive]
 
 COMMANDS = {
     "infergraph-infer": "infergraph_clients.infer.cli:main",

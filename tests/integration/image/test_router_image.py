@@ -23,6 +23,7 @@ from tests.integration.server import ANSWER_SECONDS, COMMAND_SECONDS, free_ports
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.slow,
+    pytest.mark.exhaustive,
     pytest.mark.skipif(sys.platform != "linux", reason="an image of Linux"),
     pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="not the Python of the image"),
 ]

@@ -15,12 +15,13 @@ from infergraph_clients.load.configuration import RunConfiguration
 from infergraph_clients.load.engine.plan import Progress
 from infergraph_clients.load.engine.run import execute, prepare
 from infergraph_clients.load.statistics import summarise
+from tests.exhaustive import only
 
 from ..server import REPOSITORY, wait_for
 from .runs import PROTOCOLS, Result, Stub, arguments, check_nothing_lost, run
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", only(PROTOCOLS[:1], PROTOCOLS))
 @pytest.mark.parametrize(
     ("model", "outcomes", "more"),
     [

@@ -24,6 +24,7 @@ async def test_without_a_gpu_it_says_so_in_one_line(
     assert capsys.readouterr().out == "\nGPU: left out; torch sees no CUDA device here\n"
 
 
+@pytest.mark.exhaustive
 async def test_everything_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     await gpu.measure(torch.device("cpu"), tmp_path, SMALL)
 

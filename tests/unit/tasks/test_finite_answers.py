@@ -17,6 +17,7 @@ from infergraph.request import RequestContext
 from infergraph.runtime import Runtime
 from infergraph.tasks.vision.torchvision_detector import TorchvisionDetector
 from infergraph.v2 import Message, Tensor
+from tests.exhaustive import only
 from tests.pictures import encoded as picture
 from tests.pictures import pattern
 from tests.sounds import chirps
@@ -101,7 +102,7 @@ def tensor(name: str, datatype: str) -> dict[str, Any]:
     return {"name": name, "datatype": datatype, "shape": [-1, 1]}
 
 
-@pytest.mark.parametrize("value", [NAN, INF])
+@pytest.mark.parametrize("value", only([NAN], [NAN, INF]))
 @pytest.mark.parametrize(("task", "family", "asked"), TASKS)
 async def test_it_is_for_every_task(
     task: str,

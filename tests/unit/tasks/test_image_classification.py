@@ -26,6 +26,7 @@ from infergraph.tensors.image_headers import ImageHeader
 from infergraph.v2 import Message, Tensor
 from tests.checkpoints import images
 from tests.checkpoints.images import KINDS
+from tests.exhaustive import one_in
 from tests.pictures import Pixels, pattern, pattern_file
 
 from .conftest import Ask, Serve
@@ -63,7 +64,7 @@ def reference(folder: str, pictures: list[Pixels]) -> torch.Tensor:
     return reference_logits(folder, torch.cat(pixels))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", one_in(2, FAMILIES))
 async def test_labels_and_scores_are_the_librarys_own(
     family: str, checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:

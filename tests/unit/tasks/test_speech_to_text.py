@@ -23,6 +23,7 @@ from infergraph.tasks.speech.recognizers import Transcript
 from infergraph.tasks.speech_to_text import SpeechToText
 from infergraph.v2 import Message, Tensor
 from tests import checkpoints
+from tests.exhaustive import one_in
 from tests.sounds import chirps, encoded, sine, warble
 from tests.unit.runtime.workbench import settle
 
@@ -55,7 +56,7 @@ def clips() -> list[bytes]:
     return [encoded(chirps(seconds, seed)) for seed, seconds in enumerate(lengths)]
 
 
-@pytest.mark.parametrize("family", CTC + SEQUENCE)
+@pytest.mark.parametrize("family", one_in(2, CTC + SEQUENCE))
 async def test_an_answer_does_not_depend_on_its_batch(
     family: str, checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:
@@ -604,7 +605,7 @@ async def test_bin_is_read_where_there_are_no_safetensors(
     assert await ask(runtime, audio=[sound]) == expected
 
 
-@pytest.mark.parametrize("family", CTC + SEQUENCE)
+@pytest.mark.parametrize("family", one_in(2, CTC + SEQUENCE))
 async def test_the_score_is_a_probability_and_that_of_the_clip_alone(
     family: str, checkpoint: Callable[[str], str], serve: Serve, ask: Ask
 ) -> None:

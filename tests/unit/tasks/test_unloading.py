@@ -13,6 +13,7 @@ from torch import nn
 
 from infergraph.request import RequestContext
 from infergraph.v2 import Message, Tensor
+from tests.exhaustive import one_in
 from tests.pictures import encoded as picture
 from tests.pictures import pattern
 from tests.sounds import chirps
@@ -63,7 +64,7 @@ def networks() -> Iterator[nn.Module]:
             yield each
 
 
-@pytest.mark.parametrize(("task", "family", "asked"), TASKS)
+@pytest.mark.parametrize(("task", "family", "asked"), one_in(3, TASKS))
 async def test_of_every_task_the_weights_are_freed(
     task: str,
     family: str,

@@ -58,6 +58,7 @@ def test_the_last_pictures_are_of_what_the_model_does_not_know(model: str) -> No
 
 
 @pytest.mark.usefixtures("few_pictures")
+@pytest.mark.exhaustive
 def test_training_goes_on_from_a_checkpoint_that_knows_no_unknown(tmp_path: Path) -> None:
     _, save = TASKS["resnet"].builder(TASKS["resnet"].labels, TASKS["resnet"].size)
     save(tmp_path / "fewer")

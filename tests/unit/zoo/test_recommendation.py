@@ -72,6 +72,7 @@ def test_the_embedded_checkpoint_ranks_nearly_as_the_planted_model() -> None:
     assert found.mean() == pytest.approx(rows.clicked.mean(), abs=0.02)
 
 
+@pytest.mark.exhaustive
 def test_a_training_learns_and_writes_a_checkpoint(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -253,6 +253,7 @@ def test_a_german_transcript_keeps_its_letters() -> None:
     assert Utterance(("Große Übung!",), "de+m1", language="de").transcript == "große übung"
 
 
+@pytest.mark.exhaustive
 def test_training_goes_on_from_another_languages_letters(tmp_path: Path) -> None:
     training = pytest.importorskip("zoo.train_speech_to_text")
     english, german = build_processor("en"), build_processor("de")

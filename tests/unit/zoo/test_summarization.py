@@ -123,6 +123,7 @@ def test_articles_grow_in_the_course_of_a_training(tokenizer: PreTrainedTokenize
     assert lengths[0] < max(lengths[2:])
 
 
+@pytest.mark.exhaustive
 def test_a_training_writes_a_checkpoint(tmp_path: Path) -> None:
     tiny = {"steps": 2, "vocabulary": 400, "hidden-size": 32, "inner-size": 16, "layers": 1}
     main(
@@ -147,6 +148,7 @@ def test_a_training_writes_a_checkpoint(tmp_path: Path) -> None:
         assert (written[:, 0] == model.config.decoder_start_token_id).all()
 
 
+@pytest.mark.exhaustive
 def test_a_training_goes_on_from_a_checkpoint(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     common = ["--steps=1", f"--threads={torch.get_num_threads()}"]

@@ -106,6 +106,7 @@ def test_a_text_without_an_opinion_is_unknown() -> None:
     assert not {*unknown} & {text for text, _ in reviews(0, 2000, "train")}
 
 
+@pytest.mark.exhaustive
 def test_training_goes_on_from_a_checkpoint_with_fewer_labels(tmp_path: Path) -> None:
     arguments = ["--model=sentiment", "--steps=1", "--hidden-size=16", "--heads=2", "--layers=1"]
     arguments.append(f"--threads={torch.get_num_threads()}")
@@ -187,7 +188,11 @@ def test_a_batch_has_the_label_of_each_text() -> None:
     ("model", "architecture"),
     [
         ("sentiment", "DistilBertForSequenceClassification"),
-        ("language-identification", "XLMRobertaForSequenceClassification"),
+        pytest.param(
+            "language-identification",
+            "XLMRobertaForSequenceClassification",
+            marks=pytest.mark.exhaustive,
+        ),
     ],
 )
 def test_a_training_writes_a_checkpoint(tmp_path: Path, model: str, architecture: str) -> None:

@@ -102,6 +102,7 @@ def test_saved_branches_change_nothing(tmp_path: Path) -> None:
     torch.testing.assert_close(found, expected, atol=2e-3, rtol=0.02)
 
 
+@pytest.mark.exhaustive
 def test_a_training_writes_a_checkpoint_and_goes_on_from_it(
     tmp_path: Path, windows: list[WindowExample], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,6 +106,7 @@ def test_a_line_is_learned_by_heart(lines: list[LineExample]) -> None:
     assert losses[-1] < 0.7 * losses[0]
 
 
+@pytest.mark.exhaustive
 def test_a_training_writes_a_checkpoint_and_goes_on_from_it(
     tmp_path: Path, lines: list[LineExample], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -177,6 +177,7 @@ def test_a_batch_tags_the_first_piece_of_each_word() -> None:
     assert (batch["labels"][batch["attention_mask"] == 0] == -100).all()
 
 
+@pytest.mark.exhaustive
 def test_a_training_writes_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, size in (("CORPUS", 300), ("POOL", 60), ("CALIBRATION", 30)):
         monkeypatch.setattr(training, name, size)

@@ -14,6 +14,7 @@ from infergraph.batching import BatchAbandoned
 from infergraph.runtime import Runtime
 from infergraph.tasks.checkpoints.stoppable import stoppable
 from tests.checkpoints import TEXT
+from tests.exhaustive import one_in
 from tests.pictures import pattern_file
 from tests.sounds import chirps
 
@@ -94,7 +95,7 @@ async def prepared(
     return runtime, lambda: answers(runtime, work, parameters)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", one_in(2, CASES))
 async def test_an_abandoned_batch_ends_at_any_check_and_the_next_is_answered(
     case: str,
     checkpoint: Callable[[str], str],
