@@ -41,7 +41,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SAFETY = ("safe", "unsafe")
 
 # Of a task's pictures: how many more are not of the world, and are objects that are not the task's.
-OUTSIDE, OTHERS = 0.25, 0.25
+OUTSIDE, OTHERS = 1.0, 0.25
 # The weight of what a teacher says.
 TAUGHT = 2.0
 # How much of the world may be called unknown.
@@ -64,6 +64,8 @@ class Task:
         size: The sides of the pictures that the network sees, in pixels.
         builder: Makes the network.
         steps: Of training, with batches of 64.
+        familiar: Whether what is far from its pictures is unknown, see `familiarity`: where that
+            finds more than it costs.
     """
 
     labels: tuple[str, ...]
@@ -71,6 +73,7 @@ class Task:
     size: int
     builder: Builder
     steps: int
+    familiar: bool = True
 
 
 def torchvision_builder(architecture: str, **arguments: Any) -> Builder:
@@ -205,6 +208,8 @@ TASKS = {
             layer_type="basic",
         ),
         steps=1600,
+        # Of what is unsafe, twice as much would be missed.
+        familiar=False,
     ),
 }
 """Model -> what it learns."""
@@ -306,7 +311,7 @@ def examples(
 
 @torch.inference_mode()
 def calibrate_on_validation(network: Network, model: str) -> float:
-    """Calibrates a network on pictures of the validation split, in place.
+    """Calibrates a network on the validation split's pictures of the world, in place.
 
     `unknown` is made as likely as it may be for `SPARED` of the world's pictures to get it.
 
@@ -324,8 +329,9 @@ def calibrate_on_validation(network: Network, model: str) -> float:
     of_world = logits[labels < unknown]
     shift = (of_world[:, unknown] - of_world[:, :unknown].amax(dim=1)).quantile(1 - SPARED)
     last_layer(network)[1].bias[unknown] -= shift
-    logits[:, unknown] -= shift
-    return calibrate(network, logits, labels)
+    # Of the others there may be any number: what a score says is of the world.
+    of_world[:, unknown] -= shift
+    return calibrate(network, of_world, labels[labels < unknown])
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -371,7 +377,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     # timm saves no others.
     network.to(memory_format=torch.contiguous_format)
     save(args.output)
-    fit_familiarity(network, args)
+    if task.familiar:
+        fit_familiarity(network, args)
 
 
 def fit_familiarity(network: Network, args: argparse.Namespace) -> None:
