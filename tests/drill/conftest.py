@@ -54,11 +54,16 @@ class Images(dict[str, Image]):
 
 
 @pytest.fixture(scope="module")
-def on_target(request: pytest.FixtureRequest) -> list[str]:
-    """The pipelines that a Seldon target holds: all, if a test of the module asks for all."""
+def exhaustive(request: pytest.FixtureRequest) -> bool:
+    """Whether tests of the module with this mark are run, so that a target holds all pipelines."""
     of_module = [each for each in request.session.items if each.path == request.path]
-    every = any(each.get_closest_marker("exhaustive") for each in of_module)
-    return PIPELINES if every else one_of_each_kind()
+    return any(each.get_closest_marker("exhaustive") for each in of_module)
+
+
+@pytest.fixture(scope="module")
+def on_target(exhaustive: bool) -> list[str]:
+    """The pipelines that a Seldon target holds."""
+    return PIPELINES if exhaustive else one_of_each_kind()
 
 
 @pytest.fixture(scope="package")

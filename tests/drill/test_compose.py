@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
+from tests.exhaustive import only
 from tests.integration.conftest import FRONT_ENDS
 
 from . import samples
 from .compose import Project
 from .conftest import LOADS, SMALL_QUEUE, Connect, Images, Reference
-from .kinds import one_of_each_kind
+from .kinds import ASKED_FOR, one_of_each_kind
 from .node import applied
 
 PIPELINES = one_of_each_kind()
@@ -20,12 +21,20 @@ CONTAINER_PORTS = {"rest": 8080, "grpc": 8081}
 
 
 @pytest.fixture(scope="module")
-def project(images: Images, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def pipelines(exhaustive: bool) -> Sequence[str]:
+    """Those of the project."""
+    return PIPELINES if exhaustive else ASKED_FOR
+
+
+@pytest.fixture(scope="module")
+def project(
+    images: Images, tmp_path_factory: pytest.TempPathFactory, pipelines: Sequence[str]
+) -> Iterator[Project]:
     """Several pipelines in one file, with the models that they share."""
     root = tmp_path_factory.mktemp("compose")
     extra = {"translation-en-de": SMALL_QUEUE}
     with (
-        applied(images, root, "compose", PIPELINES) as node,
+        applied(images, root, "compose", pipelines) as node,
         Project(node, extra) as project,
     ):
         yield project
@@ -44,16 +53,18 @@ def loads(project: Project) -> float:
     return sum(each.sum_of(LOADS) for each in project.all() if each.is_ours)
 
 
-def test_only_routers_are_published_each_at_ports_of_its_own(project: Project) -> None:
+def test_only_routers_are_published_each_at_ports_of_its_own(
+    project: Project, pipelines: Sequence[str]
+) -> None:
     published = {name: project.published(name) for name in project.services}
-    assert {name for name, ports in published.items() if ports} == set(PIPELINES)
+    assert {name for name, ports in published.items() if ports} == set(pipelines)
     on_machine = [where for ports in published.values() for where, *_ in ports]
-    assert len(on_machine) == len(set(on_machine)) == 3 * len(PIPELINES)
+    assert len(on_machine) == len(set(on_machine)) == 3 * len(pipelines)
     assert all(where.startswith("127.0.0.1:") for where in on_machine)
 
 
 @pytest.mark.parametrize("front_end", FRONT_ENDS)
-@pytest.mark.parametrize("pipeline", PIPELINES)
+@pytest.mark.parametrize("pipeline", only(ASKED_FOR, PIPELINES))
 async def test_a_sample_is_answered_as_by_one_server(
     project: Project, reference: Reference, connect: Connect, pipeline: str, front_end: str
 ) -> None:

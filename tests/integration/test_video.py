@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.exhaustive import one_in
+from tests.exhaustive import one_in, only
 from tests.unit.video.files import read_video, write_video
 from tests.video_stub import video_stub
 from zoo.scenes import scene
@@ -54,7 +54,7 @@ def scenes(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("protocol", ["grpc", "rest"])
+@pytest.mark.parametrize("protocol", only(["grpc"], ["grpc", "rest"]))
 @pytest.mark.parametrize("pipeline", PIPELINES)
 async def test_real_pipelines(
     models: ServerProcess,

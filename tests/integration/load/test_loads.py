@@ -8,6 +8,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from tests.exhaustive import only
+
 from ..conftest import Echoes
 from .runs import PROTOCOLS, Stub, check_nothing_lost, run
 
@@ -76,7 +78,7 @@ def test_gzip_over_rest(stub: Stub, request_file: Path, model: str) -> None:
         ("offline:count=80,concurrency=8", 80),
     ],
 )
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", only(PROTOCOLS[:1], PROTOCOLS))
 def test_loads_that_end_by_their_count(
     stub: Stub, request_file: Path, protocol: str, arrivals: str, sent: int
 ) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from infergraph import converted
 from infergraph.errors import ConfigurationError
+from tests.exhaustive import one_in
 from tests.imitation_openvino import ImitationOpenvino
 from tests.pictures import encoded
 from tests.sounds import chirps
@@ -107,7 +108,7 @@ def assert_alike(
 
 @pytest.mark.parametrize(
     ("task", "family", "asked"),
-    ASKED,
+    one_in(2, ASKED),
     ids=[f"{task}-{family or 'embedded'}" for task, family, _ in ASKED],
 )
 async def test_answers_agree(
@@ -120,11 +121,14 @@ async def test_answers_agree(
 
 @pytest.mark.parametrize(
     ("task", "asked"),
-    [
-        (task, asked)
-        for task, family, asked in ASKED
-        if not family and task in ("sentiment", "speech-to-text", "resnet", "object-detection")
-    ],
+    one_in(
+        3,
+        [
+            (task, asked)
+            for task, family, asked in ASKED
+            if not family and task in ("sentiment", "speech-to-text", "resnet", "object-detection")
+        ],
+    ),
 )
 async def test_answers_agree_in_bf16(
     task: str, asked: dict[str, Any], serve: Serve, ask: Ask

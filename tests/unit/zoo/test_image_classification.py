@@ -66,7 +66,13 @@ def test_training_goes_on_from_a_checkpoint_that_knows_no_unknown(
     task = TASKS[model]
     _, save = task.builder(task.labels, task.size)
     save(tmp_path / "fewer")
-    arguments = [f"--model={model}", "--steps=1", "--learning-rate=0", "--scenes=4", "--close-ups=15"]
+    arguments = [
+        f"--model={model}",
+        "--steps=1",
+        "--learning-rate=0",
+        "--scenes=4",
+        "--close-ups=15",
+    ]
     arguments += [f"--start={tmp_path / 'fewer'}", f"--output={tmp_path / 'more'}"]
     main([*arguments, f"--threads={torch.get_num_threads()}"])
 

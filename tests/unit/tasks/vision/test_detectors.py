@@ -26,6 +26,7 @@ from infergraph.tasks.vision.detectors import load_detector
 from tests import checkpoints
 from tests.checkpoints import detectors, images
 from tests.checkpoints.detectors import OBJECTS
+from tests.exhaustive import one_in
 from tests.pictures import Pixels, pattern
 
 from ..known_detector import KnownDetector
@@ -162,7 +163,7 @@ def test_what_a_large_image_shows_is_found_as_by_torchvisions_own_code(
         assert_found(found, by_torchvision(network, image), image)
 
 
-@pytest.mark.parametrize("family", OF_TRANSFORMERS)
+@pytest.mark.parametrize("family", one_in(2, OF_TRANSFORMERS))
 def test_objects_are_those_of_transformers_own_code(
     family: str, checkpoint: Callable[[str], str]
 ) -> None:
@@ -201,7 +202,7 @@ def test_objects_are_those_of_a_torchvision_network(checkpoint: Callable[[str], 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", one_in(3, PUBLISHED))
 def test_objects_are_those_of_a_published_network(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
