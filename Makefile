@@ -28,7 +28,7 @@ demo: $(STAMP) ## Serve the audio-qa pipeline, ask it the sample question, show 
 test: $(STAMP) ## Run the tests (some 15 minutes on two cores)
 	@$(PYTEST)
 
-test-all: $(STAMP) ## Run these and the exhaustive ones: of each kind all, and packaging (some 20 minutes)
+test-all: $(STAMP) ## Run these and the exhaustive ones: of each kind all, and packaging (some 22 minutes)
 	@$(PYTEST) -m ""
 
 quick: $(STAMP) ## Run the unit tests except those of tasks/ and zoo/ (under 90 seconds)
