@@ -93,7 +93,7 @@ def good_image() -> bytes:
     one_in(
         3,
         [
-            (name, MODELS[(row + column) % len(MODELS)], FRONT_ENDS[(row + column) % 2])
+            (name, MODELS[(row + column) % len(MODELS)], FRONT_ENDS[column % 2])
             for row, name in enumerate(BAD_IMAGES)
             for column in range(len(MODELS))
         ],

@@ -106,6 +106,24 @@ def test_little_of_the_world_is_called_unknown() -> None:
     assert int(unknown[labels < len(TASKS["resnet"].labels)].sum()) <= 1
 
 
+@pytest.mark.usefixtures("few_pictures")
+def test_a_temperature_is_that_of_the_world_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.Tensor] = []
+
+    def note(network: torch.nn.Module, logits: torch.Tensor, labels: torch.Tensor) -> float:
+        assert len(logits) == len(labels)
+        seen.append(labels)
+        return 1.0
+
+    monkeypatch.setattr("zoo.train_image_classification.calibrate", note)
+    network, _ = TASKS["resnet"].builder((*TASKS["resnet"].labels, UNKNOWN), 80)
+    calibrate_on_validation(network.eval(), "resnet")
+
+    (labels,) = seen
+    assert len(labels) > 0
+    assert int(labels.max()) < len(TASKS["resnet"].labels)
+
+
 def test_a_teacher_is_followed_in_the_world_alone_and_never_changed() -> None:
     taught, told = torch.nn.Linear(4, 3), torch.nn.Linear(4, 3)
     loss = ClassifierLoss(taught, told)
