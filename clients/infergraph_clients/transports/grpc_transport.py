@@ -49,8 +49,10 @@ class GrpcTransport(Transport):
         self._metadata = tuple((name.lower(), value) for name, value in route.headers.items())
         self._compression = _COMPRESSIONS[route.compression]
         self._channels = _channels(route)
+        # One request a stream, sent with its end: gRPC tells a caller whose stream the server ends
+        # while it writes INTERNAL, and not what the server said.
         calls = [
-            channel.stream_stream(f"/{SERVICE}/ModelStreamInfer")
+            channel.unary_stream(f"/{SERVICE}/ModelStreamInfer")
             if route.stream
             else channel.unary_unary(f"/{SERVICE}/ModelInfer")
             for channel in self._channels
@@ -78,17 +80,12 @@ class GrpcTransport(Transport):
         body = request.request(index, exchange.id)
         if self.route.traceparent:
             metadata = (*metadata, ("traceparent", request.traceparent(index)))
-        make = self._next_call()
-        if self.route.stream:
-            call = make(metadata=metadata, compression=self._compression)
-            self._begin(_read, call, exchange, body)
-        else:
-            call = make(body, metadata=metadata, compression=self._compression)
-            self._begin(_wait, call, exchange)
+        call = self._next_call()(body, metadata=metadata, compression=self._compression)
+        self._begin(_read if self.route.stream else _wait, call, exchange)
 
-    def _begin(self, work: Any, call: Any, exchange: Exchange, *given: Any) -> None:
+    def _begin(self, work: Any, call: Any, exchange: Exchange) -> None:
         exchange.abandon = call.cancel
-        waiting: Coroutine[Any, Any, None] = _ended(work(call, exchange, *given), exchange)
+        waiting: Coroutine[Any, Any, None] = _ended(work(call, exchange), exchange)
         task = asyncio.get_running_loop().create_task(waiting)
         # The loop itself holds tasks only weakly.
         self._tasks.add(task)
@@ -133,10 +130,7 @@ async def _wait(call: Any, exchange: Exchange) -> None:
     exchange.finish(Outcome.OK, grpc.StatusCode.OK.value[0], body)
 
 
-async def _read(call: Any, exchange: Exchange, body: bytes) -> None:
-    """Sends the one request of a stream, and takes its answers."""
-    await call.write(body)
-    await call.done_writing()
+async def _read(call: Any, exchange: Exchange) -> None:
     answers = []
     while (message := await call.read()) is not grpc.aio.EOF:
         try:

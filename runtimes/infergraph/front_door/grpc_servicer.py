@@ -305,9 +305,10 @@ class GrpcServicer:
         code, error, model, request_id = grpc.StatusCode.OK, "", "", ""
         try:
             headers = _headers(context)
-            caller = self._desk.access.check(Area.INFERENCE, headers)
             async for body in bodies:
-                call: codec.Call | None = None
+                # Not before it has written: gRPC tells a caller whose stream ends while it writes
+                # INTERNAL, and not what the server said.
+                caller = self._desk.access.check(Area.INFERENCE, headers)
                 try:
                     with self._desk.admission.request() as load:
                         load.hold_message(len(body))

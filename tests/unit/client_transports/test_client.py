@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -225,6 +226,28 @@ async def test_a_stream_that_fails_half_way(protocol: str, status: str) -> None:
             await client.infer(PAYLOAD, on_answer=lambda answer: told.append(values(answer)))
     assert caught.value.status == status
     assert told == [[1], [2]]
+
+
+def _refused(bodies: Any, context: Any) -> Iterator[Any]:
+    context.abort(grpc.StatusCode.UNAUTHENTICATED, "no key")
+    yield
+
+
+async def test_a_stream_that_is_refused_unread_says_why() -> None:
+    # Many, and a server in threads, so that refusals come while the client writes.
+    server = grpc.server(ThreadPoolExecutor(2))
+    handlers = {"ModelStreamInfer": grpc.stream_stream_rpc_method_handler(_refused)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+    url = f"grpc://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    try:
+        async with Client(Route(Endpoint.parse(url), "m", stream=True)) as client:
+            calls = (client.infer(PAYLOAD) for _ in range(500))
+            for problem in await asyncio.gather(*calls, return_exceptions=True):
+                with pytest.raises(ServerError, match="UNAUTHENTICATED: no key"):
+                    raise problem  # type: ignore[misc]
+    finally:
+        server.stop(None).wait()
 
 
 @pytest.mark.parametrize(("protocol", "status"), [("http", "400"), ("grpc", "FAILED_PRECONDITION")])

@@ -202,7 +202,17 @@ async def test_inference_over_grpc_needs_its_key(locked: Front) -> None:
             grpc.StatusCode.PERMISSION_DENIED
         )
         assert await code_of(client.infer(body, x_api_key=INFERENCE)) is grpc.StatusCode.OK
+
+
+async def test_a_stream_without_a_key_is_refused_once_it_has_written(locked: Front) -> None:
+    body = encode_request("echo", "", Message([]), {})
+    async with locked.grpc() as client:
         stream = client.stream()
+        await stream.wait_for_connection()
+        # The server has read by then that the stream was opened: both use one connection.
+        for _ in range(3):
+            await client.call("ServerLive")
+        assert not stream.done()
         await stream.write(body)
         await stream.done_writing()
         assert await code_of(stream.read()) is grpc.StatusCode.UNAUTHENTICATED
