@@ -101,18 +101,17 @@ class Packing:
     def _places(self, lengths: Sequence[int]) -> tuple[list[int], list[int]] | None:
         """The row and the column where each text begins; None where a row for each costs least.
 
-        Tried are rows of about the longest text's length, and of twice that. A row's attention
-        costs the more, the longer it is.
+        Tried are rows from about the longest text's length to twice that. A row's attention costs
+        the more, the longer it is.
         """
         longest, count = max(lengths), len(lengths)
         fewest = -(-sum(lengths) // longest)
         best, least = None, _WORTH * self._cost(count, longest)
-        for number in {-(-fewest // 2), fewest - 1, fewest, fewest + 1} - {0}:
-            if number < count:
-                rows, columns, width = _divided(lengths, number)
-                cost = self._cost(number, width)
-                if cost < least:
-                    best, least = (rows, columns), cost
+        for number in range(-(-fewest // 2), min(count, fewest + fewest // 2 + 1)):
+            rows, columns, width = _divided(lengths, number)
+            cost = self._cost(number, width)
+            if cost < least:
+                best, least = (rows, columns), cost
         return best
 
     def _cost(self, rows: int, width: int) -> float:
