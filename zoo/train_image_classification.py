@@ -33,7 +33,15 @@ from zoo import familiarity, fitting, scene_people, scene_vehicles
 from zoo.calibration import calibrate
 from zoo.outside_texts import UNKNOWN
 from zoo.scenes import OBJECTS, SceneObject
-from zoo.vision_data import crops_of_scenes, outside_crops, photos
+from zoo.vision_data import (
+    CROP,
+    PHOTOGRAPHED,
+    add_photographs,
+    crops_of_scenes,
+    outside_crops,
+    photograph_parts,
+    photos,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -288,9 +296,12 @@ def _augmented(pixels: torch.Tensor, draws: torch.Generator) -> torch.Tensor:
 
 
 def examples(
-    model: str, split: str, scenes: int, close_ups: int
+    model: str, split: str, scenes: int, close_ups: int, photographs: Sequence[Path] = ()
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pictures UINT8 [n, 3, side, side] and labels INT64 [n] of a task, `unknown` ones last."""
+    """Pictures UINT8 [n, 3, side, side] and labels INT64 [n] of a task, `unknown` ones last.
+
+    Of what is not of the world, `PHOTOGRAPHED` is out of the folders `photographs`, if any.
+    """
     task = TASKS[model]
     pictures, labels, others = [], [], []
     for picture, made in (*crops_of_scenes(split, scenes), *photos(split, close_ups)):
@@ -302,8 +313,12 @@ def examples(
             labels.append(task.labels.index(label))
     known = len(pictures)
     pictures += others[:: -(-len(others) // int(OTHERS * known))] if others else []
-    first = _FIRST_OUTSIDE[split]
-    pictures += outside_crops(range(first, first + int(OUTSIDE * known)))
+    outside, first = int(OUTSIDE * known), _FIRST_OUTSIDE[split]
+    if photographs:
+        parts = photograph_parts(photographs, split, int(PHOTOGRAPHED * outside), CROP, CROP)
+        pictures += parts
+        outside -= len(parts)
+    pictures += outside_crops(range(first, first + outside))
     labels += [len(task.labels)] * (len(pictures) - known)
     stacked = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
     return stacked, torch.tensor(labels)
@@ -340,6 +355,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--scenes", type=int, default=4000)
     parser.add_argument("--close-ups", type=int, default=9000)
+    add_photographs(parser)
     parser.add_argument("--start", type=Path, help="weights to go on from; default: none")
     parser.add_argument(
         "--only-familiarity",
@@ -365,7 +381,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         teacher = copy.deepcopy(network).eval()
     # Convolutions on a CPU are half as fast again this way.
     network.to(memory_format=torch.channels_last)
-    pictures, labels = examples(args.model, "train", args.scenes, args.close_ups)
+    pictures, labels = examples(args.model, "train", args.scenes, args.close_ups, args.photographs)
     logger.info(
         "%.2f M parameters, %d pictures",
         sum(each.numel() for each in network.parameters()) / 1e6,
@@ -385,7 +401,13 @@ def fit_familiarity(network: Network, args: argparse.Namespace) -> None:
     """Writes how far pictures may be from the network's own, see `familiarity.fit`."""
     size = TASKS[args.model].size
     of_training = examples(args.model, "train", args.scenes, args.close_ups)
-    held_back = examples(args.model, "validation", CALIBRATION_SCENES, CALIBRATION_CLOSE_UPS)
+    held_back = examples(
+        args.model,
+        "validation",
+        CALIBRATION_SCENES,
+        CALIBRATION_CLOSE_UPS,
+        args.photographs,
+    )
     train, validation = (
         (network_input(pictures.float() / 255, size), labels)
         for pictures, labels in (of_training, held_back)

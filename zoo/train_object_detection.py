@@ -22,7 +22,7 @@ from infergraph.tasks.checkpoints.torchvision_checkpoint import build_network, s
 from zoo import fitting
 from zoo.outside_pictures import outside_picture
 from zoo.scenes import CLASSES
-from zoo.vision_data import detection_examples
+from zoo.vision_data import PHOTOGRAPHED, add_photographs, detection_examples, photograph_parts
 
 logger = logging.getLogger(__name__)
 
@@ -47,10 +47,21 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def outside_examples(count: int, width: int, height: int) -> list[Example]:
-    """`count` pictures of the training split in which there is nothing to find."""
+def outside_examples(
+    count: int, width: int, height: int, photographs: Sequence[Path] = ()
+) -> list[Example]:
+    """`count` pictures of the training split in which there is nothing to find.
+
+    `PHOTOGRAPHED` of them are out of the folders `photographs`, if any.
+    """
     nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
-    return [(outside_picture(seed, "train", width, height), *nothing) for seed in range(count)]
+    pictures = []
+    if photographs:
+        share = int(PHOTOGRAPHED * count)
+        pictures = photograph_parts(photographs, "train", share, width, height)
+    drawn = range(count - len(pictures))
+    pictures += [outside_picture(seed, "train", width, height) for seed in drawn]
+    return [(picture, *nothing) for picture in pictures]
 
 
 class DetectorLoss(torch.nn.Module):
@@ -99,6 +110,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scenes", type=int, default=5000)
     parser.add_argument("--outside", type=int, default=2000, help="pictures of nothing")
+    add_photographs(parser)
     parser.add_argument("--start", type=Path, help="a checkpoint to go on from; default: none")
     parser.add_argument("--shift", type=float, default=0.0, help="added to all classes' logits")
     parser.add_argument("--output", type=Path, required=True)
@@ -113,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.start is not None:
         network.load_state_dict(load_file(args.start / "model.safetensors"))
     examples = detection_examples("train", args.scenes, WIDTH, HEIGHT)
-    examples += outside_examples(args.outside, WIDTH, HEIGHT)
+    examples += outside_examples(args.outside, WIDTH, HEIGHT, args.photographs)
     logger.info(
         "%.2f M parameters, %d pictures",
         sum(each.numel() for each in network.parameters()) / 1e6,

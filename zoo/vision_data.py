@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import functools
 import hashlib
@@ -11,6 +12,7 @@ import math
 import multiprocessing
 import os
 import random
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -158,6 +160,105 @@ def photos(split: str, count: int) -> list[tuple[npt.NDArray[np.uint8], SceneObj
     """(UINT8 [CROP, CROP, 3], object) of whole close-ups, each kind of object in turn."""
     make = functools.partial(_photo_example, split=split)
     return rendered(f"photos {split} {CROP}", make, range(count))
+
+
+PHOTOGRAPHED = 0.5
+"""Of the pictures that are not of the world, how many are of photographs, where there are any."""
+
+
+def add_photographs(parser: argparse.ArgumentParser) -> None:
+    """Adds a training's option for the folders of photographs."""
+    parser.add_argument(
+        "--photographs",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FOLDER",
+        help="some of what is not of the world; default: rendered pictures alone",
+    )
+
+
+_FORMATS = {".jpg", ".jpeg", ".png", ".webp"}
+_SMALLEST, _LARGEST = 96, 640
+"""The sides of photographs that parts are cut out of, in pixels; larger ones are reduced."""
+_HELD_BACK = 8
+"""One photograph in so many is for validation."""
+
+
+def photograph_parts(
+    folders: Sequence[Path], split: str, count: int, width: int, height: int
+) -> list[npt.NDArray[np.uint8]]:
+    """Parts of photographs, in another size: UINT8 [height, width, 3].
+
+    What is cut out, as a stamp is, stands in front of a picture of `outside_picture`.
+
+    Args:
+        folders: Where photographs are, at any depth; links are not followed.
+        split: `train` and `validation` have parts of different photographs.
+        count: Of the parts, at most; each photograph gives about as many.
+
+    Raises:
+        ValueError: No photograph is there.
+    """
+    files = sorted(
+        (path.relative_to(folder).as_posix(), path)
+        for folder in folders
+        for path in folder.rglob("*")
+        if path.suffix.lower() in _FORMATS and path.is_file() and not path.is_symlink()
+    )
+    chosen = [
+        path
+        for name, path in files
+        if (zlib.crc32(name.encode()) % _HELD_BACK == 0) is (split == "validation")
+    ]
+    if not chosen:
+        raise ValueError(
+            f"no photographs of the split {split!r} in {[str(each) for each in folders]}; "
+            f"accepted: files that end with {sorted(_FORMATS)}"
+        )
+    make = functools.partial(
+        _parts_of_photograph, chosen, -(-count // len(chosen)), (width, height)
+    )
+    content = zlib.crc32(repr([(each.name, each.stat().st_size) for each in chosen]).encode())
+    what = f"photograph parts {split} {width}x{height} {make.args[1]} {content:08x}"
+    parts: list[npt.NDArray[np.uint8]] = rendered(what, make, range(len(chosen)))
+    random.Random(0).shuffle(parts)
+    return parts[:count]
+
+
+def _parts_of_photograph(
+    paths: Sequence[Path], count: int, size: tuple[int, int], index: int
+) -> list[npt.NDArray[np.uint8]]:
+    rng = random.Random(f"photograph parts/{paths[index].name}")
+    with Image.open(paths[index]) as file:
+        file.draft("RGB", (_LARGEST, _LARGEST))
+        image = file.convert("RGBA")
+    is_cut_out = image.getextrema()[3][0] < 255
+    image.thumbnail((_LARGEST // 2, _LARGEST // 2) if is_cut_out else (_LARGEST, _LARGEST))
+    if min(image.size) < _SMALLEST:
+        return []
+    parts = []
+    for _ in range(count):
+        picture = image
+        if is_cut_out:
+            around = round(max(image.size) * rng.uniform(1, 2))
+            behind = outside_picture(rng.getrandbits(32), "train", around, around)
+            picture = Image.fromarray(behind).convert("RGBA")
+            picture.alpha_composite(
+                image,
+                (rng.randint(0, around - image.width), rng.randint(0, around - image.height)),
+            )
+        # Near and far, wide and tall, as boxes and close-ups are.
+        side = min(picture.size) * math.exp(rng.uniform(math.log(0.15), 0))
+        stretch = math.exp(rng.uniform(-0.4, 0.4))
+        across = min(picture.width, max(24, round(side * stretch)))
+        down = min(picture.height, max(24, round(side / stretch)))
+        x, y = rng.randint(0, picture.width - across), rng.randint(0, picture.height - down)
+        part = picture.convert("RGB").crop((x, y, x + across, y + down))
+        if rng.random() < 0.2:
+            part = part.convert("L").convert("RGB")
+        parts.append(squeezed(part, (0, 0, across, down), *size))
+    return parts
 
 
 def _outside_crop(seed: int) -> list[npt.NDArray[np.uint8]]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from PIL import Image
 
 from infergraph.tasks.vision.familiarity import FILE, last_layer
 from zoo import fitting, train_image_classification, vision_data
@@ -25,6 +26,7 @@ from zoo.train_image_classification import (
     main,
     network_input,
 )
+from zoo.vision_data import PHOTOGRAPHED, photograph_parts
 
 EMBEDDED = Path(__file__).parents[3] / "model-settings"
 
@@ -55,6 +57,63 @@ def test_the_last_pictures_are_of_what_the_model_does_not_know(model: str) -> No
     assert not {each.numpy().tobytes() for each in pictures} & {
         each.numpy().tobytes() for each in other
     }
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """A folder of photographs: each of one colour, its number in the red; half are cut out."""
+    folder = tmp_path / "album" / "deep"
+    folder.mkdir(parents=True)
+    for number in range(40):
+        made = Image.new("RGBA", (200, 150), (6 * number, 250, 0, 255))
+        if number % 2:
+            made.putalpha(Image.linear_gradient("L").resize(made.size))
+        made.save(folder / f"{number}.png")
+    Image.new("RGB", (20, 20)).save(folder / "small.png")
+    (folder / "text.txt").write_text("no picture")
+    return folder.parent
+
+
+def colours(parts: list[npt.NDArray[np.uint8]]) -> set[int]:
+    """The numbers of the photographs that are not cut out and not grey."""
+    found = {tuple(each.reshape(-1, 3).mean(axis=0).round(3).tolist()) for each in parts}
+    return {round(red / 6) for red, green, blue in found if (green, blue) == (250, 0)}
+
+
+@pytest.mark.usefixtures("few_pictures")
+def test_parts_of_photographs_are_of_each_and_of_one_split_alone(album: Path) -> None:
+    train = photograph_parts([album], "train", 140, 32, 24)
+    validation = photograph_parts([album], "validation", 24, 32, 24)
+
+    assert (len(train), len(validation)) == (140, 24)
+    assert {each.shape for each in train} == {(24, 32, 3)}
+    assert len(colours(train)) > 10
+    assert colours(train) | colours(validation) <= set(range(0, 40, 2))
+    assert colours(validation)
+    assert not colours(train) & colours(validation)
+    # Behind what is cut out there are other pictures.
+    assert sum(float(each.std()) > 1 for each in train) > 20
+    again = photograph_parts([album], "train", 140, 32, 24)
+    assert all(map(np.array_equal, train, again))
+
+
+@pytest.mark.usefixtures("few_pictures")
+def test_photographs_are_half_of_what_is_not_of_the_world(album: Path) -> None:
+    pictures, labels = examples("resnet", "train", 6, 20, [album])
+    without, same = examples("resnet", "train", 6, 20)
+
+    assert torch.equal(labels, same)
+    known = int((labels < len(TASKS["resnet"].labels)).sum())
+    assert torch.equal(pictures[:known], without[:known])
+    outside = [each.permute(1, 2, 0).numpy() for each in pictures[known:]]
+    count = int(PHOTOGRAPHED * len(outside))
+    assert len(colours(outside[:count])) > 5
+    assert not colours(outside[count:])
+
+
+def test_a_folder_without_photographs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"no photographs of the split 'train' in .*'\.jpeg'"):
+        photograph_parts([tmp_path], "train", 1, 8, 8)
 
 
 @pytest.mark.usefixtures("few_pictures")
