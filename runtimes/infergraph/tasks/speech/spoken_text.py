@@ -188,7 +188,8 @@ def _numbers_read(text: str, reading: _Reading) -> str:
     group = "," if reading.comma == "." else "."
     units = re.escape("".join(reading.after))
     number = re.compile(
-        rf"(?P<unit>[{units}]\s?)?(?<![\w])(?P<minus>-(?=\d))?"
+        # Also behind a letter, as in "MP3", where a hyphen is no minus: "COVID-19".
+        rf"(?P<unit>[{units}]\s?)?(?<!\d)(?P<minus>(?<!\w)-(?=\d))?"
         rf"(?P<whole>\d{{1,3}}(?:{re.escape(group)}\d{{3}})+(?!\d)|\d+)"
         rf"(?:{re.escape(reading.comma)}(?P<decimals>\d+))?(?P<ordinal>(?:st|nd|rd|th)\b|\.(?=\s+[^\W\d]))?"
     )
