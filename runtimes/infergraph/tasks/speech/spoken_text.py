@@ -202,6 +202,9 @@ def _numbers_read(text: str, reading: _Reading) -> str:
             words += f" {reading.point} {digits}"
         elif ordinal.isalpha() and reading.ordinals:
             words, ordinal = _ordinal(words, reading), ""
+        if ordinal.isalpha():
+            # Of another language, as in "2nd Street": letters of their own, not of the number.
+            ordinal = f" {ordinal}"
         minus = f"{reading.minus} " if match["minus"] else ""
         unit = f" {reading.after[match['unit'].strip()]}" if match["unit"] else ""
         return f" {minus}{words}{unit}{ordinal} "

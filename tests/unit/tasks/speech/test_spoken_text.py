@@ -42,6 +42,7 @@ def test_german_as_it_is_said() -> None:
     said += "euro , zum beispiel hier"
     assert " ".join(spoken_parts(text, "de")) == said
     assert " ".join(spoken_parts("A4-Blatt, CO2", "de")) == "a vier blatt , co zwei"
+    assert " ".join(spoken_parts("2nd Street", "de")) == "zwei nd street"
 
 
 @pytest.mark.parametrize(
