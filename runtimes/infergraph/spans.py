@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 
 from mlserver.settings import Settings
 from mlserver.tracing import get_tracer_provider as mlserver_tracer_provider
@@ -58,7 +59,7 @@ class Spans:
         ):
             headers = dict(context.headers)
             inject(headers)
-            yield RequestContext(context.deadline, context.trace, headers)
+            yield replace(context, headers=headers)
 
 
 def spans_of(kind: str, name: str, server: Settings | None) -> Spans | None:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import pickle
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from safetensors import SafetensorError
-
-from .errors import ConfigurationError
+from .errors import ConfigurationError, InfergraphError
 from .importing import alone
 
 SAFETENSORS, BIN = "model.safetensors", "pytorch_model.bin"
@@ -19,17 +16,6 @@ _INDEX = ".index.json"
 
 # In this order: an index names the files of weights that are in parts.
 WEIGHTS = (SAFETENSORS, SAFETENSORS + _INDEX, BIN, BIN + _INDEX)
-
-_UNLOADABLE = (
-    OSError,
-    ValueError,
-    TypeError,
-    ImportError,
-    LookupError,
-    RuntimeError,
-    SafetensorError,
-    pickle.UnpicklingError,
-)
 
 
 def find_weights(names: Iterable[str]) -> str | None:
@@ -91,7 +77,11 @@ def loading(part: str, checkpoint: str | Path) -> Iterator[None]:
     try:
         with alone():
             yield
-    except _UNLOADABLE as error:
+    except InfergraphError:
+        raise
+    # Not some classes of errors: of a damaged file anything may come, as an AttributeError of a
+    # configuration that is a list, or an EOFError of an empty pickle.
+    except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ConfigurationError(
             f"cannot load the {part} of the checkpoint '{checkpoint}': {reason}"

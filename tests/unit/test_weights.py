@@ -59,6 +59,23 @@ def test_one_thread_loads_at_a_time() -> None:
     assert inside.is_set()
 
 
+@pytest.mark.parametrize(
+    "error", [AttributeError("no items"), EOFError("no items"), MemoryError("no items")]
+)
+def test_any_error_of_a_library_is_one_of_the_checkpoint(error: Exception) -> None:
+    with pytest.raises(ConfigurationError) as caught, loading("network", "one"):
+        raise error
+    assert str(caught.value) == "cannot load the network of the checkpoint 'one': no items"
+    assert caught.value.__cause__ is error
+
+
+def test_what_was_said_of_a_checkpoint_stays_as_it_is() -> None:
+    said = ConfigurationError("it is of another kind")
+    with pytest.raises(ConfigurationError) as caught, loading("network", "one"):
+        raise said
+    assert caught.value is said
+
+
 def test_an_error_of_a_library_becomes_one_line() -> None:
     with pytest.raises(ConfigurationError) as caught, loading("network", "one"):
         raise KeyError("several\nlines")

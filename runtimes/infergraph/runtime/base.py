@@ -116,9 +116,12 @@ class Runtime(Hooks[Prepared, Parameters, Model], Servable):
             await self._load()
         except BaseException as error:
             self._metrics.load_failed()
-            if isinstance(error, ConfigurationError) and not str(error).startswith(self._where):
-                raise error.prefixed(self._where) from error.__cause__
-            raise
+            if not isinstance(error, InfergraphError):
+                raise
+            if isinstance(error, ConfigurationError) and str(error).startswith(self._where):
+                raise
+            # Others come of what is tried out: of weights that are no numbers, for example.
+            raise ConfigurationError(f"{self._where}: {error}") from error.__cause__
         self._spans = spans_of("model", self.name, self._server)
         self._metrics.loaded(time.perf_counter() - started)
         self._unavailable = None

@@ -149,7 +149,9 @@ class Preparation(Generic[Prepared]):
         for future in list(self._running):
             future.cancel()
         while running := list(self._running):
-            await asyncio.wait([asyncio.wrap_future(future) for future in running])
+            ended, _ = await asyncio.wait([asyncio.wrap_future(future) for future in running])
+            for each in ended:
+                self._error(each)
 
     def _begin(self, prepare: Callable[[], Prepared]) -> asyncio.Future[Prepared]:
         future = preparation_pool().submit(prepare)

@@ -100,7 +100,8 @@ def read_config(folder: str | Path) -> DlrmConfig:
     """
     file = Path(folder) / CONFIG
     try:
-        return DlrmConfig.model_validate_json(file.read_text(encoding="utf-8"))
+        # As bytes: what is no UTF-8 is no JSON.
+        return DlrmConfig.model_validate_json(file.read_bytes())
     except OSError as error:
         raise ConfigurationError(f"the checkpoint '{folder}' has no {CONFIG} ({error})") from None
     except ValidationError as error:

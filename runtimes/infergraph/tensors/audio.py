@@ -21,6 +21,9 @@ ACCEPTED = "the bytes of a WAV, FLAC, OGG or MP3 file"
 
 MIN_SAMPLE_RATE, MAX_SAMPLE_RATE = 1_000, 384_000
 MAX_CHANNELS = 64
+MAX_SAMPLE = 1e10
+"""The loudest sample: those of 32 bits that nobody scaled are 2e9, and of what is much louder than
+1e10 the power is infinite in FP32, so that nothing would be heard in it."""
 MAX_SAMPLES_PER_SECOND = 768_000
 """Most samples of all channels in a second of audio: of two channels at 384 kHz, 16 at 48 kHz."""
 
@@ -103,7 +106,7 @@ def decode_audio(
 
     Raises:
         InvalidInput: not audio, damaged, of zero length, too long, of too many samples a second, or
-            with samples that are not finite.
+            with samples that are not finite or beyond MAX_SAMPLE.
         Overloaded: there is not enough memory now.
     """
     if not is_audio(data):
@@ -161,7 +164,8 @@ def accept_samples(
         FP32 [samples]; at least one. At the wanted rate, the array that came.
 
     Raises:
-        InvalidInput: the rate is out of range, or the samples are none, too many or not finite.
+        InvalidInput: the rate is out of range, or the samples are none, too many, not finite or
+            beyond MAX_SAMPLE.
     """
     _check_rate(rate, tensor)
     if not samples.size:
@@ -170,8 +174,7 @@ def accept_samples(
         raise _too_long(f"{samples.size / rate:.1f} s of", max_seconds, tensor)
     if request is not None:
         request.take(samples.size / rate)
-    if not np.isfinite(samples).all():
-        raise InvalidInput(f"tensor '{tensor}': the audio has samples that are NaN or infinite")
+    _check_samples(samples, tensor)
     if rate == sample_rate:
         return samples
     resampled: Samples = soxr.resample(samples, rate, sample_rate)
@@ -232,6 +235,19 @@ def _check_rate(rate: int, tensor: str) -> None:
         )
 
 
+def _check_samples(samples: Samples, tensor: str) -> None:
+    # Of NaN, which is neither smaller nor larger, no comparison holds.
+    loudest = max(-float(samples.min(initial=0)), float(samples.max(initial=0)))
+    if loudest <= MAX_SAMPLE:
+        return
+    if not math.isfinite(loudest):
+        raise InvalidInput(f"tensor '{tensor}': the audio has samples that are NaN or infinite")
+    raise InvalidInput(
+        f"tensor '{tensor}': the audio has samples of up to {loudest:g}; accepted: "
+        f"-{MAX_SAMPLE:g} to {MAX_SAMPLE:g}, where 1 is full scale"
+    )
+
+
 def _read(
     file: soundfile.SoundFile,
     stream: _Bytes,
@@ -260,8 +276,7 @@ def _read(
         if request is not None and file.frames >= _UNKNOWN_FRAMES:
             request.take(len(block) / rate)
         mono: Samples = block[:, 0] if weights is None else block.dot(weights)
-        if not np.isfinite(mono).all():
-            raise InvalidInput(f"tensor '{tensor}': the audio has samples that are NaN or infinite")
+        _check_samples(mono, tensor)
         last = len(block) < block_frames
         pieces.append(mono if resampler is None else resampler.resample_chunk(mono, last=last))
         if last:

@@ -33,6 +33,7 @@ _EXIF_SEGMENT = 0xE1
 # Comments, and the applications' segments without JFIF's and Adobe's, which tell of the colours.
 _METADATA = frozenset({0xFE, *range(0xE1, 0xF0)}) - {0xEE}
 _PNG_PICTURE = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
+_PNG_GREY, _PNG_COLOURED = 0, 2
 _WEBP_PICTURES = frozenset({b"VP8 ", b"VP8L"})
 _WEBP_ANIMATED, _WEBP_ALPHA = 0x02, 0x10
 
@@ -185,6 +186,7 @@ def _read_png(data: bytes) -> ImageHeader:
     size: tuple[int, int] | None = None
     orientation: int | None = None
     animated = False
+    depth = colours = 0
     for kind, start, end in _png_chunks(data):
         if (kind == b"IHDR") != (size is None):
             raise DamagedImage(
@@ -194,6 +196,7 @@ def _read_png(data: bytes) -> ImageHeader:
             )
         if kind == b"IHDR":
             size = _png_size(data[start:end])
+            depth, colours = data[start + 8 : start + 10]
         elif kind == b"eXIf" and orientation is None:
             orientation = _orientation(data[start:end])
         elif kind == b"acTL":
@@ -202,6 +205,8 @@ def _read_png(data: bytes) -> ImageHeader:
             raise DamagedImage(f"it has the unknown chunk {kind!r}")
         if kind in _PNG_PICTURE:
             kept.append(view[start - 8 : end + 4])
+        if kind == b"tRNS":
+            kept[-1] = _with_decoded_shade(kept[-1], depth, colours)
     if size is None:
         raise DamagedImage("it has no header of a picture")
     return ImageHeader("PNG", *size, orientation or 1, animated, _PNG_COST, b"".join(kept))
@@ -218,7 +223,7 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         end = start + length
         if end + 4 > len(data):
             raise DamagedImage("it is truncated")
-        if _is_critical(kind):
+        if _is_critical(kind) or kind in _PNG_PICTURE:
             checksum = zlib.crc32(memoryview(data)[position + 4 : end])
             if checksum != int.from_bytes(data[end : end + 4], "big"):
                 raise DamagedImage(f"the checksum of its chunk {kind!r} is wrong")
@@ -234,6 +239,29 @@ def _png_size(content: bytes) -> tuple[int, int]:
         raise DamagedImage("its header has another length than 13")
     width, height = struct.unpack_from(">II", content)
     return width, height
+
+
+def _with_decoded_shade(chunk: memoryview, depth: int, colours: int) -> memoryview:
+    """A tRNS chunk whose transparent shade is that of the pixels once they are decoded.
+
+    Pillow looks for the shade as it is written among pixels of 8 bits a sample: a grey of 2 or 4
+    bits it would not find, and of a colour of 16 bits it would look for the lower half.
+    """
+    count = 3 if colours == _PNG_COLOURED else 1
+    if len(chunk) < 12 + 2 * count:
+        return chunk
+    samples = struct.unpack_from(f">{count}H", chunk, 8)
+    if colours == _PNG_GREY and depth in (2, 4):
+        most = 2**depth - 1
+        samples = tuple((each & most) * 255 // most for each in samples)
+    elif colours == _PNG_COLOURED and depth == 16:
+        samples = tuple(each >> 8 for each in samples)
+    else:
+        return chunk
+    content = struct.pack(f">4s{count}H", b"tRNS", *samples)
+    return memoryview(
+        struct.pack(">I", 2 * count) + content + struct.pack(">I", zlib.crc32(content))
+    )
 
 
 def _is_critical(kind: bytes) -> bool:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from infergraph.errors import InvalidInput
-from infergraph.request import RequestContext
+from infergraph.request import Deadline, RequestContext
 from infergraph.router import PipelineRouter
 from infergraph.spans import spans_of
 from infergraph.v2 import Message, Tensor
@@ -70,6 +71,19 @@ async def test_steps_are_children_of_the_pipeline_and_it_of_the_caller(
     assert context.headers["traceparent"].split("-")[2] == f"{first.context.span_id:016x}"
     assert context.headers["x-tenant"] == "a"
     assert headers["traceparent"] == CALLER
+
+
+async def test_with_spans_a_step_is_told_what_it_is_without_them(
+    exporter: InMemorySpanExporter, serve: Serve, loaded: Load
+) -> None:
+    double = serve("double", mapping(lambda data: data))
+    serve("negate", mapping(np.negative))
+    router = await loaded("chain", CHAIN)
+    sent = RequestContext(Deadline.after_ms(60_000), True, {"x-tenant": "a"}, "somebody")
+    await router.infer(request(1), sent)
+
+    (context,) = double.contexts
+    assert replace(context, headers={}) == replace(sent, headers={})
 
 
 async def test_a_failing_step_has_a_failed_span(

@@ -16,7 +16,7 @@ from mlserver.errors import MLServerError
 from prometheus_client import REGISTRY
 
 from infergraph import hub, registry
-from infergraph.errors import ConfigurationError
+from infergraph.errors import ConfigurationError, StageFailure
 from infergraph.runtime import Item, Outputs, Runtime
 from infergraph.settings import RuntimeOptions
 from tests.unit.runtime.workbench import Doubler, HeldDoubler, build, load, rest, settle, values
@@ -116,6 +116,17 @@ async def test_a_setup_that_fails_leaves_no_thread_and_can_be_unloaded() -> None
         if thread.name.startswith("infergraph-failing-setup"):
             thread.join(timeout=60)
             assert not thread.is_alive()
+
+
+async def test_what_a_model_fails_with_when_it_is_tried_out_is_told_as_its_checkpoints() -> None:
+    class Trying(Doubler):
+        def setup(self) -> None:
+            raise StageFailure("it computed values that are no numbers, in fp32")
+
+    with pytest.raises(ConfigurationError) as caught:
+        await load(Trying)
+
+    assert str(caught.value) == "model 'model': it computed values that are no numbers, in fp32"
 
 
 async def test_a_local_variant_is_found_in_the_models_folder(

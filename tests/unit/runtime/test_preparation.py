@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -180,6 +181,31 @@ async def test_too_little_memory_is_no_fault_of_the_item() -> None:
 
     assert str(caught.value) == "there is not enough memory to decode it now; try again later"
     assert caught.value.cause == "memory"
+
+
+async def test_closing_takes_the_errors_of_what_nobody_waits_for() -> None:
+    logged: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: logged.append(context))
+    entered, released = threading.Event(), threading.Event()
+
+    def prepare(item: Item) -> Item:
+        entered.set()
+        assert released.wait(timeout=60)
+        raise InvalidInput("not audio")
+
+    preparation_ = Preparation(WHERE)
+    request = asyncio.ensure_future(preparation_.prepare_all(prepare, items("a"), None))
+    await asyncio.to_thread(entered.wait, 60)
+    request.cancel()
+    closing = asyncio.ensure_future(preparation_.close())
+    await settle()
+    released.set()
+    await closing
+    del request, closing
+    await settle()
+    gc.collect()
+
+    assert logged == []
 
 
 async def test_closing_waits_for_what_runs_and_begins_no_more() -> None:

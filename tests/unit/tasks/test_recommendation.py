@@ -297,6 +297,27 @@ async def test_a_checkpoint_that_is_none_fails_at_load(
     assert text in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("config.json", b"\xff\xfe", "config.json: it: Invalid JSON"),
+        # What it says to be as long as its header is more than there is memory, or than a number.
+        ("model.safetensors", b"\0" * 7 + b"\x40{}", "cannot load the network of the checkpoint"),
+        ("model.safetensors", b"\xff" * 16, "cannot load the network of the checkpoint"),
+        ("model.safetensors", b"\2" + b"\0" * 7 + b"[]", "cannot load the network of the checkp"),
+    ],
+)
+async def test_a_damaged_file_of_a_checkpoint_is_named(
+    name: str, content: bytes, text: str, folder: Path, serve: Serve
+) -> None:
+    (folder / name).write_bytes(content)
+
+    with pytest.raises(ConfigurationError) as caught:
+        await load(serve, folder)
+
+    assert text in str(caught.value)
+
+
 async def test_a_checkpoint_without_the_parts_tensors_fails_at_load(
     tmp_path: Path, serve: Serve
 ) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,30 @@ def test_samples_must_be_finite(value: float) -> None:
 
     with pytest.raises(InvalidInput, match="NaN or infinite"):
         decode(encoded(sound, subtype="FLOAT"))
+
+
+@pytest.mark.parametrize("loudest", [-1.0001e10, 3e38])
+def test_samples_whose_power_would_be_infinite_are_refused(loudest: float) -> None:
+    sound = sine(1)
+    sound[700] = loudest
+    said = re.escape(f"has samples of up to {abs(loudest):g}; accepted: -1e+10 to 1e+10")
+
+    with pytest.raises(InvalidInput, match=said):
+        decode(encoded(sound, subtype="FLOAT"))
+    # Checked before they are resampled: what comes of that may be no number.
+    for rate in (RATE, 8_000):
+        with pytest.raises(InvalidInput, match=said):
+            accept_samples(sound, rate=rate, sample_rate=RATE, max_seconds=10)
+
+
+@pytest.mark.parametrize("scale", [2.0**31, 9e9])
+def test_samples_that_nobody_scaled_are_taken(scale: float) -> None:
+    sound = (sine(1) * scale).astype(np.float32)
+    for samples in (
+        decode(encoded(sound, subtype="FLOAT")),
+        accept_samples(sound, rate=RATE, sample_rate=RATE, max_seconds=10),
+    ):
+        np.testing.assert_array_equal(samples, sound)
 
 
 def test_too_long_by_the_header() -> None:

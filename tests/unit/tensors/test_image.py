@@ -238,6 +238,40 @@ def test_a_transparent_colour_without_alpha() -> None:
     assert decode(rgb).tolist() == [[[255] * 3, [4, 5, 6]]]
 
 
+@pytest.mark.parametrize(("depth", "row"), [(1, b"\x40"), (2, b"\x1b"), (4, b"\x01\x23")])
+def test_a_transparent_grey_of_few_bits(depth: int, row: bytes) -> None:
+    count = min(4, 2**depth)
+    greys = [255 * value // (2**depth - 1) for value in range(count)]
+    for transparent in range(count):
+        data = png(count, 1, depth, GREY, row, tRNS=struct.pack(">H", transparent))
+        shown = [255 if value == transparent else grey for value, grey in enumerate(greys)]
+        assert decode(data)[0, :, 0].tolist() == shown, transparent
+
+
+def test_a_transparent_colour_of_16_bits() -> None:
+    colours = [(0, 0, 0), (0x8000, 0x8000, 0x8000), (0x8000, 0, 0x8000)]
+    row = struct.pack(">9H", *(value for colour in colours for value in colour))
+    data = png(3, 1, 16, RGB, row, tRNS=struct.pack(">3H", *colours[1]))
+
+    # Not black, which has the lower half of the transparent colour.
+    assert decode(data).tolist() == [[[0, 0, 0], [255, 255, 255], [128, 0, 128]]]
+
+
+@pytest.mark.parametrize(
+    ("depth", "colours", "row"), [(2, GREY, b"\0"), (16, RGB, bytes(6)), (4, GREY, b"\0")]
+)
+def test_a_transparent_colour_that_is_cut_off(depth: int, colours: int, row: bytes) -> None:
+    for content in (b"", b"\0"):
+        assert "a damaged image" in refusal(png(1, 1, depth, colours, row, tRNS=content))
+
+
+def test_a_transparent_colour_whose_checksum_is_wrong() -> None:
+    data = bytearray(png(1, 1, 2, GREY, b"\0", tRNS=b"\0\1"))
+    data[data.index(b"tRNS") + 5] ^= 1
+
+    assert "the checksum of its chunk b'tRNS' is wrong" in refusal(bytes(data))
+
+
 def test_16_bits_a_channel() -> None:
     values = [0, 255, 256, 0x1234, 0x8000, 0xFF00, 0xFFFF]
     upper = [value >> 8 for value in values]

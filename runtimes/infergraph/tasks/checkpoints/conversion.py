@@ -18,6 +18,10 @@ from ...weights import BIN, SAFETENSORS, is_index, loading, weights_in
 from ..text import language_model
 from .ctranslate2 import convert_whisper, is_ctranslate2
 from .image_library import timm_config
+from .pretrained import check_whole
+
+_UNUSED = ("encoder.pooler.",)
+"""Of encoders of images in front of a decoder, which does not look at it."""
 
 
 def convert(source: Path, target: Path) -> Path:
@@ -89,14 +93,17 @@ def _read(folder: Path, *, use_safetensors: bool) -> Any:
     """A network of transformers, in FP32."""
     architecture = _architecture(folder)
     with loading("network", folder):
-        return architecture.from_pretrained(
+        network, found = architecture.from_pretrained(
             folder,
             use_safetensors=use_safetensors,
             weights_only=True,
             trust_remote_code=False,
             local_files_only=True,
             dtype=torch.float32,
+            output_loading_info=True,
         )
+    check_whole(network, found["missing_keys"], folder, _UNUSED)
+    return network
 
 
 def _architecture(source: Path) -> Any:

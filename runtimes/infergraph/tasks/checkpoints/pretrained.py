@@ -6,6 +6,8 @@ Nothing here calls a network: ids of a hub were resolved to folders before, see 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,6 +22,10 @@ from .stoppable import stoppable
 logger = logging.getLogger(__name__)
 
 transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+_ONLY_TRAINED_WITH = ("masked_spec_embed", "mask_token", "num_batches_tracked")
+"""How the names of weights end that nothing but training looks at: old checkpoints lack some."""
+_SHOWN = 4
 
 
 def load_config(checkpoint: str) -> Any:
@@ -85,17 +91,41 @@ def load_network(
         dtype=torch.float32,
         output_loading_info=True,
     )
-    # transformers would fill them at random, and only log it.
-    body = f"{network.base_model_prefix}."
-    untrained = sorted(
-        name for name in found["missing_keys"] if not name.startswith((body, *unused))
-    )
-    if untrained:
-        raise ConfigurationError(
-            f"the checkpoint '{checkpoint}' was not trained as a {type(network).__name__}: "
-            f"it lacks {', '.join(untrained)}"
-        )
+    check_whole(network, found["missing_keys"], checkpoint, unused)
     return stoppable(placement.place(network, of_images=of_images))
+
+
+def check_whole(
+    network: Any, missing: Iterable[str], checkpoint: str | Path, unused: tuple[str, ...] = ()
+) -> None:
+    """Checks that a network has all its weights: transformers fills others at random, and logs it.
+
+    Args:
+        network: As it was loaded.
+        missing: The names of weights that its checkpoint lacks, as transformers says.
+        checkpoint: Names it in the error text.
+        unused: As of `load_network`.
+
+    Raises:
+        ConfigurationError: it lacks weights that answers are made of.
+    """
+    lacking = sorted(
+        name
+        for name in missing
+        if not (name.startswith(unused) or name.endswith(_ONLY_TRAINED_WITH))
+    )
+    if not lacking:
+        return
+    kind, body = type(network).__name__, f"{network.base_model_prefix}."
+    head = [name for name in lacking if not name.startswith(body)]
+    shown = (head or lacking)[:_SHOWN]
+    more = len(lacking) - len(shown)
+    raise ConfigurationError(
+        f"the checkpoint '{checkpoint}' "
+        + (f"was not trained as a {kind}" if head else f"has not all weights of a {kind}")
+        + f": it lacks {', '.join(shown)}"
+        + (f" and {more} more" if more else "")
+    )
 
 
 def _load(auto_class: Any, checkpoint: str, part: str, **arguments: Any) -> Any:

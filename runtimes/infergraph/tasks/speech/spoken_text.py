@@ -188,7 +188,8 @@ def _numbers_read(text: str, reading: _Reading) -> str:
     group = "," if reading.comma == "." else "."
     units = re.escape("".join(reading.after))
     number = re.compile(
-        rf"(?P<unit>[{units}]\s?)?(?<![\w])(?P<minus>-(?=\d))?"
+        # Also behind a letter, as in "MP3", where a hyphen is no minus: "COVID-19".
+        rf"(?P<unit>[{units}]\s?)?(?<!\d)(?P<minus>(?<!\w)-(?=\d))?"
         rf"(?P<whole>\d{{1,3}}(?:{re.escape(group)}\d{{3}})+(?!\d)|\d+)"
         rf"(?:{re.escape(reading.comma)}(?P<decimals>\d+))?(?P<ordinal>(?:st|nd|rd|th)\b|\.(?=\s+[^\W\d]))?"
     )
@@ -201,6 +202,9 @@ def _numbers_read(text: str, reading: _Reading) -> str:
             words += f" {reading.point} {digits}"
         elif ordinal.isalpha() and reading.ordinals:
             words, ordinal = _ordinal(words, reading), ""
+        if ordinal.isalpha():
+            # Of another language, as in "2nd Street": letters of their own, not of the number.
+            ordinal = f" {ordinal}"
         minus = f"{reading.minus} " if match["minus"] else ""
         unit = f" {reading.after[match['unit'].strip()]}" if match["unit"] else ""
         return f" {minus}{words}{unit}{ordinal} "

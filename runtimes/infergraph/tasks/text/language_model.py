@@ -93,8 +93,10 @@ def read_language_model(checkpoint: Path) -> LanguageModel | None:
         )
     file = found[0]
     try:
-        words = frozenset((folder / _WORDS).read_text(encoding="utf-8").split())
-        weights = json.loads((folder / _WEIGHTS).read_text(encoding="utf-8"))
+        words = frozenset(_text(folder / _WORDS).split())
+        if not words:
+            raise ValueError(f"{_WORDS} has no words")
+        weights = json.loads(_text(folder / _WEIGHTS))
         chosen = {name: float(weights[name]) for name in ("alpha", "beta", "unk_score_offset")}
         probabilities, backoffs = _read_arpa(file)
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -102,11 +104,19 @@ def read_language_model(checkpoint: Path) -> LanguageModel | None:
     return LanguageModel(words, probabilities, backoffs, **chosen)
 
 
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        # Its own representation holds the whole file.
+        raise ValueError(f"{file.name} is not UTF-8 ({error})") from None
+
+
 def _read_arpa(file: Path) -> tuple[dict[Ngram, float], dict[Ngram, float]]:
     probabilities: dict[Ngram, float] = {}
     backoffs: dict[Ngram, float] = {}
     order = 0
-    for line in file.read_text(encoding="utf-8").splitlines():
+    for line in _text(file).splitlines():
         if line.startswith("\\"):
             # "\2-grams:" begins those of two words.
             order = int(line[1 : line.index("-")]) if line.endswith("-grams:") else 0

@@ -91,3 +91,15 @@ def test_what_cannot_be_converted_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="names no class of transformers"):
         convert(source, tmp_path / "target")
     assert [each.name for each in tmp_path.iterdir()] == ["source"]
+
+
+def test_a_checkpoint_that_lacks_weights_is_not_converted(tmp_path: Path) -> None:
+    source = as_bin(bert_qa(tmp_path / "source"))
+    state = torch.load(source / "pytorch_model.bin")
+    lacking = next(name for name in state if name.endswith("attention.self.key.bias"))
+    del state[lacking]
+    torch.save(state, source / "pytorch_model.bin")
+
+    with pytest.raises(ConfigurationError, match=rf"it lacks {lacking}"):
+        convert(source, tmp_path / "target")
+    assert [each.name for each in tmp_path.iterdir()] == ["source"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable
@@ -12,8 +13,10 @@ from typing import Any
 import pytest
 import torch
 from huggingface_hub import constants
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from transformers import (
+    AutoModelForCTC,
+    AutoModelForImageClassification,
     AutoModelForQuestionAnswering,
     AutoModelForSeq2SeqLM,
     BartConfig,
@@ -26,7 +29,8 @@ from infergraph.devices import Placement
 from infergraph.errors import ConfigurationError
 from infergraph.tasks.checkpoints.pretrained import load_config, load_network, load_tokenizer
 from infergraph.tasks.vision.detectors import load_detector
-from tests.checkpoints import bert_qa, marian
+from tests.checkpoints import bert_qa, marian, wav2vec2
+from tests.checkpoints.images import resnet
 from tests.imitation_hub import ImitationHub, files_of, serving, use_hub
 
 CPU = Placement(torch.device("cpu"), torch.float32, compile=False)
@@ -114,6 +118,76 @@ def test_what_computes_while_another_model_loads_sees_the_usual_format(
     state = network.state_dict()
     for name, values in stored.items():
         assert torch.equal(state[name], values.bfloat16()), name
+
+
+def without(folder: str, *ends: str) -> str:
+    """The checkpoint, without the weights whose names end so."""
+    weights = Path(folder) / "model.safetensors"
+    kept = {name: each for name, each in load_file(weights).items() if not name.endswith(ends)}
+    save_file(kept, weights, metadata={"format": "pt"})
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("build", "auto_class", "ends", "said"),
+    [
+        (
+            bert_qa,
+            AutoModelForQuestionAnswering,
+            ("layer.0.attention.self.key.bias",),
+            "has not all weights of a BertForQuestionAnswering: it lacks "
+            "bert.encoder.layer.0.attention.self.key.bias",
+        ),
+        (
+            bert_qa,
+            AutoModelForQuestionAnswering,
+            ("layer.0.attention.self.key.bias", "qa_outputs.bias"),
+            "was not trained as a BertForQuestionAnswering: it lacks qa_outputs.bias and 1 more",
+        ),
+        (
+            marian,
+            AutoModelForSeq2SeqLM,
+            ("encoder.layers.0.fc1.weight", "_attn.q_proj.bias", "_attn.v_proj.bias"),
+            "has not all weights of a MarianMTModel: it lacks "
+            "model.decoder.layers.0.encoder_attn.q_proj.bias, ",
+        ),
+        (
+            wav2vec2,
+            AutoModelForCTC,
+            ("layers.0.attention.k_proj.weight",),
+            "has not all weights of a Wav2Vec2ForCTC: it lacks ",
+        ),
+    ],
+)
+def test_a_checkpoint_that_lacks_weights_is_refused(
+    tmp_path: Path, build: Callable[[Path], str], auto_class: type, ends: tuple[str], said: str
+) -> None:
+    folder = without(build(tmp_path), *ends)
+    with pytest.raises(ConfigurationError) as caught:
+        load_network(auto_class, folder, CPU)
+
+    assert str(caught.value).startswith(f"the checkpoint '{folder}' {said}")
+
+
+def test_a_checkpoint_of_fewer_layers_than_its_configuration_is_refused(tmp_path: Path) -> None:
+    folder = bert_qa(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["num_hidden_layers"] += 1
+    (tmp_path / "config.json").write_text(json.dumps(config))
+
+    with pytest.raises(ConfigurationError, match=r"it lacks bert\.encoder\..* and 12 more$"):
+        load_network(AutoModelForQuestionAnswering, folder, CPU)
+
+
+def test_what_only_training_looks_at_may_be_lacking(tmp_path: Path) -> None:
+    speech = wav2vec2(tmp_path / "speech")
+    expected = load_network(AutoModelForCTC, speech, CPU).state_dict()
+    found = load_network(AutoModelForCTC, without(speech, "masked_spec_embed"), CPU).state_dict()
+    for name, values in found.items():
+        if not name.endswith("masked_spec_embed"):
+            assert torch.equal(values, expected[name]), name
+    pictures = resnet(tmp_path / "pictures")
+    load_network(AutoModelForImageClassification, without(pictures, "num_batches_tracked"), CPU)
 
 
 def as_bin(folder: str) -> dict[str, bytes]:

@@ -26,6 +26,10 @@ from infergraph.tasks.speech.spoken_text import READINGS, cardinal, spoken_parts
         ("well-known caf\u00e9s \u2014 \u201cgood\u201d ones", "well known cafes , good ones"),
         ("\u0141\u00f3d\u017a, \u00c6sop", "lodz , aesop"),
         ("don\u2019t", "don't"),
+        ("an MP3 at gate B5", "an mp three at gate b five"),
+        ("H2O, R2D2 v2.0", "h two o , r two d two v two point zero"),
+        ("COVID-19, covid19 x -5", "covid nineteen , covid nineteen x minus five"),
+        ("A1,000 and 10-20", "a one thousand and ten twenty"),
     ],
 )
 def test_english_as_it_is_said(text: str, said: str) -> None:
@@ -37,6 +41,8 @@ def test_german_as_it_is_said() -> None:
     said = "stra\u00dfe einundzwanzig kostet eintausendeinhunderteins komma f\u00fcnf "
     said += "euro , zum beispiel hier"
     assert " ".join(spoken_parts(text, "de")) == said
+    assert " ".join(spoken_parts("A4-Blatt, CO2", "de")) == "a vier blatt , co zwei"
+    assert " ".join(spoken_parts("2nd Street", "de")) == "zwei nd street"
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,7 @@ def test_unknown_words_cost_more_the_longer_they_are(model: LanguageModel) -> No
     ("file", "content", "said"),
     [
         ("unigrams.txt", None, "No such file"),
+        ("unigrams.txt", " \n", "unigrams.txt has no words"),
         ("attrs.json", "{}", "alpha"),
         ("attrs.json", "no JSON", "Expecting value"),
         ("pairs.arpa", "\\data\\\n\\end\\\n", "pairs.arpa has no n-grams"),
@@ -111,3 +112,14 @@ def test_what_is_missing_or_damaged_is_named(
         read_language_model(checkpoint)
     assert str(path.parent) in str(caught.value)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("file", ["unigrams.txt", "attrs.json", "pairs.arpa"])
+def test_a_file_that_is_no_text_is_named_and_not_shown(checkpoint: Path, file: str) -> None:
+    (checkpoint / "language_model" / file).write_bytes(b"\xff" * 10_000)
+
+    with pytest.raises(
+        ConfigurationError, match=f"{file} is not UTF-8 .* 0xff in position 0"
+    ) as caught:
+        read_language_model(checkpoint)
+    assert len(str(caught.value)) < 500
