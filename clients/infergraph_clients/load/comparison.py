@@ -131,7 +131,7 @@ def compare(
         mean = partial(ratio_of_means, *latencies, paired=paired)
         jobs.append(("latency mean, ms", True, False, mean))
     for q in (50, 90, 99):
-        if f"p{q}" in measures and min(map(len, latencies)) * (100 - q) >= 100:
+        if f"p{q}" in measures:
             tail = partial(ratio_of_percentiles, *latencies, q, paired=paired)
             jobs.append((f"latency p{q}, ms", True, False, tail))
     rates = _rates(a), _rates(b)
@@ -176,7 +176,8 @@ def _needed_s(
 ) -> float:
     wanted = math.log1p(tolerance) if relative else tolerance
     times = student(level, 60) + _POWER
-    ratio = (times * interval.standard_error / wanted) ** 2 if wanted > 0 else math.inf
+    error = interval.standard_error
+    ratio = (times * error / wanted) ** 2 if math.isfinite(error) else 1.0
     fewest = FEWEST / max(interval.independent, 0.1)
     return min(seconds * max(ratio, fewest, 1.0), _LONGEST)
 

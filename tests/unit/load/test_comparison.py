@@ -105,6 +105,19 @@ def test_runs_that_are_too_short_say_how_long_they_must_be(
     assert changes(longer[0], longer[1], measures=["mean"]) == {"latency mean": "worse"}
 
 
+def test_a_percentile_that_too_few_support_is_too_short_and_not_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = (write(tmp_path / name, 1, scale, count=80) for name, scale in (("a", 1), ("b", 3)))
+    row = rows(compared(a, b, measures=["p99", "failed"], share_tolerance=0.2))["latency p99"]
+    assert row.change == "too short"
+    # 16 requests beyond it, 100 a second.
+    assert row.needed_s == pytest.approx(16)
+    command = ["compare", str(a), str(b), "--measures", "p99,failed", "--share-tolerance", "0.2"]
+    assert main(command) == ExitStatus.INVALID
+    assert "too short to tell: latency p99" in capsys.readouterr().out
+
+
 def closed(folder: Path, seed: int, think_ms: float) -> Path:
     """A closed loop of one user whose requests take 10 ms and then some."""
     generator = np.random.default_rng(seed)

@@ -120,10 +120,15 @@ def ratio_of_percentiles(
     """The ratio of the percentiles `q`; otherwise as `ratio_of_means`.
 
     The error of the share below a percentile is turned into one of the percentile by the measured
-    distribution itself, which assumes no shape.
+    distribution itself, which assumes no shape. Series that less than one value of lies beyond the
+    percentile tell nothing of it: the interval is without bounds.
     """
     ordered = np.sort(a), np.sort(b)
     values = [float(each[_place(len(each), q / 100)]) for each in ordered]
+    beyond_q = min(len(a), len(b)) * (1 - q / 100)
+    if round(beyond_q, 9) < 1:
+        ratio = values[1] / values[0]
+        return Interval(values[0], values[1], ratio, 0.0, math.inf, math.inf, beyond_q)
     below = [(each <= value).astype(np.float64) for each, value in zip((a, b), values, strict=True)]
     if paired:
         error = error_of_mean(below[1] - below[0])
