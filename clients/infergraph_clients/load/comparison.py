@@ -243,6 +243,13 @@ def _in_slo(report: Report) -> npt.NDArray[np.bool_] | None:
     return found
 
 
+def _sent(report: Report) -> list[Any]:
+    """Names and origin of the payloads, but no paths, which differ from machine to machine."""
+    payload = report.document["configuration"]["payload"]
+    origin = [payload[name] for name in ("inputs", "synthetic", "input", "order", "check")]
+    return [report.document["payloads"], *origin]
+
+
 def _warnings(a: Report, b: Report) -> tuple[list[str], bool]:
     warnings, invalid = [], False
     for report in (a, b):
@@ -250,12 +257,16 @@ def _warnings(a: Report, b: Report) -> tuple[list[str], bool]:
         reasons = summary["validity"]["reasons"]
         invalid = invalid or bool(reasons)
         warnings += [f"'{report.name}' is invalid: {reason}" for reason in reasons]
+        if report.document["interrupted"]:
+            warnings.append(f"'{report.name}' was ended early; what was in flight is left out")
         if summary["steady_state"]["steady"] is False:
             warnings.append(f"'{report.name}' is not steady: {summary['steady_state']['reason']}")
     if a.document["schedule"] != b.document["schedule"]:
         warnings.append("the runs did not have the same schedule, so their arrivals differ, too")
+    settings = [report.document["configuration"] for report in (a, b)]
     for name, text in (("slo", "SLO"), ("arrivals", "arrivals")):
-        values = [report.document["configuration"][name] for report in (a, b)]
-        if values[0] != values[1]:
+        if settings[0][name] != settings[1][name]:
             warnings.append(f"the runs did not have the same {text}")
+    if _sent(a) != _sent(b):
+        warnings.append("the runs did not send the same payloads, or check answers in the same way")
     return warnings, invalid

@@ -238,6 +238,24 @@ def test_it_warns_of_different_objectives_and_arrivals(tmp_path: Path) -> None:
     assert "the runs did not have the same arrivals" in compared(a, c).warnings
 
 
+def test_it_warns_of_other_payloads_and_of_runs_that_were_ended_early(tmp_path: Path) -> None:
+    a = write(tmp_path / "a", 1, count=1_000)
+    for name, update in (
+        ("b", {"payload_names": ["q"]}),
+        ("c", {"configuration": configuration(payload={"path": "p.json", "check": "none"})}),
+        ("d", {"interrupted": True}),
+    ):
+        found = run(records([10.0] * 1_000))
+        for attribute, value in update.items():
+            setattr(found, attribute, value)
+        write_report(tmp_path / name, found, summarise(found), page=False)
+    payloads = "the runs did not send the same payloads, or check answers in the same way"
+    assert [compared(a, tmp_path / name).warnings for name in "abcd"] == [
+        *([], [payloads], [payloads]),
+        ["'d' was ended early; what was in flight is left out"],
+    ]
+
+
 def test_a_report_without_right_answers(tmp_path: Path) -> None:
     a, b = write(tmp_path / "a", 1, count=100), write(tmp_path / "b", 2, failed=1, count=100)
     with pytest.raises(LoadError, match="'b' has no right answer"):
