@@ -258,8 +258,13 @@ def test_it_warns_of_other_payloads_and_of_runs_that_were_ended_early(tmp_path: 
 
 def test_a_report_without_right_answers(tmp_path: Path) -> None:
     a, b = write(tmp_path / "a", 1, count=100), write(tmp_path / "b", 2, failed=1, count=100)
-    with pytest.raises(LoadError, match="'b' has no right answer"):
-        compared(a, b)
+    for pair, measures in (((b, a), ["failed"]), ((a, b), ["mean", "p50"])):
+        with pytest.raises(LoadError, match="'b' has no right answer"):
+            compared(*pair, measures=measures)
+    # A server that answers nothing well any more is worse.
+    found = compared(a, b)
+    assert (found.status, found.verdict) == (ExitStatus.MISSED, "B is worse: failed")
+    assert "'b' has no right answer, and so no latency to compare" in found.warnings
 
 
 def test_verdicts_as_junit(tmp_path: Path) -> None:
