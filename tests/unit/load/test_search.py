@@ -79,6 +79,14 @@ def test_the_testers_own_limit_is_no_capacity() -> None:
     assert rates[0] == rates[1] == 160
 
 
+def test_a_trial_of_which_a_worker_died_says_nothing() -> None:
+    # It sent half of the rate, which the server can take.
+    half = run(records([5.0] * 500), configuration(slo=SLO), unsent=500, died={1: -9})
+    found = judge(summarise(half), 0.05, True)
+    assert (found.verdict, found.sure) == ("invalid", False)
+    assert found.reason == "process 1 died with status -9; its records are lost"
+
+
 def test_a_highest_rate_ends_it() -> None:
     found = find(1_000, highest_rate=60)
     assert found.rate == 60
