@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from infergraph.v2.rest import EXTENSION
+from infergraph_clients.load.cli import search as search_command
+from infergraph_clients.load.cli.main import main
 from infergraph_clients.load.configuration import RunConfiguration
+from infergraph_clients.load.corpus import source
+from infergraph_clients.load.engine.run import Prepared, Run
 from infergraph_clients.load.errors import ExitStatus, LoadError
 from infergraph_clients.load.search import SearchResult, at_rate, judge, search
 from infergraph_clients.load.statistics import Summary, summarise
 from infergraph_clients.load.statistics.validity import Validity
+from infergraph_clients.payloads import Metadata
 
 from .queues import fifo_search, rate_within, share_within, sojourn_times
 from .runs import configuration, records, run
@@ -296,3 +304,46 @@ def test_what_cannot_be_searched(settings: dict[str, Any], problem: str) -> None
             start_rate=1,
             precision=0.1,
         )
+
+
+Trial = Callable[[Prepared], Run]
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Runs `infergraph-load search` with trials of the test's; its folder is `out`."""
+    file = tmp_path / "request.json"
+    tensor = {"name": "n", "datatype": "INT64", "shape": [1, 1], "data": [1]}
+    file.write_text(json.dumps({"inputs": [tensor]}))
+
+    def searched(trial: Trial, *more: str) -> int:
+        monkeypatch.setattr(search_command, "ask_server", lambda prepared: None)
+        monkeypatch.setattr(search_command, "execute_run", lambda prepared, *_: trial(prepared))
+        monkeypatch.setattr(search_command, "write_report", lambda *_: None)
+        output = ("--output", str(tmp_path / "out"), "--payload", str(file), *more)
+        target = ("--url", "http://127.0.0.1:1", "--model", "m", "--slo-ms", "100")
+        return main(["search", *target, *output, "--rate", "10", "--highest-rate", "20"])
+
+    return searched
+
+
+def fast(prepared: Prepared) -> Run:
+    return run(records([5.0] * 5_000), prepared.configuration)
+
+
+def test_all_trials_send_what_the_first_one_sent(
+    command: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Once it has a load, the server says no more of itself.
+    said = iter([Metadata(extensions=frozenset({EXTENSION}))])
+    monkeypatch.setattr(source, "ask_metadata", lambda route: next(said, Metadata()))
+    formats = []
+
+    def trial(prepared: Prepared) -> Run:
+        assert prepared.configuration.target == prepared.plans[0].target
+        formats.append(prepared.plans[0].target.format)
+        return fast(prepared)
+
+    assert command(trial) == ExitStatus.FINE
+    assert len(formats) > 2
+    assert set(formats) == {"binary"}

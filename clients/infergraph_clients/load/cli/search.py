@@ -72,6 +72,8 @@ def execute(arguments: argparse.Namespace) -> int:
     first = prepare(configuration)
     if configuration.preflight:
         ask_server(first)
+    # As the server says now: between trials it may be too busy to say anything.
+    configuration = first.configuration
     make_room(arguments, folder)
     trials = 0
 
@@ -81,7 +83,7 @@ def execute(arguments: argparse.Namespace) -> int:
         place = f"trial {trials}" if name is not None else "settling"
         # How many trials are left is not known before their verdicts are.
         with Interrupts() as interrupts, LiveView([settings], progress, place) as view:
-            run = execute_run(prepare(settings), view.update, interrupts)
+            run = execute_run(prepare(settings, first.payloads), view.update, interrupts)
         summary = summarise(run)
         if name is not None:
             write_report(folder / name, run, summary)

@@ -74,6 +74,7 @@ class Prepared:
     """A load that is ready to start: files are read, and times fixed.
 
     Attributes:
+        configuration: Of the run, with what the server's metadata have decided.
         payloads: What is sent.
         plans: By worker; those in which there is no share for it are not there.
     """
@@ -96,6 +97,7 @@ def prepare(configuration: RunConfiguration, payloads: Sequence[Payload] | None 
     """
     source, arrivals = configuration.payload, configuration.arrivals
     target, payloads = settle(configuration.target, source, payloads)
+    configuration = configuration.model_copy(update={"target": target})
     expected = read_expected(source.expected, payloads) if source.expected else []
     # Ids of requests begin with what only this codec has, and no two workers share an index.
     codec = Codec(target.route())
