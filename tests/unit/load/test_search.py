@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from infergraph_clients.load.cli import search as search_command
 from infergraph_clients.load.cli.main import main
 from infergraph_clients.load.configuration import RunConfiguration
 from infergraph_clients.load.corpus import source
+from infergraph_clients.load.engine.coordinator import Interrupts
 from infergraph_clients.load.engine.run import Prepared, Run
 from infergraph_clients.load.errors import ExitStatus, LoadError
 from infergraph_clients.load.search import SearchResult, at_rate, judge, search
@@ -318,7 +320,13 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., in
 
     def searched(trial: Trial, *more: str) -> int:
         monkeypatch.setattr(search_command, "ask_server", lambda prepared: None)
-        monkeypatch.setattr(search_command, "execute_run", lambda prepared, *_: trial(prepared))
+
+        def execute(prepared: Prepared, _: object, interrupts: Interrupts) -> Run:
+            if interrupts.count:
+                raise KeyboardInterrupt
+            return trial(prepared)
+
+        monkeypatch.setattr(search_command, "execute_run", execute)
         monkeypatch.setattr(search_command, "write_report", lambda *_: None)
         output = ("--output", str(tmp_path / "out"), "--payload", str(file), *more)
         target = ("--url", "http://127.0.0.1:1", "--model", "m", "--slo-ms", "100")
@@ -347,3 +355,36 @@ def test_all_trials_send_what_the_first_one_sent(
     assert command(trial) == ExitStatus.FINE
     assert len(formats) > 2
     assert set(formats) == {"binary"}
+
+
+def test_a_signal_between_two_trials_leaves_what_was_found(
+    command: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(*_: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    def trial(prepared: Prepared) -> Run:
+        monkeypatch.setattr(search_command, "write_report", write)
+        return fast(prepared)
+
+    # Else it would end pytest.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        assert command(trial) == ExitStatus.INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    found = json.loads((tmp_path / "out" / "search.json").read_text())
+    assert (found["rate"], found["interrupted"], len(found["steps"])) == (10, True, 1)
+
+
+def test_a_result_that_cannot_be_written_is_printed_all_the_same(
+    command: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def trial(prepared: Prepared) -> Run:
+        (tmp_path / "out" / "search.json").mkdir(exist_ok=True)
+        return fast(prepared)
+
+    assert command(trial, "--json") == ExitStatus.USAGE
+    said = capsys.readouterr()
+    assert json.loads(said.out)["rate"] == 20
+    assert "cannot be written: Is a directory" in said.err.splitlines()[-1]

@@ -13,7 +13,7 @@ from ..engine.coordinator import Interrupts
 from ..engine.run import ask_server, prepare
 from ..engine.run import execute as execute_run
 from ..errors import LoadError
-from ..reports.folder import write_report
+from ..reports.folder import write_json, write_report, writing
 from ..reports.live import LiveView
 from ..reports.text import milliseconds
 from ..search import Step, search
@@ -82,7 +82,7 @@ def execute(arguments: argparse.Namespace) -> int:
         trials += name is not None
         place = f"trial {trials}" if name is not None else "settling"
         # How many trials are left is not known before their verdicts are.
-        with Interrupts() as interrupts, LiveView([settings], progress, place) as view:
+        with LiveView([settings], progress, place) as view:
             run = execute_run(prepare(settings, first.payloads), view.update, interrupts)
         summary = summarise(run)
         if name is not None:
@@ -108,22 +108,25 @@ def execute(arguments: argparse.Namespace) -> int:
             soft_wrap=True,
         )
 
-    result = search(
-        configuration,
-        trial,
-        start_rate=getattr(configuration.arrivals, "rate", _START_RATE),
-        precision=arguments.precision,
-        highest_rate=arguments.highest_rate,
-        longest_s=arguments.longest,
-        probe=lambda settings: done(settings, None),
-        on_step=show,
-    )
-    document = json.dumps(result.document(), indent=2) + "\n"
-    (folder / "search.json").write_text(document, encoding="utf-8")
-    if arguments.json:
-        sys.stdout.write(document)
-    for text in (*result.notes, result.verdict, f"reports: {folder}"):
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+    # Also what comes between two trials ends the search with what it has found.
+    with Interrupts() as interrupts:
+        result = search(
+            configuration,
+            trial,
+            start_rate=getattr(configuration.arrivals, "rate", _START_RATE),
+            precision=arguments.precision,
+            highest_rate=arguments.highest_rate,
+            longest_s=arguments.longest,
+            probe=lambda settings: done(settings, None),
+            on_step=show,
+        )
+        # Before the file, for which the disk may be full.
+        if arguments.json:
+            sys.stdout.write(json.dumps(result.document(), indent=2) + "\n")
+        for text in (*result.notes, result.verdict, f"reports: {folder}"):
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
+        with writing("search", folder):
+            write_json(folder / "search.json", result.document())
     return result.status
 
 
