@@ -66,12 +66,14 @@ def execute(arguments: argparse.Namespace) -> int:
         if load.configuration.preflight:
             ask_server(load)
     folders = _folders(folder, loads)
-    make_room(arguments, folder, *folders.values())
     first = next(iter(loads.values()))
+    # Asked before a report is replaced.
+    metrics = ServerMetrics(first.metrics, folder / FILE, first.metrics_interval_s)
+    make_room(arguments, folder, *folders.values())
     console = Console(stderr=True, quiet=arguments.quiet or arguments.json)
     with (
         Interrupts() as interrupts,
-        ServerMetrics(first.metrics, folder / FILE, first.metrics_interval_s) as metrics,
+        metrics,
         LiveView([*loads.values()], console) as view,
     ):
         found = execute_all(
