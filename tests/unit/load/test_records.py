@@ -95,6 +95,27 @@ def test_a_tester_that_is_killed_while_it_writes_the_document(
     assert (document, len(rows)) == ({"model": "m"}, 1_000)
 
 
+@pytest.mark.parametrize("file", ["records.arrows", "traces.jsonl"])
+def test_a_full_disk_is_said_in_one_line(tmp_path: Path, file: str) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / file).symlink_to("/dev/full")
+
+    def measured() -> None:
+        with closing(RecordWriter(tmp_path / "full", {})) as writer:
+            writer.add(records([5.0]), trace_lines([(0, {})]))
+
+    with pytest.raises(LoadError, match=r"full' cannot be written: .*No space left on device"):
+        measured()
+
+
+def test_a_document_that_a_full_disk_does_not_take(tmp_path: Path) -> None:
+    with closing(write(tmp_path, 1)) as writer:
+        (tmp_path / "run.json.part").symlink_to("/dev/full")
+        with pytest.raises(LoadError, match="cannot be written: No space left on device"):
+            writer.note(began=5)
+        assert read_records(tmp_path)[0] == {"model": "m"}
+
+
 def test_no_records_yet(tmp_path: Path) -> None:
     with closing(write(tmp_path, 0)):
         _, rows, traces = read_records(tmp_path)
