@@ -7,6 +7,7 @@ import pytest
 from hdrh.histogram import HdrHistogram
 
 from infergraph_clients.load.arrivals import build_schedule
+from infergraph_clients.load.configuration import RunConfiguration
 from infergraph_clients.load.errors import ExitStatus
 from infergraph_clients.load.reports.folder import report_document
 from infergraph_clients.load.statistics import summarise
@@ -239,3 +240,26 @@ def test_mlperf_scenarios(arrivals: dict[str, object], metric: str, value: float
     assert found is not None
     assert found.metric == metric
     assert found.value == pytest.approx(value)
+
+
+def closed(count: int | None) -> RunConfiguration:
+    return configuration(arrivals={"kind": "closed", "concurrency": 1, "count": count})
+
+
+def test_the_last_answer_ends_the_measured_time_and_counts() -> None:
+    for number in range(1, 100):
+        found = summarise(run(records([number * 1.001]), closed(1)))
+        assert found.rates.answered_ok == pytest.approx(1_000 / (number * 1.001), rel=1e-6)
+
+
+def test_a_count_that_was_not_reached_leaves_the_duration() -> None:
+    # The last request of 10 s is given up 20 s after them.
+    table = records(
+        [100.0] * 100 + [20_000.0],
+        intended_ms=np.arange(101) * 100 - (np.arange(101) == 100),
+        outcome=[Outcome.OK] * 100 + [Outcome.TIMEOUT],
+    )
+    for count in (None, 1_000):
+        found = summarise(run(table, closed(count), unsent=(count or 101) - 101))
+        assert (found.measured_s, found.rates.answered_ok) == (10, 10)
+    assert summarise(run(table, closed(101))).measured_s == pytest.approx(29.999)

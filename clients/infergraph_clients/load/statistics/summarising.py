@@ -157,10 +157,11 @@ def summarise(run: Run) -> Summary:
 
 def _end_of_load(run: Run) -> float:
     """Seconds after the start at which the measured time ends."""
-    ended_by_count = getattr(run.configuration.arrivals, "count", None) is not None
+    arrivals = run.configuration.arrivals
     if not len(run.records):
         return 0.0
-    if ended_by_count:
+    # A count that was not reached has ended nothing.
+    if isinstance(arrivals, Offline) or (getattr(arrivals, "count", None) and not run.unsent):
         return run.seconds
     if run.interrupted:
         return float(run.records["sent_ns"].max()) / 1e9
@@ -181,7 +182,9 @@ def _outcomes(table: npt.NDArray[Any]) -> dict[str, int]:
 
 
 def _within(times_ns: npt.NDArray[Any], start_s: float, end_s: float) -> npt.NDArray[np.bool_]:
-    found: npt.NDArray[np.bool_] = (times_ns >= start_s * 1e9) & (times_ns <= end_s * 1e9)
+    # Whole nanoseconds: else the last answer, whose time the end may be, would be beyond it.
+    start, end = (round(seconds * 1e9) for seconds in (start_s, end_s))
+    found: npt.NDArray[np.bool_] = (times_ns >= start) & (times_ns <= end)
     return found
 
 
