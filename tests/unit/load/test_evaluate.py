@@ -7,6 +7,7 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from infergraph_clients.load.cli import evaluate as evaluate_command
 from infergraph_clients.load.cli.main import main, parse_arguments
 from infergraph_clients.load.cli.output import output_folder
 from infergraph_clients.load.engine.run import Prepared, Run
-from infergraph_clients.load.errors import LoadError
+from infergraph_clients.load.errors import ExitStatus, LoadError
 from infergraph_clients.load.evaluate import server as server_module
 from infergraph_clients.load.evaluate.evaluation import Evaluation, Evaluator, Plan
 from infergraph_clients.load.evaluate.report import stage_loads, write_evaluation
@@ -345,6 +347,40 @@ def test_the_report_says_it_all(tmp_path: Path, evaluated: Evaluate) -> None:
     assert document["plan"]["batch_sizes"] == [1, 2]
     assert document["capacity"]["limited_by"] == "server"
     assert [profile["model"] for profile in document["models"]] == ["first"]
+
+
+def test_a_capacity_that_the_tester_could_not_measure_is_none_of_the_servers(
+    tmp_path: Path,
+    evaluated: Evaluate,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole = served_at(0.0)
+
+    def trial(prepared: Prepared) -> Run:
+        found = whole(prepared)
+        # In the search, of half of the ceiling and less, the tester is overrun.
+        if (tmp_path / "out" / "open-80" / "report.json").exists():
+            found.processes[0].busiest_cpu = 1.0
+        return found
+
+    found = evaluated(trial)
+    assert found.problems == []
+    document = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    wanted = "no rate could be judged: the tester could not keep up"
+    assert document["capacity"]["verdict"] == wanted
+    assert document["capacity"]["steps"][0]["reason"].startswith("process 0 used 100% of a core")
+    assert (tmp_path / "out" / "evaluation.html").read_text().count(wanted) == 2
+
+    pipeline = Servable("p", None, (), True)
+    for name, value in {
+        "read_servables": lambda _: {"p": pipeline},
+        "Served": lambda *_: nullcontext(Namespace(url="", check_alive=None)),
+        "Evaluator": lambda *_: Namespace(run=lambda *_: found),
+    }.items():
+        monkeypatch.setattr(evaluate_command, name, value)
+    assert main(["evaluate", "p", "--output", str(tmp_path / "again")]) == ExitStatus.INVALID
+    assert wanted in capsys.readouterr().err
 
 
 def test_the_stages_add_up(evaluated: Evaluate) -> None:
