@@ -444,3 +444,26 @@ def test_a_server_that_did_not_start_leaves_room_for_another_try(tmp_path: Path)
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(LoadError, match="holds files that are no report"):
         output_folder(asked, "p")
+
+
+@pytest.mark.parametrize(
+    ("file", "is_report"),
+    [
+        ("search.json", True),
+        ("rate-10-30s/report.json", True),
+        ("profile-m/profile.json", True),
+        # The folder of all reports, or of somebody's program.
+        ("m-20261130-100000/report.json", False),
+        ("coverage/report.json", False),
+    ],
+)
+def test_only_a_report_is_overwritten(tmp_path: Path, file: str, is_report: bool) -> None:
+    asked = Namespace(output=tmp_path, overwrite=True)
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).touch()
+
+    if is_report:
+        assert output_folder(asked, "m") == tmp_path
+    else:
+        with pytest.raises(LoadError, match="holds files that are no report"):
+            output_folder(asked, "m")
