@@ -173,6 +173,8 @@ def test_levels() -> None:
         ("{}", "none for payload 'p'"),
         ("[]", "not for 1 payloads"),
         ('{"p": {}}', "outputs"),
+        ('{"outputs": []}', "have one without outputs, which any answer would be"),
+        ('[{"outputs": []}]', "have one without outputs, which any answer would be"),
     ],
 )
 def test_bad_expectations(tmp_path: Path, content: str, problem: str) -> None:
