@@ -73,15 +73,17 @@ class Wire(Transport):
         exchange.finish(Outcome.OK, 200, body)
 
 
-def sender_of(wire: Wire, timeout_s: float = 60) -> tuple[Sender, RecordBuffer]:
+def sender_of(
+    wire: Wire, timeout_s: float = 60, check: Any = "none", decode: Any = None
+) -> tuple[Sender, RecordBuffer]:
     target = Target(url="http://h:1", model="m", timeout_s=timeout_s)
     requests, traced = (
         [Template("", b"", text) for text in texts]
         for texts in ([b"a", b"b"], [b"traced a", b"traced b"])
     )
-    plan = LoadPlan(target, requests, traced, open_plan([]), 0, "none", [], 0.0, 0.0)
+    plan = LoadPlan(target, requests, traced, open_plan([]), 0, check, [], 0.0, 0.0)
     records = RecordBuffer(0, now_ns())
-    return Sender(plan, wire, records, _decode), records
+    return Sender(plan, wire, records, decode or _decode), records
 
 
 def _decode(exchange: Exchange) -> Answer:
@@ -160,6 +162,19 @@ async def test_the_open_loop_sends_all_in_order_and_none_early() -> None:
     assert (sent, rows["payload"].tolist()) == (5, [0, 1, 0, 1, 0])
     assert traces == b'[3, {"body": "traced b"}]\n'
     assert loop.unsent == 0
+
+
+async def test_an_answer_that_nobody_checks_is_right_also_where_a_trace_was_asked_for() -> None:
+    def decode(exchange: Exchange) -> Answer:
+        raise ValueError("the answer has no outputs")
+
+    for check, outcome in (("none", Outcome.OK), ("valid", Outcome.WRONG_ANSWER)):
+        wire = Wire()
+        sender, _ = sender_of(wire, check=check, decode=decode)
+        sender.send(0, 0, True, now_ns())
+        await sender.wait_until_idle()
+        _, rows, traces = sender.take()
+        assert (rows["outcome"].tolist(), traces) == ([outcome], b"")
 
 
 async def test_what_is_late_is_sent_all_the_same() -> None:
