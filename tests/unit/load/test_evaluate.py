@@ -265,7 +265,7 @@ def evaluated(
             raise LoadError("model 'picky' refused the first request: no")
 
     monkeypatch.setattr(sweep_module, "ask_server", ask)
-    monkeypatch.setattr(sweep_module, "ask_metadata", lambda route: Metadata())
+    monkeypatch.setattr(sweep_module, "ask_metadata", lambda *_, **__: Metadata())
     file = tmp_path / "request.json"
     tensor = {"name": "text", "datatype": "BYTES", "shape": [1, 1], "data": ["a"]}
     file.write_text(json.dumps({"inputs": [tensor]}))

@@ -344,7 +344,7 @@ def test_all_trials_send_what_the_first_one_sent(
 ) -> None:
     # Once it has a load, the server says no more of itself.
     said = iter([Metadata(extensions=frozenset({EXTENSION}))])
-    monkeypatch.setattr(source, "ask_metadata", lambda route: next(said, Metadata()))
+    monkeypatch.setattr(source, "ask_metadata", lambda *_, **__: next(said, Metadata()))
     formats = []
 
     def trial(prepared: Prepared) -> Run:
