@@ -8,6 +8,7 @@ import sys
 
 from rich.console import Console
 
+from ...flags import positive
 from ..configuration import RunConfiguration
 from ..engine.coordinator import Interrupts
 from ..engine.run import ask_server, prepare
@@ -42,14 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     flags.add_arguments(parser)
     parser.add_argument(
         "--precision",
-        type=float,
+        type=positive,
         default=0.05,
         help="share by which the rate may be wrong (default 0.05)",
     )
-    parser.add_argument("--highest-rate", type=float, metavar="R", help="no rate above is tried")
+    parser.add_argument("--highest-rate", type=positive, metavar="R", help="no rate above is tried")
     parser.add_argument(
         "--longest",
-        type=float,
+        type=positive,
         metavar="S",
         help="longest trial (default: as long as the verdict needs, at most 20 times --duration "
         "or 300 s)",
@@ -64,7 +65,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.file is None and arguments.arrivals is None and arguments.rate is None:
         extra = {"arrivals.kind": "poisson", "arrivals.rate": _START_RATE}
     configuration = flags.configuration(arguments, extra)
-    if not 0 < arguments.precision < 1:
+    if arguments.precision >= 1:
         raise LoadError(f"--precision is {arguments.precision:g}; accepted: between 0 and 1")
     refuse_short(arguments.longest, configuration.duration_s)
     console, progress = Console(quiet=arguments.json), Console(stderr=True)
