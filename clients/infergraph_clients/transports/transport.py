@@ -23,7 +23,8 @@ from .route import Route
 
 Question = Literal["ready", "model", "server"]
 ASK_SECONDS = 30.0
-_READY_SECONDS = 10.0
+READY_SECONDS = 10.0
+"""For the question whether a model is ready, and for the first connection."""
 _DEFLATE = "; the request was compressed with deflate: MLServer reads gzip alone, Triton both"
 
 
@@ -39,7 +40,7 @@ class Transport(abc.ABC):
 
     @abc.abstractmethod
     async def open(self) -> None:
-        """Makes the first connection; a server that refuses it is not an error yet."""
+        """Makes the first connection; a server that refuses it, or is mute, is no error yet."""
 
     @abc.abstractmethod
     def send(self, request: Template, exchange: Exchange) -> None:
@@ -83,7 +84,7 @@ class Transport(abc.ABC):
         Raises:
             ConnectionError: the server cannot be reached.
         """
-        ended = await self._asked("ready", _READY_SECONDS)
+        ended = await self._asked("ready", READY_SECONDS)
         if ended.outcome in (Outcome.REFUSED, Outcome.LOST):
             raise ConnectionError(ended.error)
         if self.route.endpoint.is_grpc:

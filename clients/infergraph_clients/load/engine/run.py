@@ -28,7 +28,6 @@ from .coordinator import Interrupts, WorkersResult, run_workers
 from .plan import ClosedPlan, LoadPlan, OpenPlan, Progress, WorkerPlan, WorkerResult
 from .records import RecordWriter, Traces, read_records
 
-_READY_SECONDS = 10.0
 RECORDS = "partial"
 """The folder, in a report's, that holds the records until the report does."""
 
@@ -146,11 +145,9 @@ async def _ask(plan: LoadPlan) -> None:
     transport = make_transport(target.route())
     try:
         try:
-            ready = await asyncio.wait_for(transport.is_ready(), _READY_SECONDS)
+            ready = await transport.is_ready()
         except ConnectionError as error:
             raise LoadError(f"server '{target.url}' cannot be reached: {error}") from None
-        except asyncio.TimeoutError:
-            ready = False
         if ready is None:
             raise LoadError(f"server '{target.url}' has no model '{target.model}'")
         request = plan.requests[0]
