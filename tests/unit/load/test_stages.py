@@ -101,6 +101,14 @@ def test_what_is_no_trace_of_ours_is_left_out() -> None:
     assert parts_of(records([5]), [(0, {"spans": []}), (7, {"duration_us": 1, "steps": []})]) == []
 
 
+@pytest.mark.parametrize("size", [None, "8", 2.5, [1]])
+def test_a_batch_size_that_is_none_is_left_out(size: object) -> None:
+    step_ = step("a", 0, 2_000, compute_us=2_000, batch_size=size)
+    found = summarise_stages([parts({"duration_us": 2_000, "steps": [step_]})])
+    assert (found.traced, found.batch_size) == (1, {})
+    assert found.mean_ms["a: compute"] == pytest.approx(2)
+
+
 @pytest.mark.parametrize("count", [99, 200])
 def test_percentiles_are_those_of_thresholds(count: int) -> None:
     traces = [(i, {"queue_us": 0, "compute_us": 100 * i * i}) for i in range(count)]

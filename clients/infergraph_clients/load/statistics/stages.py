@@ -173,8 +173,9 @@ def _add_step(
     for kind, value in kinds.items():
         key = f"{name}: {kind}"
         seconds[key] = seconds.get(key, 0.0) + value
-    if "batch_size" in step:
-        batch_sizes[name] = step["batch_size"]
+    # Another server may have something else by this name.
+    if isinstance(size := step.get("batch_size"), int):
+        batch_sizes[name] = size
 
 
 def _shares(steps: Sequence[tuple[float, float]]) -> list[float]:
