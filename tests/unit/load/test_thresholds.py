@@ -100,6 +100,24 @@ def test_what_the_run_cannot_measure_is_refused_before_it(text: str, problem: st
         configuration(thresholds=[text]).checked()
 
 
+@pytest.mark.parametrize(
+    ("count", "short"), [(99, ["p99", "p99.9"]), (100, ["p99.9"]), (1_000, [])]
+)
+def test_a_verdict_on_a_percentile_that_nothing_lies_beyond_says_so(
+    count: int, short: list[str]
+) -> None:
+    settings = configuration(thresholds=["p99.9<300", "p50<300"], slo={"latency_ms": 300})
+    found = summarise(run(records([5.0] * count), settings))
+    assert found.met
+    needed = {
+        "p99": f"the SLO is judged by the largest of {count} values: for one to lie beyond p99, "
+        "100 are needed",
+        "p99.9": f"threshold p99.9<300 is judged by the largest of {count} values: for one to lie "
+        "beyond p99.9, 1000 are needed",
+    }
+    assert sorted(found.validity.notes) == [needed[each] for each in short]
+
+
 def test_verdicts_as_junit(tmp_path: Path) -> None:
     file = tmp_path / "ci" / "junit.xml"
     summary = judged("p50<1", "max<3s")
