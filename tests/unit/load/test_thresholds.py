@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from infergraph_clients.load.errors import LoadError
+from infergraph_clients.load.cli.run import show
+from infergraph_clients.load.errors import ExitStatus, LoadError
 from infergraph_clients.load.reports.text import verdicts, write_junit
 from infergraph_clients.load.statistics import Summary, summarise
 from infergraph_clients.load.thresholds import Threshold, parsed
@@ -137,6 +139,22 @@ def test_verdicts_as_junit(tmp_path: Path) -> None:
     message = cases["threshold p50<1"]
     assert message is not None
     assert message.attrib["message"] == "threshold p50<1 missed: 505 ms"
+
+
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_a_run_that_was_ended_early_is_an_error_of_the_suite(
+    tmp_path: Path, interrupted: bool
+) -> None:
+    file = tmp_path / "junit.xml"
+    found = run(records([5.0] * 1_000), interrupted=interrupted)
+    asked = Namespace(json=False, quiet=True, junit=file)
+    status = show(asked, tmp_path, {"m": found}, {"m": summarise(found)})
+    errors = [each.attrib["message"] for each in ElementTree.parse(file).getroot().iter("error")]
+    assert (status, errors) == (
+        (ExitStatus.INTERRUPTED, ["the run was ended early"])
+        if interrupted
+        else (ExitStatus.FINE, [])
+    )
 
 
 def test_an_invalid_run_is_an_error_of_the_suite(tmp_path: Path) -> None:

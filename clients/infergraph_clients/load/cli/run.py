@@ -20,7 +20,7 @@ from ..reports.folder import report_document, write_report
 from ..reports.live import LiveView
 from ..reports.overall import print_overall, rows_of, write_overall
 from ..reports.terminal import print_summary
-from ..reports.text import verdicts, write_junit
+from ..reports.text import Line, verdicts, write_junit
 from ..server_metrics import FILE, ServerMetrics
 from ..statistics import Summary, summarise
 from . import flags
@@ -128,10 +128,12 @@ def show(
             print_overall(output, rows_of(runs, summaries))
         output.print(f"report: {folder}", highlight=False, soft_wrap=True)
     if arguments.junit is not None:
+        # Else a run that CI has ended after a second would be all green.
+        early = [Line("invalid", "whole run", "the run was ended early")]
         lines = [
             replace(line, name=f"{name}: {line.name}") if several else line
             for name, summary in summaries.items()
-            for line in verdicts(summary)
+            for line in [*verdicts(summary), *(early if runs[name].interrupted else ())]
         ]
         first = next(iter(runs.values()))
         loads = (f"{name} under {run.configuration.arrivals.kind}" for name, run in runs.items())
