@@ -253,6 +253,24 @@ def test_every_process_has_users_and_a_share_of_the_count(
     assert all(isinstance(load, ClosedPlan) and load.users > 0 for load in loads)
 
 
+async def test_answers_are_looked_at_while_many_users_send() -> None:
+    wire = Wire()
+    await run_closed(wire, closed_plan(users=1_000, count=1_000))
+    assert len(wire.sent) == 1_000
+    # Else the first answer would seem to have come after the last request.
+    assert wire.most <= 64
+
+
+@pytest.mark.parametrize("make", [TimerDescriptor, SpinningTimer])
+async def test_a_time_that_has_passed_calls_back_in_another_turn(make: MakeTimer) -> None:
+    called: asyncio.Queue[int] = asyncio.Queue()
+    timer = make(asyncio.get_running_loop(), lambda: called.put_nowait(now_ns()))
+    timer.set(now_ns() - 10**9)
+    assert called.empty()
+    await called.get()
+    timer.close()
+
+
 async def test_thinking_comes_between_an_answer_and_the_next_request() -> None:
     wire = Wire()
     records = (await run_closed(wire, closed_plan(think_s=0.002, count=5))).take()
