@@ -165,6 +165,10 @@ def test_a_run_without_answers() -> None:
     assert found.requests.sent == 0
     assert found.latency.p50 is None
     assert found.validity.reasons == ["no request was measured"]
+    found = summarise(run(records([5.0] * 5), configuration(warmup_s=2)))
+    assert found.validity.reasons == [
+        "no request was measured: all were meant for the warm-up of 2 s"
+    ]
 
 
 def test_a_run_that_was_ended_early_is_measured_as_far_as_it_went() -> None:
@@ -174,6 +178,13 @@ def test_a_run_that_was_ended_early_is_measured_as_far_as_it_went() -> None:
     assert found.rates.sent == pytest.approx(100, rel=0.01)
     assert found.validity.valid
     assert "499 requests of its schedule were not sent" in found.validity.notes[0]
+
+
+def test_of_a_tester_that_was_killed_it_is_not_said_what_it_did() -> None:
+    measured = run(records([5.0] * 501), unsent=499, interrupted=True)
+    measured.processes = []
+    (note,) = summarise(measured).validity.notes
+    assert "how busy it was is not known, nor what became of 499 requests" in note
 
 
 @pytest.mark.parametrize(
