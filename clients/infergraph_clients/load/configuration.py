@@ -147,7 +147,7 @@ class PayloadSource(_Section):
         Check,
         Flag(
             "none: the status alone; valid: a V2 answer with outputs; consistent: and the same for "
-            "the same payload; expected: and as --expected says"
+            "the same payload, within a process; expected: and as --expected says"
         ),
     ] = "valid"
     expected: Annotated[
