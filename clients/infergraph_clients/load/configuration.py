@@ -208,7 +208,7 @@ class RunConfiguration(_Section):
     workers: tuple[str, ...] = ()
     metrics: Annotated[
         tuple[str, ...],
-        Flag("Prometheus metrics to sample during the run; may be repeated", "URL", "metrics-url"),
+        Flag("Prometheus metrics to sample in a run; may be repeated", "URL", "metrics-url"),
     ] = ()
     metrics_interval_s: Annotated[
         PositiveFloat, Flag("between samples (default 1)", "S", "metrics-interval")

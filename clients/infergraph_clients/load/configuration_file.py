@@ -33,7 +33,13 @@ def read_configuration(path: Path | None, overrides: dict[str, Any]) -> RunConfi
     document = _document(path, overrides)
     if "loads" in document:
         raise LoadError(f"'{path}' has several loads, which only infergraph-load run sends")
-    return _validated(document)
+    configuration = _validated(document)
+    if configuration.metrics:
+        raise LoadError(
+            f"metrics are {', '.join(configuration.metrics)}, which only infergraph-load run "
+            "samples; accepted: none (--set metrics=[])"
+        )
+    return configuration
 
 
 def read_loads(

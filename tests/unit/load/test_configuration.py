@@ -10,7 +10,7 @@ import pytest
 from infergraph_clients.errors import UsageError
 from infergraph_clients.load.arrivals.specification import Bursts, ClosedLoop, Gamma, Poisson, Step
 from infergraph_clients.load.cli import flags
-from infergraph_clients.load.cli.main import parse_arguments
+from infergraph_clients.load.cli.main import main, parse_arguments
 from infergraph_clients.load.configuration import RunConfiguration
 from infergraph_clients.load.errors import LoadError
 
@@ -230,3 +230,12 @@ def test_loads_that_are_wrong(tmp_path: Path, listed: str, problem: str) -> None
 def test_a_rate_that_cannot_be_shared_out() -> None:
     with pytest.raises(LoadError, match="'closed' have no rate to share out"):
         loads(*TARGET, "--concurrency", "3", "--load", "model=a", "--load", "model=b")
+
+
+@pytest.mark.parametrize("command", ["search", "profile"])
+def test_metrics_that_nobody_would_sample_are_refused(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, *TARGET, "--metrics-url", "http://h:1/metrics"]) == 2
+    said = "metrics are http://h:1/metrics, which only infergraph-load run samples"
+    assert said in capsys.readouterr().err
