@@ -239,3 +239,18 @@ def test_metrics_that_nobody_would_sample_are_refused(
     assert main([command, *TARGET, "--metrics-url", "http://h:1/metrics"]) == 2
     said = "metrics are http://h:1/metrics, which only infergraph-load run samples"
     assert said in capsys.readouterr().err
+
+
+def test_a_load_of_flags_may_have_thresholds_of_its_own() -> None:
+    command = ["run", *TARGET, "--rate", "4", "--threshold", "max<9s"]
+    own = "model=a,threshold=p99<300,threshold=rate>=1"
+    found = flags.loads(parse_arguments([*command, "--load", own, "--load", "model=b"]))
+    assert {name: each.thresholds for name, each in found.items()} == {
+        "a": ["p99<300", "rate>=1"],
+        "b": ["max<9s"],
+    }
+    with pytest.raises(
+        LoadError, match="--load has key 'duration'; accepted: name, weight"
+    ) as caught:
+        flags.loads(parse_arguments([*command, "--load", "model=a,duration=3"]))
+    assert "warmup" not in str(caught.value)
