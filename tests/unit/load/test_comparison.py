@@ -7,6 +7,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from infergraph_clients.load.cli.main import main
@@ -314,6 +315,11 @@ def test_times_by_the_wall_clock(tmp_path: Path) -> None:
     assert report.document["began_utc"] == "2025-11-29 16:00:00 UTC"
     assert report.records["sent_utc"][0] == np.datetime64("2025-11-29T16:00:01.500")
     assert report.records["end_utc"][0] == np.datetime64("2025-11-29T16:00:01.750")
+    # What was not measured is null, and not a time.
+    (row,) = pq.read_table(tmp_path / "records.parquet").to_pylist()
+    assert [row[f"{name}_ns"] for name in ("first_byte", "first_answer", "longest_gap")] == [
+        None
+    ] * 3
     line = (tmp_path / "seconds.csv").read_text().splitlines()[2]
     assert line.startswith("2025-11-29T16:00:01.500Z,1,1,")
     assert found.records["end_ns"][0] == 1_250 * MS
