@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from infergraph_clients.load import server_metrics
+from infergraph_clients.load.cli.run import write
 from infergraph_clients.load.errors import LoadError
 from infergraph_clients.load.reports.html import write_html
 from infergraph_clients.load.reports.timeline import timeline
@@ -204,6 +205,14 @@ def test_a_file_that_cannot_be_written_is_a_problem_and_no_end(
         pass
     problem = f"metrics '{file}' cannot be written: No such file or directory"
     assert metrics.problems == {str(file): (1, problem)}
+
+
+def test_metrics_that_cannot_be_copied_to_a_load_are_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / FILE).touch()
+    (tmp_path / "a" / FILE).mkdir(parents=True)
+    runs = {name: run(records([5.0])) for name in ("a", "b")}
+    with pytest.raises(LoadError, match="a' cannot be written: Is a directory"):
+        write(tmp_path, runs)
 
 
 def test_a_line_that_breaks_off_is_left_out(tmp_path: Path) -> None:

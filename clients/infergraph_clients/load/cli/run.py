@@ -16,7 +16,7 @@ from ..engine.coordinator import Interrupts
 from ..engine.records import remove_records
 from ..engine.run import RECORDS, Run, ask_server, execute_all, prepare
 from ..errors import ExitStatus
-from ..reports.folder import report_document, write_report
+from ..reports.folder import report_document, write_report, writing
 from ..reports.live import LiveView
 from ..reports.overall import print_overall, rows_of, write_overall
 from ..reports.terminal import print_summary
@@ -100,7 +100,8 @@ def write(folder: Path, runs: dict[str, Run]) -> dict[str, Summary]:
     summaries = {name: summarise(run) for name, run in runs.items()}
     for name, own in _folders(folder, runs).items():
         if own != folder and (folder / FILE).exists():
-            shutil.copyfile(folder / FILE, own / FILE)
+            with writing("report", own):
+                shutil.copyfile(folder / FILE, own / FILE)
         write_report(own, runs[name], summaries[name])
         remove_records(own / RECORDS)
     if len(runs) > 1:
