@@ -467,3 +467,12 @@ def test_only_a_report_is_overwritten(tmp_path: Path, file: str, is_report: bool
     else:
         with pytest.raises(LoadError, match="holds files that are no report"):
             output_folder(asked, "m")
+
+
+@pytest.mark.parametrize("load", ["", "a"])
+def test_records_of_a_run_that_was_cut_short_are_first_to_be_reported(
+    tmp_path: Path, load: str
+) -> None:
+    (tmp_path / load / "partial").mkdir(parents=True)
+    with pytest.raises(LoadError, match=f"first infergraph-load report {tmp_path}"):
+        output_folder(Namespace(output=tmp_path, overwrite=True), "m")

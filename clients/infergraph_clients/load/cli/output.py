@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ..engine.coordinator import Interrupts
-from ..engine.run import Prepared, Run, execute
+from ..engine.run import RECORDS, Prepared, Run, execute
 from ..errors import LoadError
 from ..reports.folder import check_writable
 from ..reports.live import LiveView
@@ -54,6 +54,11 @@ def output_folder(arguments: argparse.Namespace, name: str) -> Path:
     if not folder.is_dir() or {each.name for each in folder.iterdir()} <= {SERVER_LOG}:
         return folder
     found = next((file for mark in _MARKS for file in folder.glob(mark)), None)
+    if found is None and any([*folder.glob(RECORDS), *folder.glob(f"*/{RECORDS}")]):
+        raise LoadError(
+            f"'{folder}' holds the records of a run that was cut short; accepted: another "
+            f"--output, or first infergraph-load report {folder}"
+        )
     if found is None:
         raise LoadError(f"'{folder}' holds files that are no report; accepted: another --output")
     if not arguments.overwrite:
