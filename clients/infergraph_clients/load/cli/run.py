@@ -92,7 +92,11 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _folders(folder: Path, loads: Iterable[str]) -> dict[str, Path]:
     names = list(loads)
-    return {name: folder / name if len(names) > 1 else folder for name in names}
+    # Of several, one may be left of which there is no report yet.
+    return {
+        name: folder / name if len(names) > 1 or (folder / name / RECORDS).is_dir() else folder
+        for name in names
+    }
 
 
 def write(folder: Path, runs: dict[str, Run]) -> dict[str, Summary]:
