@@ -108,8 +108,9 @@ def compare(
 ) -> Comparison:
     """Compares report b with report a.
 
-    Latencies are those of right answers; failures are judged by themselves. Loops that are closed
-    are also compared by their throughput, which open arrivals fix.
+    Latencies are those of right answers; failures are judged by themselves, and alone where b has
+    no right answer. Loops that are closed are also compared by their throughput, which open
+    arrivals fix.
 
     Args:
         a, b: The reports.
@@ -119,19 +120,23 @@ def compare(
         measures: Which of `MEASURES` are judged.
 
     Raises:
-        LoadError: a report has no right answer to compare, or no measure is left.
+        LoadError: a report has no right answer to compare (b's failures may be judged all the
+            same), or no measure is left.
     """
+    if not _right(a).any():
+        raise _no_right_answer(a)
     closed = all(_kind(report) in CLOSED for report in (a, b))
     paired = a.document["schedule"] is not None and a.document["schedule"] == b.document["schedule"]
+    answered = bool(_right(b).any())
     latencies = _latencies_ms(a, b, paired)
     seconds = min(report.document["summary"]["measured_s"] for report in (a, b))
     # Name, whether it is a ratio, whether more is better, and the interval at a confidence.
     jobs: list[tuple[str, bool, bool, Callable[[float], Interval]]] = []
-    if "mean" in measures:
+    if answered and "mean" in measures:
         mean = partial(ratio_of_means, *latencies, paired=paired)
         jobs.append(("latency mean, ms", True, False, mean))
     for q in (50, 90, 99):
-        if f"p{q}" in measures and min(map(len, latencies)) * (100 - q) >= 100:
+        if answered and f"p{q}" in measures:
             tail = partial(ratio_of_percentiles, *latencies, q, paired=paired)
             jobs.append((f"latency p{q}, ms", True, False, tail))
     rates = _rates(a), _rates(b)
@@ -144,6 +149,8 @@ def compare(
         of_a, of_b = flags_of(a), flags_of(b)
         if measure in measures and of_a is not None and of_b is not None:
             jobs.append((name, False, higher, partial(difference_of_shares, of_a, of_b)))
+    if not jobs and not answered:
+        raise _no_right_answer(b)
     if not jobs:
         raise LoadError(f"no measure is left to compare; accepted: {', '.join(MEASURES)}")
     # Bonferroni's: each verdict is as much surer as there are more of them.
@@ -176,7 +183,8 @@ def _needed_s(
 ) -> float:
     wanted = math.log1p(tolerance) if relative else tolerance
     times = student(level, 60) + _POWER
-    ratio = (times * interval.standard_error / wanted) ** 2 if wanted > 0 else math.inf
+    error = interval.standard_error
+    ratio = (times * error / wanted) ** 2 if math.isfinite(error) else 1.0
     fewest = FEWEST / max(interval.independent, 0.1)
     return min(seconds * max(ratio, fewest, 1.0), _LONGEST)
 
@@ -191,13 +199,17 @@ def _measured(report: Report) -> npt.NDArray[np.bool_]:
     return measured
 
 
+def _right(report: Report) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = _measured(report) & (report.records["outcome"] == "ok")
+    return found
+
+
+def _no_right_answer(report: Report) -> LoadError:
+    return LoadError(f"report '{report.name}' has no right answer to compare")
+
+
 def _latencies_ms(a: Report, b: Report, paired: bool) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    rows = []
-    for report in (a, b):
-        found = np.flatnonzero(_measured(report) & (report.records["outcome"] == "ok"))
-        if not len(found):
-            raise LoadError(f"report '{report.name}' has no right answer to compare")
-        rows.append(found)
+    rows = [np.flatnonzero(_right(report)) for report in (a, b)]
     if paired:
         _, first, second = np.intersect1d(
             a.records["index"][rows[0]],
@@ -242,6 +254,13 @@ def _in_slo(report: Report) -> npt.NDArray[np.bool_] | None:
     return found
 
 
+def _sent(report: Report) -> list[Any]:
+    """Names and origin of the payloads, but no paths, which differ from machine to machine."""
+    payload = report.document["configuration"]["payload"]
+    origin = [payload[name] for name in ("inputs", "synthetic", "input", "order", "check")]
+    return [report.document["payloads"], *origin]
+
+
 def _warnings(a: Report, b: Report) -> tuple[list[str], bool]:
     warnings, invalid = [], False
     for report in (a, b):
@@ -249,12 +268,18 @@ def _warnings(a: Report, b: Report) -> tuple[list[str], bool]:
         reasons = summary["validity"]["reasons"]
         invalid = invalid or bool(reasons)
         warnings += [f"'{report.name}' is invalid: {reason}" for reason in reasons]
+        if not _right(report).any():
+            warnings.append(f"'{report.name}' has no right answer, and so no latency to compare")
+        if report.document["interrupted"]:
+            warnings.append(f"'{report.name}' was ended early; what was in flight is left out")
         if summary["steady_state"]["steady"] is False:
             warnings.append(f"'{report.name}' is not steady: {summary['steady_state']['reason']}")
     if a.document["schedule"] != b.document["schedule"]:
         warnings.append("the runs did not have the same schedule, so their arrivals differ, too")
+    settings = [report.document["configuration"] for report in (a, b)]
     for name, text in (("slo", "SLO"), ("arrivals", "arrivals")):
-        values = [report.document["configuration"][name] for report in (a, b)]
-        if values[0] != values[1]:
+        if settings[0][name] != settings[1][name]:
             warnings.append(f"the runs did not have the same {text}")
+    if _sent(a) != _sent(b):
+        warnings.append("the runs did not send the same payloads, or check answers in the same way")
     return warnings, invalid

@@ -42,7 +42,7 @@ class Flag:
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Target(_Section):
@@ -147,7 +147,7 @@ class PayloadSource(_Section):
         Check,
         Flag(
             "none: the status alone; valid: a V2 answer with outputs; consistent: and the same for "
-            "the same payload; expected: and as --expected says"
+            "the same payload, within a process; expected: and as --expected says"
         ),
     ] = "valid"
     expected: Annotated[
@@ -208,7 +208,7 @@ class RunConfiguration(_Section):
     workers: tuple[str, ...] = ()
     metrics: Annotated[
         tuple[str, ...],
-        Flag("Prometheus metrics to sample during the run; may be repeated", "URL", "metrics-url"),
+        Flag("Prometheus metrics to sample in a run; may be repeated", "URL", "metrics-url"),
     ] = ()
     metrics_interval_s: Annotated[
         PositiveFloat, Flag("between samples (default 1)", "S", "metrics-interval")

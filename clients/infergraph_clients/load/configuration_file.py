@@ -14,7 +14,8 @@ from ..transports.headers import joined
 from .configuration import RunConfiguration, section_in
 from .errors import LoadError
 
-_OWN = ("target", "payload", "arrivals", "slo", "thresholds", "trace", "limits")
+OWN = ("target", "payload", "arrivals", "slo", "thresholds", "trace", "limits")
+"""Settings that each of several loads may have of its own."""
 _NAME = re.compile(r"[\w][\w.-]*")
 _SEED_STEP = 1_000_003
 
@@ -33,7 +34,13 @@ def read_configuration(path: Path | None, overrides: dict[str, Any]) -> RunConfi
     document = _document(path, overrides)
     if "loads" in document:
         raise LoadError(f"'{path}' has several loads, which only infergraph-load run sends")
-    return _validated(document)
+    configuration = _validated(document)
+    if configuration.metrics:
+        raise LoadError(
+            f"metrics are {', '.join(configuration.metrics)}, which only infergraph-load run "
+            "samples; accepted: none (--set metrics=[])"
+        )
+    return configuration
 
 
 def read_loads(
@@ -66,9 +73,9 @@ def read_loads(
     for number, own in enumerate(several):
         place = f"loads[{number}]"
         for name in own:
-            if name not in (*_OWN, "name", "weight"):
-                raise LoadError(f"{place}.{name} is not a load's own; accepted: {', '.join(_OWN)}")
-        merged = _merged(document, {name: own[name] for name in _OWN if name in own})
+            if name not in (*OWN, "name", "weight"):
+                raise LoadError(f"{place}.{name} is not a load's own; accepted: {', '.join(OWN)}")
+        merged = _merged(document, {name: own[name] for name in OWN if name in own})
         # Two loads of one seed would arrive at the same times.
         seed = int(merged.get("seed", 0)) + number * _SEED_STEP
         try:

@@ -372,7 +372,9 @@ def judge(summary: Summary, precision: float, last: bool) -> Judgement:
     slo, steady, seconds = summary.slo, summary.steady_state, summary.measured_s
     if slo is None:
         return Judgement("invalid", reason="no request was measured")
-    if not summary.met and not summary.validity.valid:
+    # The tester's own delays only add to latencies that met the SLO. What was not sent at all, as
+    # by a worker that died, was no load on the server.
+    if not summary.validity.valid and (not summary.met or summary.requests.unsent):
         return Judgement("invalid", reason=summary.validity.reasons[0])
     wanted = slo.percentile / 100
     missed = ["the SLO"] if not slo.met else []

@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,10 @@ def scrape(url: str) -> list[Sample]:
             text = response.read().decode()
         utc = (before + time.monotonic()) / 2 + EPOCH_S
         return list(_samples(text, utc, url))
-    except OSError as error:
-        reason = getattr(error, "reason", None) or error
+    except (OSError, HTTPException) as error:
+        # What is no HTTP may be no text either.
+        said = error if isinstance(error, OSError) else repr(error)
+        reason = getattr(error, "reason", None) or said
         raise LoadError(f"metrics '{url}' cannot be read: {reason}") from None
     except ValueError as error:
         raise LoadError(f"metrics '{url}' are not Prometheus': {error}") from None
@@ -89,7 +92,10 @@ class ServerMetrics:
         interval_s: Seconds from sample to sample.
 
     Attributes:
-        problems: Endpoint -> how often it could not be read, and why it last could not.
+        problems: Endpoint, or file -> how often it could not be read, or written, and why.
+
+    Raises:
+        LoadError: an endpoint cannot be read now.
     """
 
     def __init__(self, urls: Sequence[str], file: Path, interval_s: float = 1.0) -> None:
@@ -99,11 +105,10 @@ class ServerMetrics:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="server metrics", daemon=True)
         self.problems: dict[str, tuple[int, str]] = {}
+        for url in urls:
+            scrape(url)
 
     def __enter__(self) -> ServerMetrics:
-        """Raises LoadError if an endpoint cannot be read, before any load."""
-        for url in self._urls:
-            scrape(url)
         if self._urls:
             self._thread.start()
         return self
@@ -114,6 +119,13 @@ class ServerMetrics:
             self._thread.join()
 
     def _run(self) -> None:
+        try:
+            self._sample()
+        except OSError as error:
+            problem = f"metrics '{self._file}' cannot be written: {error.strerror}"
+            self.problems[str(self._file)] = (1, problem)
+
+    def _sample(self) -> None:
         with self._file.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream)
             writer.writerow(_COLUMNS)
@@ -196,8 +208,8 @@ def read_metrics(file: Path) -> Iterator[Sample]:
     """The samples of a file; a line that breaks off is left out. LoadError if there is no file."""
     try:
         with file.open(encoding="utf-8", newline="") as stream:
-            for row in csv.reader(stream):
-                if len(row) == len(_COLUMNS) and row[0] != _COLUMNS[0]:
+            for row in csv.reader(line for line in stream if line.endswith("\n")):
+                if row[0] != _COLUMNS[0]:
                     yield Sample(float(row[0]), row[1], row[2], row[3], float(row[4]))
     except OSError as error:
         raise LoadError(f"metrics '{file}' cannot be read: {error.strerror}") from None

@@ -17,9 +17,8 @@ from .codec import Template, unwrapped
 from .exchange import Exchange, now_ns
 from .outcome import Outcome, of_rpc
 from .route import Route
-from .transport import Question, Transport
+from .transport import READY_SECONDS, Question, Transport
 
-_READY_SECONDS = 10.0
 _OPTIONS: tuple[tuple[str, int | str], ...] = (
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
@@ -63,7 +62,7 @@ class GrpcTransport(Transport):
     async def open(self) -> None:
         waits = (channel.channel_ready() for channel in self._channels)
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*waits), _READY_SECONDS)
+            await asyncio.wait_for(asyncio.gather(*waits), READY_SECONDS)
 
     def ask(self, question: Question, exchange: Exchange) -> None:
         method, route = METHODS[_QUESTIONS[question]], self.route

@@ -23,7 +23,7 @@ from .codec import Template, events
 from .exchange import Exchange, now_ns
 from .outcome import Outcome, of_status
 from .route import Route
-from .transport import Question, Transport
+from .transport import READY_SECONDS, Question, Transport
 
 _CODINGS = {b"gzip": zlib.MAX_WBITS | 16, b"deflate": zlib.MAX_WBITS}
 _JSON_SIZE = b"inference-header-content-length"
@@ -57,8 +57,9 @@ class RestTransport(Transport):
         for *_, address in found:
             self._address = str(address[0])
             try:
-                connection = await self._connect()
-            except OSError:
+                # The system itself waits for minutes.
+                connection = await asyncio.wait_for(self._connect(), READY_SECONDS)
+            except (OSError, asyncio.TimeoutError):
                 continue
             self._freed(connection)
             return

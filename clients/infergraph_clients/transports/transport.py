@@ -23,7 +23,8 @@ from .route import Route
 
 Question = Literal["ready", "model", "server"]
 ASK_SECONDS = 30.0
-_READY_SECONDS = 10.0
+READY_SECONDS = 10.0
+"""For the question whether a model is ready, and for the first connection."""
 _DEFLATE = "; the request was compressed with deflate: MLServer reads gzip alone, Triton both"
 
 
@@ -39,7 +40,7 @@ class Transport(abc.ABC):
 
     @abc.abstractmethod
     async def open(self) -> None:
-        """Makes the first connection; a server that refuses it is not an error yet."""
+        """Makes the first connection; a server that refuses it, or is mute, is no error yet."""
 
     @abc.abstractmethod
     def send(self, request: Template, exchange: Exchange) -> None:
@@ -83,7 +84,7 @@ class Transport(abc.ABC):
         Raises:
             ConnectionError: the server cannot be reached.
         """
-        ended = await self._asked("ready", _READY_SECONDS)
+        ended = await self._asked("ready", READY_SECONDS)
         if ended.outcome in (Outcome.REFUSED, Outcome.LOST):
             raise ConnectionError(ended.error)
         if self.route.endpoint.is_grpc:
@@ -191,7 +192,8 @@ class Client:
             payload: What is sent; its own id, if it has one.
             trace: Whether the answer should tell what each step cost.
             timeout_s: When the client gives up; None for never.
-            on_answer: Of a stream, called with each answer as it comes.
+            on_answer: Of a stream, called with each answer as it comes; what it raises ends the
+                request, and is raised here.
 
         Raises:
             UsageError: the payload cannot be sent as it is.
@@ -200,28 +202,29 @@ class Client:
         codec, route = self._codec, self._route
         template = codec.encode(payload, trace=trace, own_id=True)
         decode = codec.decode_message if route.endpoint.is_grpc else codec.decode_body
-        problems: list[ValueError] = []
+        problems: list[Exception] = []
 
         def begin(exchange: Exchange) -> None:
+            def told(body: bytes) -> None:
+                assert on_answer is not None
+                try:
+                    on_answer(decode(body))
+                except Exception as error:  # which no transport could pass on
+                    problems.append(error)
+                    exchange.give_up(Outcome.CANCELLED, "an answer could not be taken")
+
             exchange.on_answer = told if on_answer is not None else None
             self._transport.send(template, exchange)
 
-        def told(body: bytes) -> None:
-            assert on_answer is not None
-            try:
-                on_answer(decode(body))
-            except ValueError as error:
-                problems.append(error)
-
         index, self._sent = self._sent, self._sent + 1
         exchange = await self._transport.ended(begin, timeout_s, index=index, traced=trace)
+        for error in problems:
+            raise not_v2(route, str(error)) if isinstance(error, ValueError) else error
         if exchange.outcome is Outcome.WRONG_ANSWER:
             raise not_v2(route, exchange.error)
         if exchange.outcome is not Outcome.OK:
             raise failure(route, exchange, timeout_s)
         try:
-            if problems:
-                raise problems[0]
             answer = codec.named(exchange, codec.decode(exchange))
         except ValueError as error:
             raise not_v2(route, str(error)) from None

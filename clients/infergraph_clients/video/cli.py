@@ -173,12 +173,15 @@ def _check_outputs(args: argparse.Namespace) -> None:
         raise UsageError("nothing to write; accepted: --output, --jsonl, or both")
     if args.output is not None:
         check_sink(args.output)
-        if args.output.exists() and args.output.resolve() == args.input.resolve():
-            raise UsageError(f"--output {args.output} is the input")
     if args.jsonl is not None and args.jsonl != STDOUT:
         if args.jsonl.is_dir():
             raise UsageError(f"--jsonl {args.jsonl}: it is a folder")
         check_parent(args.jsonl, "--jsonl")
+        if args.output is not None and args.jsonl.resolve() == args.output.resolve():
+            raise UsageError(f"--jsonl {args.jsonl} is the output")
+    for option, path in (("--output", args.output), ("--jsonl", args.jsonl)):
+        if path is not None and path.exists() and path.resolve() == args.input.resolve():
+            raise UsageError(f"{option} {path} is the input")
 
 
 async def _frames(args: argparse.Namespace, source: Source, route: Route) -> int:

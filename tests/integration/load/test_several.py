@@ -191,8 +191,8 @@ def test_the_servers_metrics(
     page = (result.folder / "report.html").read_text()
     titles = [page.index(f"<h2>{each}") for each in ("Latency over", "Batch size", "Distribution")]
     assert titles == sorted(titles)
-    gone = (*more, "--rate", "40", "--output", str(request_file.parent / "gone"))
-    command = arguments(stub.url("http"), "ok", request_file, request_file.parent, *gone)
-    assert main(command) == 2
+    again = (*more, "--rate", "40", "--overwrite")
+    assert main(arguments(stub.url("http"), "ok", request_file, result.folder, *again)) == 2
     assert f"metrics '{url}' cannot be read" in capsys.readouterr().err
-    assert not (request_file.parent / "gone" / "report.json").exists()
+    # What was to be replaced is still there.
+    assert json.loads((result.folder / "report.json").read_text()) == result.report

@@ -228,6 +228,23 @@ async def test_a_stream_that_fails_half_way(protocol: str, status: str) -> None:
     assert told == [[1], [2]]
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("error", [BrokenPipeError, ValueError])
+async def test_who_takes_no_more_of_a_stream_ends_it(protocol: str, error: type[Exception]) -> None:
+    told: list[list[int]] = []
+
+    def take(answer: Answer) -> None:
+        told.append(values(answer))
+        raise error("enough")
+
+    async with serving() as server, Client(route(server, protocol, stream=True)) as client:
+        wanted = ServerError if error is ValueError else error
+        for _ in range(2):
+            with pytest.raises(wanted, match="enough"):
+                await client.infer(PAYLOAD, on_answer=take)
+    assert told == [[1], [1]]
+
+
 def _refused(bodies: Any, context: Any) -> Iterator[Any]:
     context.abort(grpc.StatusCode.UNAUTHENTICATED, "no key")
     yield

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gzip
+import socket
 import zlib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from infergraph_clients.transports import Exchange, Outcome, now_ns
+from infergraph_clients.transports import (
+    Endpoint,
+    Exchange,
+    Outcome,
+    Route,
+    make_transport,
+    now_ns,
+    rest,
+)
 from infergraph_clients.transports.rest import HttpConnection
 
 
@@ -164,3 +175,20 @@ def test_codings_are_undone(coding: str) -> None:
     connection.data_received(head % (coding.encode(), 3) + b"all")
     assert exchange.outcome is Outcome.WRONG_ANSWER
     assert exchange.error.startswith("the answer is not what its content-encoding says")
+
+
+async def test_a_server_that_takes_no_connection_does_not_hold_up_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rest, "READY_SECONDS", 0.01)
+    with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        address = listening.getsockname()
+        # What a full queue has no place for is left without an answer.
+        for _ in range(3):
+            filling = stack.enter_context(socket.socket())
+            filling.setblocking(False)
+            filling.connect_ex(address)
+        transport = make_transport(Route(Endpoint.parse(f"http://127.0.0.1:{address[1]}"), "m"))
+        await asyncio.wait_for(transport.open(), 60)
+        await transport.close()

@@ -99,6 +99,8 @@ def report_of(
     document = {
         "configuration": configuration(duration_s=seconds).model_dump(mode="json"),
         "schedule": {"sha256": schedule, "requests": len(table)},
+        "payloads": ["p"],
+        "interrupted": False,
         "summary": {
             "measured_s": seconds,
             "validity": {"reasons": []},

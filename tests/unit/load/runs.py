@@ -47,7 +47,8 @@ def records(
     table["intended_ns"] = np.rint(intended * MS)
     table["sent_ns"] = table["intended_ns"] + np.rint(np.asarray(delay_ms) * MS).astype(np.int64)
     table["end_ns"] = table["intended_ns"] + np.rint(latency * MS).astype(np.int64)
-    table["first_byte_ns"] = -1
+    for name in ("first_byte_ns", "first_answer_ns", "longest_gap_ns"):
+        table[name] = -1
     table["outcome"] = outcome
     table["process"] = process
     return table

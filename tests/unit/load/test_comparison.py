@@ -7,6 +7,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from infergraph_clients.load.cli.main import main
@@ -105,6 +106,19 @@ def test_runs_that_are_too_short_say_how_long_they_must_be(
     assert changes(longer[0], longer[1], measures=["mean"]) == {"latency mean": "worse"}
 
 
+def test_a_percentile_that_too_few_support_is_too_short_and_not_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a, b = (write(tmp_path / name, 1, scale, count=80) for name, scale in (("a", 1), ("b", 3)))
+    row = rows(compared(a, b, measures=["p99", "failed"], share_tolerance=0.2))["latency p99"]
+    assert row.change == "too short"
+    # 16 requests beyond it, 100 a second.
+    assert row.needed_s == pytest.approx(16)
+    command = ["compare", str(a), str(b), "--measures", "p99,failed", "--share-tolerance", "0.2"]
+    assert main(command) == ExitStatus.INVALID
+    assert "too short to tell: latency p99" in capsys.readouterr().out
+
+
 def closed(folder: Path, seed: int, think_ms: float) -> Path:
     """A closed loop of one user whose requests take 10 ms and then some."""
     generator = np.random.default_rng(seed)
@@ -191,6 +205,19 @@ def test_intervals_cover_the_truth(q: float | None) -> None:
     assert covered >= 90
 
 
+@pytest.mark.parametrize("count", [100, 150, 400])
+def test_the_slowest_payloads_of_short_runs_do_not_tell_equal_systems_apart(count: int) -> None:
+    generator = np.random.default_rng(count)
+    told = 0
+    for _ in range(100):
+        # Latencies follow from the payload but for 5%, so the same requests are the slowest.
+        payloads = generator.lognormal(0, 1, count)
+        a, b = (payloads * generator.normal(1, 0.05, count) for _ in range(2))
+        interval = ratio_of_percentiles(a, b, 99, 0.95, paired=True)
+        told += not interval.low <= 1 <= interval.high
+    assert told <= 5
+
+
 def test_an_invalid_run_says_nothing(tmp_path: Path) -> None:
     limits = {"dispatch_delay_ms": 1e-9, "strict": True}
     invalid = run(records([15.0] * COUNT, delay_ms=1), configuration(limits=limits, duration_s=200))
@@ -212,10 +239,33 @@ def test_it_warns_of_different_objectives_and_arrivals(tmp_path: Path) -> None:
     assert "the runs did not have the same arrivals" in compared(a, c).warnings
 
 
+def test_it_warns_of_other_payloads_and_of_runs_that_were_ended_early(tmp_path: Path) -> None:
+    a = write(tmp_path / "a", 1, count=1_000)
+    for name, update in (
+        ("b", {"payload_names": ["q"]}),
+        ("c", {"configuration": configuration(payload={"path": "p.json", "check": "none"})}),
+        ("d", {"interrupted": True}),
+    ):
+        found = run(records([10.0] * 1_000))
+        for attribute, value in update.items():
+            setattr(found, attribute, value)
+        write_report(tmp_path / name, found, summarise(found), page=False)
+    payloads = "the runs did not send the same payloads, or check answers in the same way"
+    assert [compared(a, tmp_path / name).warnings for name in "abcd"] == [
+        *([], [payloads], [payloads]),
+        ["'d' was ended early; what was in flight is left out"],
+    ]
+
+
 def test_a_report_without_right_answers(tmp_path: Path) -> None:
     a, b = write(tmp_path / "a", 1, count=100), write(tmp_path / "b", 2, failed=1, count=100)
-    with pytest.raises(LoadError, match="'b' has no right answer"):
-        compared(a, b)
+    for pair, measures in (((b, a), ["failed"]), ((a, b), ["mean", "p50"])):
+        with pytest.raises(LoadError, match="'b' has no right answer"):
+            compared(*pair, measures=measures)
+    # A server that answers nothing well any more is worse.
+    found = compared(a, b)
+    assert (found.status, found.verdict) == (ExitStatus.MISSED, "B is worse: failed")
+    assert "'b' has no right answer, and so no latency to compare" in found.warnings
 
 
 def test_verdicts_as_junit(tmp_path: Path) -> None:
@@ -265,6 +315,11 @@ def test_times_by_the_wall_clock(tmp_path: Path) -> None:
     assert report.document["began_utc"] == "2025-11-29 16:00:00 UTC"
     assert report.records["sent_utc"][0] == np.datetime64("2025-11-29T16:00:01.500")
     assert report.records["end_utc"][0] == np.datetime64("2025-11-29T16:00:01.750")
+    # What was not measured is null, and not a time.
+    (row,) = pq.read_table(tmp_path / "records.parquet").to_pylist()
+    assert [row[f"{name}_ns"] for name in ("first_byte", "first_answer", "longest_gap")] == [
+        None
+    ] * 3
     line = (tmp_path / "seconds.csv").read_text().splitlines()[2]
     assert line.startswith("2025-11-29T16:00:01.500Z,1,1,")
     assert found.records["end_ns"][0] == 1_250 * MS

@@ -10,7 +10,7 @@ import pytest
 from infergraph_clients.errors import UsageError
 from infergraph_clients.load.arrivals.specification import Bursts, ClosedLoop, Gamma, Poisson, Step
 from infergraph_clients.load.cli import flags
-from infergraph_clients.load.cli.main import parse_arguments
+from infergraph_clients.load.cli.main import main, parse_arguments
 from infergraph_clients.load.configuration import RunConfiguration
 from infergraph_clients.load.errors import LoadError
 
@@ -120,6 +120,9 @@ def test_another_kind_drops_the_files_settings(tmp_path: Path) -> None:
         (["--rate", "0"], "arrivals.rate is '0': input should be greater than 0"),
         (["--rate", "5", "--header", "x"], "--header .x.; accepted: NAME=VALUE"),
         (["--rate", "5", "--trace", "2"], "trace is '2'"),
+        (["--rate", "5", "--duration", "inf"], "duration_s is 'inf': input should be a finite"),
+        (["--rate", "5", "--timeout", "inf"], "timeout_s is 'inf': input should be a finite"),
+        (["--arrivals", "closed:concurrency=1,think_s=.inf"], "think_s is inf: input should be a"),
         (["--rate", "5", "--check", "maybe"], "payload.check is 'maybe'"),
         (["--rate", "5", "--set", "model.x=1"], "model is not a setting; accepted: target"),
         (["--rate", "5", "--set", "seed.x=1", "--seed", "1"], "seed"),
@@ -227,3 +230,27 @@ def test_loads_that_are_wrong(tmp_path: Path, listed: str, problem: str) -> None
 def test_a_rate_that_cannot_be_shared_out() -> None:
     with pytest.raises(LoadError, match="'closed' have no rate to share out"):
         loads(*TARGET, "--concurrency", "3", "--load", "model=a", "--load", "model=b")
+
+
+@pytest.mark.parametrize("command", ["search", "profile"])
+def test_metrics_that_nobody_would_sample_are_refused(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, *TARGET, "--metrics-url", "http://h:1/metrics"]) == 2
+    said = "metrics are http://h:1/metrics, which only infergraph-load run samples"
+    assert said in capsys.readouterr().err
+
+
+def test_a_load_of_flags_may_have_thresholds_of_its_own() -> None:
+    command = ["run", *TARGET, "--rate", "4", "--threshold", "max<9s"]
+    own = "model=a,threshold=p99<300,threshold=rate>=1"
+    found = flags.loads(parse_arguments([*command, "--load", own, "--load", "model=b"]))
+    assert {name: each.thresholds for name, each in found.items()} == {
+        "a": ["p99<300", "rate>=1"],
+        "b": ["max<9s"],
+    }
+    with pytest.raises(
+        LoadError, match="--load has key 'duration'; accepted: name, weight"
+    ) as caught:
+        flags.loads(parse_arguments([*command, "--load", "model=a,duration=3"]))
+    assert "warmup" not in str(caught.value)

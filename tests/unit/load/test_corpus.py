@@ -13,6 +13,7 @@ import pytest
 
 from infergraph.v2 import Tensor
 from infergraph_clients.errors import UsageError
+from infergraph_clients.load.cli.main import main
 from infergraph_clients.load.configuration import PayloadSource, Target
 from infergraph_clients.load.corpus import (
     AnswerCheck,
@@ -173,6 +174,8 @@ def test_levels() -> None:
         ("{}", "none for payload 'p'"),
         ("[]", "not for 1 payloads"),
         ('{"p": {}}', "outputs"),
+        ('{"outputs": []}', "have one without outputs, which any answer would be"),
+        ('[{"outputs": []}]', "have one without outputs, which any answer would be"),
     ],
 )
 def test_bad_expectations(tmp_path: Path, content: str, problem: str) -> None:
@@ -241,6 +244,20 @@ def test_a_server_that_is_not_there_settles_the_simplest_format(
     target = Target(url=f"http://127.0.0.1:{unused_tcp_port}", model="m")
     settled, (payload,) = settle(target, PayloadSource(path=str(file)))
     assert (settled.format, settled.exact_parameters, payload.name) == ("json", False, "request")
+
+
+@pytest.mark.parametrize("command", ["run", "profile"])
+def test_synthetic_payloads_of_a_server_that_is_not_there_say_so(
+    tmp_path: Path, unused_tcp_port: int, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = f"http://127.0.0.1:{unused_tcp_port}"
+    output = ("--output", str(tmp_path / "out"), "--synthetic")
+    rate = ("--rate", "1") if command == "run" else ()
+    assert main([command, "--url", url, "--model", "m", *rate, *output]) == 2
+    assert capsys.readouterr().err == (
+        f"infergraph-load {command}: the model's metadata cannot be read: no connection to {url}: "
+        "Connection refused\n"
+    )
 
 
 def test_secrets_are_in_no_report_and_reach_the_server() -> None:

@@ -73,15 +73,17 @@ class Wire(Transport):
         exchange.finish(Outcome.OK, 200, body)
 
 
-def sender_of(wire: Wire, timeout_s: float = 60) -> tuple[Sender, RecordBuffer]:
+def sender_of(
+    wire: Wire, timeout_s: float = 60, check: Any = "none", decode: Any = None
+) -> tuple[Sender, RecordBuffer]:
     target = Target(url="http://h:1", model="m", timeout_s=timeout_s)
     requests, traced = (
         [Template("", b"", text) for text in texts]
         for texts in ([b"a", b"b"], [b"traced a", b"traced b"])
     )
-    plan = LoadPlan(target, requests, traced, open_plan([]), 0, "none", [], 0.0, 0.0)
+    plan = LoadPlan(target, requests, traced, open_plan([]), 0, check, [], 0.0, 0.0)
     records = RecordBuffer(0, now_ns())
-    return Sender(plan, wire, records, _decode), records
+    return Sender(plan, wire, records, decode or _decode), records
 
 
 def _decode(exchange: Exchange) -> Answer:
@@ -162,6 +164,19 @@ async def test_the_open_loop_sends_all_in_order_and_none_early() -> None:
     assert loop.unsent == 0
 
 
+async def test_an_answer_that_nobody_checks_is_right_also_where_a_trace_was_asked_for() -> None:
+    def decode(exchange: Exchange) -> Answer:
+        raise ValueError("the answer has no outputs")
+
+    for check, outcome in (("none", Outcome.OK), ("valid", Outcome.WRONG_ANSWER)):
+        wire = Wire()
+        sender, _ = sender_of(wire, check=check, decode=decode)
+        sender.send(0, 0, True, now_ns())
+        await sender.wait_until_idle()
+        _, rows, traces = sender.take()
+        assert (rows["outcome"].tolist(), traces) == ([outcome], b"")
+
+
 async def test_what_is_late_is_sent_all_the_same() -> None:
     wire, plan = Wire(answers=False), open_plan([0.0] * 100)
     sender, _ = sender_of(wire)
@@ -236,6 +251,24 @@ def test_every_process_has_users_and_a_share_of_the_count(
     loads = [plan.arrivals for plan in prepare(settings).plans]
     assert [load.count for load in loads if isinstance(load, ClosedPlan)] == counts
     assert all(isinstance(load, ClosedPlan) and load.users > 0 for load in loads)
+
+
+async def test_answers_are_looked_at_while_many_users_send() -> None:
+    wire = Wire()
+    await run_closed(wire, closed_plan(users=1_000, count=1_000))
+    assert len(wire.sent) == 1_000
+    # Else the first answer would seem to have come after the last request.
+    assert wire.most <= 64
+
+
+@pytest.mark.parametrize("make", [TimerDescriptor, SpinningTimer])
+async def test_a_time_that_has_passed_calls_back_in_another_turn(make: MakeTimer) -> None:
+    called: asyncio.Queue[int] = asyncio.Queue()
+    timer = make(asyncio.get_running_loop(), lambda: called.put_nowait(now_ns()))
+    timer.set(now_ns() - 10**9)
+    assert called.empty()
+    await called.get()
+    timer.close()
 
 
 async def test_thinking_comes_between_an_answer_and_the_next_request() -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from infergraph_clients.load.cli import evaluate as evaluate_command
 from infergraph_clients.load.cli.main import main, parse_arguments
 from infergraph_clients.load.cli.output import output_folder
 from infergraph_clients.load.engine.run import Prepared, Run
-from infergraph_clients.load.errors import LoadError
+from infergraph_clients.load.errors import ExitStatus, LoadError
 from infergraph_clients.load.evaluate import server as server_module
 from infergraph_clients.load.evaluate.evaluation import Evaluation, Evaluator, Plan
 from infergraph_clients.load.evaluate.report import stage_loads, write_evaluation
@@ -263,7 +265,7 @@ def evaluated(
             raise LoadError("model 'picky' refused the first request: no")
 
     monkeypatch.setattr(sweep_module, "ask_server", ask)
-    monkeypatch.setattr(sweep_module, "ask_metadata", lambda route: Metadata())
+    monkeypatch.setattr(sweep_module, "ask_metadata", lambda *_, **__: Metadata())
     file = tmp_path / "request.json"
     tensor = {"name": "text", "datatype": "BYTES", "shape": [1, 1], "data": ["a"]}
     file.write_text(json.dumps({"inputs": [tensor]}))
@@ -347,6 +349,40 @@ def test_the_report_says_it_all(tmp_path: Path, evaluated: Evaluate) -> None:
     assert [profile["model"] for profile in document["models"]] == ["first"]
 
 
+def test_a_capacity_that_the_tester_could_not_measure_is_none_of_the_servers(
+    tmp_path: Path,
+    evaluated: Evaluate,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    whole = served_at(0.0)
+
+    def trial(prepared: Prepared) -> Run:
+        found = whole(prepared)
+        # In the search, of half of the ceiling and less, the tester is overrun.
+        if (tmp_path / "out" / "open-80" / "report.json").exists():
+            found.processes[0].busiest_cpu = 1.0
+        return found
+
+    found = evaluated(trial)
+    assert found.problems == []
+    document = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    wanted = "no rate could be judged: the tester could not keep up"
+    assert document["capacity"]["verdict"] == wanted
+    assert document["capacity"]["steps"][0]["reason"].startswith("process 0 used 100% of a core")
+    assert (tmp_path / "out" / "evaluation.html").read_text().count(wanted) == 2
+
+    pipeline = Servable("p", None, (), True)
+    for name, value in {
+        "read_servables": lambda _: {"p": pipeline},
+        "Served": lambda *_: nullcontext(Namespace(url="", check_alive=None)),
+        "Evaluator": lambda *_: Namespace(run=lambda *_: found),
+    }.items():
+        monkeypatch.setattr(evaluate_command, name, value)
+    assert main(["evaluate", "p", "--output", str(tmp_path / "again")]) == ExitStatus.INVALID
+    assert wanted in capsys.readouterr().err
+
+
 def test_the_stages_add_up(evaluated: Evaluate) -> None:
     bars = stage_loads(evaluated(served_at(70.0)))
     assert [bar.label for bar in bars][:2] == ["1 in flight", "4 in flight"]
@@ -408,3 +444,35 @@ def test_a_server_that_did_not_start_leaves_room_for_another_try(tmp_path: Path)
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(LoadError, match="holds files that are no report"):
         output_folder(asked, "p")
+
+
+@pytest.mark.parametrize(
+    ("file", "is_report"),
+    [
+        ("search.json", True),
+        ("rate-10-30s/report.json", True),
+        ("profile-m/profile.json", True),
+        # The folder of all reports, or of somebody's program.
+        ("m-20261130-100000/report.json", False),
+        ("coverage/report.json", False),
+    ],
+)
+def test_only_a_report_is_overwritten(tmp_path: Path, file: str, is_report: bool) -> None:
+    asked = Namespace(output=tmp_path, overwrite=True)
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).touch()
+
+    if is_report:
+        assert output_folder(asked, "m") == tmp_path
+    else:
+        with pytest.raises(LoadError, match="holds files that are no report"):
+            output_folder(asked, "m")
+
+
+@pytest.mark.parametrize("load", ["", "a"])
+def test_records_of_a_run_that_was_cut_short_are_first_to_be_reported(
+    tmp_path: Path, load: str
+) -> None:
+    (tmp_path / load / "partial").mkdir(parents=True)
+    with pytest.raises(LoadError, match=f"first infergraph-load report {tmp_path}"):
+        output_folder(Namespace(output=tmp_path, overwrite=True), "m")

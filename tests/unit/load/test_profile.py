@@ -147,7 +147,7 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> set[int]:
     monkeypatch.setattr(
         sweep_module,
         "ask_metadata",
-        lambda route: Metadata(parameters={"variant": "v", "device": "cpu"}),
+        lambda *_, **__: Metadata(parameters={"variant": "v", "device": "cpu"}),
     )
     return sizes
 

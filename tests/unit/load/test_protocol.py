@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +17,13 @@ import pytest
 
 from infergraph.v2 import Tensor
 from infergraph_clients.load.configuration import Target
-from infergraph_clients.load.engine import protocol
-from infergraph_clients.load.engine.coordinator import Clock, compare_clocks
+from infergraph_clients.load.engine import coordinator, protocol
+from infergraph_clients.load.engine.coordinator import (
+    Clock,
+    Interrupts,
+    compare_clocks,
+    run_workers,
+)
 from infergraph_clients.load.engine.plan import (
     ClosedPlan,
     LoadPlan,
@@ -207,3 +214,30 @@ def test_the_fastest_round_trip_tells_the_clocks_apart() -> None:
     ours.close()
     theirs.close()
     assert found == Clock(5_000, 5)
+
+
+HALF_A_MESSAGE = """\
+import os, signal, socket, sys
+from infergraph_clients.load.engine.protocol import Message, connection_of, receive, send
+connection = connection_of(socket.socket(fileno=int(sys.argv[1])))
+assert receive(connection).kind == "plan"
+send(connection, Message("ready"))
+assert receive(connection).kind == "start"
+os.write(connection.fileno(), b"\\0\\0\\1\\0half")
+signal.pause()
+"""
+
+
+def test_a_worker_that_falls_silent_in_a_message_is_lost_and_the_run_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def start(inherited: socket.socket) -> subprocess.Popen[bytes]:
+        descriptor = inherited.fileno()
+        command = [sys.executable, "-c", HALF_A_MESSAGE, str(descriptor)]
+        return subprocess.Popen(command, pass_fds=[descriptor])
+
+    monkeypatch.setattr(coordinator, "start_worker", start)
+    monkeypatch.setattr(coordinator, "_SILENT_SECONDS", 1)
+    monkeypatch.setattr(coordinator, "_END_SECONDS", 0.01)
+    found = run_workers([WorkerPlan(0, {})], [], lambda progress: None, Interrupts())
+    assert (found.died, found.results) == ({0: -9}, [])

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from infergraph_clients.load.cli.main import main
 from infergraph_clients.load.engine.records import (
     RECORD,
     RecordBuffer,
@@ -17,11 +18,11 @@ from infergraph_clients.load.engine.records import (
     read_records,
     trace_lines,
 )
-from infergraph_clients.load.errors import LoadError
+from infergraph_clients.load.errors import ExitStatus, LoadError
 from infergraph_clients.transports import Exchange
 from infergraph_clients.transports.outcome import Outcome
 
-from .runs import records
+from .runs import configuration, records
 
 
 def test_a_buffer_hands_over_what_came_since() -> None:
@@ -93,6 +94,45 @@ def test_a_tester_that_is_killed_while_it_writes_the_document(
             writer.note(began=5)
         document, rows, _ = read_records(tmp_path)
     assert (document, len(rows)) == ({"model": "m"}, 1_000)
+
+
+@pytest.mark.parametrize("file", ["records.arrows", "traces.jsonl"])
+def test_a_full_disk_is_said_in_one_line(tmp_path: Path, file: str) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / file).symlink_to("/dev/full")
+
+    def measured() -> None:
+        with closing(RecordWriter(tmp_path / "full", {})) as writer:
+            writer.add(records([5.0]), trace_lines([(0, {})]))
+
+    with pytest.raises(LoadError, match=r"full' cannot be written: .*No space left on device"):
+        measured()
+
+
+def test_a_document_that_a_full_disk_does_not_take(tmp_path: Path) -> None:
+    with closing(write(tmp_path, 1)) as writer:
+        (tmp_path / "run.json.part").symlink_to("/dev/full")
+        with pytest.raises(LoadError, match="cannot be written: No space left on device"):
+            writer.note(began=5)
+        assert read_records(tmp_path)[0] == {"model": "m"}
+
+
+def test_the_last_of_several_loads_that_has_no_report_has_its_own(tmp_path: Path) -> None:
+    document = {
+        "configuration": configuration().model_dump(mode="json"),
+        "payloads": ["p"],
+        "scheduled": 1_000,
+        "began": 0.0,
+        "machine": {},
+    }
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "report.json").touch()
+    with closing(RecordWriter(tmp_path / "b" / "partial", document)) as writer:
+        writer.add(records(np.full(1_000, 5.0)))
+    assert main(["report", str(tmp_path), "--quiet"]) == ExitStatus.INTERRUPTED
+    assert json.loads((tmp_path / "b" / "report.json").read_text())["interrupted"]
+    assert not (tmp_path / "b" / "partial").exists()
+    assert {each.name for each in tmp_path.iterdir()} == {"a", "b"}
 
 
 def test_no_records_yet(tmp_path: Path) -> None:

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from infergraph.v2.rest import EXTENSION
+from infergraph_clients.load.cli import search as search_command
+from infergraph_clients.load.cli.main import main
 from infergraph_clients.load.configuration import RunConfiguration
+from infergraph_clients.load.corpus import source
+from infergraph_clients.load.engine.coordinator import Interrupts
+from infergraph_clients.load.engine.run import Prepared, Run
 from infergraph_clients.load.errors import ExitStatus, LoadError
 from infergraph_clients.load.search import SearchResult, at_rate, judge, search
 from infergraph_clients.load.statistics import Summary, summarise
 from infergraph_clients.load.statistics.validity import Validity
+from infergraph_clients.payloads import Metadata
 
 from .queues import fifo_search, rate_within, share_within, sojourn_times
 from .runs import configuration, records, run
@@ -77,6 +87,14 @@ def test_the_testers_own_limit_is_no_capacity() -> None:
     # An invalid run is done again before it is believed.
     rates = [step.rate for step in found.steps if step.verdict == "invalid"]
     assert rates[0] == rates[1] == 160
+
+
+def test_a_trial_of_which_a_worker_died_says_nothing() -> None:
+    # It sent half of the rate, which the server can take.
+    half = run(records([5.0] * 500), configuration(slo=SLO), unsent=500, died={1: -9})
+    found = judge(summarise(half), 0.05, True)
+    assert (found.verdict, found.sure) == ("invalid", False)
+    assert found.reason == "process 1 died with status -9; its records are lost"
 
 
 def test_a_highest_rate_ends_it() -> None:
@@ -288,3 +306,85 @@ def test_what_cannot_be_searched(settings: dict[str, Any], problem: str) -> None
             start_rate=1,
             precision=0.1,
         )
+
+
+Trial = Callable[[Prepared], Run]
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Runs `infergraph-load search` with trials of the test's; its folder is `out`."""
+    file = tmp_path / "request.json"
+    tensor = {"name": "n", "datatype": "INT64", "shape": [1, 1], "data": [1]}
+    file.write_text(json.dumps({"inputs": [tensor]}))
+
+    def searched(trial: Trial, *more: str) -> int:
+        monkeypatch.setattr(search_command, "ask_server", lambda prepared: None)
+
+        def execute(prepared: Prepared, _: object, interrupts: Interrupts) -> Run:
+            if interrupts.count:
+                raise KeyboardInterrupt
+            return trial(prepared)
+
+        monkeypatch.setattr(search_command, "execute_run", execute)
+        monkeypatch.setattr(search_command, "write_report", lambda *_: None)
+        output = ("--output", str(tmp_path / "out"), "--payload", str(file), *more)
+        target = ("--url", "http://127.0.0.1:1", "--model", "m", "--slo-ms", "100")
+        return main(["search", *target, *output, "--rate", "10", "--highest-rate", "20"])
+
+    return searched
+
+
+def fast(prepared: Prepared) -> Run:
+    return run(records([5.0] * 5_000), prepared.configuration)
+
+
+def test_all_trials_send_what_the_first_one_sent(
+    command: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Once it has a load, the server says no more of itself.
+    said = iter([Metadata(extensions=frozenset({EXTENSION}))])
+    monkeypatch.setattr(source, "ask_metadata", lambda *_, **__: next(said, Metadata()))
+    formats = []
+
+    def trial(prepared: Prepared) -> Run:
+        assert prepared.configuration.target == prepared.plans[0].target
+        formats.append(prepared.plans[0].target.format)
+        return fast(prepared)
+
+    assert command(trial) == ExitStatus.FINE
+    assert len(formats) > 2
+    assert set(formats) == {"binary"}
+
+
+def test_a_signal_between_two_trials_leaves_what_was_found(
+    command: Callable[..., int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write(*_: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    def trial(prepared: Prepared) -> Run:
+        monkeypatch.setattr(search_command, "write_report", write)
+        return fast(prepared)
+
+    # Else it would end pytest.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        assert command(trial) == ExitStatus.INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    found = json.loads((tmp_path / "out" / "search.json").read_text())
+    assert (found["rate"], found["interrupted"], len(found["steps"])) == (10, True, 1)
+
+
+def test_a_result_that_cannot_be_written_is_printed_all_the_same(
+    command: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def trial(prepared: Prepared) -> Run:
+        (tmp_path / "out" / "search.json").mkdir(exist_ok=True)
+        return fast(prepared)
+
+    assert command(trial, "--json") == ExitStatus.USAGE
+    said = capsys.readouterr()
+    assert json.loads(said.out)["rate"] == 20
+    assert "cannot be written: Is a directory" in said.err.splitlines()[-1]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import socket
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import numpy as np
 import pytest
 
 from infergraph_clients.load import server_metrics
+from infergraph_clients.load.cli.run import write
+from infergraph_clients.load.errors import LoadError
 from infergraph_clients.load.reports.html import write_html
 from infergraph_clients.load.reports.timeline import timeline
 from infergraph_clients.load.server_metrics import FILE, ServerMetrics, panels, read_metrics, scrape
@@ -158,6 +162,66 @@ def test_what_a_server_does_not_say_is_no_panel(monkeypatch: pytest.MonkeyPatch)
     assert "Compute of a batch, ms" not in found
     answer(monkeypatch, {URLS[1]: ["# TYPE up gauge\nup 1\n"]})
     assert panels(scrape(URLS[1])) == {}
+
+
+def serve_once(answer: bytes) -> str:
+    """A server that gives one answer, and its URL."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with listening, listening.accept()[0] as opened:
+            opened.recv(4096)
+            opened.sendall(answer)
+
+    threading.Thread(target=serve, daemon=True).start()
+    return f"http://127.0.0.1:{listening.getsockname()[1]}/metrics"
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nup 1\n", "95 more expected"),
+        (b"\0\0\x12\x04\0\0\0\0\0 a port of gRPC\n", "BadStatusLine"),
+        (b"HTTP/1.1 200 OK\r\n\r\n<html>{no=metrics}</html>\n", "are not Prometheus'"),
+    ],
+)
+def test_what_is_no_answer_is_said_in_one_line(answer: bytes, problem: str) -> None:
+    with pytest.raises(LoadError, match=problem) as caught:
+        scrape(serve_once(answer))
+    assert str(caught.value).isprintable()
+
+
+def test_a_url_that_is_none() -> None:
+    with pytest.raises(LoadError, match="cannot be read: InvalidURL"):
+        scrape("http://127.0.0.1:metrics")
+
+
+def test_a_file_that_cannot_be_written_is_a_problem_and_no_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    answer(monkeypatch, {URLS[1]: [DCGM]})
+    file = tmp_path / "none" / FILE
+    with ServerMetrics(URLS[1:], file) as metrics:
+        pass
+    problem = f"metrics '{file}' cannot be written: No such file or directory"
+    assert metrics.problems == {str(file): (1, problem)}
+
+
+def test_metrics_that_cannot_be_copied_to_a_load_are_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / FILE).touch()
+    (tmp_path / "a" / FILE).mkdir(parents=True)
+    runs = {name: run(records([5.0])) for name in ("a", "b")}
+    with pytest.raises(LoadError, match="a' cannot be written: Is a directory"):
+        write(tmp_path, runs)
+
+
+def test_a_line_that_breaks_off_is_left_out(tmp_path: Path) -> None:
+    file = tmp_path / FILE
+    text = b'utc,url,metric,labels,value\r\n1.0,u,m,{},1e-05\r\n2.0,u,m,"{""a"": ""b""}",12.5\r\n'
+    for size in range(len(text) + 1):
+        file.write_bytes(text[:size])
+        values = [each.value for each in read_metrics(file)]
+        assert values == [1e-05, 12.5][: max(text[:size].count(b"\n") - 1, 0)]
 
 
 def test_they_are_plotted_under_the_latencies(

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from infergraph_clients.load.statistics import summarise
 from infergraph_clients.load.statistics.stages import Parts, parts_of, summarise_stages
 
-from .runs import records
+from .runs import configuration, records, run
 
 
 def step(name: str, start: int, duration: int, **more: Any) -> dict[str, Any]:
@@ -98,6 +99,25 @@ def test_what_no_clock_measured_is_unexplained() -> None:
 
 def test_what_is_no_trace_of_ours_is_left_out() -> None:
     assert parts_of(records([5]), [(0, {"spans": []}), (7, {"duration_us": 1, "steps": []})]) == []
+
+
+@pytest.mark.parametrize("size", [None, "8", 2.5, [1]])
+def test_a_batch_size_that_is_none_is_left_out(size: object) -> None:
+    step_ = step("a", 0, 2_000, compute_us=2_000, batch_size=size)
+    found = summarise_stages([parts({"duration_us": 2_000, "steps": [step_]})])
+    assert (found.traced, found.batch_size) == (1, {})
+    assert found.mean_ms["a: compute"] == pytest.approx(2)
+
+
+@pytest.mark.parametrize("count", [99, 200])
+def test_percentiles_are_those_of_thresholds(count: int) -> None:
+    traces = [(i, {"queue_us": 0, "compute_us": 100 * i * i}) for i in range(count)]
+    settings = configuration(trace=1, thresholds=["p50{model: compute}<1", "p99{model: compute}<1"])
+    found = summarise(run(records([10_000.0] * count), settings, traces=traces))
+    p50, p99 = (each.value for each in found.thresholds[:2])
+    assert found.stages.p50_ms["model: compute"] == p50
+    # Of fewer than 100, one that is beyond is none.
+    assert found.stages.p99_ms["model: compute"] == (None if count < 100 else p99)
 
 
 def test_means_add_up_to_the_mean_latency() -> None:

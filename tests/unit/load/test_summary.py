@@ -7,6 +7,7 @@ import pytest
 from hdrh.histogram import HdrHistogram
 
 from infergraph_clients.load.arrivals import build_schedule
+from infergraph_clients.load.configuration import RunConfiguration
 from infergraph_clients.load.errors import ExitStatus
 from infergraph_clients.load.reports.folder import report_document
 from infergraph_clients.load.statistics import summarise
@@ -164,6 +165,10 @@ def test_a_run_without_answers() -> None:
     assert found.requests.sent == 0
     assert found.latency.p50 is None
     assert found.validity.reasons == ["no request was measured"]
+    found = summarise(run(records([5.0] * 5), configuration(warmup_s=2)))
+    assert found.validity.reasons == [
+        "no request was measured: all were meant for the warm-up of 2 s"
+    ]
 
 
 def test_a_run_that_was_ended_early_is_measured_as_far_as_it_went() -> None:
@@ -173,6 +178,13 @@ def test_a_run_that_was_ended_early_is_measured_as_far_as_it_went() -> None:
     assert found.rates.sent == pytest.approx(100, rel=0.01)
     assert found.validity.valid
     assert "499 requests of its schedule were not sent" in found.validity.notes[0]
+
+
+def test_of_a_tester_that_was_killed_it_is_not_said_what_it_did() -> None:
+    measured = run(records([5.0] * 501), unsent=499, interrupted=True)
+    measured.processes = []
+    (note,) = summarise(measured).validity.notes
+    assert "how busy it was is not known, nor what became of 499 requests" in note
 
 
 @pytest.mark.parametrize(
@@ -239,3 +251,26 @@ def test_mlperf_scenarios(arrivals: dict[str, object], metric: str, value: float
     assert found is not None
     assert found.metric == metric
     assert found.value == pytest.approx(value)
+
+
+def closed(count: int | None) -> RunConfiguration:
+    return configuration(arrivals={"kind": "closed", "concurrency": 1, "count": count})
+
+
+def test_the_last_answer_ends_the_measured_time_and_counts() -> None:
+    for number in range(1, 100):
+        found = summarise(run(records([number * 1.001]), closed(1)))
+        assert found.rates.answered_ok == pytest.approx(1_000 / (number * 1.001), rel=1e-6)
+
+
+def test_a_count_that_was_not_reached_leaves_the_duration() -> None:
+    # The last request of 10 s is given up 20 s after them.
+    table = records(
+        [100.0] * 100 + [20_000.0],
+        intended_ms=np.arange(101) * 100 - (np.arange(101) == 100),
+        outcome=[Outcome.OK] * 100 + [Outcome.TIMEOUT],
+    )
+    for count in (None, 1_000):
+        found = summarise(run(table, closed(count), unsent=(count or 101) - 101))
+        assert (found.measured_s, found.rates.answered_ok) == (10, 10)
+    assert summarise(run(table, closed(101))).measured_s == pytest.approx(29.999)

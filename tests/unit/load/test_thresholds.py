@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from infergraph_clients.load.errors import LoadError
+from infergraph_clients.load.cli.run import show
+from infergraph_clients.load.errors import ExitStatus, LoadError
 from infergraph_clients.load.reports.text import verdicts, write_junit
 from infergraph_clients.load.statistics import Summary, summarise
 from infergraph_clients.load.thresholds import Threshold, parsed
@@ -100,6 +102,24 @@ def test_what_the_run_cannot_measure_is_refused_before_it(text: str, problem: st
         configuration(thresholds=[text]).checked()
 
 
+@pytest.mark.parametrize(
+    ("count", "short"), [(99, ["p99", "p99.9"]), (100, ["p99.9"]), (1_000, [])]
+)
+def test_a_verdict_on_a_percentile_that_nothing_lies_beyond_says_so(
+    count: int, short: list[str]
+) -> None:
+    settings = configuration(thresholds=["p99.9<300", "p50<300"], slo={"latency_ms": 300})
+    found = summarise(run(records([5.0] * count), settings))
+    assert found.met
+    needed = {
+        "p99": f"the SLO is judged by the largest of {count} values: for one to lie beyond p99, "
+        "100 are needed",
+        "p99.9": f"threshold p99.9<300 is judged by the largest of {count} values: for one to lie "
+        "beyond p99.9, 1000 are needed",
+    }
+    assert sorted(found.validity.notes) == [needed[each] for each in short]
+
+
 def test_verdicts_as_junit(tmp_path: Path) -> None:
     file = tmp_path / "ci" / "junit.xml"
     summary = judged("p50<1", "max<3s")
@@ -119,6 +139,22 @@ def test_verdicts_as_junit(tmp_path: Path) -> None:
     message = cases["threshold p50<1"]
     assert message is not None
     assert message.attrib["message"] == "threshold p50<1 missed: 505 ms"
+
+
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_a_run_that_was_ended_early_is_an_error_of_the_suite(
+    tmp_path: Path, interrupted: bool
+) -> None:
+    file = tmp_path / "junit.xml"
+    found = run(records([5.0] * 1_000), interrupted=interrupted)
+    asked = Namespace(json=False, quiet=True, junit=file)
+    status = show(asked, tmp_path, {"m": found}, {"m": summarise(found)})
+    errors = [each.attrib["message"] for each in ElementTree.parse(file).getroot().iter("error")]
+    assert (status, errors) == (
+        (ExitStatus.INTERRUPTED, ["the run was ended early"])
+        if interrupted
+        else (ExitStatus.FINE, [])
+    )
 
 
 def test_an_invalid_run_is_an_error_of_the_suite(tmp_path: Path) -> None:

@@ -283,6 +283,8 @@ def test_ctrl_c_leaves_files_of_what_was_done(
         (["in.mp4"], "nothing to write; accepted: --output, --jsonl, or both"),
         (["in.mp4", "--output", "out.gif"], "--output out.gif: accepted: a file that ends with"),
         (["in.mp4", "--output", "in.mp4"], "--output in.mp4 is the input"),
+        (["in.mp4", "--jsonl", "./in.mp4"], "--jsonl in.mp4 is the input"),
+        (["in.mp4", "--output", "x.mp4", "--jsonl", "x.mp4"], "--jsonl x.mp4 is the output"),
         (["in.mp4", "--jsonl", "no/where"], "--jsonl no/where: there is no folder no"),
         (["in.mp4", "--jsonl", "."], "--jsonl .: it is a folder"),
         (["no.mp4", "--jsonl", "x"], "no.mp4: no such file or folder"),

@@ -18,7 +18,7 @@ TraceFormat = Literal[
 
 
 class _Specification(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Constant(_Specification):

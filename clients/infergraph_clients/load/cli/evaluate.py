@@ -27,7 +27,8 @@ within an SLO, and where the time goes. Requests are the samples beside the mode
 
 Leaves evaluation.html, evaluation.json, stages.svg and, in folders, all raw data.
 Exit status: 0; 1 if no rate met the SLO; 2 if the pipeline is unknown or cannot be served; 3 if a
-run was invalid; 130 after Ctrl-C, with a report of what was measured.
+run was invalid, or the tester could not keep up with any rate; 130 after Ctrl-C, with a report of
+what was measured.
 """
 
 
@@ -64,7 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         (judged, "slo-percentile", "P", percentile, 99.0, "(default 99)"),
         (
             judged, "dispatch-delay-ms", "MS", positive, 20.0,
-            "a run whose p99 is over it is invalid (default 20: server and tester share cores)",
+            "a run whose p99 is over it, and over 5%% of the latency's, is invalid (default 20: "
+            "server and tester share cores)",
         ),
         (parser, "processes", "N", count, 1, "that send (default 1)"),
         (parser, "seed", "N", int, 0, "of all runs (default 0)"),
@@ -103,7 +105,8 @@ def execute(arguments: argparse.Namespace) -> int:
             evaluator = Evaluator(plan, served.url, folder, trial, say, served.check_alive)
             found = evaluator.run(pipeline, models)
         write_evaluation(folder, found)
-    for text in (*found.notes, *found.problems):
+    capacity = () if found.capacity is None else (*found.capacity.notes, found.capacity.verdict)
+    for text in (*found.notes, *found.problems, *capacity):
         say(f"{pipeline.name}: {text}")
     if not arguments.quiet:
         Console().print(f"report: {folder / PAGE}", highlight=False, soft_wrap=True)
@@ -111,5 +114,4 @@ def execute(arguments: argparse.Namespace) -> int:
         return ExitStatus.INTERRUPTED
     if found.problems:
         return ExitStatus.INVALID
-    missed = found.capacity is None or found.capacity.rate is None
-    return ExitStatus.MISSED if missed else ExitStatus.FINE
+    return ExitStatus.MISSED if found.capacity is None else found.capacity.status

@@ -13,7 +13,7 @@ from ...payloads.inputs import HELP
 from ...transports import parse_headers
 from ...transports.headers import pairs
 from ..configuration import RunConfiguration, flags_of
-from ..configuration_file import read_configuration, read_loads
+from ..configuration_file import OWN, read_configuration, read_loads
 from ..errors import LoadError
 
 _FLAGS = {
@@ -23,6 +23,11 @@ _FLAGS = {
 _TLS = {name: f"target.tls.{name}" for name in ("ca", "certificate", "key", "insecure")}
 _SETTINGS = {**_FLAGS, **_TLS, "inputs": "payload.inputs"}
 """Flag -> setting."""
+_LISTS = {
+    "payload.inputs",
+    *(setting for setting, _, kind in flags_of() if get_origin(kind) in (list, tuple)),
+}
+_OF_LOADS = {flag: each for flag, each in _SETTINGS.items() if each.partition(".")[0] in OWN}
 _GROUPS = {
     "server metrics": ("metrics", "metrics_interval_s"),
     "judgement": ("trace", "slo", "thresholds", "limits"),
@@ -175,12 +180,13 @@ def _load(text: str) -> dict[str, Any]:
             found[f"arrivals.{key}"] = value
         elif key in ("name", "weight"):
             found[key] = value
-        elif key in _SETTINGS:
-            found[_SETTINGS[key]] = value
+        elif key in _OF_LOADS:
+            setting = _OF_LOADS[key]
+            found[setting] = [*found.get(setting, ()), value] if setting in _LISTS else value
         else:
             raise LoadError(
                 f"--load has key '{key}'; accepted: name, weight, rate, concurrency, "
-                f"{', '.join(_SETTINGS)}"
+                f"{', '.join(_OF_LOADS)}"
             )
     return found
 

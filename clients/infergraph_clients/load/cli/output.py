@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ..engine.coordinator import Interrupts
-from ..engine.run import Prepared, Run, execute
+from ..engine.run import RECORDS, Prepared, Run, execute
 from ..errors import LoadError
 from ..reports.folder import check_writable
 from ..reports.live import LiveView
@@ -19,7 +19,11 @@ from ..reports.live import LiveView
 _REPORTS = "load-reports"
 SERVER_LOG = "server.log"
 """Of an evaluation; alone in its folder, nothing was measured, as where a server did not start."""
-_MARKS = ("report.json", "profile.json", "evaluation.json", "overall.json", "search.json")
+_MARKS = (
+    *("report.json", "profile.json", "evaluation.json", "overall.json", "search.json"),
+    # Of a search and an evaluation that were cut short. No other folder of reports is one.
+    *("rate-*/report.json", "profile-*/profile.json"),
+)
 
 
 def add_output(parser: argparse.ArgumentParser, what: str = "report's folder") -> None:
@@ -49,8 +53,12 @@ def output_folder(arguments: argparse.Namespace, name: str) -> Path:
         return folder
     if not folder.is_dir() or {each.name for each in folder.iterdir()} <= {SERVER_LOG}:
         return folder
-    patterns = [place + mark for place in ("", "*/") for mark in _MARKS]
-    found = next((file for pattern in patterns for file in folder.glob(pattern)), None)
+    found = next((file for mark in _MARKS for file in folder.glob(mark)), None)
+    if found is None and any([*folder.glob(RECORDS), *folder.glob(f"*/{RECORDS}")]):
+        raise LoadError(
+            f"'{folder}' holds the records of a run that was cut short; accepted: another "
+            f"--output, or first infergraph-load report {folder}"
+        )
     if found is None:
         raise LoadError(f"'{folder}' holds files that are no report; accepted: another --output")
     if not arguments.overwrite:

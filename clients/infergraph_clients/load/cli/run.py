@@ -16,11 +16,11 @@ from ..engine.coordinator import Interrupts
 from ..engine.records import remove_records
 from ..engine.run import RECORDS, Run, ask_server, execute_all, prepare
 from ..errors import ExitStatus
-from ..reports.folder import report_document, write_report
+from ..reports.folder import report_document, write_report, writing
 from ..reports.live import LiveView
 from ..reports.overall import print_overall, rows_of, write_overall
 from ..reports.terminal import print_summary
-from ..reports.text import verdicts, write_junit
+from ..reports.text import Line, verdicts, write_junit
 from ..server_metrics import FILE, ServerMetrics
 from ..statistics import Summary, summarise
 from . import flags
@@ -66,12 +66,14 @@ def execute(arguments: argparse.Namespace) -> int:
         if load.configuration.preflight:
             ask_server(load)
     folders = _folders(folder, loads)
-    make_room(arguments, folder, *folders.values())
     first = next(iter(loads.values()))
+    # Asked before a report is replaced.
+    metrics = ServerMetrics(first.metrics, folder / FILE, first.metrics_interval_s)
+    make_room(arguments, folder, *folders.values())
     console = Console(stderr=True, quiet=arguments.quiet or arguments.json)
     with (
         Interrupts() as interrupts,
-        ServerMetrics(first.metrics, folder / FILE, first.metrics_interval_s) as metrics,
+        metrics,
         LiveView([*loads.values()], console) as view,
     ):
         found = execute_all(
@@ -90,7 +92,11 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _folders(folder: Path, loads: Iterable[str]) -> dict[str, Path]:
     names = list(loads)
-    return {name: folder / name if len(names) > 1 else folder for name in names}
+    # Of several, one may be left of which there is no report yet.
+    return {
+        name: folder / name if len(names) > 1 or (folder / name / RECORDS).is_dir() else folder
+        for name in names
+    }
 
 
 def write(folder: Path, runs: dict[str, Run]) -> dict[str, Summary]:
@@ -98,7 +104,8 @@ def write(folder: Path, runs: dict[str, Run]) -> dict[str, Summary]:
     summaries = {name: summarise(run) for name, run in runs.items()}
     for name, own in _folders(folder, runs).items():
         if own != folder and (folder / FILE).exists():
-            shutil.copyfile(folder / FILE, own / FILE)
+            with writing("report", own):
+                shutil.copyfile(folder / FILE, own / FILE)
         write_report(own, runs[name], summaries[name])
         remove_records(own / RECORDS)
     if len(runs) > 1:
@@ -126,10 +133,12 @@ def show(
             print_overall(output, rows_of(runs, summaries))
         output.print(f"report: {folder}", highlight=False, soft_wrap=True)
     if arguments.junit is not None:
+        # Else a run that CI has ended after a second would be all green.
+        early = [Line("invalid", "whole run", "the run was ended early")]
         lines = [
             replace(line, name=f"{name}: {line.name}") if several else line
             for name, summary in summaries.items()
-            for line in verdicts(summary)
+            for line in [*verdicts(summary), *(early if runs[name].interrupted else ())]
         ]
         first = next(iter(runs.values()))
         loads = (f"{name} under {run.configuration.arrivals.kind}" for name, run in runs.items())

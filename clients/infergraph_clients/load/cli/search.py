@@ -8,12 +8,13 @@ import sys
 
 from rich.console import Console
 
+from ...flags import positive
 from ..configuration import RunConfiguration
 from ..engine.coordinator import Interrupts
 from ..engine.run import ask_server, prepare
 from ..engine.run import execute as execute_run
 from ..errors import LoadError
-from ..reports.folder import write_report
+from ..reports.folder import write_json, write_report, writing
 from ..reports.live import LiveView
 from ..reports.text import milliseconds
 from ..search import Step, search
@@ -42,14 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     flags.add_arguments(parser)
     parser.add_argument(
         "--precision",
-        type=float,
+        type=positive,
         default=0.05,
         help="share by which the rate may be wrong (default 0.05)",
     )
-    parser.add_argument("--highest-rate", type=float, metavar="R", help="no rate above is tried")
+    parser.add_argument("--highest-rate", type=positive, metavar="R", help="no rate above is tried")
     parser.add_argument(
         "--longest",
-        type=float,
+        type=positive,
         metavar="S",
         help="longest trial (default: as long as the verdict needs, at most 20 times --duration "
         "or 300 s)",
@@ -64,7 +65,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.file is None and arguments.arrivals is None and arguments.rate is None:
         extra = {"arrivals.kind": "poisson", "arrivals.rate": _START_RATE}
     configuration = flags.configuration(arguments, extra)
-    if not 0 < arguments.precision < 1:
+    if arguments.precision >= 1:
         raise LoadError(f"--precision is {arguments.precision:g}; accepted: between 0 and 1")
     refuse_short(arguments.longest, configuration.duration_s)
     console, progress = Console(quiet=arguments.json), Console(stderr=True)
@@ -72,6 +73,8 @@ def execute(arguments: argparse.Namespace) -> int:
     first = prepare(configuration)
     if configuration.preflight:
         ask_server(first)
+    # As the server says now: between trials it may be too busy to say anything.
+    configuration = first.configuration
     make_room(arguments, folder)
     trials = 0
 
@@ -80,8 +83,8 @@ def execute(arguments: argparse.Namespace) -> int:
         trials += name is not None
         place = f"trial {trials}" if name is not None else "settling"
         # How many trials are left is not known before their verdicts are.
-        with Interrupts() as interrupts, LiveView([settings], progress, place) as view:
-            run = execute_run(prepare(settings), view.update, interrupts)
+        with LiveView([settings], progress, place) as view:
+            run = execute_run(prepare(settings, first.payloads), view.update, interrupts)
         summary = summarise(run)
         if name is not None:
             write_report(folder / name, run, summary)
@@ -106,22 +109,25 @@ def execute(arguments: argparse.Namespace) -> int:
             soft_wrap=True,
         )
 
-    result = search(
-        configuration,
-        trial,
-        start_rate=getattr(configuration.arrivals, "rate", _START_RATE),
-        precision=arguments.precision,
-        highest_rate=arguments.highest_rate,
-        longest_s=arguments.longest,
-        probe=lambda settings: done(settings, None),
-        on_step=show,
-    )
-    document = json.dumps(result.document(), indent=2) + "\n"
-    (folder / "search.json").write_text(document, encoding="utf-8")
-    if arguments.json:
-        sys.stdout.write(document)
-    for text in (*result.notes, result.verdict, f"reports: {folder}"):
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+    # Also what comes between two trials ends the search with what it has found.
+    with Interrupts() as interrupts:
+        result = search(
+            configuration,
+            trial,
+            start_rate=getattr(configuration.arrivals, "rate", _START_RATE),
+            precision=arguments.precision,
+            highest_rate=arguments.highest_rate,
+            longest_s=arguments.longest,
+            probe=lambda settings: done(settings, None),
+            on_step=show,
+        )
+        # Before the file, for which the disk may be full.
+        if arguments.json:
+            sys.stdout.write(json.dumps(result.document(), indent=2) + "\n")
+        for text in (*result.notes, result.verdict, f"reports: {folder}"):
+            console.print(text, highlight=False, markup=False, soft_wrap=True)
+        with writing("search", folder):
+            write_json(folder / "search.json", result.document())
     return result.status
 
 

@@ -126,10 +126,14 @@ def read_expected(file: str, payloads: Sequence[Payload]) -> list[bytes]:
         )
     texts = [orjson.dumps(answer) for answer in answers]
     try:
-        for text in texts:
-            _outputs(text)
+        empty = not all(map(_outputs, texts))
     except (ValueError, TypeError) as error:
         raise LoadError(f"expected answers '{file}': {error}") from None
+    if empty:
+        raise LoadError(
+            f"expected answers '{file}' have one without outputs, which any answer would be; "
+            "accepted: one output or more"
+        )
     return texts
 
 

@@ -24,14 +24,20 @@ _REQUESTS = frozenset({".json", ".jsonl"})
 _SUFFIXES = (*sorted(_REQUESTS), *sorted(_MEDIA), ".txt")
 
 
-def ask_metadata(route: Route) -> Metadata:
-    """What the server says of itself and of the model; nothing where it does not say it."""
+def ask_metadata(route: Route, *, needed: bool = False) -> Metadata:
+    """What the server says of itself and of the model; nothing where it does not say it.
+
+    Raises:
+        LoadError: it does not, and the metadata are `needed`.
+    """
 
     async def ask() -> Metadata:
         transport = make_transport(route)
         try:
             return await transport.metadata()
-        except (ServerError, Unreachable):
+        except (ServerError, Unreachable) as error:
+            if needed:
+                raise LoadError(f"the model's metadata cannot be read: {error}") from None
             return Metadata()
         finally:
             await transport.close()
@@ -83,8 +89,10 @@ def settle(
     """
     route = target.route()
     # Seldon's pipelines have no metadata; nor has a server that is not there.
-    asks = target.format == "auto" or (payloads is None and source.path is None)
-    metadata = ask_metadata(route) if asks else Metadata()
+    reads = payloads is None
+    asks = target.format == "auto" or (reads and source.path is None)
+    needed = reads and source.synthetic is not None
+    metadata = ask_metadata(route, needed=needed) if asks else Metadata()
     settled = target.settled(route.settled(metadata))
     return settled, read_payloads(source, metadata) if payloads is None else list(payloads)
 

@@ -215,13 +215,8 @@ class _Workers:
         for worker in self._workers:
             worker.connection.close()
         for worker in self._workers:
-            if worker.process is None:
-                continue
-            try:
-                worker.process.wait(_END_SECONDS)
-            except subprocess.TimeoutExpired:
-                worker.process.kill()
-                worker.process.wait()
+            if worker.process is not None:
+                _ended(worker.process)
 
     def _await_ready(self) -> None:
         waiting = list(self._workers)
@@ -274,7 +269,7 @@ class _Workers:
     def _lost(self, worker: _Worker) -> None:
         worker.running = False
         worker.connection.close()
-        status = None if worker.process is None else worker.process.wait(_END_SECONDS)
+        status = None if worker.process is None else _ended(worker.process)
         self._found.died[worker.number] = status
         logger.error("%s died with status %s", worker.name, status)
 
@@ -293,6 +288,15 @@ def _that_speak(workers: list[_Worker]) -> list[_Worker]:
     """Those of the workers that have said something, or ended, within a moment."""
     heard = wait([worker.connection for worker in workers], _LOOK_SECONDS)
     return [worker for worker in workers if worker.connection in heard]
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int:
+    """The exit status of a process that is about to end, and is killed if it does not."""
+    try:
+        return process.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
 def start_worker(inherited: socket.socket) -> subprocess.Popen[bytes]:

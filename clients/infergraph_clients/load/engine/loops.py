@@ -138,7 +138,9 @@ class ClosedLoop(_Loop):
         return 0 if self._plan.count is None else self._plan.count - self._sent
 
     def _send_due(self) -> None:
-        while not self._done.is_set():
+        for _ in range(_MOST_AT_ONCE):
+            if self._done.is_set():
+                return
             now = now_ns()
             if now >= self._end and not self._plan.all_at_start:
                 self._done.set()
@@ -148,6 +150,7 @@ class ClosedLoop(_Loop):
                 return
             when, user = heapq.heappop(self._due)
             self._send(user, self._start if self._plan.all_at_start else when)
+        self._set_timer()
 
     def _set_timer(self) -> None:
         """For who thinks the shortest, or the end of the run, whichever comes first."""

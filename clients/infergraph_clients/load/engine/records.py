@@ -11,7 +11,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,50 +117,56 @@ class RecordWriter:
 
         self._folder = folder
         self._document = dict(document)
-        try:
+        with self._writing():
             folder.mkdir(parents=True, exist_ok=True)
             # Unbuffered: what has been written survives this process.
             self._file = (folder / _RECORDS).open("wb", buffering=0)
             self._traces = (folder / _TRACES).open("wb", buffering=0)
-            # Last: a folder with a document holds records.
-            self.note()
-        except OSError as error:
-            raise LoadError(f"records '{folder}' cannot be written: {error.strerror}") from None
+        # Last: a folder with a document holds records.
+        self.note()
         types = [(name, pa.from_numpy_dtype(RECORD[name])) for name in RECORD.names or ()]
         self._schema = pa.schema(types)
         self._stream = pa.ipc.new_stream(self._file, self._schema)
 
     def note(self, **more: Any) -> None:
-        """Writes the document, with more that has become known."""
+        """Writes the document, with more that has become known. LoadError if it cannot be."""
         self._document |= more
         # In one step: a tester that is killed meanwhile leaves the former document, whole.
         part = self._folder / f"{_RUN}.part"
-        part.write_text(json.dumps(self._document), encoding="utf-8")
-        os.replace(part, self._folder / _RUN)
+        with self._writing():
+            part.write_text(json.dumps(self._document), encoding="utf-8")
+            os.replace(part, self._folder / _RUN)
 
     def add(self, rows: npt.NDArray[Any], traces: bytes = b"") -> None:
         """Appends rows of dtype RECORD, and `trace_lines`. LoadError if they cannot be written."""
         import pyarrow as pa
 
-        try:
+        with self._writing():
             if len(rows):
                 columns = [np.ascontiguousarray(rows[name]) for name in RECORD.names or ()]
                 self._stream.write_batch(
                     pa.record_batch([pa.array(each) for each in columns], schema=self._schema)
                 )
             self._traces.write(traces)
-        except OSError as error:
-            raise LoadError(
-                f"records '{self._folder}' cannot be written: {error.strerror or error}"
-            ) from None
 
     def close(self) -> None:
         """Ends the files; `read_records` reads them whether or not this was called."""
         if self._file.closed:
             return
-        self._stream.close()
+        # Its end tells nothing, and on a full disk what could not be written has been said.
+        with contextlib.suppress(OSError):
+            self._stream.close()
         self._file.close()
         self._traces.close()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise LoadError(
+                f"records '{self._folder}' cannot be written: {error.strerror or error}"
+            ) from None
 
 
 def read_records(folder: Path) -> tuple[dict[str, Any], npt.NDArray[Any], Traces]:

@@ -28,7 +28,6 @@ from .coordinator import Interrupts, WorkersResult, run_workers
 from .plan import ClosedPlan, LoadPlan, OpenPlan, Progress, WorkerPlan, WorkerResult
 from .records import RecordWriter, Traces, read_records
 
-_READY_SECONDS = 10.0
 RECORDS = "partial"
 """The folder, in a report's, that holds the records until the report does."""
 
@@ -74,6 +73,7 @@ class Prepared:
     """A load that is ready to start: files are read, and times fixed.
 
     Attributes:
+        configuration: Of the run, with what the server's metadata have decided.
         payloads: What is sent.
         plans: By worker; those in which there is no share for it are not there.
     """
@@ -96,6 +96,7 @@ def prepare(configuration: RunConfiguration, payloads: Sequence[Payload] | None 
     """
     source, arrivals = configuration.payload, configuration.arrivals
     target, payloads = settle(configuration.target, source, payloads)
+    configuration = configuration.model_copy(update={"target": target})
     expected = read_expected(source.expected, payloads) if source.expected else []
     # Ids of requests begin with what only this codec has, and no two workers share an index.
     codec = Codec(target.route())
@@ -144,11 +145,9 @@ async def _ask(plan: LoadPlan) -> None:
     transport = make_transport(target.route())
     try:
         try:
-            ready = await asyncio.wait_for(transport.is_ready(), _READY_SECONDS)
+            ready = await transport.is_ready()
         except ConnectionError as error:
             raise LoadError(f"server '{target.url}' cannot be reached: {error}") from None
-        except asyncio.TimeoutError:
-            ready = False
         if ready is None:
             raise LoadError(f"server '{target.url}' has no model '{target.model}'")
         request = plan.requests[0]

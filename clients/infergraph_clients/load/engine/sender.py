@@ -130,8 +130,9 @@ class Sender:
             return self._check.problem(exchange)
         try:
             answer = self._decode(exchange)
-        except Exception as error:  # protobuf's own error is not a ValueError
-            return str(error) or type(error).__name__
+        except Exception:  # protobuf's own error is not a ValueError
+            # Whether that is a problem depends on the check.
+            return self._check.problem(exchange)
         if answer.trace is not None:
             self._traces.append((exchange.index, answer.trace))
         return self._check.problem_of_answer(exchange, answer)

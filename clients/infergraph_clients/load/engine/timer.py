@@ -79,7 +79,8 @@ class SpinningTimer:
         """As `TimerDescriptor.set`."""
         self.close()
         self._when = when
-        self._wait()
+        # Not at once, also if it has passed: who sets it may be in the middle of something.
+        self._handle = self._loop.call_soon(self._wait)
 
     def close(self) -> None:
         """Never calls back again."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from ..configuration import Limits
 from ..profile.report import profile_document, profile_parts
 from ..reports.folder import write_json, writing
 from ..reports.page import (
@@ -28,7 +29,7 @@ from ..reports.text import milliseconds, utc
 from ..search import LIMITS
 from .evaluation import Evaluation
 
-FORMAT = 1
+FORMAT = 2
 PAGE, NUMBERS, PICTURE = "evaluation.html", "evaluation.json", "stages.svg"
 
 
@@ -72,16 +73,7 @@ def evaluation_document(found: Evaluation) -> dict[str, Any]:
             {"share": run.share, "rate": run.rate, "summary": asdict(run.summary)}
             for run in found.open_runs
         ],
-        "capacity": None
-        if capacity is None
-        else {
-            "rate": capacity.rate,
-            "limited_by": capacity.limited_by,
-            "steps": [
-                {"rate": step.rate, "verdict": step.verdict, "slo": asdict(step.summary)["slo"]}
-                for step in capacity.steps
-            ],
-        },
+        "capacity": None if capacity is None else capacity.document(),
     }
 
 
@@ -107,9 +99,13 @@ def _parts(found: Evaluation) -> Iterable[str]:
     for problem in found.problems:
         yield verdict("bad", problem)
     if not found.problems:
-        limit = found.plan.dispatch_delay_ms
-        text = f"the 99th percentile of the tester's dispatch delay is at most {limit:g} ms."
-        yield verdict("good", f"Profiles and open-loop runs are valid: {text}")
+        limit, share = found.plan.dispatch_delay_ms, Limits().dispatch_delay_share
+        text = f"is at most {limit:g} ms, or {share:.0%} of the latency's."
+        yield verdict(
+            "good",
+            "Profiles and open-loop runs are valid: the 99th percentile of the tester's dispatch "
+            f"delay {text}",
+        )
     for note in found.notes:
         yield verdict("note", note)
     yield table_html(["in short", "", ""], list(_figures(found)))
@@ -161,8 +157,10 @@ def _figures(found: Evaluation) -> Iterable[list[str]]:
     if slo is not None:
         yield ["SLO", f"p{slo.percentile:g} <= {milliseconds(slo.latency_ms)} ms", found.slo_is]
     if capacity is not None:
-        rate = "none" if capacity.rate is None else f"{capacity.rate:.1f}/s"
-        yield ["capacity within the SLO", rate, LIMITS[capacity.limited_by]]
+        found_none = capacity.rate is None
+        rate = "none" if found_none else f"{capacity.rate:.1f}/s"
+        said = capacity.verdict if found_none else LIMITS[capacity.limited_by]
+        yield ["capacity within the SLO", rate, said]
 
 
 def _stage_table(found: Evaluation) -> Iterable[str]:
@@ -234,3 +232,5 @@ def _capacity(found: Evaluation) -> Iterable[str]:
         )
     percentile = found.slo.percentile if found.slo is not None else 99.0
     yield table_html(["rate", "verdict", f"p{percentile:g} ms", "in time"], rows)
+    for text in (*found.capacity.notes, found.capacity.verdict):
+        yield paragraph(text)

@@ -91,7 +91,7 @@ def sweep(
             "no file holds; accepted: none, valid, consistent"
         )
     route = configuration.target.route()
-    metadata = ask_metadata(route)
+    metadata = ask_metadata(route, needed=configuration.payload.synthetic is not None)
     payloads = read_payloads(configuration.payload, metadata)
     target = configuration.target.settled(route.settled(metadata))
     configuration = configuration.model_copy(update={"target": target})

@@ -39,7 +39,7 @@ from .timeline import Timeline, timeline
 
 FORMAT = 2
 """Of report.json: raised when a reader of an older one would be misled."""
-_MAY_LACK = ("first_byte_ns", "status")
+_MAY_LACK = ("first_byte_ns", "status", "first_answer_ns", "longest_gap_ns")
 _STAGES = pa.schema(
     {
         "index": pa.int64(),

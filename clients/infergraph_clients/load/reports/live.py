@@ -17,7 +17,7 @@ from rich.text import Text
 from ...transports.outcome import Outcome
 from ..configuration import RunConfiguration
 from ..engine.plan import Progress
-from ..statistics.distribution import new_histogram, record
+from ..statistics.distribution import new_histogram, percentile, record
 from .text import milliseconds
 
 _REFRESHES_PER_SECOND = 4
@@ -146,4 +146,4 @@ def _joined(arrays: list[Any]) -> Any:
 
 
 def _p(nanoseconds: Any, q: float) -> str:
-    return milliseconds(float(np.percentile(nanoseconds, q)) / 1e6 if len(nanoseconds) else None)
+    return milliseconds(percentile(np.sort(nanoseconds), q) if len(nanoseconds) else None)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...transports.outcome import Outcome
+from ..statistics.distribution import percentile
 
 
 @dataclass(frozen=True)
@@ -88,11 +89,12 @@ def _quantiles(
     length: int,
     percentiles: tuple[int, ...],
 ) -> tuple[npt.NDArray[np.float64], ...]:
-    """Percentiles of the values of each second, in milliseconds; the seconds are ascending."""
+    """Nearest-rank percentiles of each second's values, ms; the seconds are ascending."""
     result = np.full((len(percentiles), length), np.nan)
     starts = np.searchsorted(seconds, np.arange(length + 1))
     for second in range(length):
         part = values[starts[second] : starts[second + 1]]
         if len(part):
-            result[:, second] = np.percentile(part, percentiles) / 1e6
+            ordered = np.sort(part)
+            result[:, second] = [percentile(ordered, q) for q in percentiles]
     return tuple(result)

@@ -10,7 +10,7 @@ the number of independent batches that the series is worth; with few, no interva
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -21,6 +21,8 @@ _BATCHES = 64
 FEWEST = 16
 """Independent batches: with fewer, an interval that is narrow may be so by luck."""
 _MOST_ALIKE = 0.95
+_MORE = 4
+"""Pairs that are counted beside those that differ, as Agresti and Coull do."""
 
 
 @dataclass(frozen=True)
@@ -118,12 +120,23 @@ def ratio_of_percentiles(
     """The ratio of the percentiles `q`; otherwise as `ratio_of_means`.
 
     The error of the share below a percentile is turned into one of the percentile by the measured
-    distribution itself, which assumes no shape.
+    distribution itself, which assumes no shape. Series that less than one value of lies beyond the
+    percentile tell nothing of it: the interval is without bounds.
     """
     ordered = np.sort(a), np.sort(b)
     values = [float(each[_place(len(each), q / 100)]) for each in ordered]
+    beyond_q = min(len(a), len(b)) * (1 - q / 100)
+    if round(beyond_q, 9) < 1:
+        ratio = values[1] / values[0]
+        return Interval(values[0], values[1], ratio, 0.0, math.inf, math.inf, beyond_q)
     below = [(each <= value).astype(np.float64) for each, value in zip((a, b), values, strict=True)]
-    errors = [error_of_mean(below[1] - below[0])] if paired else list(map(error_of_mean, below))
+    if paired:
+        error = error_of_mean(below[1] - below[0])
+        # The same few requests may be the slowest of both by luck, and would tell no error.
+        least = math.sqrt(np.count_nonzero(below[1] != below[0]) + _MORE) / len(a)
+        errors = [replace(error, standard=max(error.standard, least))]
+    else:
+        errors = list(map(error_of_mean, below))
     independent = min(error.independent for error in errors)
     times = student(confidence, independent - 1)
     lows, highs = [], []

@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .distribution import Distribution
+
 DISPATCH, NETWORK, ROUTER = "dispatch delay", "network", "router"
 _TOLERANCE = 0.02
 """Of the latency: by so much a trace may claim more, since clocks differ in how they round."""
@@ -62,7 +64,8 @@ class Stages:
     Attributes:
         traced: Requests whose trace was read.
         mean_ms: Part -> mean milliseconds over all traced requests; their sum is the mean latency.
-        p50_ms, p99_ms: Of each part by itself.
+        p50_ms, p99_ms: Of each part by itself, as `Distribution` has them: None where too few
+            requests were traced.
         batch_size: Step -> mean batch size.
         unexplained: The share of the mean latency that no clock measured.
         contradicted: The share of traced requests whose trace claims over 2% more than there was.
@@ -71,8 +74,8 @@ class Stages:
 
     traced: int
     mean_ms: Mapping[str, float] = field(default_factory=dict)
-    p50_ms: Mapping[str, float] = field(default_factory=dict)
-    p99_ms: Mapping[str, float] = field(default_factory=dict)
+    p50_ms: Mapping[str, float | None] = field(default_factory=dict)
+    p99_ms: Mapping[str, float | None] = field(default_factory=dict)
     batch_size: Mapping[str, float] = field(default_factory=dict)
     unexplained: float | None = None
     contradicted: float | None = None
@@ -107,6 +110,7 @@ def summarise_stages(parts: Sequence[Parts]) -> Stages:
         return Stages(0)
     names = list(dict.fromkeys(name for each in parts for name in each.seconds))
     values = {name: np.array([each.seconds.get(name, 0.0) for each in parts]) for name in names}
+    times = {name: Distribution.of(value * 1e9) for name, value in values.items()}
     steps = dict.fromkeys(step for each in parts for step in each.batch_sizes)
     excess = np.array([each.excess for each in parts])
     mean_ms = {name: float(value.mean()) * 1e3 for name, value in values.items()}
@@ -114,8 +118,8 @@ def summarise_stages(parts: Sequence[Parts]) -> Stages:
     return Stages(
         traced=len(parts),
         mean_ms=mean_ms,
-        p50_ms={name: float(np.percentile(value, 50)) * 1e3 for name, value in values.items()},
-        p99_ms={name: float(np.percentile(value, 99)) * 1e3 for name, value in values.items()},
+        p50_ms={name: each.p50 for name, each in times.items()},
+        p99_ms={name: each.p99 for name, each in times.items()},
         batch_size={
             step: float(np.mean([e.batch_sizes[step] for e in parts if step in e.batch_sizes]))
             for step in steps
@@ -169,8 +173,9 @@ def _add_step(
     for kind, value in kinds.items():
         key = f"{name}: {kind}"
         seconds[key] = seconds.get(key, 0.0) + value
-    if "batch_size" in step:
-        batch_sizes[name] = step["batch_size"]
+    # Another server may have something else by this name.
+    if isinstance(size := step.get("batch_size"), int):
+        batch_sizes[name] = size
 
 
 def _shares(steps: Sequence[tuple[float, float]]) -> list[float]:

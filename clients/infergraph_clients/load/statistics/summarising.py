@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -101,6 +103,7 @@ def summarise(run: Run) -> Summary:
     )
     all_outcomes = _outcomes(table)
     parts = parts_of(ok, run.traces)
+    judged = validity.judge(run, delays, of_right, all_outcomes)
     return Summary(
         measured_s=seconds,
         requests=Requests(
@@ -138,7 +141,7 @@ def summarise(run: Run) -> Summary:
             warmup_s,
             isinstance(configuration.arrivals, STATIONARY),
         ),
-        validity=validity.judge(run, delays, of_right, all_outcomes),
+        validity=replace(judged, notes=[*judged.notes, *_short(configuration, times, parts)]),
         stages=summarise_stages(parts),
         client=[
             ClientLoad(
@@ -157,10 +160,11 @@ def summarise(run: Run) -> Summary:
 
 def _end_of_load(run: Run) -> float:
     """Seconds after the start at which the measured time ends."""
-    ended_by_count = getattr(run.configuration.arrivals, "count", None) is not None
+    arrivals = run.configuration.arrivals
     if not len(run.records):
         return 0.0
-    if ended_by_count:
+    # A count that was not reached has ended nothing.
+    if isinstance(arrivals, Offline) or (getattr(arrivals, "count", None) and not run.unsent):
         return run.seconds
     if run.interrupted:
         return float(run.records["sent_ns"].max()) / 1e9
@@ -181,7 +185,9 @@ def _outcomes(table: npt.NDArray[Any]) -> dict[str, int]:
 
 
 def _within(times_ns: npt.NDArray[Any], start_s: float, end_s: float) -> npt.NDArray[np.bool_]:
-    found: npt.NDArray[np.bool_] = (times_ns >= start_s * 1e9) & (times_ns <= end_s * 1e9)
+    # Whole nanoseconds: else the last answer, whose time the end may be, would be beyond it.
+    start, end = (round(seconds * 1e9) for seconds in (start_s, end_s))
+    found: npt.NDArray[np.bool_] = (times_ns >= start) & (times_ns <= end)
     return found
 
 
@@ -230,16 +236,42 @@ def _measure(
         return rates.answered_ok
     if threshold.metric == "goodput":
         return rates.goodput
-    part = threshold.part or "latency"
-    # A stage counts with 0 in a request that it had no part in.
-    values = times.get(part)
-    if values is None and any(part in each.seconds for each in parts):
-        values = np.array([each.seconds.get(part, 0.0) for each in parts]) * 1e9
-    if values is None or not len(values):
+    values = _judged(threshold, times, parts)
+    if not len(values):
         return None
     if threshold.percentile is not None:
         return percentile(np.sort(values), threshold.percentile)
     return float(values.mean() if threshold.metric == "mean" else values.max()) / 1e6
+
+
+def _judged(
+    threshold: Threshold, times: dict[str, npt.NDArray[Any]], parts: list[Parts]
+) -> npt.NDArray[Any]:
+    """The times, in nanoseconds, that a threshold on a time is about."""
+    part = threshold.part or "latency"
+    if part in times or not any(part in each.seconds for each in parts):
+        return times.get(part, np.empty(0))
+    # A stage counts with 0 in a request that it had no part in.
+    return np.array([each.seconds.get(part, 0.0) for each in parts]) * 1e9
+
+
+def _short(
+    configuration: RunConfiguration, times: dict[str, npt.NDArray[Any]], parts: list[Parts]
+) -> list[str]:
+    """A note on each verdict on a percentile that less than one measured value lies beyond."""
+    judged = [
+        (f"threshold {each.text}", each.percentile, len(_judged(each, times, parts)))
+        for each in parsed(configuration.thresholds)
+        if each.percentile is not None
+    ]
+    if configuration.slo is not None:
+        judged.append(("the SLO", configuration.slo.percentile, len(times["latency"])))
+    return [
+        f"{name} is judged by the largest of {count} values: for one to lie beyond p{q:g}, "
+        f"{math.ceil(round(100 / (100 - q), 9))} are needed"
+        for name, q, count in judged
+        if q < 100 and 0 < count == rank(count, q)
+    ]
 
 
 def _scenario(

@@ -61,10 +61,14 @@ def judge(
             "files, ports)"
         )
     if not dispatch_delay.count and not run.died:
-        reasons.append("no request was measured")
+        early = f": all were meant for the warm-up of {configuration.warmup_s:g} s"
+        reasons.append(f"no request was measured{early if len(run.records) else ''}")
     if run.interrupted:
         notes.append(
             f"the run was ended early; {run.unsent} requests of its schedule were not sent"
+            if run.processes or run.died
+            else "the run was ended early by the end of the tester: how busy it was is not known, "
+            f"nor what became of {run.unsent} requests of its schedule, which have no record"
         )
     if isinstance(configuration.arrivals, (ClosedLoop, SingleStream, MultiStream)):
         notes.append(
