@@ -36,7 +36,9 @@ REPOSITORY = Path(__file__).parents[2]
 DOCUMENTS = [
     *REPOSITORY.glob("*.md"),
     *REPOSITORY.glob("docs/*.md"),
+    *REPOSITORY.glob("model-settings/*/README.md"),
     REPOSITORY / "mlserver/README.md",
+    REPOSITORY / "zoo/README.md",
 ]
 
 
@@ -152,6 +154,28 @@ def _text(value: Any) -> str:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_links_lead_somewhere(document: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
-        if not target.startswith(("http://", "https://")):
-            assert (document.parent / target).exists(), target
+    text = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.M | re.S)
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if target.startswith(("http://", "https://")):
+            continue
+        file, _, anchor = target.partition("#")
+        page = document.parent / file if file else document
+        assert page.exists(), target
+        assert not anchor or anchor in anchors(page), target
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link to a heading of the page may end with, as GitHub makes it of the headings."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.M | re.S)
+    headings = (line.lower() for line in re.findall(r"^#+ (.*)$", text, flags=re.M))
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
+def test_the_files_that_are_named_exist(document: Path) -> None:
+    """Paths from the repository's root, but for patterns and what a reader replaces."""
+    folders = "clients|docs|mlserver|model-settings|pipelines|runtimes|tests|zoo"
+    for path in re.findall(rf"(?<![\w./-])(?:{folders})/[\w./<>*-]+", document.read_text()):
+        if path.startswith("zoo/.cache") or re.search(r"[<*]|[A-Z]{2,}(?!\w*\.md)", path):
+            continue
+        assert (REPOSITORY / path.rstrip(".")).exists(), path
