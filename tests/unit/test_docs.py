@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from prometheus_client.metrics import MetricWrapperBase
+from pydantic.fields import FieldInfo
 
+from infergraph.front_door import metrics
+from infergraph.front_door.settings import FrontDoorSettings
 from infergraph.graph import RULES
 from infergraph.node import Node
 from infergraph.request import RequestContext
@@ -20,11 +24,14 @@ from infergraph.tasks.image_captioning import ImageCaptioningOptions
 from infergraph.tasks.image_classification import ImageClassificationOptions
 from infergraph.tasks.json_fields import JsonFieldsOptions
 from infergraph.tasks.object_detection import ObjectDetectionOptions
+from infergraph.tasks.operations.filters import Filter
 from infergraph.tasks.operators import OperatorsOptions
 from infergraph.tasks.plate_reading import PlateReadingOptions
 from infergraph.tasks.question_answering import QuestionAnsweringOptions
 from infergraph.tasks.recommendation import RecommendationOptions
+from infergraph.tasks.reject import RejectOptions
 from infergraph.tasks.speech_to_text import SpeechToTextOptions
+from infergraph.tasks.text_classification import TextClassificationOptions
 from infergraph.tasks.text_detection import TextDetectionOptions
 from infergraph.tasks.text_recognition import TextRecognitionOptions
 from infergraph.tasks.text_to_speech import TextToSpeechOptions
@@ -97,6 +104,8 @@ async def test_the_task_that_contributors_are_shown(tmp_path: Path) -> None:
     [
         ("Every model", RuntimeOptions, None),
         ("speech-to-text, speech-to-text-de", SpeechToTextOptions, RuntimeOptions),
+        ("sentiment, language-identification", TextClassificationOptions, RuntimeOptions),
+        ("unsupported-language", RejectOptions, RuntimeOptions),
         ("token-classification", TokenClassificationOptions, RuntimeOptions),
         ("text-to-speech, text-to-speech-de", TextToSpeechOptions, RuntimeOptions),
         ("question-answering", QuestionAnsweringOptions, RuntimeOptions),
@@ -150,6 +159,51 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def test_limits_of_the_front_door() -> None:
+    for name, default, _ in rows("front-door.md", "What is let in"):
+        assert default == _text(FrontDoorSettings.model_fields[name.strip("`")].default)
+
+
+def test_metrics_of_the_front_door_and_their_labels() -> None:
+    labels = {
+        next(iter(each.describe())).name: set(each._labelnames)
+        for each in vars(metrics).values()
+        if isinstance(each, MetricWrapperBase)
+    }
+    documented = {
+        name.removesuffix("_total"): set(re.findall(r"`(\w+)`", row[1]))
+        for row in rows("front-door.md", "What is seen")
+        for name in re.findall(r"`(\w+)`", row[0])
+        if not name.startswith(("model_infer_", "_"))  # MLServer's own
+    }
+    assert documented == labels
+
+
+def test_operations_and_their_fields() -> None:
+    (operation,) = get_args(OperatorsOptions.model_fields["operations"].annotation)
+    kinds = {get_args(each.model_fields["kind"].annotation)[0]: each for each in _union(operation)}
+    table = {row[0].strip("`"): row[2] for row in rows("settings.md", "Operations")}
+    assert table.keys() == kinds.keys()
+    for kind, options in kinds.items():
+        of_all = {"kind", *(Filter.model_fields if issubclass(options, Filter) else ())}
+        for name, field in options.model_fields.items():
+            if name not in of_all:
+                shown = re.search(rf"(\**)`{name}`\**( \((?:`([^`]*)`|([^);:]+)))?", table[kind])
+                assert shown is not None, (kind, name)
+                assert bool(shown[1]) == field.is_required(), (kind, name)
+                value = "" if shown[4] == "in place" else shown[3] or shown[4] or ""
+                assert value == _default(field), (kind, name)
+
+
+def _default(field: FieldInfo) -> str:
+    value = None if field.is_required() else field.get_default(call_default_factory=True)
+    return "" if value in ([], {}) else _text(value)
+
+
+def _union(annotated: Any) -> tuple[Any, ...]:
+    return get_args(get_args(annotated)[0])
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
