@@ -161,6 +161,21 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def test_the_readme_has_every_pipeline_and_every_model() -> None:
+    text = (REPOSITORY / "README.md").read_text()
+    section = text.split("\n## What there is\n")[1].split("\n## ")[0]
+    listed = section.split("| model |")[0]
+    pipelines = {file.stem for file in REPOSITORY.glob("pipelines/*.yaml")}
+    first_cells = ",".join(re.findall(r"^\| ([\w, -]+) \|", listed, re.M)).split(",")
+    assert {name.strip() for name in first_cells} - {"pipeline"} == pipelines
+
+    for group, names in re.findall(r"(?<![\w-])(\S*\{([\w,]+)\}\S*)", section):
+        section += " " + " ".join(group.replace(f"{{{names}}}", name) for name in names.split(","))
+    models = {file.parent.name for file in REPOSITORY.glob("model-settings/*/model-settings.json")}
+    unnamed = models - pipelines - set(re.findall(r"[\w-]+", section))
+    assert all(name.startswith("echo-") for name in unnamed), unnamed
+
+
 def test_limits_of_the_front_door() -> None:
     for name, default, _ in rows("front-door.md", "What is let in"):
         assert default == _text(FrontDoorSettings.model_fields[name.strip("`")].default)
