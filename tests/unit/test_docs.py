@@ -176,6 +176,18 @@ def test_the_readme_has_every_pipeline_and_every_model() -> None:
     assert all(name.startswith("echo-") for name in unnamed), unnamed
 
 
+def test_answers_of_the_vision_pipelines() -> None:
+    for name, batch, answers in rows("vision.md", "Pipelines"):
+        settings = REPOSITORY / "model-settings" / name / "model-settings.json"
+        outputs = {each["name"] for each in json.loads(settings.read_text())["outputs"]}
+        shown = set(re.findall(r"`(\w+)`", answers)) - {"threshold", "classes"}
+        if "detector's tensors" in answers:
+            shown |= {"num_detections", "num_found", "boxes", "scores", "labels"}
+        assert shown == outputs, name
+        per_item = "infergraph.io/per-item" in (REPOSITORY / f"pipelines/{name}.yaml").read_text()
+        assert (batch == "per item") == per_item, name
+
+
 def test_limits_of_the_front_door() -> None:
     for name, default, _ in rows("front-door.md", "What is let in"):
         assert default == _text(FrontDoorSettings.model_fields[name.strip("`")].default)
