@@ -37,7 +37,7 @@ or repeated flags:
 
   infergraph-load run --url grpc://127.0.0.1:8081 --rate 100 \\
       --load model=sentiment,payload=sentiment.json,weight=3,slo-ms=50 \\
-      --load model=translation,payload=translation.json
+      --load model=translation-fr-en,payload=translation.json
 
 Exit status: 0; 1 if an SLO or a threshold is missed; 2 if the input is wrong, before any load; 3 if
 the run is invalid, so that it says nothing of the server; 130 if it was ended by Ctrl-C, SIGTERM or
