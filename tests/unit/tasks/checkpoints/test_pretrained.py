@@ -29,7 +29,7 @@ from infergraph.devices import Placement
 from infergraph.errors import ConfigurationError
 from infergraph.tasks.checkpoints.pretrained import load_config, load_network, load_tokenizer
 from infergraph.tasks.vision.detectors import load_detector
-from tests.checkpoints import bert_qa, marian, wav2vec2
+from tests.checkpoints import bert_qa, marian, pegasus, wav2vec2
 from tests.checkpoints.images import resnet
 from tests.imitation_hub import ImitationHub, files_of, serving, use_hub
 
@@ -188,6 +188,17 @@ def test_what_only_training_looks_at_may_be_lacking(tmp_path: Path) -> None:
             assert torch.equal(values, expected[name]), name
     pictures = resnet(tmp_path / "pictures")
     load_network(AutoModelForImageClassification, without(pictures, "num_batches_tracked"), CPU)
+
+
+def test_positions_that_follow_a_rule_may_be_lacking(tmp_path: Path) -> None:
+    """As in the checkpoints of Pegasus on the hub."""
+    folder = pegasus(tmp_path)
+    expected = load_network(AutoModelForSeq2SeqLM, folder, CPU).state_dict()
+    lacking = without(folder, "embed_positions.weight")
+    found = load_network(AutoModelForSeq2SeqLM, lacking, CPU).state_dict()
+    assert found.keys() == expected.keys()
+    for name, values in found.items():
+        assert torch.equal(values, expected[name]), name
 
 
 def as_bin(folder: str) -> dict[str, bytes]:
