@@ -23,7 +23,6 @@ from ..v2.schema import (
     METHODS,
     REPOSITORY_SERVICE,
     SERVICE,
-    HopRequest,
     HopResponse,
     ModelStreamInferResponse,
 )
@@ -214,8 +213,7 @@ class GrpcServicer:
 
     async def _hop(self, frame: bytes) -> bytes:
         try:
-            request = codec.parse(HopRequest, frame)
-            content, _ = await self._answer(request.request, dict(request.headers))
+            content, _ = await self._answer(*codec.hop_request(frame))
             return codec.embedded(HOP_RESPONSE, [content])
         except InfergraphError as error:
             code, details = self._desk.errors.grpc(error)
@@ -273,7 +271,7 @@ class GrpcServicer:
             # The instance may have been replaced meanwhile.
             serving = desk.find(header.model_name, version)
         else:
-            desk.settings.limits.check(call.outline(), len(header.outputs))
+            call.check(desk.settings.limits)
         with serving as model:
             if request is None or not isinstance(model, Servable):
                 stock = StockModel(desk.data_plane, header.model_name, version, headers)
@@ -287,10 +285,10 @@ class GrpcServicer:
             return parts, {}
 
     async def _decode(self, call: codec.Call) -> InferRequest:
-        heavy = (
-            not call.contents and call.parsed_bytes > ASIDE_BYTES
-        ) or call.strings() > ASIDE_STRINGS
-        request: InferRequest = await aside_if(heavy, call.decode, self._desk.settings.limits)
+        limits = self._desk.settings.limits
+        call.check(limits)
+        heavy = call.parsed_bytes > ASIDE_BYTES or call.strings() > ASIDE_STRINGS
+        request: InferRequest = await aside_if(heavy, call.decode, limits)
         return request
 
     async def _model_stream_infer(

@@ -16,8 +16,8 @@ from prometheus_client import REGISTRY
 from infergraph.errors import InvalidInput
 from infergraph.front_door import disconnect
 from infergraph.v2 import Message, Tensor
-from infergraph.v2.grpc import encode_request
-from infergraph.v2.schema import ModelInferRequest
+from infergraph.v2.grpc import Call, encode_request
+from infergraph.v2.schema import SERVICE, ModelInferRequest
 from tests.unit.front_door.conftest import Serve
 from tests.unit.front_door.front import (
     BODY,
@@ -227,6 +227,34 @@ async def test_the_bound_of_typed_contents_does_not_count_raw_ones(
 
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     assert "accepted: at most 100000 (server setting 'max_typed_bytes')" in details
+
+
+@pytest.mark.parametrize("method", ["ModelInfer", "ModelStreamInfer"])
+async def test_sizes_are_counted_before_they_are_multiplied(
+    serve: Serve, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    multiplied: list[int] = []
+    strings = Call.strings
+
+    def noting(call: Call) -> int:
+        multiplied.extend(len(each.shape) for each in call.header.inputs)
+        return strings(call)
+
+    monkeypatch.setattr(Call, "strings", noting)
+    front = await serve(grpc_stream="mlserver")
+    await front.load(Echo)
+    request = ModelInferRequest(model_name="echo")
+    request.inputs.add(name="x", datatype="BYTES", shape=[1 << 61] * 1000)
+
+    async with front.grpc() as client:
+        call = client.channel.stream_stream(f"/{SERVICE}/{method}")()
+        await call.write(request.SerializeToString())
+        await call.done_writing()
+        code, details = await call.code(), await call.details()
+
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert details == "tensor 'x' has 1000 dimensions; accepted: at most 32"
+    assert multiplied == []
 
 
 # Bounds of all requests together
