@@ -96,12 +96,13 @@ class GrpcServicer:
 
         async def call(body: bytes, context: Any) -> bytes:
             began = time.perf_counter()
-            code, error = grpc.StatusCode.OK, ""
+            code, error = grpc.StatusCode.CANCELLED, ""
             try:
                 if area is not None:
                     self._desk.access.check(area, _headers(context))
                 response = await answer(codec.parse(method.request, body))
                 content: bytes = response.SerializeToString()
+                code = grpc.StatusCode.OK
                 return content
             except Exception as raised:
                 failure = as_ours(raised, name)
@@ -300,7 +301,8 @@ class GrpcServicer:
         goes on; as MLServer does it, the stream ends with the error's status.
         """
         began = time.perf_counter()
-        code, error, model, request_id = grpc.StatusCode.OK, "", "", ""
+        # Cancelled while it gives a part, it is closed, and no CancelledError says so.
+        code, error, model, request_id = grpc.StatusCode.CANCELLED, "", "", ""
         try:
             headers = _headers(context)
             async for body in bodies:
@@ -321,9 +323,7 @@ class GrpcServicer:
                         raise failure from None
                     error = str(failure)
                     yield _stream_error(self._desk.errors.grpc(failure)[1], request_id)
-        except asyncio.CancelledError:
-            code = grpc.StatusCode.CANCELLED
-            raise
+            code = grpc.StatusCode.OK
         except Exception as raised:
             failure = as_ours(raised, f"model '{model[:200]}'")
             code, error = self._code(failure), str(failure)
