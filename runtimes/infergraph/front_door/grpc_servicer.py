@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import grpc
 from mlserver import MLModel
 from mlserver.types import RepositoryIndexRequest
 
-from ..errors import InfergraphError, InvalidInput
+from ..errors import InfergraphError, InvalidInput, StageUnavailable
 from ..request import ERROR_HEADER, RequestContext, read_context
 from ..servable import Servable, response_parameters
 from ..v2 import Message
@@ -28,6 +29,7 @@ from ..v2.schema import (
 )
 from . import metrics
 from .access import Area
+from .admission import stopping
 from .coding import GZIP, accepts_gzip
 from .desk import ASIDE_BYTES, ASIDE_STRINGS, Desk, is_light
 from .errors import as_ours
@@ -196,21 +198,33 @@ class GrpcServicer:
 
     async def _kept_call(self, frames: AsyncIterator[bytes], context: Any) -> None:
         """Answers the requests of a hop's call in turn, until its caller or the server ends it."""
+        # Of one that the server ends, the caller sends the next request by a call of its own.
+        with suppress(StageUnavailable):
+            async for frame in self._requests(context):
+                await context.write(await self._hop(frame))
+
+    async def _requests(self, context: Any) -> AsyncIterator[bytes]:
+        """The requests of a call that may have many, until its caller ends it.
+
+        Raises:
+            StageUnavailable: the server stops, and all that have come are answered.
+        """
         task = asyncio.current_task()
         assert task is not None
         while not self._is_stopping:
             self._idle.add(task)
             try:
-                frame = await context.read()
+                body = await context.read()
             except asyncio.CancelledError:
                 if self._is_stopping:
-                    return
+                    break
                 raise
             finally:
                 self._idle.discard(task)
-            if frame is grpc.aio.EOF:
+            if body is grpc.aio.EOF:
                 return
-            await context.write(await self._hop(frame))
+            yield body
+        raise stopping()
 
     async def _hop(self, frame: bytes) -> bytes:
         try:
@@ -223,7 +237,10 @@ class GrpcServicer:
             return failed
 
     def end_idle_calls(self) -> None:
-        """Ends the calls of hops that wait for a request, and others once they have answered."""
+        """Ends hops' calls and streams that wait for a request, and others once they have answered.
+
+        They would hold the server up until its grace period is over.
+        """
         self._is_stopping = True
         for task in self._idle:
             task.cancel()
@@ -305,7 +322,7 @@ class GrpcServicer:
         code, error, model, request_id = grpc.StatusCode.CANCELLED, "", "", ""
         try:
             headers = _headers(context)
-            async for body in bodies:
+            async for body in self._requests(context):
                 # Not before it has written: gRPC tells a caller whose stream ends while it writes
                 # INTERNAL, and not what the server said.
                 caller = self._desk.access.check(Area.INFERENCE, headers)
