@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from prometheus_client import REGISTRY
 
 from infergraph.errors import InvalidInput
 from infergraph.front_door import disconnect
+from infergraph.front_door.access_log import AccessLog
 from infergraph.v2 import Message, Tensor
 from infergraph.v2.grpc import Call, encode_request
 from infergraph.v2.schema import SERVICE, ModelInferRequest
@@ -494,7 +496,7 @@ async def test_what_is_cut_off_at_the_end_of_the_grace_period_is_told(
     assert is_empty(front)
 
 
-async def test_a_stream_that_is_cut_off_is_sent_no_second_status(front: Front) -> None:
+async def test_a_stream_that_is_cut_off_ends_with_an_error(front: Front) -> None:
     model = await front.load(Echo)
     model.gate = asyncio.Event()
     connection = Connection(json.dumps(BODY).encode())
@@ -503,9 +505,43 @@ async def test_a_stream_that_is_cut_off_is_sent_no_second_status(front: Front) -
     assert front.desk.drain.begin()
 
     request.cancel()
+    await request
+
+    assert connection.answer.status == 200
+    *_, last = connection.answer.body.split(b"\n\n")[:-1]
+    told = json.loads(last.removeprefix(b"event: error\ndata: "))
+    assert told == {
+        "error": "the server is stopping; ask another one, or later",
+        "status": 503,
+        "kind": "StageUnavailable",
+    }
+    starts = [each for each in connection.answer.events if each["type"] == "http.response.start"]
+    assert len(starts) == 1
+    assert connection.answer.events[-1]["more_body"] is False
+    assert model.ended.is_set()
+    assert is_empty(front)
+
+
+async def test_an_answer_that_is_cut_off_is_none_of_its_client(
+    front: Front, caplog: pytest.LogCaptureFixture
+) -> None:
+    front.desk.log = AccessLog("text")
+    caplog.set_level(logging.INFO, "infergraph")
+    sending = asyncio.Event()
+
+    async def send(event: Any) -> None:
+        sending.set()
+        await asyncio.Event().wait()
+
+    connection = Connection(json.dumps(BODY).encode())
+    connection.send = send  # type: ignore[method-assign]
+    request = front.start("echo", connection)
+    await sending.wait()
+    assert front.desk.drain.begin()
+
+    request.cancel()
     with pytest.raises(asyncio.CancelledError):
         await request
 
-    starts = [each for each in connection.answer.events if each["type"] == "http.response.start"]
-    assert len(starts) == 1
-    assert model.ended.is_set()
+    assert "status=503" in caplog.messages[-1]
+    assert is_empty(front)
