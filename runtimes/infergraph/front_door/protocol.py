@@ -19,12 +19,25 @@ REST_SECONDS = 60.0
 _PHRASES = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
 
 
+class _AnyLength(int):
+    """What uvicorn counts an answer's bytes down from, for one of any length."""
+
+    def __lt__(self, other: int) -> bool:
+        return False
+
+    def __sub__(self, other: int) -> _AnyLength:
+        return self
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+
 class Protocol(HttpToolsProtocol):
     """One connection.
 
     uvicorn itself keeps headers of any length, waits for them for ever, takes a body's trailers for
-    headers, drops the body of a request that offers another protocol, and answers what is no HTTP
-    with plain text, within another answer too.
+    headers, drops the body of a request that offers another protocol, sends chunks to clients of
+    HTTP/1.0, and answers what is no HTTP with plain text, within another answer too.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -136,6 +149,10 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self._running = cycle
+        if cycle.scope["http_version"] != "1.1":
+            # Those clients know no chunks: what has no length ends with the connection.
+            cycle.keep_alive = cycle.chunked_encoding = False
+            cycle.expected_content_length = _AnyLength()
         super()._start_asgi_task(cycle, app)
 
     def _is_answering(self) -> bool:

@@ -178,6 +178,32 @@ async def test_requests_that_offer_another_protocol_keep_their_bodies(
         writer.close()
 
 
+@pytest.mark.parametrize("path", [b"infer", b"infer_stream"])
+async def test_clients_of_http_1_0_are_sent_no_chunks(serve: Serve, path: bytes) -> None:
+    request = WHOLE.replace(b"/infer ", b"/%b " % path).replace(b"HTTP/1.1", b"HTTP/1.0")
+    async with listening(serve) as at:
+        reader, writer = await asyncio.open_connection(*at.rest.split(":"))
+        writer.write(request)
+        answer = await asyncio.wait_for(reader.read(), 30)
+        writer.close()
+
+    head, _, content = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in head
+    assert b"transfer-encoding" not in head
+    if path == b"infer":
+        assert b"content-length: %d" % len(content) in head
+        assert json.loads(content)["outputs"][0]["data"] == [7]
+    else:
+        events = content.split(b"\n\n")
+        assert [json.loads(each[6:])["outputs"][0]["data"] for each in events[:-1]] == [
+            [0],
+            [1],
+            [2],
+        ]
+        assert events[-1] == b""
+
+
 @pytest.mark.parametrize("after", [b"nonsense\r\n\r\n", LIVE], ids=["no HTTP", "half a request"])
 async def test_nothing_is_written_within_an_answer(
     serve: Serve, after: bytes, monkeypatch: pytest.MonkeyPatch
