@@ -222,10 +222,15 @@ class _Others:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        status, text = 500, ""
+        status, text, answering = 500, "", False
+        refusal: InfergraphError | None = None
 
         async def noting(event: MutableMapping[str, Any]) -> None:
-            nonlocal status
+            nonlocal status, answering
+            if refusal is not None and not answering:
+                # FastAPI says of a body that cannot be read that it is no JSON. Ours comes later.
+                return
+            answering = True
             status = event.get("status", status)
             await send(event)
 
@@ -234,27 +239,29 @@ class _Others:
             self._desk.access.check(Area.INFERENCE, headers)
             with self._desk.admission.request() as load:
                 check_announced(headers, load)
-                await self._app(scope, _bounded(receive, load), noting)
+                size = 0
+
+                async def bounded() -> MutableMapping[str, Any]:
+                    nonlocal size, refusal
+                    event = await receive()
+                    size += len(event.get("body", b""))
+                    try:
+                        load.hold(size)
+                    except InfergraphError as error:
+                        refusal = error
+                        raise
+                    return event
+
+                await self._app(scope, bounded, noting)
+                if refusal is not None and not answering:
+                    raise refusal
         except InfergraphError as error:
-            text = str(error)
+            text, refusal = str(error), None
             await error_response(error, self._desk.errors)(scope, receive, noting)
         finally:
             seconds = time.perf_counter() - began
             metrics.rest_answered(scope["method"], _OTHER, status, seconds)
             _log(self._desk, scope, status, seconds, error=text)
-
-
-def _bounded(receive: Receive, load: Load) -> Receive:
-    size = 0
-
-    async def counted() -> MutableMapping[str, Any]:
-        nonlocal size
-        event = await receive()
-        size += len(event.get("body", b""))
-        load.hold(size)
-        return event
-
-    return counted
 
 
 _OTHER = "other"
