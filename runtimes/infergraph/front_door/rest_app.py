@@ -27,7 +27,7 @@ from ..v2.schema import KEPT_CALLS_EXTENSION
 from . import metrics
 from .access import Area
 from .admission import Load
-from .bodies import Disconnected, check_announced, headers_of, read_body
+from .bodies import BoundedBody, Disconnected, check_announced, headers_of, read_body
 from .desk import Desk
 from .errors import ErrorAnswers, as_ours
 from .rest_graph import RestAggregate, RestRoute
@@ -223,11 +223,11 @@ class _Others:
             return
         began = time.perf_counter()
         status, text, answering = 500, "", False
-        refusal: InfergraphError | None = None
+        body: BoundedBody | None = None
 
         async def noting(event: MutableMapping[str, Any]) -> None:
             nonlocal status, answering
-            if refusal is not None and not answering:
+            if body is not None and body.refusal is not None and not answering:
                 # FastAPI says of a body that cannot be read that it is no JSON. Ours comes later.
                 return
             answering = True
@@ -239,24 +239,12 @@ class _Others:
             self._desk.access.check(Area.INFERENCE, headers)
             with self._desk.admission.request() as load:
                 check_announced(headers, load)
-                size = 0
-
-                async def bounded() -> MutableMapping[str, Any]:
-                    nonlocal size, refusal
-                    event = await receive()
-                    size += len(event.get("body", b""))
-                    try:
-                        load.hold(size)
-                    except InfergraphError as error:
-                        refusal = error
-                        raise
-                    return event
-
-                await self._app(scope, bounded, noting)
-                if refusal is not None and not answering:
-                    raise refusal
+                body = BoundedBody(receive, load, self._desk.settings.body_timeout_s)
+                await self._app(scope, body, noting)
+                if body.refusal is not None and not answering:
+                    raise body.refusal
         except InfergraphError as error:
-            text, refusal = str(error), None
+            text, body = str(error), None
             await error_response(error, self._desk.errors)(scope, receive, noting)
         finally:
             seconds = time.perf_counter() - began
