@@ -7,7 +7,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
-from ..errors import DeadlineExceeded, MalformedRequest, TooLarge
+from ..errors import DeadlineExceeded, InfergraphError, MalformedRequest, TooLarge
 from ..request import Deadline
 from ..v2.rest_tensors import LENGTH_HEADER
 from .admission import Load, refused
@@ -104,9 +104,58 @@ async def _receive_in_time(
         timer.cancel()
     if deadline is not None and deadline.remaining() <= 0:
         raise deadline.exceeded("the request's body did not come in time")
-    raise DeadlineExceeded(
+    raise _late(seconds)
+
+
+def _late(seconds: float) -> DeadlineExceeded:
+    return DeadlineExceeded(
         f"the body did not come in {seconds:g} s (server setting 'body_timeout_s')"
     )
+
+
+class BoundedBody:
+    """A `receive` for applications that read their bodies themselves, in memory and time as ours.
+
+    Args:
+        receive: Gives the events of the connection.
+        load: Counts the body's bytes.
+        seconds: How long the body may take, from when it is first asked for.
+
+    Attributes:
+        refusal: What it has raised, whatever the application made of it.
+    """
+
+    def __init__(self, receive: Receive, load: Load, seconds: float) -> None:
+        self._receive = receive
+        self._load = load
+        self._seconds = seconds
+        self._end: float | None = None
+        self._size = 0
+        self._is_whole = False
+        self.refusal: InfergraphError | None = None
+
+    async def __call__(self) -> MutableMapping[str, Any]:
+        try:
+            event = await self._next()
+            self._size += len(event.get("body", b""))
+            self._load.hold(self._size)
+        except InfergraphError as error:
+            self.refusal = error
+            raise
+        self._is_whole = not event.get("more_body", False)
+        return event
+
+    async def _next(self) -> MutableMapping[str, Any]:
+        if self._is_whole:
+            # What may still come is that the client goes.
+            return await self._receive()
+        now = asyncio.get_running_loop().time()
+        if self._end is None:
+            self._end = now + self._seconds
+        try:
+            return await asyncio.wait_for(self._receive(), max(self._end - now, 0.0))
+        except asyncio.TimeoutError:
+            raise _late(self._seconds) from None
 
 
 async def _receive(receive: Receive, load: Load) -> bytes:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import grpc
 from mlserver import MLModel
 from mlserver.types import RepositoryIndexRequest
 
-from ..errors import InfergraphError, InvalidInput
+from ..errors import InfergraphError, InvalidInput, StageUnavailable
 from ..request import ERROR_HEADER, RequestContext, read_context
 from ..servable import Servable, response_parameters
 from ..v2 import Message
@@ -23,12 +24,12 @@ from ..v2.schema import (
     METHODS,
     REPOSITORY_SERVICE,
     SERVICE,
-    HopRequest,
     HopResponse,
     ModelStreamInferResponse,
 )
 from . import metrics
 from .access import Area
+from .admission import stopping
 from .coding import GZIP, accepts_gzip
 from .desk import ASIDE_BYTES, ASIDE_STRINGS, Desk, is_light
 from .errors import as_ours
@@ -97,12 +98,13 @@ class GrpcServicer:
 
         async def call(body: bytes, context: Any) -> bytes:
             began = time.perf_counter()
-            code, error = grpc.StatusCode.OK, ""
+            code, error = grpc.StatusCode.CANCELLED, ""
             try:
                 if area is not None:
                     self._desk.access.check(area, _headers(context))
                 response = await answer(codec.parse(method.request, body))
                 content: bytes = response.SerializeToString()
+                code = grpc.StatusCode.OK
                 return content
             except Exception as raised:
                 failure = as_ours(raised, name)
@@ -196,26 +198,37 @@ class GrpcServicer:
 
     async def _kept_call(self, frames: AsyncIterator[bytes], context: Any) -> None:
         """Answers the requests of a hop's call in turn, until its caller or the server ends it."""
+        # Of one that the server ends, the caller sends the next request by a call of its own.
+        with suppress(StageUnavailable):
+            async for frame in self._requests(context):
+                await context.write(await self._hop(frame))
+
+    async def _requests(self, context: Any) -> AsyncIterator[bytes]:
+        """The requests of a call that may have many, until its caller ends it.
+
+        Raises:
+            StageUnavailable: the server stops, and all that have come are answered.
+        """
         task = asyncio.current_task()
         assert task is not None
         while not self._is_stopping:
             self._idle.add(task)
             try:
-                frame = await context.read()
+                body = await context.read()
             except asyncio.CancelledError:
                 if self._is_stopping:
-                    return
+                    break
                 raise
             finally:
                 self._idle.discard(task)
-            if frame is grpc.aio.EOF:
+            if body is grpc.aio.EOF:
                 return
-            await context.write(await self._hop(frame))
+            yield body
+        raise stopping()
 
     async def _hop(self, frame: bytes) -> bytes:
         try:
-            request = codec.parse(HopRequest, frame)
-            content, _ = await self._answer(request.request, dict(request.headers))
+            content, _ = await self._answer(*codec.hop_request(frame))
             return codec.embedded(HOP_RESPONSE, [content])
         except InfergraphError as error:
             code, details = self._desk.errors.grpc(error)
@@ -224,7 +237,10 @@ class GrpcServicer:
             return failed
 
     def end_idle_calls(self) -> None:
-        """Ends the calls of hops that wait for a request, and others once they have answered."""
+        """Ends hops' calls and streams that wait for a request, and others once they have answered.
+
+        They would hold the server up until its grace period is over.
+        """
         self._is_stopping = True
         for task in self._idle:
             task.cancel()
@@ -273,7 +289,7 @@ class GrpcServicer:
             # The instance may have been replaced meanwhile.
             serving = desk.find(header.model_name, version)
         else:
-            desk.settings.limits.check(call.outline(), len(header.outputs))
+            call.check(desk.settings.limits)
         with serving as model:
             if request is None or not isinstance(model, Servable):
                 stock = StockModel(desk.data_plane, header.model_name, version, headers)
@@ -287,10 +303,10 @@ class GrpcServicer:
             return parts, {}
 
     async def _decode(self, call: codec.Call) -> InferRequest:
-        heavy = (
-            not call.contents and call.parsed_bytes > ASIDE_BYTES
-        ) or call.strings() > ASIDE_STRINGS
-        request: InferRequest = await aside_if(heavy, call.decode, self._desk.settings.limits)
+        limits = self._desk.settings.limits
+        call.check(limits)
+        heavy = call.parsed_bytes > ASIDE_BYTES or call.strings() > ASIDE_STRINGS
+        request: InferRequest = await aside_if(heavy, call.decode, limits)
         return request
 
     async def _model_stream_infer(
@@ -302,10 +318,11 @@ class GrpcServicer:
         goes on; as MLServer does it, the stream ends with the error's status.
         """
         began = time.perf_counter()
-        code, error, model, request_id = grpc.StatusCode.OK, "", "", ""
+        # Cancelled while it gives a part, it is closed, and no CancelledError says so.
+        code, error, model, request_id = grpc.StatusCode.CANCELLED, "", "", ""
         try:
             headers = _headers(context)
-            async for body in bodies:
+            async for body in self._requests(context):
                 # Not before it has written: gRPC tells a caller whose stream ends while it writes
                 # INTERNAL, and not what the server said.
                 caller = self._desk.access.check(Area.INFERENCE, headers)
@@ -323,9 +340,7 @@ class GrpcServicer:
                         raise failure from None
                     error = str(failure)
                     yield _stream_error(self._desk.errors.grpc(failure)[1], request_id)
-        except asyncio.CancelledError:
-            code = grpc.StatusCode.CANCELLED
-            raise
+            code = grpc.StatusCode.OK
         except Exception as raised:
             failure = as_ours(raised, f"model '{model[:200]}'")
             code, error = self._code(failure), str(failure)

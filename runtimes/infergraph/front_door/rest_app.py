@@ -27,7 +27,7 @@ from ..v2.schema import KEPT_CALLS_EXTENSION
 from . import metrics
 from .access import Area
 from .admission import Load
-from .bodies import Disconnected, check_announced, headers_of, read_body
+from .bodies import BoundedBody, Disconnected, check_announced, headers_of, read_body
 from .desk import Desk
 from .errors import ErrorAnswers, as_ours
 from .rest_graph import RestAggregate, RestRoute
@@ -222,10 +222,15 @@ class _Others:
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
-        status, text = 500, ""
+        status, text, answering = 500, "", False
+        body: BoundedBody | None = None
 
         async def noting(event: MutableMapping[str, Any]) -> None:
-            nonlocal status
+            nonlocal status, answering
+            if body is not None and body.refusal is not None and not answering:
+                # FastAPI says of a body that cannot be read that it is no JSON. Ours comes later.
+                return
+            answering = True
             status = event.get("status", status)
             await send(event)
 
@@ -234,27 +239,17 @@ class _Others:
             self._desk.access.check(Area.INFERENCE, headers)
             with self._desk.admission.request() as load:
                 check_announced(headers, load)
-                await self._app(scope, _bounded(receive, load), noting)
+                body = BoundedBody(receive, load, self._desk.settings.body_timeout_s)
+                await self._app(scope, body, noting)
+                if body.refusal is not None and not answering:
+                    raise body.refusal
         except InfergraphError as error:
-            text = str(error)
+            text, body = str(error), None
             await error_response(error, self._desk.errors)(scope, receive, noting)
         finally:
             seconds = time.perf_counter() - began
             metrics.rest_answered(scope["method"], _OTHER, status, seconds)
             _log(self._desk, scope, status, seconds, error=text)
-
-
-def _bounded(receive: Receive, load: Load) -> Receive:
-    size = 0
-
-    async def counted() -> MutableMapping[str, Any]:
-        nonlocal size
-        event = await receive()
-        size += len(event.get("body", b""))
-        load.hold(size)
-        return event
-
-    return counted
 
 
 _OTHER = "other"

@@ -101,11 +101,18 @@ class RestInference:
         except Disconnected:
             status = _CLIENT_GONE
         except asyncio.CancelledError:
-            if call.answering or not self._desk.drain.began:
+            if not self._desk.drain.began:
                 status = _CLIENT_GONE
                 raise
             # The grace period is over: uvicorn cancels what is still in flight.
-            status, call.error = await self._send_error(send, stopping())
+            failure: InfergraphError = stopping()
+            if not call.answering:
+                status, call.error = await self._send_error(send, failure)
+            else:
+                status, call.error = failure.status_code, str(failure)
+                if not await self._told_within(send, failure):
+                    raise
+                status = 200
         except Exception as raised:
             failure = as_ours(raised, f"model '{call.name[:200]}'")
             if call.answering:
@@ -119,6 +126,10 @@ class RestInference:
                 self._desk.log.request(
                     "rest", f"POST {call.path}", call.name, status, seconds, request_id, call.error
                 )
+
+    async def _told_within(self, send: Send, error: InfergraphError) -> bool:
+        """Ends an answer that has begun with an error; False where it has no room for one."""
+        return False
 
     async def _send_error(self, send: Send, error: InfergraphError) -> tuple[int, str]:
         status, headers, body = self._desk.errors.rest(error)
@@ -251,13 +262,19 @@ class RestStream(RestInference):
                 raise
             failure = as_ours(raised, f"model '{call.name}'")
             call.error = str(failure)
-            await _send_event(send, _error_event(failure))
+            await self._told_within(send, failure)
+            return 200, request_id
         finally:
             await events.aclose()
         if not began:
             await send({"type": "http.response.start", "status": 200, "headers": [_EVENTS]})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await send(_END)
         return 200, request_id
+
+    async def _told_within(self, send: Send, error: InfergraphError) -> bool:
+        await _send_event(send, _error_event(error))
+        await send(_END)
+        return True
 
     async def _events(
         self, model: Servable, request: InferRequest, context: RequestContext
@@ -270,6 +287,7 @@ class RestStream(RestInference):
                 yield b"".join(parts)
 
 
+_END = {"type": "http.response.body", "body": b"", "more_body": False}
 _CLIENT_GONE = 499
 """What logs and metrics say of a request whose client went away; nginx's number for it."""
 

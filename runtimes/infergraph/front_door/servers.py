@@ -195,6 +195,7 @@ class MetricsServer(StockMetricsServer):
 
     def _get_config(self) -> uvicorn.Config:
         config: uvicorn.Config = super()._get_config()  # type: ignore[no-untyped-call]
+        config.http = Protocol
         _set_tls(config, self._front)
         return config
 

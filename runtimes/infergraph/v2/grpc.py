@@ -14,8 +14,10 @@ from ..errors import InvalidInput, MalformedRequest, StageFailure, TooLarge
 from . import base64_bytes, raw
 from .request import Form, InferRequest, Limits, RequestedOutput, quoted
 from .schema import (
+    HOP_REQUEST,
     RAW_INPUT_CONTENTS,
     RAW_OUTPUT_CONTENTS,
+    HopRequest,
     InferParameter,
     ModelInferRequest,
     ModelInferResponse,
@@ -26,6 +28,9 @@ _LENGTH_DELIMITED = 2
 _COPIED_BYTES = 1 << 15
 """Smaller messages are parsed whole: protobuf copies their raw contents faster than a scan finds
 them."""
+_MOST_FIELDS = 1 << 14
+"""Of a larger request: a field may take two bytes of it, but some hundred of Python's. Smaller ones
+cannot have more."""
 _SLICE = 1 << 16
 """Elements of typed contents that are read at a time, so that other threads get their turn."""
 
@@ -61,9 +66,10 @@ class Call:
 
         Raises:
             MalformedRequest: they are no ModelInferRequest.
-            TooLarge: without raw contents they are larger than `typed_limit`.
+            TooLarge: without raw contents they are larger than `typed_limit`, or they have more
+                fields than any request needs.
         """
-        parts, self.contents = _split(body, RAW_INPUT_CONTENTS)
+        parts, self.contents = _split(body, RAW_INPUT_CONTENTS, _MOST_FIELDS)
         self.parsed_bytes = sum(map(len, parts))
         if self.parsed_bytes > typed_limit:
             raise TooLarge(
@@ -80,8 +86,13 @@ class Call:
         """Name, datatype and shape of each tensor."""
         return [(each.name, each.datatype, each.shape) for each in self.header.inputs]
 
+    def check(self, limits: Limits) -> None:
+        """Checks names, datatypes and shapes; raises as `Limits.check` does."""
+        limits.check(self.outline(), len(self.header.outputs))
+
     def strings(self) -> int:
-        """Elements of BYTES tensors, each of which becomes an object."""
+        """Elements of BYTES tensors, each of which becomes an object; of shapes that were checked,
+        since the product of a million sizes takes hours."""
         return sum(math.prod(each.shape) for each in self.header.inputs if each.datatype == "BYTES")
 
     def decode(self, limits: Limits) -> InferRequest:
@@ -93,7 +104,7 @@ class Call:
             InvalidInput: a parameter of an output that cannot be.
         """
         header = self.header
-        limits.check(self.outline(), len(header.outputs))
+        self.check(limits)
         contents, form = self.contents, Form.RAW if self.contents else Form.TYPED
         if contents and len(contents) != len(header.inputs):
             raise MalformedRequest(
@@ -372,8 +383,23 @@ def _parse(kind: Any, parts: Sequence[bytes | memoryview]) -> Any:
         raise MalformedRequest(f"not a {kind.DESCRIPTOR.name} of V2: {error}") from None
 
 
+def hop_request(frame: bytes) -> tuple[bytes, dict[str, str]]:
+    """The ModelInferRequest of a serialised HopRequest, and what is its metadata.
+
+    Raises:
+        MalformedRequest: it is none.
+        TooLarge: it has more fields than a hop needs.
+    """
+    parts, requests = _split(frame, HOP_REQUEST, _MOST_FIELDS)
+    hop = _parse(HopRequest, parts)
+    request: bytes = hop.request
+    if not request and requests:
+        request = bytes(requests[-1])
+    return request, dict(hop.headers)
+
+
 def _split(
-    body: bytes, field: int
+    body: bytes, field: int, most_fields: int | None = None
 ) -> tuple[Sequence[bytes | memoryview], list[bytes | memoryview]]:
     """A message without its raw contents, and these; small messages are left whole."""
     if len(body) <= _COPIED_BYTES:
@@ -381,10 +407,17 @@ def _split(
     view = memoryview(body)
     parts: list[bytes | memoryview] = []
     contents: list[bytes | memoryview] = []
-    position = kept_from = 0
+    position = kept_from = fields = 0
     try:
         while position < len(body):
             start = position
+            fields += 1
+            if most_fields is not None and fields > most_fields:
+                raise TooLarge(
+                    f"the message has more than {most_fields} tensors, contents and parameters "
+                    "together; accepted: at most that",
+                    cause="fields",
+                )
             tag, position = _read_varint(body, position)
             if tag & 7 != _LENGTH_DELIMITED:
                 # No field of the messages: protobuf shall say what it thinks of it.

@@ -19,7 +19,9 @@ from .values import Elements, LargeList
 SLICE = 131_072
 """Bytes of text that are parsed or written at once: a millisecond or two."""
 
-_DEEPEST = 1024  # orjson's own limit
+# orjson's own limit is 1024, but each level of a small element costs as much as a slice.
+# Tensors have 32 dimensions at most.
+_DEEPEST = 64
 _CROWD = 500  # lists and objects made at once, see Reader._look
 _LONGEST_NUMBER = SLICE
 _LONGEST_STRING = 16 * 2**20

@@ -31,9 +31,9 @@ def loads(body: bytes, *, slice_size: int = SLICE) -> Any:
 
     Raises:
         ValueError: the text is not JSON, or an object has a key twice; or, in a text larger than a
-            slice, a number has more than 131,072 characters, a string outside of arrays more than
-            16 MiB, or the members of objects, without their large arrays and strings, take more
-            than 1 MiB.
+            slice, it is nested more than 64 deep, a number has more than 131,072 characters, a
+            string outside of arrays more than 16 MiB, or the members of objects, without their
+            large arrays and strings, take more than 1 MiB.
     """
     if len(body) <= slice_size:
         return parse(body)

@@ -157,6 +157,10 @@ class LargeList:
     def __len__(self) -> int:
         return self.elements.count
 
+    def __repr__(self) -> str:
+        # As errors show it.
+        return f"a list of {len(self)} values"
+
     def __iter__(self) -> Iterator[Any]:
         return chain.from_iterable(self._runs())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,9 +16,10 @@ from prometheus_client import REGISTRY
 
 from infergraph.errors import InvalidInput
 from infergraph.front_door import disconnect
+from infergraph.front_door.access_log import AccessLog
 from infergraph.v2 import Message, Tensor
-from infergraph.v2.grpc import encode_request
-from infergraph.v2.schema import ModelInferRequest
+from infergraph.v2.grpc import Call, encode_request
+from infergraph.v2.schema import SERVICE, ModelInferRequest
 from tests.unit.front_door.conftest import Serve
 from tests.unit.front_door.front import (
     BODY,
@@ -227,6 +229,34 @@ async def test_the_bound_of_typed_contents_does_not_count_raw_ones(
 
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     assert "accepted: at most 100000 (server setting 'max_typed_bytes')" in details
+
+
+@pytest.mark.parametrize("method", ["ModelInfer", "ModelStreamInfer"])
+async def test_sizes_are_counted_before_they_are_multiplied(
+    serve: Serve, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    multiplied: list[int] = []
+    strings = Call.strings
+
+    def noting(call: Call) -> int:
+        multiplied.extend(len(each.shape) for each in call.header.inputs)
+        return strings(call)
+
+    monkeypatch.setattr(Call, "strings", noting)
+    front = await serve(grpc_stream="mlserver")
+    await front.load(Echo)
+    request = ModelInferRequest(model_name="echo")
+    request.inputs.add(name="x", datatype="BYTES", shape=[1 << 61] * 1000)
+
+    async with front.grpc() as client:
+        call = client.channel.stream_stream(f"/{SERVICE}/{method}")()
+        await call.write(request.SerializeToString())
+        await call.done_writing()
+        code, details = await call.code(), await call.details()
+
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+    assert details == "tensor 'x' has 1000 dimensions; accepted: at most 32"
+    assert multiplied == []
 
 
 # Bounds of all requests together
@@ -466,7 +496,7 @@ async def test_what_is_cut_off_at_the_end_of_the_grace_period_is_told(
     assert is_empty(front)
 
 
-async def test_a_stream_that_is_cut_off_is_sent_no_second_status(front: Front) -> None:
+async def test_a_stream_that_is_cut_off_ends_with_an_error(front: Front) -> None:
     model = await front.load(Echo)
     model.gate = asyncio.Event()
     connection = Connection(json.dumps(BODY).encode())
@@ -475,9 +505,43 @@ async def test_a_stream_that_is_cut_off_is_sent_no_second_status(front: Front) -
     assert front.desk.drain.begin()
 
     request.cancel()
+    await request
+
+    assert connection.answer.status == 200
+    *_, last = connection.answer.body.split(b"\n\n")[:-1]
+    told = json.loads(last.removeprefix(b"event: error\ndata: "))
+    assert told == {
+        "error": "the server is stopping; ask another one, or later",
+        "status": 503,
+        "kind": "StageUnavailable",
+    }
+    starts = [each for each in connection.answer.events if each["type"] == "http.response.start"]
+    assert len(starts) == 1
+    assert connection.answer.events[-1]["more_body"] is False
+    assert model.ended.is_set()
+    assert is_empty(front)
+
+
+async def test_an_answer_that_is_cut_off_is_none_of_its_client(
+    front: Front, caplog: pytest.LogCaptureFixture
+) -> None:
+    front.desk.log = AccessLog("text")
+    caplog.set_level(logging.INFO, "infergraph")
+    sending = asyncio.Event()
+
+    async def send(event: Any) -> None:
+        sending.set()
+        await asyncio.Event().wait()
+
+    connection = Connection(json.dumps(BODY).encode())
+    connection.send = send  # type: ignore[method-assign]
+    request = front.start("echo", connection)
+    await sending.wait()
+    assert front.desk.drain.begin()
+
+    request.cancel()
     with pytest.raises(asyncio.CancelledError):
         await request
 
-    starts = [each for each in connection.answer.events if each["type"] == "http.response.start"]
-    assert len(starts) == 1
-    assert model.ended.is_set()
+    assert "status=503" in caplog.messages[-1]
+    assert is_empty(front)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import grpc
@@ -11,7 +12,7 @@ from prometheus_client import REGISTRY, generate_latest
 from infergraph.v2 import Message
 from infergraph.v2.grpc import encode_request
 from infergraph.v2.schema import SERVICE
-from tests.unit.front_door.front import BODY, Echo, Front, GrpcClient, ask
+from tests.unit.front_door.front import BODY, Echo, Front, GrpcClient, ask, settle
 
 
 def value(name: str, **labels: str) -> float:
@@ -83,6 +84,25 @@ async def test_grpc_calls_are_counted_by_their_method_and_code(front: Front) -> 
         assert [each async for each in stream] == []
 
     assert [count(*case) - old for case, old in zip(cases, before, strict=True)] == [1, 1, 1, 1]
+
+
+async def test_a_stream_that_is_cancelled_while_it_gives_a_part_is_no_success(front: Front) -> None:
+    def count(code: str) -> float:
+        labels = {"grpc_type": "BIDI_STREAMING", "grpc_service": SERVICE}
+        method = "ModelStreamInfer"
+        return value("grpc_server_handled_total", grpc_method=method, code=code, **labels)
+
+    before = count("OK"), count("CANCELLED")
+    model = await front.load(Echo)
+    async with front.grpc() as client:
+        stream = client.stream()
+        await stream.write(encode_request("echo", "", Message([]), {"parts": 1 << 40}))
+        await stream.read()
+        stream.cancel()
+        await asyncio.wait_for(model.ended.wait(), 30)
+        await settle()
+
+    assert (count("OK"), count("CANCELLED")) == (before[0], before[1] + 1)
 
 
 @pytest.mark.parametrize("model", ["echo", "mirror"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -286,7 +287,24 @@ async def test_a_models_own_paths_are_bounded_too(serve: Serve) -> None:
     assert (await ask(front.app, "POST", "/size", b"[1,2,3]")).json == 3
     announced = await ask(front.app, "POST", "/size", body, content_length=str(len(body)))
     assert announced.status == 413
-    assert (await ask(front.app, "POST", "/size", body)).status in (400, 413)
+    in_chunks = await ask(front.app, "POST", "/size", body)
+    assert (in_chunks.status, in_chunks.error) == (announced.status, announced.error)
+    assert len([each for each in in_chunks.events if "status" in each]) == 1
+    assert front.desk.admission.bytes_held == front.desk.admission.in_flight == 0
+
+
+async def test_a_models_own_path_does_not_wait_for_ever_for_a_body(serve: Serve) -> None:
+    front = await serve(body_timeout_s=0.05)
+    await front.load(Custom)
+    connection = Connection(b"[1,", whole=False)
+    request = front.app(scope_of("POST", "/size", {}), connection.receive, connection.send)
+
+    await asyncio.wait_for(request, 30)
+
+    assert connection.answer.status == 504
+    assert connection.answer.error == (
+        "the body did not come in 0.05 s (server setting 'body_timeout_s')"
+    )
     assert front.desk.admission.bytes_held == front.desk.admission.in_flight == 0
 
 

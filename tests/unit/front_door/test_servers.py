@@ -308,6 +308,31 @@ async def test_a_hops_call_without_a_request_does_not_hold_the_grpc_server(serve
         await transport.close()
 
 
+async def test_streams_without_a_request_do_not_hold_the_grpc_server(serve: Serve) -> None:
+    body = encode_request("echo", "", Message([]), {"parts": 2})
+    async with (
+        listening(serve, grace_seconds=600) as at,
+        grpc.aio.insecure_channel(at.grpc) as channel,
+    ):
+        model: Any = await at.front.server._model_registry.get_model("echo")
+        idle, busy = (channel.stream_stream(f"/{SERVICE}/ModelStreamInfer")() for _ in range(2))
+        await idle.write(body)
+        for _ in range(2):
+            await idle.read()
+        model.gate = asyncio.Event()
+        await busy.write(body)
+        await busy.read()
+
+        stopping = asyncio.create_task(at.front.server._grpc_server.stop(sig=15))
+        assert await asyncio.wait_for(idle.code(), 60) is grpc.StatusCode.UNAVAILABLE
+        assert await idle.details() == "the server is stopping; ask another one, or later"
+        assert not stopping.done()
+        model.gate.set()
+        assert isinstance(await busy.read(), bytes)
+        assert await busy.code() is grpc.StatusCode.UNAVAILABLE
+        await asyncio.wait_for(stopping, 60)
+
+
 async def test_a_grpc_connection_ends_after_its_age_and_the_next_call_gets_another(
     serve: Serve,
 ) -> None:

@@ -24,11 +24,17 @@ from infergraph.v2.grpc import (
     decode_response,
     encode_request,
     encode_response,
+    hop_request,
     parameter_values,
     varint,
 )
 from infergraph.v2.request import Form, InferRequest, Limits, RequestedOutput
-from infergraph.v2.schema import InferParameter, ModelInferRequest, ModelInferResponse
+from infergraph.v2.schema import (
+    HopRequest,
+    InferParameter,
+    ModelInferRequest,
+    ModelInferResponse,
+)
 from tests.unit.v2.samples import NUMERIC, extremes, sample
 
 TYPED: dict[str, tuple[str, list[Any]]] = {
@@ -544,6 +550,41 @@ def test_the_limit_of_what_is_parsed() -> None:
         f"the message has {parsed} bytes beside raw contents; accepted: at most {parsed - 1} "
         "(server setting 'max_typed_bytes'): send large tensors as raw_input_contents"
     )
+
+
+@pytest.mark.parametrize(
+    "field",
+    [b"\x2a\x00", b"\x32\x00", b"\x3a\x00", b"\x22\x00"],
+    ids=["inputs", "outputs", "contents", "parameters"],
+)
+def test_requests_of_very_many_fields_are_not_read(field: bytes) -> None:
+    most = 1 << 14
+
+    with pytest.raises(TooLarge) as caught:
+        Call(field * (most + 1), ANY)
+
+    assert str(caught.value) == (
+        f"the message has more than {most} tensors, contents and parameters together; "
+        "accepted: at most that"
+    )
+    assert Call(field * (most - 1) + unknown_field(15, LENGTH), ANY).header
+
+
+def test_hops_of_very_many_headers_are_not_read() -> None:
+    headers = {str(number): "" for number in range((1 << 14) + 1)}
+
+    with pytest.raises(TooLarge, match="more than 16384 tensors, contents and parameters"):
+        hop_request(HopRequest(headers=headers).SerializeToString())
+
+
+@pytest.mark.parametrize("size", [0, 10, 100_000])
+def test_requests_of_hops(size: int) -> None:
+    headers = {"x-a": "b", "x-long": "c" * 50_000}
+    frame = HopRequest(headers=headers, request=bytes(size)).SerializeToString()
+
+    assert hop_request(frame) == (bytes(size), headers)
+    # The last of a field is what it holds, where it comes twice.
+    assert hop_request(frame + HopRequest(request=b"last").SerializeToString())[0] == b"last"
 
 
 SMALL = encode_request(

@@ -122,6 +122,10 @@ def test_negative_sizes(shape: list[int]) -> None:
         (None, "tensor 'x': its shape is None; accepted: a list of integers"),
         ({}, "tensor 'x': its shape is {}; accepted: a list of integers"),
         ([[2]], "tensor 'x': its shape is [[2]]; accepted: a list of integers"),
+        (
+            [1] * 100_000,
+            "tensor 'x': its shape is a list of 100000 values; accepted: a list of integers",
+        ),
     ],
 )
 def test_shapes_that_are_none(shape: Any, text: str) -> None:

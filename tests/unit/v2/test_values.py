@@ -368,9 +368,9 @@ def test_a_large_list_gives_its_elements_each_time(value: list[Any]) -> None:
 
 
 def test_large_lists_nested_to_the_depth_that_json_may_have() -> None:
-    text = "[" * 1000 + "0," * 200 + "0" + "]" * 1000
+    text = "[" * 64 + "0," * 200 + "0" + "]" * 64
 
-    assert "data is nested 1000 deep" in refusal("FP32", large(text), 2)
+    assert "data is nested 64 deep" in refusal("FP32", large(text), 2)
     assert orjson.dumps(innermost(plain(large(text)))) == orjson.dumps([0] * 201)
 
 
