@@ -162,13 +162,13 @@ def plan_deployment(
         for step in part.pipeline.spec.steps:
             _need(step.name, catalog, options, needed, (part.declaration,))
         if part.routed:
-            needed[part.name] = _router(part.declaration, part.pipeline)
+            needed[part.name] = _router(part.declaration, part.pipeline, options)
     alone: set[str] = set()
     if options.target == "seldon-v2":
         alone = alone.union(*(part.one_item_models for part in parts))
     stages = [replace(stage, one_item=stage.name in alone) for stage in needed.values()]
     candidates = dict(_candidates(stages, options))
-    _check_named(options, [stage.name for stage in stages], candidates.values())
+    _check_named(options, stages, candidates.values())
     second = [
         replace(stage, name=candidates[stage.name], variant=options.variant[stage.name][1])
         for stage in stages
@@ -241,7 +241,7 @@ def _need(
     inner = parse_pipeline(_text(declaration.pipeline), str(declaration.pipeline))
     for step in inner.spec.steps:
         _need(step.name, catalog, options, needed, (*above, declaration))
-    needed[name] = _router(declaration, inner)
+    needed[name] = _router(declaration, inner, options)
 
 
 def _text(file: Path) -> str:
@@ -251,13 +251,13 @@ def _text(file: Path) -> str:
         raise ConfigurationError(f"{file}: cannot be read: {error}") from None
 
 
-def _router(declaration: ModelDeclaration, pipeline: Pipeline) -> Stage:
+def _router(declaration: ModelDeclaration, pipeline: Pipeline, options: Options) -> Stage:
     assert declaration.folder is not None
     return Stage(
         declaration.name,
         declaration,
         declaration.folder,
-        PLAIN,
+        options.memory.get(declaration.name, PLAIN),
         steps=tuple(step.name for step in pipeline.spec.steps),
         pipeline=declaration.pipeline,
     )
@@ -313,11 +313,12 @@ def settings_of(folder: Path) -> dict[str, Any]:
     return dict((settings.get("parameters") or {}).get("extra") or {})
 
 
-def _check_named(options: Options, names: Sequence[str], candidates: Iterable[str]) -> None:
+def _check_named(options: Options, stages: Sequence[Stage], candidates: Iterable[str]) -> None:
+    models = [stage.name for stage in stages if not stage.is_router]
     for option, given, known in (
-        ("--variant", options.variant, names),
-        ("--gpu", options.gpu, names),
-        ("memory", options.memory, [*names, *candidates]),
+        ("--variant", options.variant, models),
+        ("--gpu", options.gpu, models),
+        ("memory", options.memory, [*(stage.name for stage in stages), *candidates]),
     ):
         for name in given:
             if name not in known:

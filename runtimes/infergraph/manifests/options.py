@@ -39,7 +39,7 @@ class Options(BaseModel):
         autoscale: What changes the number (or for `vpa` the size) of replicas.
         via_router: Whether our router runs the pipelines on Seldon Core, as a Model of its own
             there, or as the one node of a graph.
-        memory: Model -> bytes or a quantity such as `2Gi`, in place of what is computed.
+        memory: Model or router -> bytes or a quantity such as `2Gi`, in place of what is computed.
         broker_limit: Largest message, in bytes or as a quantity, that the Kafka broker takes.
         prometheus: Where KEDA asks for metrics.
     """

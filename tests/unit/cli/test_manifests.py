@@ -85,6 +85,26 @@ def test_the_command_line_goes_before_the_values(
     assert container["resources"]["limits"]["memory"] == "4224Mi"
 
 
+def test_a_router_has_the_memory_that_it_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "values.yaml"
+
+    def limit(memory: str) -> int:
+        file.write_text(f"memory: {{audio-qa: {memory}}}\n")
+        assert main(["manifests", "audio-qa", *KUBERNETES, "--values", str(file)]) == 0
+        found = list(yaml.safe_load_all(capsys.readouterr().out))
+        (spec,) = (
+            each["spec"]["template"]["spec"]
+            for each in found
+            if each["kind"] == "Deployment" and each["metadata"]["name"] == "audio-qa"
+        )
+        (container,) = spec["containers"]
+        return int(container["resources"]["limits"]["memory"].removesuffix("Mi"))
+
+    assert limit("1Gi") - limit("24Mi") == 1000
+
+
 def test_two_variants_are_an_experiment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "values.yaml"
     file.write_text("memory: {resnet-resnet18: 1Gi}\n")

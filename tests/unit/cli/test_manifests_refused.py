@@ -77,6 +77,16 @@ def _root(monkeypatch: pytest.MonkeyPatch) -> None:
             "leave it out",
         ),
         (["audio-qa", "--target", "compose", "--gpu", "resnet"], "no such model", "accepted:"),
+        (
+            ["audio-qa", "--target", "compose", "--gpu", "audio-qa"],
+            "--gpu audio-qa: these pipelines have no such model",
+            "accepted: speech-to-text, question-answering",
+        ),
+        (
+            ["audio-qa", "--target", "compose", "--variant", "audio-qa=embedded"],
+            "--variant audio-qa: these pipelines have no such model",
+            "accepted: speech-to-text, question-answering",
+        ),
         (["cascade", "--target", "compose", "--gpu", "resnet=0"], "--gpu resnet=0", "MODEL=N"),
         (
             ["cascade", "--target", "compose", "--variant", "resnet=gigantic"],
