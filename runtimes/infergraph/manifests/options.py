@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PositiveInt,
     StrictStr,
     ValidationError,
     field_validator,
@@ -19,6 +18,10 @@ from pydantic.alias_generators import to_snake
 from ..errors import ConfigurationError
 from .quantity import parse_quantity
 from .targets import AUTOSCALERS_OF, IMAGES, Autoscaler, Target
+
+MOST = 100_000
+"""Of replicas, or of GPUs of one: more than a cluster has."""
+Count = Annotated[int, Field(ge=1, le=MOST)]
 
 
 class Options(BaseModel):
@@ -51,10 +54,10 @@ class Options(BaseModel):
     storage_uri: StrictStr = ""
     namespace: StrictStr = ""
     seldon_version: StrictStr = "2.6.0"
-    replicas: PositiveInt = 1
-    max_replicas: PositiveInt | None = None
+    replicas: Count = 1
+    max_replicas: Count | None = None
     variant: dict[StrictStr, list[StrictStr]] = Field(default_factory=dict)
-    gpu: dict[StrictStr, PositiveInt] = Field(default_factory=dict)
+    gpu: dict[StrictStr, Count] = Field(default_factory=dict)
     autoscale: Autoscaler | None = None
     via_router: bool = False
     memory: dict[StrictStr, int] = Field(default_factory=dict)
@@ -120,7 +123,7 @@ def read_options(target: str, given: Mapping[str, Any], values: Mapping[str, Any
     Raises:
         ConfigurationError: an option is unknown, is not accepted, or does not fit the target.
     """
-    merged: dict[str, Any] = {to_snake(str(key)): value for key, value in values.items()}
+    merged = named(values)
     merged.update({key: value for key, value in given.items() if value not in (None, {})})
     if merged.setdefault("target", target) != target:
         raise ConfigurationError(
@@ -132,13 +135,24 @@ def read_options(target: str, given: Mapping[str, Any], values: Mapping[str, Any
     except ValidationError as error:
         problem = error.errors()[0]
         name = ".".join(map(str, problem["loc"]))
-        if problem["type"] == "extra_forbidden":
-            accepted = ", ".join(each.replace("_", "-") for each in Options.model_fields)
-            raise ConfigurationError(f"unknown value '{name}'; accepted: {accepted}") from None
         message = problem["msg"].removeprefix("Value error, ")
         raise ConfigurationError(f"{name} = {problem['input']!r}: {message}") from None
     _check(options)
     return options
+
+
+def named(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a values file by the fields of `Options`; raises ConfigurationError."""
+    by_field = {}
+    for key, value in values.items():
+        field = to_snake(str(key))
+        if field not in Options.model_fields:
+            accepted = ", ".join(each.replace("_", "-") for each in Options.model_fields)
+            raise ConfigurationError(f"unknown value '{key}'; accepted: {accepted}")
+        if field in by_field:
+            raise ConfigurationError(f"value '{key}' stands twice, with - and with _; keep one")
+        by_field[field] = value
+    return by_field
 
 
 def _check(options: Options) -> None:

@@ -220,14 +220,15 @@ def test_a_check_prints_what_it_finds(tmp_path: Path, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out == f"{file}:5: {problem}; fix: {cure}\n"
 
 
+@pytest.mark.parametrize("name", ["broker-limit", "broker_limit"])
 def test_a_check_knows_the_brokers_limit(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "values.yaml"
     arguments = ["manifests", "--check", "mlserver/seldon-v2/audio-qa", "--values", str(file)]
-    file.write_text("broker-limit: 1Mi\n")
+    file.write_text(f"pipelines: [audio-qa]\n{name}: 1Mi\n")
     assert main(arguments) == 0
-    file.write_text("broker-limit: 20Ki\n")
+    file.write_text(f"pipelines: [audio-qa]\n{name}: 20Ki\n")
     capsys.readouterr()
 
     assert main(arguments) == 1

@@ -88,6 +88,7 @@ def _root(monkeypatch: pytest.MonkeyPatch) -> None:
             "accepted: speech-to-text, question-answering",
         ),
         (["cascade", "--target", "compose", "--gpu", "resnet=0"], "--gpu resnet=0", "MODEL=N"),
+        (["cascade", "--target", "compose", "--gpu", "resnet=" + "9" * 5000], "--gpu", "MODEL=N"),
         (
             ["cascade", "--target", "compose", "--variant", "resnet=gigantic"],
             "'variant' = 'gigantic' is unknown",
@@ -163,6 +164,9 @@ def test_two_autoscalers_are_refused(capsys: pytest.CaptureFixture[str]) -> None
         ({"memory": {"sentiment": "much"}}, "'much' is no size", "512Mi"),
         ({"memory": {"resnet": "1Gi"}}, "memory resnet", "accepted: speech-to-text"),
         ({"pipelines": "audio-qa"}, "pipelines = 'audio-qa'", "a list of names"),
+        ({"pipelines": [{"audio-qa": 1}]}, "pipelines = [{'audio-qa': 1}]", "a list of names"),
+        ({"seldon-version": "2.6.0", "seldon_version": "2.7.0"}, "stands twice", "keep one"),
+        ({"replicas": 10**9}, "replicas = 1000000000", "less than or equal to 100000"),
         ({"replicas": 3, "max-replicas": 2}, "max-replicas 2 is below", "raise it"),
         ({"target": "compose"}, "is for target 'compose'", "change one"),
         ({"image": {"gpus": "a"}}, "unknown role 'gpus'", "accepted: models, gpu"),
@@ -183,6 +187,31 @@ def test_values_that_cannot_be_are_one_line_with_their_cure(
 
     assert problem in line
     assert cure in line
+
+
+@pytest.mark.parametrize(
+    "text", ["namespace: 2026-99-99\n", "replicas: " + "9" * 5000, "a: " + "[" * 9999, "{", "!!x 1"]
+)
+def test_a_file_of_values_that_is_no_yaml_is_one_line(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(text)
+
+    line = line_of(["audio-qa", *SELDON, "--values", str(file)], capsys)
+
+    assert line.startswith(f"--values {file}: no YAML: ")
+
+
+def test_a_check_refuses_values_that_it_does_not_know(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text("broker-limt: 1Mi\n")
+
+    line = line_of(["--check", "mlserver/seldon-v2/audio-qa", "--values", str(file)], capsys)
+
+    assert line.startswith("unknown value 'broker-limt'; accepted: target, ")
 
 
 def test_what_a_step_answers_may_be_over_the_limit_where_the_request_is_not(
