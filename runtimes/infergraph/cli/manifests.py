@@ -204,15 +204,13 @@ def _values(file: Path | None) -> dict[str, Any]:
 
 
 def _images(given: Iterable[str]) -> dict[str, str]:
-    from ..manifests.targets import IMAGES
-
-    images = {}
+    images: dict[str, str] = {}
     for each in given:
+        # No image has a = in its name.
         role, equals, image = each.partition("=")
-        if equals and role in IMAGES:
-            images[role] = image
-        else:
-            images["models"] = each
+        role, image = (role, image) if equals else ("models", each)
+        if images.setdefault(role, image) != image:
+            raise ConfigurationError(f"--image {each}: '{images[role]}' is given for it too")
     return images
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ from .targets import AUTOSCALERS_OF, IMAGES, Autoscaler, Target
 MOST = 100_000
 """Of replicas, or of GPUs of one: more than a cluster has."""
 Count = Annotated[int, Field(ge=1, le=MOST)]
+_IMAGE = re.compile(r"[a-zA-Z0-9][\w.:/@+-]*", re.ASCII)
 
 
 class Options(BaseModel):
@@ -72,9 +74,11 @@ class Options(BaseModel):
     @field_validator("image")
     @classmethod
     def _known_roles(cls, value: dict[str, str]) -> dict[str, str]:
-        for role in value:
+        for role, image in value.items():
             if role not in IMAGES:
                 raise ValueError(f"unknown role '{role}'; accepted: {', '.join(IMAGES)}")
+            if not _IMAGE.fullmatch(image):
+                raise ValueError(f"'{image}' is no image; accepted: REGISTRY/NAME:TAG and such")
         return value
 
     @field_validator("variant", mode="before")

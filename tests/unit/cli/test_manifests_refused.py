@@ -134,6 +134,18 @@ def _root(monkeypatch: pytest.MonkeyPatch) -> None:
             "'My_Space' is no namespace",
             "use small letters",
         ),
+        (
+            ["audio-qa", *KUBERNETES, "--image", "routr=registry/router:1"],
+            "unknown role 'routr'",
+            "accepted: models, gpu, router",
+        ),
+        (["audio-qa", *KUBERNETES, "--image", "router="], "'' is no image", "REGISTRY/NAME:TAG"),
+        (["audio-qa", *KUBERNETES, "--image", "my image"], "'my image' is no", "REGISTRY/NAME:TAG"),
+        (
+            ["audio-qa", *KUBERNETES, "--image", "a:1", "--image", "models=a:2"],
+            "--image models=a:2",
+            "'a:1' is given for it too",
+        ),
         (["--check", "nowhere"], "'nowhere' is not a folder", "name one"),
         (["--check", "mlserver", "audio-qa"], "a folder that is there", "leave out PIPELINE"),
         (["audio-qa", "--target", "compose", "--values", "none.yaml"], "none.yaml", "cannot be"),
