@@ -41,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--storage-uri",
         metavar="URI",
         help="where the model folders are found: seldon-v2 what rclone reads, such as "
-        "gs://bucket/models; kubernetes and seldon-v1 pvc://CLAIM[/FOLDER] or oci://IMAGE; compose "
-        "a folder (default: the one that is rendered)",
+        "gs://bucket/models; kubernetes and seldon-v1 pvc://CLAIM[/FOLDER], kubernetes also "
+        "oci://IMAGE; compose a folder (default: the one that is rendered)",
     )
     parser.add_argument("--namespace", metavar="NAME", help="the namespace of all objects")
     parser.add_argument(

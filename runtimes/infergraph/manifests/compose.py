@@ -38,10 +38,10 @@ def render(deployment: Deployment) -> dict[str, list[dict[str, Any]]]:
             f"--namespace {options.namespace}: Compose has none; leave it out, or name the project "
             "by docker compose -p"
         )
-    if "://" in options.storage_uri:
+    if ":" in options.storage_uri:
         raise ConfigurationError(
-            f"--storage-uri {options.storage_uri}: Compose mounts a folder of this machine; name "
-            "one, or leave it out to mount what is rendered"
+            f"--storage-uri {options.storage_uri}: Compose mounts a folder of this machine, whose "
+            "path has no colon; name one, or leave it out to mount what is rendered"
         )
     services = {stage.name: _service(deployment, stage) for stage in deployment.stages}
     for number, stage in enumerate(deployment.routers):
@@ -49,6 +49,17 @@ def render(deployment: Deployment) -> dict[str, list[dict[str, Any]]]:
             f"127.0.0.1:{port + number * PORTS_APART}:{port}" for port in PORTS.values()
         ]
     return {_FILE: [{"name": deployment.parts[0].name, "services": services}]}
+
+
+def models_folder(storage_uri: str) -> str:
+    """The folder of the model folders, as Compose tells one from a volume: it begins as a path."""
+    folder = storage_uri or OWN_MODELS
+    return folder if folder.startswith((".", "/", "~")) else f"./{folder}"
+
+
+def _escaped(value: str) -> str:
+    """A value in which Compose puts no variable of its own."""
+    return value.replace("$", "$$")
 
 
 def _service(deployment: Deployment, stage: Stage) -> dict[str, Any]:
@@ -61,13 +72,11 @@ def _service(deployment: Deployment, stage: Stage) -> dict[str, Any]:
     service: dict[str, Any] = {
         "image": options.image_of(stage.role),
         "working_dir": WRITABLE,
-        "environment": {
-            name: value.replace("$", "$$") for name, value in sorted(environment.items())
-        },
+        "environment": {name: _escaped(value) for name, value in sorted(environment.items())},
         "read_only": True,
         # Compiled code is run from there.
         "tmpfs": [f"{WRITABLE}:exec"],
-        "volumes": [f"{options.storage_uri or OWN_MODELS}:{MODELS}:ro"],
+        "volumes": [f"{_escaped(models_folder(options.storage_uri))}:{MODELS}:ro"],
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
         "restart": "unless-stopped",

@@ -194,13 +194,14 @@ def model_volume(storage_uri: str) -> tuple[dict[str, Any], dict[str, Any]]:
         image = {"reference": rest, "pullPolicy": "IfNotPresent"}
         return {"name": "models", "image": image}, mount
     claim, _, folder = rest.partition("/")
+    folder = folder.rstrip("/")
     if scheme != "pvc" or not claim:
         raise ConfigurationError(
             f"--storage-uri {storage_uri}: a volume is pvc://CLAIM[/FOLDER] or oci://IMAGE; copy "
             "the model folders to one of them"
         )
     if folder:
-        mount["subPath"] = folder.rstrip("/")
+        mount["subPath"] = folder
     volume = {"claimName": claim, "readOnly": True}
     return {"name": "models", "persistentVolumeClaim": volume}, mount
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..catalog import SAMPLE
 from .autoscaling import MODELS_IN_FLIGHT, MODELS_QUEUED, PIPELINES_IN_FLIGHT, can_scale
-from .compose import PORTS_APART
+from .compose import OWN_MODELS, PORTS_APART, models_folder
 from .container import METRICS, MODELS, REST, WRITABLE
 from .deployment import Deployment, Part
 from .folder import FIRST_LINE
@@ -201,8 +201,8 @@ def _models(deployment: Deployment) -> Sections:
                 f"`{MODELS}`.",
             ],
         )
-    elif place:
-        yield "Models", _block(f"cp -r models/. {shlex.quote(place)}")
+    elif place and models_folder(place) != OWN_MODELS:
+        yield "Models", _block(f"cp -r models/. {shlex.quote(models_folder(place))}")
 
 
 def _watch(deployment: Deployment) -> Sections:

@@ -33,8 +33,8 @@ class Options(BaseModel):
         target: What the manifests are for.
         image: Image by role, a key of `targets.IMAGES`; `models` also stands for those not named.
         storage_uri: Where the model folders are found: for Seldon what rclone reads (`gs://`,
-            `s3://`, ...), for Kubernetes and Seldon v1 `pvc://CLAIM[/FOLDER]` or `oci://IMAGE`, for
-            Compose a folder, unless given the one that is rendered.
+            `s3://`, ...), for Kubernetes and Seldon v1 `pvc://CLAIM[/FOLDER]`, for Kubernetes also
+            `oci://IMAGE`, for Compose a folder, unless given the one that is rendered.
         namespace: The namespace of all objects; that of the caller's context unless given.
         seldon_version: The version of Seldon Core 2 that is installed.
         replicas: Of each model and router; with an autoscaler the fewest.
@@ -193,11 +193,22 @@ def _check(options: Options) -> None:
             f"--target {target} needs --storage-uri, where the cluster finds the model folders, "
             f"for example --storage-uri {_PLACES[target]}"
         )
+    if target == "seldon-v1" and options.storage_uri.startswith("oci://"):
+        raise ConfigurationError(
+            f"--storage-uri {options.storage_uri}: the pods of Seldon Core 1 have no volumes of "
+            "images, and the cluster would drop it in silence; copy the model folders to a claim, "
+            "pvc://CLAIM[/FOLDER]"
+        )
     if target == "seldon-v2":
         _check_seldon(options)
 
 
 def _check_seldon(options: Options) -> None:
+    if options.storage_uri.startswith(("pvc://", "oci://")):
+        raise ConfigurationError(
+            f"--storage-uri {options.storage_uri}: Seldon's agent copies Models by rclone, which "
+            f"knows no such place; accepted: what rclone reads, such as {_PLACES['seldon-v2']}"
+        )
     if options.autoscale in ("hpa", "keda") and options.seldon < HPA_SINCE:
         since = ".".join(map(str, HPA_SINCE))
         raise ConfigurationError(

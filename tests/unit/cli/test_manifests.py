@@ -161,6 +161,31 @@ def test_what_links_lead_to_is_uploaded_and_a_servers_own_settings_are_not(tmp_p
     assert not list(folder.rglob("settings.json"))
 
 
+@pytest.mark.parametrize(
+    ("storage", "source"),
+    [
+        ("weights", "./weights"),
+        ("../weights", "../weights"),
+        ("/srv/$weights", "/srv/$$weights"),
+        ("models", "./models"),
+    ],
+)
+def test_a_folder_is_mounted_as_a_folder_and_not_as_a_volume(
+    storage: str, source: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    arguments = ["--target", "compose", "--storage-uri", storage, "--output", str(folder)]
+
+    assert main(["manifests", "diamond-echo", *arguments]) == 0
+
+    services = yaml.safe_load((folder / "compose.yaml").read_text())["services"]
+    assert {volume for each in services.values() for volume in each["volumes"]} == {
+        f"{source}:/mnt/models:ro"
+    }
+    assert ("cp -r models/. " in (folder / "NOTES.md").read_text()) == (storage != "models")
+    assert main(["manifests", "--check", str(folder)]) == 0
+
+
 def test_a_folder_of_somebody_else_is_left_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

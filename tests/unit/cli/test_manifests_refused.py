@@ -128,6 +128,36 @@ def _root(monkeypatch: pytest.MonkeyPatch) -> None:
             "--storage-uri s3://bucket",
             "a folder",
         ),
+        (
+            ["audio-qa", "--target", "compose", "--storage-uri", "C:/models"],
+            "--storage-uri C:/models",
+            "has no colon",
+        ),
+        (
+            ["audio-qa", "--target", "seldon-v1", "--storage-uri", "oci://registry/models:1"],
+            "no volumes of images",
+            "pvc://CLAIM[/FOLDER]",
+        ),
+        (
+            ["audio-qa", "--target", "seldon-v2", "--storage-uri", "pvc://models"],
+            "which knows no such place",
+            "gs://bucket/models",
+        ),
+        (
+            ["audio-qa", "--target", "kubernetes", "--storage-uri", "pvc://models//a"],
+            "it mounts '/a' of volume 'models'",
+            "a path inside the volume",
+        ),
+        (
+            ["audio-qa", "--target", "seldon-v1", "--storage-uri", "pvc://models/../a"],
+            "it mounts '../a' of volume 'models'",
+            "a path inside the volume",
+        ),
+        (
+            ["audio-qa", "--target", "kubernetes", "--storage-uri", "pvc://My_Models"],
+            "the claim 'My_Models' of a volume has a bad name",
+            "small letters",
+        ),
         (["audio-qa", "--target", "compose", "--namespace", "ml"], "Compose has none", "leave"),
         (
             ["audio-qa", *KUBERNETES, "--namespace", "My_Space"],

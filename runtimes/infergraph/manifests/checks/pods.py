@@ -13,6 +13,7 @@ from ..container import GRACE_S
 from ..documents import Steps
 from ..quantity import parse_quantity
 from .inventory import Inventory, Pod
+from .names import is_name
 
 _PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9](-?[a-z0-9])*")
 _CONTAINER_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -157,6 +158,15 @@ def _check_volumes(pod: Pod, inventory: Inventory) -> Iterator[Finding]:
             f"two volumes are named '{name}'",
             "rename one",
         )
+    for position, volume in enumerate(pod.spec.get("volumes") or ()):
+        claim = (volume.get("persistentVolumeClaim") or {}).get("claimName")
+        if claim is not None and not is_name(str(claim)):
+            yield pod.document.finding(
+                "bad-name",
+                (*pod.path, "volumes", position),
+                f"the claim '{claim}' of a volume has a bad name",
+                "use small letters, digits, - and .",
+            )
     for path, container in pod.containers():
         mounts = container.get("volumeMounts") or ()
         for position, mount in enumerate(mounts):
@@ -166,6 +176,14 @@ def _check_volumes(pod: Pod, inventory: Inventory) -> Iterator[Finding]:
                     (*path, "volumeMounts", position),
                     f"it mounts volume '{mount.get('name')}', which it does not have",
                     f"use one of {', '.join(map(str, volumes)) or 'none: it has none'}",
+                )
+            inside = str(mount.get("subPath", ""))
+            if inside.startswith("/") or ".." in inside.split("/"):
+                yield pod.document.finding(
+                    "bad-sub-path",
+                    (*path, "volumeMounts", position),
+                    f"it mounts '{inside}' of volume '{mount.get('name')}'",
+                    "write a path inside the volume, without a / first and without ..",
                 )
         for at in _repeated(mount.get("mountPath") for mount in mounts):
             yield pod.document.finding(

@@ -133,6 +133,16 @@ KUBERNETES: dict[str, tuple[str, Change]] = {
         "unknown-volume",
         lambda o: pod(of(o, "Deployment"))["volumes"].pop(),
     ),
+    "a mount of what is not in its volume": (
+        "bad-sub-path",
+        lambda o: container(of(o, "Deployment"))["volumeMounts"][0].update(subPath="a/../../b"),
+    ),
+    "a claim that no cluster has": (
+        "bad-name",
+        lambda o: pod(of(o, "Deployment"))["volumes"][1].update(
+            persistentVolumeClaim={"claimName": "My_Claim"}
+        ),
+    ),
     "two mounts at one place": (
         "repeated-mount",
         lambda o: container(of(o, "Deployment"))["volumeMounts"].append(
