@@ -11,7 +11,7 @@ from ..catalog import MODEL_SETTINGS, SAMPLE, read_settings
 from ..checkpoints import checkpoint_sources
 from ..declaration import ModelDeclaration
 from ..errors import ConfigurationError, UnknownModel
-from ..graph import Pipeline, parse_pipeline
+from ..graph import Pipeline, lint, parse_pipeline
 from ..node import Node
 from .broker import Largest, largest_message
 from .memory import PLAIN, STOCK, model_memory
@@ -107,10 +107,11 @@ class Part:
         """The models that read its requests, if these may hold one item only."""
         if self.verdict.how is not How.ONE_ITEM or self.routed:
             return set()
+        name = self.pipeline.name
         return {
             step.name
             for step in self.pipeline.spec.steps
-            if any(each.partition(".")[0] == self.name for each in step.inputs or (self.name,))
+            if any(each.partition(".")[0] == name for each in step.inputs or (name,))
         }
 
 
@@ -193,9 +194,10 @@ def _part(
         known = ", ".join(each.name for each in catalog.values() if each.pipeline is not None)
         what = "is a model" if declaration is not None else f"is not in {models_dir}"
         raise UnknownModel(f"'{name}' {what}; accepted: {known or 'no pipeline exists'}")
-    text = _text(declaration.pipeline)
-    pipeline = parse_pipeline(text, str(declaration.pipeline))
-    found = verdict(pipeline, catalog, options.target, options.seldon)
+    text, pipeline = _read(declaration, declaration.pipeline, catalog)
+    # The file may name it otherwise than its router's folder.
+    own = {**catalog, pipeline.name: declaration}
+    found = verdict(pipeline, own, options.target, options.seldon)
     on_seldon = options.target == "seldon-v2"
     if on_seldon and found.how is How.ROUTER and not options.via_router:
         raise ConfigurationError(
@@ -238,17 +240,29 @@ def _need(
     if declaration.pipeline is None:
         needed[name] = _model(declaration, declaration.folder, options)
         return
-    inner = parse_pipeline(_text(declaration.pipeline), str(declaration.pipeline))
+    _, inner = _read(declaration, declaration.pipeline, catalog)
     for step in inner.spec.steps:
         _need(step.name, catalog, options, needed, (*above, declaration))
     needed[name] = _router(declaration, inner, options)
 
 
-def _text(file: Path) -> str:
+def _read(
+    declaration: ModelDeclaration, file: Path, catalog: Mapping[str, ModelDeclaration]
+) -> tuple[str, Pipeline]:
+    """A pipeline file's content; what its router would not load is refused here."""
     try:
-        return file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file}: cannot be read: {error}") from None
+    pipeline = parse_pipeline(text, str(file))
+    known = {**catalog, pipeline.name: declaration}
+    missing = {step.name for step in pipeline.spec.steps} - known.keys()
+    # What is said of models that are not there is not what is wrong, see `_need`.
+    found = [] if missing else lint(text, str(file), known)
+    errors = [str(finding) for finding in found if finding.severity == "error"]
+    if errors:
+        raise ConfigurationError("\n".join(errors))
+    return text, pipeline
 
 
 def _router(declaration: ModelDeclaration, pipeline: Pipeline, options: Options) -> Stage:

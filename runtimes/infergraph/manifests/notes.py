@@ -86,10 +86,11 @@ def _seldon_v2(deployment: Deployment, files: Sequence[str]) -> Sections:
     yield "Apply", _block(*(f"kubectl -n {namespace} apply -f {file}" for file in files))
     calls = []
     for part in deployment.parts:
-        header = part.name if part.routed else f"{part.name}.pipeline"
+        name = part.name if part.routed else part.pipeline.name
+        header = name if part.routed else f"{name}.pipeline"
         calls.append(
             _curl(
-                f"http://seldon-mesh/v2/models/{part.name}/infer",
+                f"http://seldon-mesh/v2/models/{name}/infer",
                 part.sample,
                 f"-H 'seldon-model: {header}' ",
             )

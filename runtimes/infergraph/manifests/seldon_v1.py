@@ -56,7 +56,7 @@ def _seldon_deployment(deployment: Deployment, part: Part) -> Resource:
 def graph_of(deployment: Deployment, part: Part) -> GraphNode:
     """The graph of a pipeline that our router does not run."""
     catalog = {stage.name: stage.declaration for stage in deployment.models}
-    return plan_graph(part.pipeline, {**catalog, part.name: part.declaration})
+    return plan_graph(part.pipeline, {**catalog, part.pipeline.name: part.declaration})
 
 
 def _stages(deployment: Deployment, part: Part, root: GraphNode) -> Iterator[Stage]:

@@ -14,6 +14,7 @@ from tests.unit.cli.manifests_command import (
     KUBERNETES,
     REPOSITORY,
     SELDON,
+    SELDON_1,
     line_of,
     write_pipeline,
 )
@@ -103,6 +104,36 @@ def test_a_router_has_the_memory_that_it_is_given(
         return int(container["resources"]["limits"]["memory"].removesuffix("Mi"))
 
     assert limit("1Gi") - limit("24Mi") == 1000
+
+
+def test_a_pipeline_may_be_named_otherwise_than_its_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = tmp_path / "model-settings"
+    for each in ("resnet", "inception", "cascade"):
+        shutil.copytree(REPOSITORY / "model-settings" / each, models / each)
+    (tmp_path / "pipelines").mkdir()
+    text = (REPOSITORY / "pipelines" / "cascade.yaml").read_text()
+    file = tmp_path / "pipelines" / "cascade.yaml"
+    file.write_text(text.replace("name: cascade", "name: stages").replace("cascade.", "stages."))
+    folder = tmp_path / "out"
+    arguments = ["--models-dir", str(models), "--output", str(folder)]
+
+    assert main(["manifests", "cascade", *SELDON, *arguments]) == 0
+
+    found = list(yaml.safe_load_all((folder / "20-models.yaml").read_text()))
+    single = [{"name": "max_items", "value": "1"}]
+    assert [each["spec"].get("parameters") for each in found] == [single, single]
+    assert "'seldon-model: stages.pipeline'" in (folder / "NOTES.md").read_text()
+    assert "/v2/models/stages/infer" in (folder / "NOTES.md").read_text()
+
+    assert main(["manifests", "cascade", *SELDON_1, *arguments]) == 0
+
+    (found,) = yaml.safe_load_all((folder / "40-seldondeployment-cascade.yaml").read_text())
+    first = found["spec"]["predictors"][0]["componentSpecs"][0]["spec"]["containers"][0]
+    told = {each["name"]: each["value"] for each in first["env"]}
+    assert told["INFERGRAPH_RESNET__MAX_ITEMS"] == "1"
+    assert json.loads(told["INFERGRAPH_RESNET__NODE"])["request"] == {"image": True}
 
 
 def test_two_variants_are_an_experiment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

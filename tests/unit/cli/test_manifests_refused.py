@@ -18,6 +18,7 @@ from tests.unit.cli.manifests_command import (
     line_of,
     write_pipeline,
 )
+from tests.unit.cli.workspaces import write_workspace
 
 
 @pytest.fixture(autouse=True)
@@ -289,6 +290,25 @@ def test_a_name_that_is_too_long_is_one_line(
     line = line_of([name, *KUBERNETES, "--models-dir", str(models)], capsys)
 
     assert line == f"Deployment '{name}': its name has 54 characters; use at most 46"
+
+
+@pytest.mark.parametrize("target", [KUBERNETES, SELDON, SELDON_1])
+@pytest.mark.parametrize("pipeline", ["chain", "outer"])
+def test_a_pipeline_that_its_router_would_not_load_is_refused(
+    pipeline: str, target: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = write_workspace(tmp_path)
+    file = tmp_path / "pipelines" / "chain.yaml"
+    file.write_text(file.read_text().replace("[hear.outputs.text]", "[hear.outputs.words]"))
+    through = [] if target == KUBERNETES else ["--via-router"]
+
+    assert main(["manifests", pipeline, *target, *through, "--models-dir", str(models)]) == 2
+
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    found = printed.err.splitlines()
+    assert all(each.startswith(f"infergraph manifests: {file}:") for each in found)
+    assert any(":10: unknown-tensor: " in each for each in found)
 
 
 def test_pipelines_that_are_steps_of_each_other_are_one_line(
