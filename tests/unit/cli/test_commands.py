@@ -193,6 +193,47 @@ def test_a_closed_pipe_is_no_error(models: Path) -> None:
     assert process.returncode == 0
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full disk to write to")
+@pytest.mark.parametrize("arguments", [["list"], ["graph", "chain"], ["lint"]])
+def test_a_full_disk_is_one_line_and_status_2(models: Path, arguments: list[str]) -> None:
+    program = [sys.executable, "-m", "infergraph.cli", *arguments]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(program, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.stderr == f"infergraph {arguments[0]}: No space left on device\n"
+    assert done.returncode == 2
+
+
+def test_a_file_that_may_not_be_read_is_named(
+    models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(args: object) -> int:
+        raise PermissionError(13, "Permission denied", "model-settings/hear")
+
+    monkeypatch.setattr(COMMANDS["list"], "run", run)
+    assert main(["list"]) == 2
+    assert capsys.readouterr().err == "infergraph list: model-settings/hear: Permission denied\n"
+
+
+def test_a_command_may_have_no_stdout(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["list"]) == 0
+    assert main(["list", "--models-dir", "nowhere"]) == 2
+
+
+def test_a_working_folder_that_is_gone_is_no_error(
+    models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = models.parent / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert main(["graph", "chain", "--models-dir", str(models)]) == 0
+    capsys.readouterr()
+    assert main(["list", "--json", "--models-dir", str(models)]) == 0
+    listed = {each["name"]: each for each in json.loads(capsys.readouterr().out)}
+    assert listed["hear"]["folder"] == str(models / "hear")
+
+
 def test_letters_that_the_terminal_lacks_are_escaped(
     models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
