@@ -139,6 +139,7 @@ def test_graph_of_a_file_needs_no_models(
         (["graph", "chain", "--output", "no/where"], "--output no/where: No such file"),
         (["serve", "nothing"], "no model or pipeline 'nothing'"),
         (["serve", "chain", "--set", "hear=1"], "--set hear=1: accepted: model.field=value"),
+        (["serve", "chain", "--http-port", "9", "--grpc-port", "9"], "ports 9 (REST), 9 (gRPC)"),
         (["serve", "chain", "--set", "her.x=1"], "--set her.x=1: no model or pipeline 'her'"),
         (["demo", "hear"], "'hear' has no sample request"),
         (["demo", "chain", "--url", "127.0.0.1:1"], "endpoint '127.0.0.1:1'"),
@@ -163,7 +164,16 @@ def test_every_finding_of_a_bad_file_is_a_line(
     assert second.startswith("infergraph graph: bad.yaml:12: unknown-step: ")
 
 
-@pytest.mark.parametrize("arguments", [[], ["lend"], ["serve"], ["serve", "x", "--http-port", "x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["lend"],
+        ["serve"],
+        ["serve", "x", "--http-port", "x"],
+        *(["serve", "x", "--load-timeout", each] for each in ("nan", "0", "-5", "soon")),
+    ],
+)
 def test_usage_errors_are_status_2(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
