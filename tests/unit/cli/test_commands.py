@@ -66,6 +66,20 @@ def test_list_as_json(
     assert listed["chain"]["pipeline"] == "pipelines/chain.yaml"
 
 
+@pytest.mark.parametrize("variants", ["{bad", [1], 7, "[1]"])
+def test_list_names_variants_that_are_none(
+    models: Path, variants: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = models / "hear" / "model-settings.json"
+    settings = json.loads(file.read_text())
+    settings["parameters"]["extra"] = {"variants": variants}
+    file.write_text(json.dumps(settings))
+    assert main(["list"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "key 'parameters.extra.variants' is " in line
+    assert "accepted: an object of names and checkpoints" in line
+
+
 def test_lint_of_good_pipelines(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lint"]) == 0
     assert capsys.readouterr().out == "2 pipelines checked: no findings\n"
