@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from tests.unit.cli.manifests_command import (
     line_of,
     write_pipeline,
 )
+from tests.unit.cli.workspaces import write_workspace
 
 
 @pytest.fixture(autouse=True)
@@ -259,6 +261,93 @@ def test_what_cannot_be_replaced_stays(
     line = line_of([*arguments, "--replicas", "2"], capsys)
 
     assert "Device or resource busy" in line
+    assert (folder / "compose.yaml").read_text() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["out"]
+
+
+def test_who_serves_the_folder_can_read_it(tmp_path: Path) -> None:
+    models = write_workspace(tmp_path)
+    (models / "hear" / "words.txt").touch(0o600)
+    arguments = ["manifests", "chain", "--target", "compose", "--models-dir", str(models)]
+    before = os.umask(0o077)
+    try:
+        assert main([*arguments, "--output", str(tmp_path / "out")]) == 0
+    finally:
+        os.umask(before)
+
+    for each in (tmp_path / "out", *(tmp_path / "out").rglob("*")):
+        wanted = 0o755 if each.is_dir() else 0o644
+        assert each.stat().st_mode & wanted == wanted, each
+
+
+def test_a_router_needs_no_parameters(tmp_path: Path) -> None:
+    models = write_workspace(tmp_path)
+    (tmp_path / "pipelines" / "chain.yaml").rename(models / "chain" / "pipeline.yaml")
+    file = models / "chain" / "model-settings.json"
+    settings = json.loads(file.read_text())
+    file.write_text(json.dumps({**settings, "parameters": None}))
+    (models / "outer" / "model-settings.json").unlink()
+    folder = tmp_path / "out"
+    arguments = ["--models-dir", str(models), "--output", str(folder)]
+
+    assert main(["manifests", "chain", *KUBERNETES, *arguments]) == 0
+
+    uploaded = json.loads((folder / "models" / "chain" / "model-settings.json").read_text())
+    assert uploaded["parameters"] == {"uri": "./pipeline.yaml"}
+
+
+def test_what_cannot_be_copied_is_named_and_nothing_is_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = write_workspace(tmp_path)
+    (models / "hear" / "weights").symlink_to("nowhere")
+    before = sorted(tmp_path.iterdir())
+    arguments = ["--models-dir", str(models), "--output", str(tmp_path / "out")]
+
+    line = line_of(["chain", *KUBERNETES, *arguments], capsys)
+
+    assert line.startswith(f"{models / 'hear' / 'weights'}: cannot be copied: ")
+    assert "No such file or directory" in line
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_folder_is_written_through_a_link(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "out")
+    arguments = ["manifests", "diamond-echo", "--target", "compose", "--output", str(link)]
+
+    for _ in range(2):
+        assert main(arguments) == 0
+
+        assert link.is_symlink()
+        assert sorted(each.name for each in tmp_path.iterdir()) == ["link", "out"]
+        assert (tmp_path / "out" / "compose.yaml").is_file()
+
+
+def test_notes_of_somebody_else_are_left_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "NOTES.md").write_bytes(b"\xff\xfe mine")
+
+    line = line_of(["audio-sent", *SELDON, "--output", str(tmp_path)], capsys)
+
+    assert "it holds what this command did not write" in line
+
+
+def test_what_is_replaced_comes_back_after_an_interruption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "out"
+    arguments = ["manifests", "diamond-echo", "--target", "compose", "--output", str(folder)]
+    assert main(arguments) == 0
+    before = (folder / "compose.yaml").read_text()
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    assert main([*arguments, "--replicas", "2"]) == 130
+
     assert (folder / "compose.yaml").read_text() == before
     assert [each.name for each in tmp_path.iterdir()] == ["out"]
 
