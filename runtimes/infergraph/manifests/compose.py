@@ -14,6 +14,7 @@ from .container import (
     own_environment,
     process_memory,
     shared_environment,
+    start_s,
     stock_environment,
 )
 from .deployment import Deployment, Stage
@@ -68,7 +69,6 @@ def _service(deployment: Deployment, stage: Stage) -> dict[str, Any]:
     environment = own_environment(stage, endpoints)
     shared = shared_environment if stage.is_ours else stock_environment
     environment |= shared(deployment.models_dir)
-    minutes = 30 if stage.fetches else 10
     service: dict[str, Any] = {
         "image": options.image_of(stage.role),
         "working_dir": WRITABLE,
@@ -86,7 +86,7 @@ def _service(deployment: Deployment, stage: Stage) -> dict[str, Any]:
             "interval": "10s",
             "timeout": "5s",
             "retries": 3,
-            "start_period": f"{minutes}m",
+            "start_period": f"{start_s(stage) // 60}m",
             "start_interval": "2s",
         },
         "deploy": {"resources": _resources(stage)},

@@ -26,6 +26,7 @@ from .container import (
     own_environment,
     probes,
     process_memory,
+    progress_s,
     resources,
     shared_environment,
     stock_environment,
@@ -110,6 +111,7 @@ def _deployment(deployment: Deployment, stage: Stage, component: str) -> dict[st
     return {
         **spec,
         "revisionHistoryLimit": 3,
+        "progressDeadlineSeconds": progress_s([stage]),
         "strategy": strategy,
         "selector": {"matchLabels": selector(stage.name)},
         "template": {

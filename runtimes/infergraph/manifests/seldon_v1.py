@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from .autoscaling import can_scale, hpa_metrics, keda_spec
-from .container import LAG_S
+from .container import LAG_S, progress_s
 from .deployment import Deployment, Part, Stage
 from .inference_graph import GraphNode, plan_graph
 from .kubernetes import environment, pod, workloads
@@ -42,6 +42,7 @@ def _seldon_deployment(deployment: Deployment, part: Part) -> Resource:
         graph = _written(root)
     predictor = {
         "name": "default",
+        "progressDeadlineSeconds": progress_s(stages),
         "graph": graph,
         "componentSpecs": [_component(deployment, stage) for stage in stages],
     }

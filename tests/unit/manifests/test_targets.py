@@ -79,6 +79,24 @@ def test_ready_is_the_model_and_alive_the_server() -> None:
     assert [each["containerPort"] for each in one["ports"]] == list(PORTS.values())
 
 
+def test_a_roll_out_is_not_given_up_while_a_pod_may_still_load() -> None:
+    def startup_s(one: dict[str, Any]) -> int:
+        probe = one["startupProbe"]
+        return int(probe["periodSeconds"] * probe["failureThreshold"])
+
+    given = {"variant": {"resnet": "resnet18"}, "memory": {"resnet": "1Gi"}}
+    found = rendered("cascade", "kubernetes", **given)
+    waits = {}
+    for name in ("resnet", "inception", "cascade"):
+        waits[name] = of(found, "Deployment", name)["spec"]["progressDeadlineSeconds"]
+        assert waits[name] >= startup_s(container(found, name)) + 600
+    assert waits["resnet"] > waits["inception"] == waits["cascade"]
+    (predictor,) = of(rendered("cascade", "seldon-v1", **given), "SeldonDeployment")["spec"][
+        "predictors"
+    ]
+    assert predictor["progressDeadlineSeconds"] == waits["resnet"]
+
+
 def test_only_routers_may_call_a_model_and_a_router_only_its_models() -> None:
     found = objects("audio-qa", "kubernetes")
 
