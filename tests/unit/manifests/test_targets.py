@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +101,37 @@ def test_a_roll_out_is_not_given_up_while_a_pod_may_still_load() -> None:
         "predictors"
     ]
     assert predictor["progressDeadlineSeconds"] == waits["resnet"]
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_a_health_check_of_compose_asks_the_server_itself(status: int) -> None:
+    (file,) = objects("diamond-echo", "compose")
+    _, _, flag, program = file["services"]["diamond-echo"]["healthcheck"]["test"]
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        port = server.server_address[1]
+        # Nobody listens there.
+        environment = {**os.environ, "http_proxy": "http://127.0.0.1:1"}
+        here = [flag, program.replace("8080", str(port))]
+        done = subprocess.run([sys.executable, *here], env=environment, check=False)
+        if not asked:
+            with socket.create_connection(("127.0.0.1", port)):
+                pass
+        thread.join()
+
+    assert asked == ["/v2/models/diamond-echo/ready"]
+    assert (done.returncode == 0) == (status == 200)
 
 
 def test_only_routers_may_call_a_model_and_a_router_only_its_models() -> None:
