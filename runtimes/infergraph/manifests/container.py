@@ -13,7 +13,7 @@ from typing import Any
 from ..catalog import SERVER_SETTINGS, read_settings
 from ..settings import environment_prefix
 from .deployment import Stage
-from .memory import DECODING, PROCESS, ROUTER_PROCESS
+from .memory import BODIES, DECODING, PROCESS, ROUTER_PROCESS
 from .quantity import quantity
 
 REST, GRPC, METRICS = 8080, 8081, 8082
@@ -54,6 +54,9 @@ def shared_environment(models_dir: Path) -> dict[str, str]:
         **server_environment(models_dir),
         "INFERGRAPH_GRACE_SECONDS": str(GRACE_S),
         "INFERGRAPH_DECODE_MEMORY_BYTES": str(DECODING),
+        # More than there is memory for would end the server, and all requests that it has.
+        "INFERGRAPH_MAX_BODY_BYTES": str(BODIES),
+        "INFERGRAPH_MAX_BYTES_IN_FLIGHT": str(BODIES),
     }
 
 

@@ -85,7 +85,7 @@ def test_the_command_line_goes_before_the_values(
     assert {each["spec"]["replicas"] for each in deployments.values()} == {3}
     (container,) = deployments["sentiment"]["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "a:1"
-    assert container["resources"]["limits"]["memory"] == "4224Mi"
+    assert container["resources"]["limits"]["memory"] == "4288Mi"
 
 
 def test_a_router_has_the_memory_that_it_is_given(

@@ -19,7 +19,7 @@ from infergraph.manifests.deployment import plan_deployment
 from infergraph.manifests.folder import Rendered
 from infergraph.manifests.memory import PROCESS
 from infergraph.manifests.options import read_options
-from infergraph.manifests.quantity import parse_quantity
+from infergraph.manifests.quantity import MIB, parse_quantity
 from infergraph.manifests.rendering import render
 from infergraph.manifests.targets import Target
 from tests.manifests import examples
@@ -74,6 +74,36 @@ def test_servers_listen_to_others_with_the_settings_that_folders_share() -> None
     implementation = settings["model_repository_implementation"]
     assert data["MLSERVER_MODEL_REPOSITORY_IMPLEMENTATION"] == implementation
     assert not {name for name in data if "LOGGING" in name or "PORT" in name}
+
+
+@pytest.mark.parametrize("target", ["kubernetes", "compose", "seldon-v1", "seldon-v2"])
+def test_no_server_takes_more_than_it_has_memory_for(target: Target) -> None:
+    found = rendered("cascade", target, via_router=target.startswith("seldon") or None)
+
+    if target == "compose":
+        services = found[0]["services"].values()
+        told = [each["environment"] for each in services]
+        limits = [each["deploy"]["resources"]["limits"]["memory"] for each in services]
+    else:
+        pods = [each["spec"]["template"]["spec"] for each in found if each["kind"] == "Deployment"]
+        for each in found:
+            if each["kind"] == "SeldonDeployment":
+                (predictor,) = each["spec"]["predictors"]
+                pods += [component["spec"] for component in predictor["componentSpecs"]]
+            if each["kind"] == "Server":
+                pods.append(each["spec"]["podSpec"])
+        containers = [pod["containers"][0] for pod in pods]
+        shared = {} if target == "seldon-v2" else of(found, "ConfigMap")["data"]
+        told = [{**shared, **environment(each)} for each in containers]
+        limits = [each["resources"]["limits"]["memory"] for each in containers]
+
+    assert limits
+    for told_one, limit in zip(told, limits, strict=True):
+        most = int(told_one["INFERGRAPH_MAX_BYTES_IN_FLIGHT"])
+        assert int(told_one["INFERGRAPH_MAX_BODY_BYTES"]) <= most
+        # What a message may have by either protocol goes in.
+        assert int(told_one["MLSERVER_GRPC_MAX_MESSAGE_LENGTH"]) <= most
+        assert parse_quantity(limit.replace("m", "Mi")) >= 175 * MIB + 7 * most
 
 
 def test_ready_is_the_model_and_alive_the_server() -> None:
