@@ -15,7 +15,7 @@ from .autoscaling import can_scale, hpa_metrics, keda_spec
 from .container import LAG_S, progress_s
 from .deployment import Deployment, Part, Stage
 from .inference_graph import GraphNode, plan_graph
-from .kubernetes import environment, pod, workloads
+from .kubernetes import environment, environment_digest, pod, workloads
 from .resource import COMPONENT, Resource, resource, selector
 
 API = "machinelearning.seldon.io/v1"
@@ -83,7 +83,10 @@ def _component(deployment: Deployment, stage: Stage) -> dict[str, Any]:
     for container in spec["containers"]:
         container["lifecycle"] = {"preStop": {"exec": {"command": sleep}}}
     labels = {**selector(stage.name), COMPONENT: "router" if stage.is_router else "model"}
-    component: dict[str, Any] = {"metadata": {"labels": labels}, "spec": spec}
+    metadata: dict[str, Any] = {"labels": labels}
+    if annotations := environment_digest(deployment, stage):
+        metadata["annotations"] = annotations
+    component: dict[str, Any] = {"metadata": metadata, "spec": spec}
     if options.autoscale == "hpa" and can_scale(stage):
         component["hpaSpec"] = {
             "minReplicas": options.replicas,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from infergraph.catalog import load_catalog
 from infergraph.manifests.container import PORTS
 from infergraph.manifests.deployment import plan_deployment
 from infergraph.manifests.folder import Rendered
@@ -104,6 +106,34 @@ def test_no_server_takes_more_than_it_has_memory_for(target: Target) -> None:
         # What a message may have by either protocol goes in.
         assert int(told_one["MLSERVER_GRPC_MAX_MESSAGE_LENGTH"]) <= most
         assert parse_quantity(limit.replace("m", "Mi")) >= 175 * MIB + 7 * most
+
+
+@pytest.mark.parametrize("target", ["kubernetes", "seldon-v1"])
+def test_pods_are_made_anew_when_what_servers_are_told_is_another(
+    target: Target, tmp_path: Path
+) -> None:
+    models = tmp_path / "model-settings"
+    for each in ("resnet", "inception", "cascade"):
+        shutil.copytree(REPOSITORY / "model-settings" / each, models / each)
+    shutil.copytree(REPOSITORY / "pipelines", tmp_path / "pipelines")
+    settings = json.loads((REPOSITORY / "model-settings" / "settings.json").read_text())
+
+    def templates(**changed: object) -> list[dict[str, Any]]:
+        (models / "settings.json").write_text(json.dumps({**settings, **changed}))
+        options = read_options(target, {"storage_uri": "pvc://models"}, {})
+        planned = plan_deployment(load_catalog(models), ["cascade"], models, options)
+        found = load(render(planned).text)
+        assert faults(found) == []
+        if target == "kubernetes":
+            return [each["spec"]["template"] for each in found if each["kind"] == "Deployment"]
+        (predictor,) = of(found, "SeldonDeployment")["spec"]["predictors"]
+        return list(predictor["componentSpecs"])
+
+    before, again, after = templates(), templates(), templates(debug=True)
+
+    assert before == again
+    assert len(before) == len(after) == (3 if target == "kubernetes" else 2)
+    assert all(one != other for one, other in zip(before, after, strict=True))
 
 
 def test_ready_is_the_model_and_alive_the_server() -> None:
