@@ -58,6 +58,14 @@ KUBERNETES: dict[str, tuple[str, Change]] = {
         "unknown-port",
         lambda o: of(o, "Service")["spec"]["ports"][0].update(targetPort=9000),
     ),
+    "a port that no container can have": (
+        "bad-port",
+        lambda o: container(of(o, "Deployment"))["ports"][0].update(containerPort=65536),
+    ),
+    "a port that no Service can have": (
+        "bad-port",
+        lambda o: of(o, "Service", "audio-qa")["spec"]["ports"][0].update(port=0),
+    ),
     "a headless Service that maps ports": (
         "headless-port",
         lambda o: of(o, "Service")["spec"]["ports"][0].update(port=80),
