@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
+import ssl
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,6 +19,7 @@ from packaging.utils import canonicalize_name
 
 from tests.image import lock
 from tests.image.dockerfile import Instruction, pairs, read
+from tests.unit.front_door.certificates import Authority
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "mlserver" / "Dockerfile").read_text()
@@ -119,6 +124,43 @@ def test_an_image_runs_as_a_user_of_its_own_and_begins_with_no_shell(name: str) 
     (health,) = [_shell_free(each) for each in words if each.word == "HEALTHCHECK"]
     compile(health[-1], "HEALTHCHECK", "exec")
     assert [each.text for each in words if each.word == "STOPSIGNAL"] == ["SIGTERM"]
+
+
+@pytest.mark.parametrize("status", [200, 503])
+@pytest.mark.parametrize("secured", [False, True], ids=["plain", "tls"])
+def test_the_health_check_asks_as_the_server_speaks(
+    secured: bool, status: int, tmp_path: Path
+) -> None:
+    (health,) = [
+        _shell_free(each) for each in STAGES["python"].instructions if each.word == "HEALTHCHECK"
+    ]
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        environment = {**os.environ, "MLSERVER_HTTP_PORT": str(server.server_address[1])}
+        if secured:
+            own = Authority(tmp_path).own
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(own.certificate, own.key)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+            environment["INFERGRAPH_TLS_CERTIFICATE"] = str(own.certificate)
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        done = subprocess.run(
+            [sys.executable, *health[1:]], env=environment, capture_output=True, check=False
+        )
+        thread.join()
+
+    assert asked == ["/v2/health/ready"]
+    assert (done.returncode == 0) == (status == 200)
 
 
 def test_what_is_written_is_below_tmp() -> None:

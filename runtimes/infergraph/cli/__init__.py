@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from collections.abc import Sequence
 
@@ -31,7 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     try:
         status: int = COMMANDS[args.command].run(args)
-        sys.stdout.flush()
+        # None where the shell has closed it: `>&-`.
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except InfergraphError as error:
         # Several lines only where several things are wrong, as in a pipeline file.
         for line in str(error).splitlines():
@@ -54,6 +57,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         # it at exit, or Python complains.
         sys.stdout = None
         return 0
+    except OSError as error:
+        # What no command expects: a disk that is full, a file that may not be read.
+        where = f"{error.filename}: " if error.filename is not None else ""
+        print(f"infergraph {args.command}: {where}{error.strerror or error}", file=sys.stderr)
+        if error.errno == errno.ENOSPC:
+            # What is left to write would be tried again at exit.
+            sys.stdout = None
+        return USAGE_ERROR
     return status
 
 

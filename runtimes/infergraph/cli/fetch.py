@@ -57,7 +57,8 @@ def run(args: argparse.Namespace) -> int:
                 print("  ".join([name, *_fetched(source, args.to)]), flush=True)
             except InfergraphError as error:
                 raise error.prefixed(f"model '{args.model}': '{name}'") from None
-    if args.to is not None:
+    # What is in the model's folder is not put there.
+    if args.to is not None and not all(Path(source).is_absolute() for source in sources.values()):
         print(f"Serve them with HF_HOME={args.to} TORCH_HOME={args.to} HF_HUB_OFFLINE=1")
     return 0
 

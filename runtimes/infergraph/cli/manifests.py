@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -40,8 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--storage-uri",
         metavar="URI",
         help="where the model folders are found: seldon-v2 what rclone reads, such as "
-        "gs://bucket/models; kubernetes and seldon-v1 pvc://CLAIM[/FOLDER] or oci://IMAGE; compose "
-        "a folder (default: the one that is rendered)",
+        "gs://bucket/models; kubernetes and seldon-v1 pvc://CLAIM[/FOLDER], kubernetes also "
+        "oci://IMAGE; compose a folder (default: the one that is rendered)",
     )
     parser.add_argument("--namespace", metavar="NAME", help="the namespace of all objects")
     parser.add_argument(
@@ -109,9 +110,13 @@ class _Once(argparse.Action):
 
 def _count(text: str) -> int:
     """An argparse type: a number from 1 on."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of replicas; accepted: 1 and more")
+    if not _COUNT.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r:.40} is no number; accepted: 1 and more")
     return int(text)
+
+
+_COUNT = re.compile(r"0*[1-9]\d{0,5}", re.ASCII)
+"""A number from 1 on; `Options` says how large it may be."""
 
 
 def run(args: argparse.Namespace) -> int:
@@ -125,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
         return _check(args, values)
     target = args.target or values.get("target")
     pipelines = args.pipelines or values.get("pipelines") or []
-    if not isinstance(pipelines, list):
+    if not isinstance(pipelines, list) or not all(isinstance(each, str) for each in pipelines):
         raise ConfigurationError(f"pipelines = {pipelines!r}: accepted: a list of names")
     if not target or not pipelines:
         missing = "--target" if pipelines else "a PIPELINE"
@@ -160,15 +165,16 @@ def _check(args: argparse.Namespace, values: Mapping[str, Any]) -> int:
     from ..manifests.broker import check_messages
     from ..manifests.checks import check
     from ..manifests.documents import read_folder
-    from ..manifests.options import read_options
+    from ..manifests.options import named, read_options
 
     if args.pipelines or args.target or args.output:
         raise ConfigurationError(
             "--check looks at a folder that is there; leave out PIPELINE, --target and --output"
         )
     # Of all options only these two say what is accepted; the target is one that needs no others.
-    given = {"seldon_version": args.seldon_version or values.get("seldon-version")}
-    options = read_options("compose", {**given, "broker_limit": values.get("broker-limit")}, {})
+    known = named({key: value for key, value in values.items() if key != "pipelines"})
+    given = {"seldon_version": args.seldon_version or known.get("seldon_version")}
+    options = read_options("compose", {**given, "broker_limit": known.get("broker_limit")}, {})
     documents = read_folder(args.check)
     findings = check(documents, options.seldon)
     if options.broker_limit is not None:
@@ -189,7 +195,7 @@ def _values(file: Path | None) -> dict[str, Any]:
 
     try:
         values = yaml.safe_load(workspace.read_text(file))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         problem = " ".join(str(error).split())
         raise ConfigurationError(f"--values {file}: no YAML: {problem}") from None
     if not isinstance(values, dict):
@@ -198,15 +204,13 @@ def _values(file: Path | None) -> dict[str, Any]:
 
 
 def _images(given: Iterable[str]) -> dict[str, str]:
-    from ..manifests.targets import IMAGES
-
-    images = {}
+    images: dict[str, str] = {}
     for each in given:
+        # No image has a = in its name.
         role, equals, image = each.partition("=")
-        if equals and role in IMAGES:
-            images[role] = image
-        else:
-            images["models"] = each
+        role, image = (role, image) if equals else ("models", each)
+        if images.setdefault(role, image) != image:
+            raise ConfigurationError(f"--image {each}: '{images[role]}' is given for it too")
     return images
 
 
@@ -224,9 +228,9 @@ def _gpus(given: Iterable[str]) -> dict[str, int]:
     gpus = {}
     for each in given:
         model, equals, count = each.partition("=")
-        if not model or (equals and not (count.isdecimal() and int(count))):
+        if not model or (equals and not _COUNT.fullmatch(count)):
             raise ConfigurationError(
-                f"--gpu {each}: accepted: MODEL or MODEL=N, a number from 1 on"
+                f"--gpu {each:.100}: accepted: MODEL or MODEL=N, a number from 1 on"
             )
         gpus[model] = int(count or 1)
     return gpus

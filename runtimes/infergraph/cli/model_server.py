@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import math
 import os
@@ -15,7 +16,6 @@ import sysconfig
 import tempfile
 import threading
 import time
-import urllib.error
 import urllib.request
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -50,16 +50,27 @@ class Ports:
 
 
 def choose_ports(http: int = 0, grpc: int = 0, metrics: int = 0, host: str = LOOPBACK) -> Ports:
-    """The given ports; for each 0, one that is free now."""
+    """The given ports; for each 0, one that is free now.
+
+    Raises:
+        ConfigurationError: one is given twice.
+    """
+    given = [port for port in (http, grpc, metrics) if port]
+    if len(set(given)) < len(given):
+        raise ConfigurationError(
+            f"ports {http} (REST), {grpc} (gRPC) and {metrics} (metrics) have to differ; 0 stands "
+            "for any free port"
+        )
     with contextlib.ExitStack() as held:
         ports = []
         for port in (http, grpc, metrics):
-            if port == 0:
+            free = port
+            while free == 0 or (port == 0 and free in given):
                 # All stay bound until all are known, so that they differ.
                 holder = held.enter_context(socket.socket())
                 holder.bind((host, 0))
-                port = holder.getsockname()[1]
-            ports.append(port)
+                free = holder.getsockname()[1]
+            ports.append(free)
     return Ports(*ports)
 
 
@@ -95,6 +106,7 @@ class ModelServer:
         self._on_line = on_line
         self._log: deque[str] = deque(maxlen=_KEPT_LINES)
         self._progress = -math.inf
+        self._unheard: OSError | None = None
         self._process: subprocess.Popen[str] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -171,8 +183,13 @@ class ModelServer:
             time.sleep(_POLL_S)
 
     def check(self) -> None:
-        """Raises ConfigurationError if the process has ended, or is about to for a failed load."""
+        """Raises ConfigurationError if the process has ended, or is about to for a failed load.
+
+        And OSError, if what takes its log could not: nobody reads it, or the disk is full.
+        """
         assert self._process is not None
+        if self._unheard is not None:
+            raise self._unheard
         if self._process.poll() is None:
             if not any(_LOAD_FAILED in line for line in tuple(self._log)):
                 return
@@ -236,15 +253,19 @@ class ModelServer:
                 self._log.append(line)
                 if PROGRESS in line:
                     self._progress = time.monotonic()
-                if self._on_line is not None:
-                    self._on_line(line)
+                if self._on_line is not None and self._unheard is None:
+                    try:
+                        self._on_line(line)
+                    except OSError as error:
+                        # For `check`. Its log is read on: the process would wait for a reader.
+                        self._unheard = error
 
     def _is_ready(self, model: str) -> bool:
         url = f"{self.http_url}/v2/models/{model}/ready"
         try:
             with _DIRECT.open(url, timeout=5):
                 return True
-        except (OSError, urllib.error.HTTPError):
+        except (OSError, http.client.HTTPException):
             return False
 
 

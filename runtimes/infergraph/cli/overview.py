@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from ..errors import ConfigurationError
 from . import workspace
 
 if TYPE_CHECKING:
@@ -39,11 +40,19 @@ def describe(declaration: ModelDeclaration) -> dict[str, Any]:
     from ..settings import environment_overrides
 
     assert declaration.folder is not None
-    settings = read_settings(declaration.folder / MODEL_SETTINGS)
-    extra = (settings.get("parameters") or {}).get("extra") or {}
-    variants = extra.get("variants") or {}
-    if isinstance(variants, str):
-        variants = json.loads(variants)
+    file = declaration.folder / MODEL_SETTINGS
+    extra = (read_settings(file).get("parameters") or {}).get("extra") or {}
+    given = variants = extra.get("variants") or {}
+    if isinstance(given, str):
+        try:
+            variants = json.loads(given)
+        except ValueError:
+            variants = None
+    if not isinstance(variants, dict):
+        raise ConfigurationError(
+            f"{file}: key 'parameters.extra.variants' is {given!r:.60}; accepted: an object of "
+            "names and checkpoints"
+        )
     variant = None
     if variants:
         override = environment_overrides(declaration.name).get("variant")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,7 @@ def add_serving_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--load-timeout",
-        type=float,
+        type=seconds,
         default=600.0,
         metavar="SECONDS",
         help="longest wait for models to load, from the last progress of a download on "
@@ -71,6 +72,17 @@ def port_number(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port; accepted: 0 to 65535")
     return int(text)
+
+
+def seconds(text: str) -> float:
+    """An argparse type: a time above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time; accepted: seconds, above 0")
+    return value
 
 
 def run(args: argparse.Namespace) -> int:

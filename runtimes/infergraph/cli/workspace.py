@@ -62,5 +62,6 @@ def shown(file: Path) -> str:
     """A path relative to the working directory where it lies below it."""
     try:
         return str(file.resolve().relative_to(Path.cwd()))
-    except ValueError:
+    except (ValueError, OSError):
+        # Not below it, or there is none any more.
         return str(file)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .deployment import Stage, settings_of
+from .memory import batch_size
 from .options import Options
 from .quantity import quantity
 from .resource import Resource, resource
@@ -55,7 +56,7 @@ def threshold(stage: Stage) -> int:
     """Requests in flight for each replica, at which there are enough of them."""
     if stage.is_router:
         return _ROUTER_REQUESTS
-    return max(1, int(settings_of(stage.folder).get("max_batch_size", 32)) // 2)
+    return max(1, batch_size(stage.name, settings_of(stage.folder)) // 2)
 
 
 def hpa(target: Target, stage: Stage, options: Options, *, pods: bool) -> Resource:

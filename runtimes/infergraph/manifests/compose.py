@@ -14,6 +14,7 @@ from .container import (
     own_environment,
     process_memory,
     shared_environment,
+    start_s,
     stock_environment,
 )
 from .deployment import Deployment, Stage
@@ -38,10 +39,10 @@ def render(deployment: Deployment) -> dict[str, list[dict[str, Any]]]:
             f"--namespace {options.namespace}: Compose has none; leave it out, or name the project "
             "by docker compose -p"
         )
-    if "://" in options.storage_uri:
+    if ":" in options.storage_uri:
         raise ConfigurationError(
-            f"--storage-uri {options.storage_uri}: Compose mounts a folder of this machine; name "
-            "one, or leave it out to mount what is rendered"
+            f"--storage-uri {options.storage_uri}: Compose mounts a folder of this machine, whose "
+            "path has no colon; name one, or leave it out to mount what is rendered"
         )
     services = {stage.name: _service(deployment, stage) for stage in deployment.stages}
     for number, stage in enumerate(deployment.routers):
@@ -51,23 +52,31 @@ def render(deployment: Deployment) -> dict[str, list[dict[str, Any]]]:
     return {_FILE: [{"name": deployment.parts[0].name, "services": services}]}
 
 
+def models_folder(storage_uri: str) -> str:
+    """The folder of the model folders, as Compose tells one from a volume: it begins as a path."""
+    folder = storage_uri or OWN_MODELS
+    return folder if folder.startswith((".", "/", "~")) else f"./{folder}"
+
+
+def _escaped(value: str) -> str:
+    """A value in which Compose puts no variable of its own."""
+    return value.replace("$", "$$")
+
+
 def _service(deployment: Deployment, stage: Stage) -> dict[str, Any]:
     options = deployment.options
     endpoints = {step: f"http://{step}:{REST}" for step in stage.steps}
     environment = own_environment(stage, endpoints)
     shared = shared_environment if stage.is_ours else stock_environment
     environment |= shared(deployment.models_dir)
-    minutes = 30 if stage.fetches else 10
     service: dict[str, Any] = {
         "image": options.image_of(stage.role),
         "working_dir": WRITABLE,
-        "environment": {
-            name: value.replace("$", "$$") for name, value in sorted(environment.items())
-        },
+        "environment": {name: _escaped(value) for name, value in sorted(environment.items())},
         "read_only": True,
         # Compiled code is run from there.
         "tmpfs": [f"{WRITABLE}:exec"],
-        "volumes": [f"{options.storage_uri or OWN_MODELS}:{MODELS}:ro"],
+        "volumes": [f"{_escaped(models_folder(options.storage_uri))}:{MODELS}:ro"],
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
         "restart": "unless-stopped",
@@ -77,7 +86,7 @@ def _service(deployment: Deployment, stage: Stage) -> dict[str, Any]:
             "interval": "10s",
             "timeout": "5s",
             "retries": 3,
-            "start_period": f"{minutes}m",
+            "start_period": f"{start_s(stage) // 60}m",
             "start_interval": "2s",
         },
         "deploy": {"resources": _resources(stage)},
@@ -90,8 +99,15 @@ def _service(deployment: Deployment, stage: Stage) -> dict[str, Any]:
 
 
 def _asks(path: str) -> str:
-    """A program that fails unless the server answers; images have no curl."""
-    return f"import urllib.request as r; r.urlopen('http://127.0.0.1:{REST}{path}', timeout=4)"
+    """A program that fails unless the server answers; images have no curl.
+
+    It asks through no proxy, of which Docker may tell all containers by variables.
+    """
+    return (
+        "import sys; from http.client import HTTPConnection; "
+        f"c = HTTPConnection('127.0.0.1', {REST}, timeout=4); c.request('GET', '{path}'); "
+        "sys.exit(c.getresponse().status != 200)"
+    )
 
 
 def _resources(stage: Stage) -> dict[str, Any]:

@@ -6,14 +6,14 @@ Images start `mlserver start $MLSERVER_MODELS_DIR`; whatever else they need come
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..catalog import SERVER_SETTINGS, read_settings
 from ..settings import environment_prefix
 from .deployment import Stage
-from .memory import DECODING, PROCESS, ROUTER_PROCESS
+from .memory import BODIES, DECODING, PROCESS, ROUTER_PROCESS
 from .quantity import quantity
 
 REST, GRPC, METRICS = 8080, 8081, 8082
@@ -27,6 +27,7 @@ GRACE_S = 25
 """How long a server ends what is in flight, the front door's `grace_seconds`."""
 LAG_S = 5
 """How long a stopping server still gets requests from those who do not know yet."""
+_BEFORE_START_S = 600
 STOP_S = LAG_S + GRACE_S + 15
 _UNSUITED = frozenset({"host", "logging_settings"})
 """Settings of a server on one's own machine: containers listen to all, and log plainly."""
@@ -53,6 +54,9 @@ def shared_environment(models_dir: Path) -> dict[str, str]:
         **server_environment(models_dir),
         "INFERGRAPH_GRACE_SECONDS": str(GRACE_S),
         "INFERGRAPH_DECODE_MEMORY_BYTES": str(DECODING),
+        # More than there is memory for would end the server, and all requests that it has.
+        "INFERGRAPH_MAX_BODY_BYTES": str(BODIES),
+        "INFERGRAPH_MAX_BYTES_IN_FLIGHT": str(BODIES),
     }
 
 
@@ -131,12 +135,21 @@ def probe(path: str, **fields: int) -> dict[str, Any]:
     return {"httpGet": {"path": path, "port": "http"}, "timeoutSeconds": 5, **fields}
 
 
+def start_s(stage: Stage) -> int:
+    """How long a model or router may take to load, in seconds."""
+    return 1800 if stage.fetches else 600
+
+
+def progress_s(stages: Iterable[Stage]) -> int:
+    """How long a roll-out may show no progress: before it loads, a pod is scheduled and pulled."""
+    return _BEFORE_START_S + max(start_s(stage) for stage in stages)
+
+
 def probes(stage: Stage) -> dict[str, Any]:
     """Alive is the server; ready is the model, since a server without models is ready too."""
     ready = f"/v2/models/{stage.name}/ready"
-    minutes = 30 if stage.fetches else 10
     return {
-        "startupProbe": probe(ready, periodSeconds=5, failureThreshold=12 * minutes),
+        "startupProbe": probe(ready, periodSeconds=5, failureThreshold=start_s(stage) // 5),
         "livenessProbe": probe("/v2/health/live", periodSeconds=10, failureThreshold=3),
         "readinessProbe": probe(ready, periodSeconds=5, failureThreshold=2),
     }

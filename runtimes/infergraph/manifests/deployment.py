@@ -11,7 +11,7 @@ from ..catalog import MODEL_SETTINGS, SAMPLE, read_settings
 from ..checkpoints import checkpoint_sources
 from ..declaration import ModelDeclaration
 from ..errors import ConfigurationError, UnknownModel
-from ..graph import Pipeline, parse_pipeline
+from ..graph import Pipeline, lint, parse_pipeline
 from ..node import Node
 from .broker import Largest, largest_message
 from .memory import PLAIN, STOCK, model_memory
@@ -107,10 +107,11 @@ class Part:
         """The models that read its requests, if these may hold one item only."""
         if self.verdict.how is not How.ONE_ITEM or self.routed:
             return set()
+        name = self.pipeline.name
         return {
             step.name
             for step in self.pipeline.spec.steps
-            if any(each.partition(".")[0] == self.name for each in step.inputs or (self.name,))
+            if any(each.partition(".")[0] == name for each in step.inputs or (name,))
         }
 
 
@@ -162,13 +163,13 @@ def plan_deployment(
         for step in part.pipeline.spec.steps:
             _need(step.name, catalog, options, needed, (part.declaration,))
         if part.routed:
-            needed[part.name] = _router(part.declaration, part.pipeline)
+            needed[part.name] = _router(part.declaration, part.pipeline, options)
     alone: set[str] = set()
     if options.target == "seldon-v2":
         alone = alone.union(*(part.one_item_models for part in parts))
     stages = [replace(stage, one_item=stage.name in alone) for stage in needed.values()]
     candidates = dict(_candidates(stages, options))
-    _check_named(options, [stage.name for stage in stages], candidates.values())
+    _check_named(options, stages, candidates.values())
     second = [
         replace(stage, name=candidates[stage.name], variant=options.variant[stage.name][1])
         for stage in stages
@@ -193,9 +194,10 @@ def _part(
         known = ", ".join(each.name for each in catalog.values() if each.pipeline is not None)
         what = "is a model" if declaration is not None else f"is not in {models_dir}"
         raise UnknownModel(f"'{name}' {what}; accepted: {known or 'no pipeline exists'}")
-    text = _text(declaration.pipeline)
-    pipeline = parse_pipeline(text, str(declaration.pipeline))
-    found = verdict(pipeline, catalog, options.target, options.seldon)
+    text, pipeline = _read(declaration, declaration.pipeline, catalog)
+    # The file may name it otherwise than its router's folder.
+    own = {**catalog, pipeline.name: declaration}
+    found = verdict(pipeline, own, options.target, options.seldon)
     on_seldon = options.target == "seldon-v2"
     if on_seldon and found.how is How.ROUTER and not options.via_router:
         raise ConfigurationError(
@@ -238,26 +240,38 @@ def _need(
     if declaration.pipeline is None:
         needed[name] = _model(declaration, declaration.folder, options)
         return
-    inner = parse_pipeline(_text(declaration.pipeline), str(declaration.pipeline))
+    _, inner = _read(declaration, declaration.pipeline, catalog)
     for step in inner.spec.steps:
         _need(step.name, catalog, options, needed, (*above, declaration))
-    needed[name] = _router(declaration, inner)
+    needed[name] = _router(declaration, inner, options)
 
 
-def _text(file: Path) -> str:
+def _read(
+    declaration: ModelDeclaration, file: Path, catalog: Mapping[str, ModelDeclaration]
+) -> tuple[str, Pipeline]:
+    """A pipeline file's content; what its router would not load is refused here."""
     try:
-        return file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file}: cannot be read: {error}") from None
+    pipeline = parse_pipeline(text, str(file))
+    known = {**catalog, pipeline.name: declaration}
+    missing = {step.name for step in pipeline.spec.steps} - known.keys()
+    # What is said of models that are not there is not what is wrong, see `_need`.
+    found = [] if missing else lint(text, str(file), known)
+    errors = [str(finding) for finding in found if finding.severity == "error"]
+    if errors:
+        raise ConfigurationError("\n".join(errors))
+    return text, pipeline
 
 
-def _router(declaration: ModelDeclaration, pipeline: Pipeline) -> Stage:
+def _router(declaration: ModelDeclaration, pipeline: Pipeline, options: Options) -> Stage:
     assert declaration.folder is not None
     return Stage(
         declaration.name,
         declaration,
         declaration.folder,
-        PLAIN,
+        options.memory.get(declaration.name, PLAIN),
         steps=tuple(step.name for step in pipeline.spec.steps),
         pipeline=declaration.pipeline,
     )
@@ -313,11 +327,12 @@ def settings_of(folder: Path) -> dict[str, Any]:
     return dict((settings.get("parameters") or {}).get("extra") or {})
 
 
-def _check_named(options: Options, names: Sequence[str], candidates: Iterable[str]) -> None:
+def _check_named(options: Options, stages: Sequence[Stage], candidates: Iterable[str]) -> None:
+    models = [stage.name for stage in stages if not stage.is_router]
     for option, given, known in (
-        ("--variant", options.variant, names),
-        ("--gpu", options.gpu, names),
-        ("memory", options.memory, [*names, *candidates]),
+        ("--variant", options.variant, models),
+        ("--gpu", options.gpu, models),
+        ("memory", options.memory, [*(stage.name for stage in stages), *candidates]),
     ):
         for name in given:
             if name not in known:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from ..graph import Finding
 Steps = tuple[str | int, ...]
 """Keys and list positions that lead to a part of a document."""
 _LOADER: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_MOST_PARTS = 1_000_000
 COMPOSE_FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 
 
@@ -106,6 +108,11 @@ def _documents(file: str, text: str) -> Iterator[Document]:
             node = loader.get_node()
             if isinstance(node, yaml.ScalarNode) and node.value in ("", "null", "~"):
                 continue
+            if _expanded(node, {}) > _MOST_PARTS:
+                raise ConfigurationError(
+                    f"{file}:{node.start_mark.line + 1}: its aliases stand for more than "
+                    f"{_MOST_PARTS} parts, or for what they are in; write them out"
+                )
             value = loader.construct_document(node)
             if not isinstance(value, dict):
                 raise ConfigurationError(
@@ -118,6 +125,18 @@ def _documents(file: str, text: str) -> Iterator[Document]:
         raise ConfigurationError(f"{file}: no YAML: {problem}") from None
     finally:
         loader.dispose()
+
+
+def _expanded(node: yaml.Node, known: dict[int, float]) -> float:
+    """How many parts a node has with its aliases written out; infinitely many of one in itself."""
+    if id(node) not in known:
+        # Until it is known, whatever leads here is inside of it.
+        known[id(node)] = math.inf
+        children = node.value if isinstance(node, yaml.CollectionNode) else ()
+        if isinstance(node, yaml.MappingNode):
+            children = [each for pair in node.value for each in pair]
+        known[id(node)] = 1 + sum(_expanded(each, known) for each in children)
+    return known[id(node)]
 
 
 def read_folder(folder: Path) -> list[Document]:

@@ -49,6 +49,9 @@ class Rendered:
             ConfigurationError: the folder holds something else, or cannot be written.
         """
         try:
+            if folder.is_symlink():
+                # The link stays.
+                folder = Path(os.path.realpath(folder))
             _check_own(folder)
             folder.parent.mkdir(parents=True, exist_ok=True)
             new = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -64,18 +67,20 @@ class Rendered:
             ) from None
 
     def _fill(self, folder: Path) -> None:
-        folder.chmod(0o755)
         for name, content in self.files.items():
             (folder / name).write_text(content, encoding="utf-8")
         for stage in self.stages:
             copy_model(stage, folder / MODELS / stage.declaration.name)
+        # Containers run as any user, and may have to read it where it is.
+        for each in (folder, *folder.rglob("*")):
+            each.chmod(each.stat().st_mode | (0o755 if each.is_dir() else 0o644))
 
 
 def _check_own(folder: Path) -> None:
     if not folder.exists():
         return
     notes = folder / NOTES
-    own = notes.is_file() and notes.read_text(encoding="utf-8").startswith(FIRST_LINE)
+    own = notes.is_file() and notes.read_bytes().startswith(FIRST_LINE.encode())
     if not folder.is_dir() or (not own and any(folder.iterdir())):
         raise ConfigurationError(
             f"--output {folder}: it holds what this command did not write; name an empty folder or "
@@ -88,13 +93,14 @@ def _replace(folder: Path, new: Path) -> None:
         new.rename(folder)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    os.replace(folder, old)
     try:
+        os.replace(folder, old)
         new.rename(folder)
-    except OSError:
-        os.replace(old, folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+    finally:
+        # Also after Ctrl-C between the two.
+        if not folder.exists():
+            os.replace(old, folder)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def copy_model(stage: Stage, to: Path) -> None:
@@ -103,13 +109,22 @@ def copy_model(stage: Stage, to: Path) -> None:
     Links do not travel: what they lead to is copied in their place. A server's own settings are
     left out, as they would go before the environment. A router has its pipeline's file beside its
     settings.
+
+    Raises:
+        ConfigurationError: something in the folder cannot be copied, such as a link to nothing.
+        OSError: nothing can be written.
     """
     if to.exists():
         return
-    shutil.copytree(stage.folder, to, ignore=shutil.ignore_patterns(SERVER_SETTINGS))
+    try:
+        shutil.copytree(stage.folder, to, ignore=shutil.ignore_patterns(SERVER_SETTINGS))
+    except shutil.Error as error:
+        source, _, reason = error.args[0][0]
+        raise ConfigurationError(f"{source}: cannot be copied: {reason}") from None
     if stage.pipeline is not None:
         shutil.copyfile(stage.pipeline, to / _PIPELINE)
         settings = read_settings(to / MODEL_SETTINGS)
-        settings["parameters"] = {**settings["parameters"], "uri": f"./{_PIPELINE}"}
+        given = settings.get("parameters") or {}
+        settings["parameters"] = {**given, "uri": f"./{_PIPELINE}"}
         text = json.dumps(settings, indent=2, ensure_ascii=False)
         (to / MODEL_SETTINGS).write_text(f"{text}\n", encoding="utf-8")

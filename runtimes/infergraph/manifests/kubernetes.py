@@ -6,6 +6,8 @@ headless: its name stands for all its pods, between which a router divides its c
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,6 +28,7 @@ from .container import (
     own_environment,
     probes,
     process_memory,
+    progress_s,
     resources,
     shared_environment,
     stock_environment,
@@ -37,6 +40,8 @@ from .resource import COMPONENT, NAME, PART_OF, Resource, resource, selector
 
 CONFIG = "infergraph"
 """The ConfigMap of what all servers are told."""
+ENVIRONMENT = "infergraph.io/environment"
+"""An annotation that changes with what is in the ConfigMap."""
 _AMONG_REPLICAS = {"INFERGRAPH_GRPC_CONNECTION_AGE_S": "60"}
 """Callers that keep a gRPC connection for ever would never find a replica that came later."""
 _APPS = "apps/v1"
@@ -69,8 +74,20 @@ def environment(deployment: Deployment) -> Resource:
     """What all servers of ours are told, once."""
     config = resource("v1", "ConfigMap", CONFIG, deployment.options.namespace, {})
     del config["spec"]
+    return {**config, "data": _shared(deployment)}
+
+
+def _shared(deployment: Deployment) -> dict[str, str]:
     data = {**shared_environment(deployment.models_dir), **_AMONG_REPLICAS}
-    return {**config, "data": dict(sorted(data.items()))}
+    return dict(sorted(data.items()))
+
+
+def environment_digest(deployment: Deployment, stage: Stage) -> dict[str, str]:
+    """An annotation of pods that read the ConfigMap: they read it once, and are to be made anew."""
+    if not stage.is_ours:
+        return {}
+    text = json.dumps(_shared(deployment))
+    return {ENVIRONMENT: hashlib.sha256(text.encode()).hexdigest()[:16]}
 
 
 def _workload(deployment: Deployment, stage: Stage) -> list[Resource]:
@@ -110,6 +127,7 @@ def _deployment(deployment: Deployment, stage: Stage, component: str) -> dict[st
     return {
         **spec,
         "revisionHistoryLimit": 3,
+        "progressDeadlineSeconds": progress_s([stage]),
         "strategy": strategy,
         "selector": {"matchLabels": selector(stage.name)},
         "template": {
@@ -119,6 +137,7 @@ def _deployment(deployment: Deployment, stage: Stage, component: str) -> dict[st
                     "prometheus.io/scrape": "true",
                     "prometheus.io/port": str(METRICS),
                     "prometheus.io/path": "/metrics",
+                    **environment_digest(deployment, stage),
                 },
             },
             "spec": pod(deployment, stage),
@@ -194,13 +213,14 @@ def model_volume(storage_uri: str) -> tuple[dict[str, Any], dict[str, Any]]:
         image = {"reference": rest, "pullPolicy": "IfNotPresent"}
         return {"name": "models", "image": image}, mount
     claim, _, folder = rest.partition("/")
+    folder = folder.rstrip("/")
     if scheme != "pvc" or not claim:
         raise ConfigurationError(
             f"--storage-uri {storage_uri}: a volume is pvc://CLAIM[/FOLDER] or oci://IMAGE; copy "
             "the model folders to one of them"
         )
     if folder:
-        mount["subPath"] = folder.rstrip("/")
+        mount["subPath"] = folder
     volume = {"claimName": claim, "readOnly": True}
     return {"name": "models", "persistentVolumeClaim": volume}, mount
 

@@ -21,19 +21,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..checkpoints import checkpoint_sources
+from ..checkpoints import TORCHVISION, checkpoint_sources
 from ..errors import ConfigurationError
-from ..settings import EMBEDDED
+from ..settings import EMBEDDED, RuntimeOptions
 from ..tensors import TensorSpec
 from ..weights import SAFETENSORS, find_weights, parts_of, weights_in
 from .quantity import MIB
 
 DECODING = 256 * MIB
 """What images and audio that are being decoded may take, of all models of a process."""
-PROCESS = 896 * MIB + DECODING
-"""Python, torch and the libraries around it, the server (843 MiB as measured), and decoding."""
-ROUTER_PROCESS = 256 * MIB
-"""The same of a process that serves routers only, without torch."""
+BODIES = 64 * MIB
+"""What bodies and messages of requests may be, one of them and all that a process holds."""
+PROCESS = 896 * MIB + DECODING + BODIES
+"""Python, torch and the libraries around it, the server (843 MiB as measured), decoding, bodies."""
+ROUTER_PROCESS = 192 * MIB + 9 * BODIES
+"""The same of a process that serves routers only, without torch (175 MiB as measured).
+
+It holds a body as it came, as tensors and as what goes to the next step, and an answer again. Four
+times a body were measured of one, and that what was freed is not all given back: 640 MiB in all.
+"""
 PLAIN = 32 * MIB
 """A model that computes without a checkpoint, or a router."""
 STOCK = 1024 * MIB
@@ -42,6 +48,9 @@ _WEIGHT = 4
 _ITEM = 8 * MIB
 _ROW = MIB // 16
 _BATCH = 96 * MIB
+_BATCH_SIZE = int(RuntimeOptions.model_fields["max_batch_size"].default)
+_LONGEST_HEADER = 100_000_000
+"""Bytes; what reads safetensors takes no longer one."""
 
 
 def model_memory(
@@ -76,7 +85,7 @@ def model_memory(
         spec.datatype != "BYTES" and min(spec.shape[1:], default=-1) > 0 for spec in inputs
     )
     item = _ROW if of_numbers else _ITEM
-    return 3 * _WEIGHT * weights + item * int(extra.get("max_batch_size", 32)) + _BATCH
+    return 3 * _WEIGHT * weights + item * batch_size(model, extra) + _BATCH
 
 
 def checkpoint_bytes(folder: Path) -> int:
@@ -89,22 +98,27 @@ def _weights(model: str, name: str, source: str) -> int:
     if not folder.is_absolute():
         found = _cached(source)
         if found is None:
+            cure = f"say memory: {{{model}: 2Gi}} in a --values file"
+            if not source.startswith(TORCHVISION):
+                cure = f"get it by infergraph fetch, or {cure}"
             raise ConfigurationError(
-                f"model '{model}': {name} is '{source}', which is not on this machine, so its "
-                f"memory is not known; get it by infergraph fetch, or say memory: {{{model}: 2Gi}} "
-                "in a --values file"
+                f"model '{model}': {name} is '{source}', which is not on this machine as a folder, "
+                f"so its memory is not known; {cure}"
             )
         folder = found
-    names = [each.name for each in folder.iterdir()]
-    if find_weights(names) is None:
-        return 0
-    file = weights_in(folder)
-    return sum(_numbers(folder / part) for part in parts_of(file, names) or [file])
+    try:
+        names = [each.name for each in folder.iterdir()]
+        if find_weights(names) is None:
+            return 0
+        file = weights_in(folder)
+        return sum(_numbers(folder / part) for part in parts_of(file, names) or [file])
+    except (OSError, ConfigurationError) as error:
+        raise ConfigurationError(f"model '{model}': {name}: {error}") from None
 
 
 def _cached(source: str) -> Path | None:
-    """The folder of a checkpoint of a hub that was fetched before."""
-    if source.startswith(("torchvision/", "timm/")):
+    """The folder of a checkpoint of a hub that was fetched before; torchvision's are none."""
+    if source.startswith(TORCHVISION):
         return None
     from ..hub import cached_snapshot
 
@@ -117,8 +131,30 @@ def _numbers(file: Path) -> int:
     if file.suffix != Path(SAFETENSORS).suffix:
         # Pickles tell only when they are read; most hold fp32, and fp16 is the worst case.
         return file.stat().st_size // 2
-    with file.open("rb") as stream:
-        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
-    return sum(
-        math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__"
-    )
+    try:
+        with file.open("rb") as stream:
+            size = int.from_bytes(stream.read(8), "little")
+            if size > _LONGEST_HEADER:
+                raise ValueError(f"a header of {size} bytes")
+            header = json.loads(stream.read(size))
+        return sum(
+            math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__"
+        )
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        # Such as a pointer of Git LFS, whose file was not fetched.
+        raise ConfigurationError(f"{file} is no file of safetensors: {error}") from None
+
+
+def batch_size(model: str, extra: Mapping[str, Any]) -> int:
+    """The setting `max_batch_size` of `parameters.extra`; raises ConfigurationError."""
+    given = extra.get("max_batch_size", _BATCH_SIZE)
+    try:
+        size = int(given)
+    except (ValueError, TypeError, OverflowError):
+        size = -1
+    if size < 0:
+        raise ConfigurationError(
+            f"model '{model}': setting 'max_batch_size' = {given!r:.60}; accepted: a number from 0 "
+            "on"
+        )
+    return size

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..catalog import SAMPLE
 from .autoscaling import MODELS_IN_FLIGHT, MODELS_QUEUED, PIPELINES_IN_FLIGHT, can_scale
-from .compose import PORTS_APART
+from .compose import OWN_MODELS, PORTS_APART, models_folder
 from .container import METRICS, MODELS, REST, WRITABLE
 from .deployment import Deployment, Part
 from .folder import FIRST_LINE
@@ -86,10 +86,11 @@ def _seldon_v2(deployment: Deployment, files: Sequence[str]) -> Sections:
     yield "Apply", _block(*(f"kubectl -n {namespace} apply -f {file}" for file in files))
     calls = []
     for part in deployment.parts:
-        header = part.name if part.routed else f"{part.name}.pipeline"
+        name = part.name if part.routed else part.pipeline.name
+        header = name if part.routed else f"{name}.pipeline"
         calls.append(
             _curl(
-                f"http://seldon-mesh/v2/models/{part.name}/infer",
+                f"http://seldon-mesh/v2/models/{name}/infer",
                 part.sample,
                 f"-H 'seldon-model: {header}' ",
             )
@@ -201,8 +202,8 @@ def _models(deployment: Deployment) -> Sections:
                 f"`{MODELS}`.",
             ],
         )
-    elif place:
-        yield "Models", _block(f"cp -r models/. {shlex.quote(place)}")
+    elif place and models_folder(place) != OWN_MODELS:
+        yield "Models", _block(f"cp -r models/. {shlex.quote(models_folder(place))}")
 
 
 def _watch(deployment: Deployment) -> Sections:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PositiveInt,
     StrictStr,
     ValidationError,
     field_validator,
@@ -20,6 +20,11 @@ from ..errors import ConfigurationError
 from .quantity import parse_quantity
 from .targets import AUTOSCALERS_OF, IMAGES, Autoscaler, Target
 
+MOST = 100_000
+"""Of replicas, or of GPUs of one: more than a cluster has."""
+Count = Annotated[int, Field(ge=1, le=MOST)]
+_IMAGE = re.compile(r"[a-zA-Z0-9][\w.:/@+-]*", re.ASCII)
+
 
 class Options(BaseModel):
     """How pipelines are rendered. A values file has the same names, with `-` or `_`.
@@ -28,8 +33,8 @@ class Options(BaseModel):
         target: What the manifests are for.
         image: Image by role, a key of `targets.IMAGES`; `models` also stands for those not named.
         storage_uri: Where the model folders are found: for Seldon what rclone reads (`gs://`,
-            `s3://`, ...), for Kubernetes and Seldon v1 `pvc://CLAIM[/FOLDER]` or `oci://IMAGE`, for
-            Compose a folder, unless given the one that is rendered.
+            `s3://`, ...), for Kubernetes and Seldon v1 `pvc://CLAIM[/FOLDER]`, for Kubernetes also
+            `oci://IMAGE`, for Compose a folder, unless given the one that is rendered.
         namespace: The namespace of all objects; that of the caller's context unless given.
         seldon_version: The version of Seldon Core 2 that is installed.
         replicas: Of each model and router; with an autoscaler the fewest.
@@ -39,7 +44,7 @@ class Options(BaseModel):
         autoscale: What changes the number (or for `vpa` the size) of replicas.
         via_router: Whether our router runs the pipelines on Seldon Core, as a Model of its own
             there, or as the one node of a graph.
-        memory: Model -> bytes or a quantity such as `2Gi`, in place of what is computed.
+        memory: Model or router -> bytes or a quantity such as `2Gi`, in place of what is computed.
         broker_limit: Largest message, in bytes or as a quantity, that the Kafka broker takes.
         prometheus: Where KEDA asks for metrics.
     """
@@ -51,10 +56,10 @@ class Options(BaseModel):
     storage_uri: StrictStr = ""
     namespace: StrictStr = ""
     seldon_version: StrictStr = "2.6.0"
-    replicas: PositiveInt = 1
-    max_replicas: PositiveInt | None = None
+    replicas: Count = 1
+    max_replicas: Count | None = None
     variant: dict[StrictStr, list[StrictStr]] = Field(default_factory=dict)
-    gpu: dict[StrictStr, PositiveInt] = Field(default_factory=dict)
+    gpu: dict[StrictStr, Count] = Field(default_factory=dict)
     autoscale: Autoscaler | None = None
     via_router: bool = False
     memory: dict[StrictStr, int] = Field(default_factory=dict)
@@ -69,9 +74,11 @@ class Options(BaseModel):
     @field_validator("image")
     @classmethod
     def _known_roles(cls, value: dict[str, str]) -> dict[str, str]:
-        for role in value:
+        for role, image in value.items():
             if role not in IMAGES:
                 raise ValueError(f"unknown role '{role}'; accepted: {', '.join(IMAGES)}")
+            if not _IMAGE.fullmatch(image):
+                raise ValueError(f"'{image}' is no image; accepted: REGISTRY/NAME:TAG and such")
         return value
 
     @field_validator("variant", mode="before")
@@ -120,7 +127,7 @@ def read_options(target: str, given: Mapping[str, Any], values: Mapping[str, Any
     Raises:
         ConfigurationError: an option is unknown, is not accepted, or does not fit the target.
     """
-    merged: dict[str, Any] = {to_snake(str(key)): value for key, value in values.items()}
+    merged = named(values)
     merged.update({key: value for key, value in given.items() if value not in (None, {})})
     if merged.setdefault("target", target) != target:
         raise ConfigurationError(
@@ -132,13 +139,24 @@ def read_options(target: str, given: Mapping[str, Any], values: Mapping[str, Any
     except ValidationError as error:
         problem = error.errors()[0]
         name = ".".join(map(str, problem["loc"]))
-        if problem["type"] == "extra_forbidden":
-            accepted = ", ".join(each.replace("_", "-") for each in Options.model_fields)
-            raise ConfigurationError(f"unknown value '{name}'; accepted: {accepted}") from None
         message = problem["msg"].removeprefix("Value error, ")
         raise ConfigurationError(f"{name} = {problem['input']!r}: {message}") from None
     _check(options)
     return options
+
+
+def named(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a values file by the fields of `Options`; raises ConfigurationError."""
+    by_field = {}
+    for key, value in values.items():
+        field = to_snake(str(key))
+        if field not in Options.model_fields:
+            accepted = ", ".join(each.replace("_", "-") for each in Options.model_fields)
+            raise ConfigurationError(f"unknown value '{key}'; accepted: {accepted}")
+        if field in by_field:
+            raise ConfigurationError(f"value '{key}' stands twice, with - and with _; keep one")
+        by_field[field] = value
+    return by_field
 
 
 def _check(options: Options) -> None:
@@ -175,11 +193,22 @@ def _check(options: Options) -> None:
             f"--target {target} needs --storage-uri, where the cluster finds the model folders, "
             f"for example --storage-uri {_PLACES[target]}"
         )
+    if target == "seldon-v1" and options.storage_uri.startswith("oci://"):
+        raise ConfigurationError(
+            f"--storage-uri {options.storage_uri}: the pods of Seldon Core 1 have no volumes of "
+            "images, and the cluster would drop it in silence; copy the model folders to a claim, "
+            "pvc://CLAIM[/FOLDER]"
+        )
     if target == "seldon-v2":
         _check_seldon(options)
 
 
 def _check_seldon(options: Options) -> None:
+    if options.storage_uri.startswith(("pvc://", "oci://")):
+        raise ConfigurationError(
+            f"--storage-uri {options.storage_uri}: Seldon's agent copies Models by rclone, which "
+            f"knows no such place; accepted: what rclone reads, such as {_PLACES['seldon-v2']}"
+        )
     if options.autoscale in ("hpa", "keda") and options.seldon < HPA_SINCE:
         since = ".".join(map(str, HPA_SINCE))
         raise ConfigurationError(

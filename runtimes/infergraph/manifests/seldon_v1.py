@@ -12,10 +12,10 @@ from dataclasses import replace
 from typing import Any
 
 from .autoscaling import can_scale, hpa_metrics, keda_spec
-from .container import LAG_S
+from .container import LAG_S, progress_s
 from .deployment import Deployment, Part, Stage
 from .inference_graph import GraphNode, plan_graph
-from .kubernetes import environment, pod, workloads
+from .kubernetes import environment, environment_digest, pod, workloads
 from .resource import COMPONENT, Resource, resource, selector
 
 API = "machinelearning.seldon.io/v1"
@@ -42,6 +42,7 @@ def _seldon_deployment(deployment: Deployment, part: Part) -> Resource:
         graph = _written(root)
     predictor = {
         "name": "default",
+        "progressDeadlineSeconds": progress_s(stages),
         "graph": graph,
         "componentSpecs": [_component(deployment, stage) for stage in stages],
     }
@@ -56,7 +57,7 @@ def _seldon_deployment(deployment: Deployment, part: Part) -> Resource:
 def graph_of(deployment: Deployment, part: Part) -> GraphNode:
     """The graph of a pipeline that our router does not run."""
     catalog = {stage.name: stage.declaration for stage in deployment.models}
-    return plan_graph(part.pipeline, {**catalog, part.name: part.declaration})
+    return plan_graph(part.pipeline, {**catalog, part.pipeline.name: part.declaration})
 
 
 def _stages(deployment: Deployment, part: Part, root: GraphNode) -> Iterator[Stage]:
@@ -82,7 +83,10 @@ def _component(deployment: Deployment, stage: Stage) -> dict[str, Any]:
     for container in spec["containers"]:
         container["lifecycle"] = {"preStop": {"exec": {"command": sleep}}}
     labels = {**selector(stage.name), COMPONENT: "router" if stage.is_router else "model"}
-    component: dict[str, Any] = {"metadata": {"labels": labels}, "spec": spec}
+    metadata: dict[str, Any] = {"labels": labels}
+    if annotations := environment_digest(deployment, stage):
+        metadata["annotations"] = annotations
+    component: dict[str, Any] = {"metadata": metadata, "spec": spec}
     if options.autoscale == "hpa" and can_scale(stage):
         component["hpaSpec"] = {
             "minReplicas": options.replicas,

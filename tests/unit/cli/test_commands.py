@@ -66,6 +66,20 @@ def test_list_as_json(
     assert listed["chain"]["pipeline"] == "pipelines/chain.yaml"
 
 
+@pytest.mark.parametrize("variants", ["{bad", [1], 7, "[1]"])
+def test_list_names_variants_that_are_none(
+    models: Path, variants: object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = models / "hear" / "model-settings.json"
+    settings = json.loads(file.read_text())
+    settings["parameters"]["extra"] = {"variants": variants}
+    file.write_text(json.dumps(settings))
+    assert main(["list"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "key 'parameters.extra.variants' is " in line
+    assert "accepted: an object of names and checkpoints" in line
+
+
 def test_lint_of_good_pipelines(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lint"]) == 0
     assert capsys.readouterr().out == "2 pipelines checked: no findings\n"
@@ -139,6 +153,7 @@ def test_graph_of_a_file_needs_no_models(
         (["graph", "chain", "--output", "no/where"], "--output no/where: No such file"),
         (["serve", "nothing"], "no model or pipeline 'nothing'"),
         (["serve", "chain", "--set", "hear=1"], "--set hear=1: accepted: model.field=value"),
+        (["serve", "chain", "--http-port", "9", "--grpc-port", "9"], "ports 9 (REST), 9 (gRPC)"),
         (["serve", "chain", "--set", "her.x=1"], "--set her.x=1: no model or pipeline 'her'"),
         (["demo", "hear"], "'hear' has no sample request"),
         (["demo", "chain", "--url", "127.0.0.1:1"], "endpoint '127.0.0.1:1'"),
@@ -163,7 +178,16 @@ def test_every_finding_of_a_bad_file_is_a_line(
     assert second.startswith("infergraph graph: bad.yaml:12: unknown-step: ")
 
 
-@pytest.mark.parametrize("arguments", [[], ["lend"], ["serve"], ["serve", "x", "--http-port", "x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["lend"],
+        ["serve"],
+        ["serve", "x", "--http-port", "x"],
+        *(["serve", "x", "--load-timeout", each] for each in ("nan", "0", "-5", "soon")),
+    ],
+)
 def test_usage_errors_are_status_2(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -191,6 +215,47 @@ def test_a_closed_pipe_is_no_error(models: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a full disk to write to")
+@pytest.mark.parametrize("arguments", [["list"], ["graph", "chain"], ["lint"]])
+def test_a_full_disk_is_one_line_and_status_2(models: Path, arguments: list[str]) -> None:
+    program = [sys.executable, "-m", "infergraph.cli", *arguments]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(program, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.stderr == f"infergraph {arguments[0]}: No space left on device\n"
+    assert done.returncode == 2
+
+
+def test_a_file_that_may_not_be_read_is_named(
+    models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(args: object) -> int:
+        raise PermissionError(13, "Permission denied", "model-settings/hear")
+
+    monkeypatch.setattr(COMMANDS["list"], "run", run)
+    assert main(["list"]) == 2
+    assert capsys.readouterr().err == "infergraph list: model-settings/hear: Permission denied\n"
+
+
+def test_a_command_may_have_no_stdout(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert main(["list"]) == 0
+    assert main(["list", "--models-dir", "nowhere"]) == 2
+
+
+def test_a_working_folder_that_is_gone_is_no_error(
+    models: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = models.parent / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert main(["graph", "chain", "--models-dir", str(models)]) == 0
+    capsys.readouterr()
+    assert main(["list", "--json", "--models-dir", str(models)]) == 0
+    listed = {each["name"]: each for each in json.loads(capsys.readouterr().out)}
+    assert listed["hear"]["folder"] == str(models / "hear")
 
 
 def test_letters_that_the_terminal_lacks_are_escaped(

@@ -65,6 +65,20 @@ def test_fetch_gets_and_checks_variants(
     assert hub.asked == []
 
 
+def test_what_is_in_the_models_folder_is_served_from_there(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    choose(models)
+    (models / "hear" / "embedded").mkdir()
+    (models / "hear" / "embedded" / "model.safetensors").write_bytes(WEIGHTS)
+
+    assert main(["fetch", "hear", "--to", str(tmp_path / "volume")]) == 0
+
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.split("  ")[:2] == ["embedded", "in place"]
+    assert not (tmp_path / "volume").exists()
+
+
 def test_fetch_mends_what_is_damaged(
     models: Path, hub: ImitationHub, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,6 +18,7 @@ from tests.unit.cli.manifests_command import (
     line_of,
     write_pipeline,
 )
+from tests.unit.cli.workspaces import write_workspace
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +78,18 @@ def _root(monkeypatch: pytest.MonkeyPatch) -> None:
             "leave it out",
         ),
         (["audio-qa", "--target", "compose", "--gpu", "resnet"], "no such model", "accepted:"),
+        (
+            ["audio-qa", "--target", "compose", "--gpu", "audio-qa"],
+            "--gpu audio-qa: these pipelines have no such model",
+            "accepted: speech-to-text, question-answering",
+        ),
+        (
+            ["audio-qa", "--target", "compose", "--variant", "audio-qa=embedded"],
+            "--variant audio-qa: these pipelines have no such model",
+            "accepted: speech-to-text, question-answering",
+        ),
         (["cascade", "--target", "compose", "--gpu", "resnet=0"], "--gpu resnet=0", "MODEL=N"),
+        (["cascade", "--target", "compose", "--gpu", "resnet=" + "9" * 5000], "--gpu", "MODEL=N"),
         (
             ["cascade", "--target", "compose", "--variant", "resnet=gigantic"],
             "'variant' = 'gigantic' is unknown",
@@ -117,11 +129,53 @@ def _root(monkeypatch: pytest.MonkeyPatch) -> None:
             "--storage-uri s3://bucket",
             "a folder",
         ),
+        (
+            ["audio-qa", "--target", "compose", "--storage-uri", "C:/models"],
+            "--storage-uri C:/models",
+            "has no colon",
+        ),
+        (
+            ["audio-qa", "--target", "seldon-v1", "--storage-uri", "oci://registry/models:1"],
+            "no volumes of images",
+            "pvc://CLAIM[/FOLDER]",
+        ),
+        (
+            ["audio-qa", "--target", "seldon-v2", "--storage-uri", "pvc://models"],
+            "which knows no such place",
+            "gs://bucket/models",
+        ),
+        (
+            ["audio-qa", "--target", "kubernetes", "--storage-uri", "pvc://models//a"],
+            "it mounts '/a' of volume 'models'",
+            "a path inside the volume",
+        ),
+        (
+            ["audio-qa", "--target", "seldon-v1", "--storage-uri", "pvc://models/../a"],
+            "it mounts '../a' of volume 'models'",
+            "a path inside the volume",
+        ),
+        (
+            ["audio-qa", "--target", "kubernetes", "--storage-uri", "pvc://My_Models"],
+            "the claim 'My_Models' of a volume has a bad name",
+            "small letters",
+        ),
         (["audio-qa", "--target", "compose", "--namespace", "ml"], "Compose has none", "leave"),
         (
             ["audio-qa", *KUBERNETES, "--namespace", "My_Space"],
             "'My_Space' is no namespace",
             "use small letters",
+        ),
+        (
+            ["audio-qa", *KUBERNETES, "--image", "routr=registry/router:1"],
+            "unknown role 'routr'",
+            "accepted: models, gpu, router",
+        ),
+        (["audio-qa", *KUBERNETES, "--image", "router="], "'' is no image", "REGISTRY/NAME:TAG"),
+        (["audio-qa", *KUBERNETES, "--image", "my image"], "'my image' is no", "REGISTRY/NAME:TAG"),
+        (
+            ["audio-qa", *KUBERNETES, "--image", "a:1", "--image", "models=a:2"],
+            "--image models=a:2",
+            "'a:1' is given for it too",
         ),
         (["--check", "nowhere"], "'nowhere' is not a folder", "name one"),
         (["--check", "mlserver", "audio-qa"], "a folder that is there", "leave out PIPELINE"),
@@ -153,6 +207,9 @@ def test_two_autoscalers_are_refused(capsys: pytest.CaptureFixture[str]) -> None
         ({"memory": {"sentiment": "much"}}, "'much' is no size", "512Mi"),
         ({"memory": {"resnet": "1Gi"}}, "memory resnet", "accepted: speech-to-text"),
         ({"pipelines": "audio-qa"}, "pipelines = 'audio-qa'", "a list of names"),
+        ({"pipelines": [{"audio-qa": 1}]}, "pipelines = [{'audio-qa': 1}]", "a list of names"),
+        ({"seldon-version": "2.6.0", "seldon_version": "2.7.0"}, "stands twice", "keep one"),
+        ({"replicas": 10**9}, "replicas = 1000000000", "less than or equal to 100000"),
         ({"replicas": 3, "max-replicas": 2}, "max-replicas 2 is below", "raise it"),
         ({"target": "compose"}, "is for target 'compose'", "change one"),
         ({"image": {"gpus": "a"}}, "unknown role 'gpus'", "accepted: models, gpu"),
@@ -173,6 +230,31 @@ def test_values_that_cannot_be_are_one_line_with_their_cure(
 
     assert problem in line
     assert cure in line
+
+
+@pytest.mark.parametrize(
+    "text", ["namespace: 2026-99-99\n", "replicas: " + "9" * 5000, "a: " + "[" * 9999, "{", "!!x 1"]
+)
+def test_a_file_of_values_that_is_no_yaml_is_one_line(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text(text)
+
+    line = line_of(["audio-qa", *SELDON, "--values", str(file)], capsys)
+
+    assert line.startswith(f"--values {file}: no YAML: ")
+
+
+def test_a_check_refuses_values_that_it_does_not_know(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "values.yaml"
+    file.write_text("broker-limt: 1Mi\n")
+
+    line = line_of(["--check", "mlserver/seldon-v2/audio-qa", "--values", str(file)], capsys)
+
+    assert line.startswith("unknown value 'broker-limt'; accepted: target, ")
 
 
 def test_what_a_step_answers_may_be_over_the_limit_where_the_request_is_not(
@@ -208,6 +290,25 @@ def test_a_name_that_is_too_long_is_one_line(
     line = line_of([name, *KUBERNETES, "--models-dir", str(models)], capsys)
 
     assert line == f"Deployment '{name}': its name has 54 characters; use at most 46"
+
+
+@pytest.mark.parametrize("target", [KUBERNETES, SELDON, SELDON_1])
+@pytest.mark.parametrize("pipeline", ["chain", "outer"])
+def test_a_pipeline_that_its_router_would_not_load_is_refused(
+    pipeline: str, target: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = write_workspace(tmp_path)
+    file = tmp_path / "pipelines" / "chain.yaml"
+    file.write_text(file.read_text().replace("[hear.outputs.text]", "[hear.outputs.words]"))
+    through = [] if target == KUBERNETES else ["--via-router"]
+
+    assert main(["manifests", pipeline, *target, *through, "--models-dir", str(models)]) == 2
+
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    found = printed.err.splitlines()
+    assert all(each.startswith(f"infergraph manifests: {file}:") for each in found)
+    assert any(":10: unknown-tensor: " in each for each in found)
 
 
 def test_pipelines_that_are_steps_of_each_other_are_one_line(

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import socket
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -51,6 +52,85 @@ def test_free_ports_differ_and_given_ones_are_kept() -> None:
     assert ports.http == 1234
     assert len({ports.http, ports.grpc, ports.metrics}) == 3
     assert 0 not in (ports.grpc, ports.metrics)
+
+
+@pytest.mark.parametrize("given", [(1234, 1234, 0), (1234, 0, 1234), (0, 1234, 1234)])
+def test_a_port_that_is_given_twice_is_refused(given: tuple[int, int, int]) -> None:
+    with pytest.raises(ConfigurationError, match=r"have to differ; 0 stands for any free port"):
+        choose_ports(*given)
+
+
+def test_a_free_port_is_none_that_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = iter((5000, 5001))
+
+    class Holder:
+        def __enter__(self) -> Holder:
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def bind(self, address: object) -> None: ...
+
+        def getsockname(self) -> tuple[str, int]:
+            return "127.0.0.1", next(free)
+
+    monkeypatch.setattr(model_server.socket, "socket", Holder)
+
+    assert choose_ports(grpc=5000, metrics=80).http == 5001
+
+
+def test_a_log_that_nobody_reads_ends_the_wait_and_not_the_reading(tmp_path: Path) -> None:
+    heard = []
+
+    def head(line: str) -> None:
+        heard.append(line)
+        if len(heard) == 2:
+            raise BrokenPipeError(32, "Broken pipe")
+
+    model = ModelDeclaration(name="slow", inputs=(), outputs=(), implementation="", folder=tmp_path)
+    server = ModelServer(
+        "server",
+        [model],
+        host="127.0.0.1",
+        ports=choose_ports(),
+        base_settings=tmp_path / "settings.json",
+        environment={},
+        on_line=head,
+    )
+    log = io.StringIO("one\ntwo\nthree\nfour\n")
+    child: Any = SimpleNamespace(stdout=log, poll=lambda: None)
+    server._process = child
+
+    server._read(child)
+
+    assert heard == ["one", "two"]
+    assert list(server._log) == ["one", "two", "three", "four"]
+    with pytest.raises(BrokenPipeError):
+        server.wait_until_ready(600)
+
+
+def test_who_does_not_speak_http_is_not_ready(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        server = ModelServer(
+            "server",
+            [],
+            host="127.0.0.1",
+            ports=choose_ports(http=port),
+            base_settings=tmp_path / "settings.json",
+            environment={},
+        )
+
+        def answer() -> None:
+            connection, _ = other.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"\0\0\x12\4\0\0\0\0\0\r\n")
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        assert not server._is_ready("model")
+        answering.join()
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:

@@ -52,15 +52,76 @@ def test_a_model_without_weights_is_plain(tmp_path: Path, extra: dict[str, objec
     assert model_memory("m", tmp_path, extra, None) == PLAIN
 
 
-@pytest.mark.parametrize("source", ["owner/name", "torchvision/resnet18"])
+@pytest.mark.parametrize(
+    ("source", "can_be_fetched"),
+    [("owner/name", True), ("timm/name", True), ("torchvision/resnet18", False)],
+)
 def test_what_is_not_here_is_not_guessed(
-    tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, source: str, can_be_fetched: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     extra = {"variants": {"hub": source}}
 
-    with pytest.raises(ConfigurationError, match=r"not on this machine.*memory: {m: 2Gi}"):
+    with pytest.raises(
+        ConfigurationError, match=r"not on this machine.*memory: {m: 2Gi}"
+    ) as refused:
         model_memory("m", tmp_path, extra, "hub")
+
+    assert ("infergraph fetch" in str(refused.value)) == can_be_fetched
+
+
+@pytest.mark.parametrize("source", ["owner/name", "timm/name"])
+def test_a_checkpoint_that_was_fetched_is_known(
+    tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "fetched"
+    write_weights(folder, [1000])
+    asked = []
+
+    def cached_snapshot(id: str, revision: str | None) -> Path:
+        asked.append((id, revision))
+        return folder
+
+    monkeypatch.setattr("infergraph.hub.cached_snapshot", cached_snapshot)
+    extra = {"variants": {"hub": f"{source}@main"}, "max_batch_size": "4"}
+
+    assert model_memory("m", tmp_path, extra, "hub") == 12 * 1000 + 4 * 8 * MIB + 96 * MIB
+    assert asked == [(source, "main")]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"version https://git-lfs.github.com/spec/v1\n",
+        b"",
+        b"\2\0\0\0\0\0\0\0[]",
+        b"\7\0\0\0\0\0\0\0{'a': 1}",
+        b'\x0a\0\0\0\0\0\0\0{"a": {} }',
+    ],
+)
+def test_a_file_that_holds_no_weights_is_named(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "embedded" / "model.safetensors"
+    file.parent.mkdir()
+    file.write_bytes(content)
+
+    with pytest.raises(ConfigurationError, match=rf"model 'm': embedded: {file} is no file of"):
+        model_memory("m", tmp_path, EXTRA, None)
+
+
+def test_a_checkpoint_that_is_a_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "embedded").write_text("")
+
+    with pytest.raises(ConfigurationError, match=r"model 'm': embedded: .*Not a directory"):
+        model_memory("m", tmp_path, EXTRA, None)
+
+
+@pytest.mark.parametrize("given", ["many", -1, [4], None, float("inf")])
+def test_a_size_of_batches_that_is_none_is_named(tmp_path: Path, given: object) -> None:
+    write_weights(tmp_path / "embedded", [1000])
+    extra = {**EXTRA, "max_batch_size": given}
+
+    with pytest.raises(ConfigurationError, match=r"model 'm': setting 'max_batch_size' = "):
+        model_memory("m", tmp_path, extra, None)
 
 
 def test_the_size_of_a_folder_is_that_of_its_files(tmp_path: Path) -> None:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from infergraph.catalog import load_catalog
 from infergraph.manifests.container import PORTS
 from infergraph.manifests.deployment import plan_deployment
 from infergraph.manifests.folder import Rendered
 from infergraph.manifests.memory import PROCESS
 from infergraph.manifests.options import read_options
-from infergraph.manifests.quantity import parse_quantity
+from infergraph.manifests.quantity import MIB, parse_quantity
 from infergraph.manifests.rendering import render
 from infergraph.manifests.targets import Target
 from tests.manifests import examples
@@ -70,6 +78,64 @@ def test_servers_listen_to_others_with_the_settings_that_folders_share() -> None
     assert not {name for name in data if "LOGGING" in name or "PORT" in name}
 
 
+@pytest.mark.parametrize("target", ["kubernetes", "compose", "seldon-v1", "seldon-v2"])
+def test_no_server_takes_more_than_it_has_memory_for(target: Target) -> None:
+    found = rendered("cascade", target, via_router=target.startswith("seldon") or None)
+
+    if target == "compose":
+        services = found[0]["services"].values()
+        told = [each["environment"] for each in services]
+        limits = [each["deploy"]["resources"]["limits"]["memory"] for each in services]
+    else:
+        pods = [each["spec"]["template"]["spec"] for each in found if each["kind"] == "Deployment"]
+        for each in found:
+            if each["kind"] == "SeldonDeployment":
+                (predictor,) = each["spec"]["predictors"]
+                pods += [component["spec"] for component in predictor["componentSpecs"]]
+            if each["kind"] == "Server":
+                pods.append(each["spec"]["podSpec"])
+        containers = [pod["containers"][0] for pod in pods]
+        shared = {} if target == "seldon-v2" else of(found, "ConfigMap")["data"]
+        told = [{**shared, **environment(each)} for each in containers]
+        limits = [each["resources"]["limits"]["memory"] for each in containers]
+
+    assert limits
+    for told_one, limit in zip(told, limits, strict=True):
+        most = int(told_one["INFERGRAPH_MAX_BYTES_IN_FLIGHT"])
+        assert int(told_one["INFERGRAPH_MAX_BODY_BYTES"]) <= most
+        # What a message may have by either protocol goes in.
+        assert int(told_one["MLSERVER_GRPC_MAX_MESSAGE_LENGTH"]) <= most
+        assert parse_quantity(limit.replace("m", "Mi")) >= 175 * MIB + 7 * most
+
+
+@pytest.mark.parametrize("target", ["kubernetes", "seldon-v1"])
+def test_pods_are_made_anew_when_what_servers_are_told_is_another(
+    target: Target, tmp_path: Path
+) -> None:
+    models = tmp_path / "model-settings"
+    for each in ("resnet", "inception", "cascade"):
+        shutil.copytree(REPOSITORY / "model-settings" / each, models / each)
+    shutil.copytree(REPOSITORY / "pipelines", tmp_path / "pipelines")
+    settings = json.loads((REPOSITORY / "model-settings" / "settings.json").read_text())
+
+    def templates(**changed: object) -> list[dict[str, Any]]:
+        (models / "settings.json").write_text(json.dumps({**settings, **changed}))
+        options = read_options(target, {"storage_uri": "pvc://models"}, {})
+        planned = plan_deployment(load_catalog(models), ["cascade"], models, options)
+        found = load(render(planned).text)
+        assert faults(found) == []
+        if target == "kubernetes":
+            return [each["spec"]["template"] for each in found if each["kind"] == "Deployment"]
+        (predictor,) = of(found, "SeldonDeployment")["spec"]["predictors"]
+        return list(predictor["componentSpecs"])
+
+    before, again, after = templates(), templates(), templates(debug=True)
+
+    assert before == again
+    assert len(before) == len(after) == (3 if target == "kubernetes" else 2)
+    assert all(one != other for one, other in zip(before, after, strict=True))
+
+
 def test_ready_is_the_model_and_alive_the_server() -> None:
     one = container(objects("audio-qa", "kubernetes"), "speech-to-text")
 
@@ -77,6 +143,55 @@ def test_ready_is_the_model_and_alive_the_server() -> None:
     assert one["startupProbe"]["httpGet"]["path"] == "/v2/models/speech-to-text/ready"
     assert one["livenessProbe"]["httpGet"]["path"] == "/v2/health/live"
     assert [each["containerPort"] for each in one["ports"]] == list(PORTS.values())
+
+
+def test_a_roll_out_is_not_given_up_while_a_pod_may_still_load() -> None:
+    def startup_s(one: dict[str, Any]) -> int:
+        probe = one["startupProbe"]
+        return int(probe["periodSeconds"] * probe["failureThreshold"])
+
+    given = {"variant": {"resnet": "resnet18"}, "memory": {"resnet": "1Gi"}}
+    found = rendered("cascade", "kubernetes", **given)
+    waits = {}
+    for name in ("resnet", "inception", "cascade"):
+        waits[name] = of(found, "Deployment", name)["spec"]["progressDeadlineSeconds"]
+        assert waits[name] >= startup_s(container(found, name)) + 600
+    assert waits["resnet"] > waits["inception"] == waits["cascade"]
+    (predictor,) = of(rendered("cascade", "seldon-v1", **given), "SeldonDeployment")["spec"][
+        "predictors"
+    ]
+    assert predictor["progressDeadlineSeconds"] == waits["resnet"]
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_a_health_check_of_compose_asks_the_server_itself(status: int) -> None:
+    (file,) = objects("diamond-echo", "compose")
+    _, _, flag, program = file["services"]["diamond-echo"]["healthcheck"]["test"]
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        port = server.server_address[1]
+        # Nobody listens there.
+        environment = {**os.environ, "http_proxy": "http://127.0.0.1:1"}
+        here = [flag, program.replace("8080", str(port))]
+        done = subprocess.run([sys.executable, *here], env=environment, check=False)
+        if not asked:
+            with socket.create_connection(("127.0.0.1", port)):
+                pass
+        thread.join()
+
+    assert asked == ["/v2/models/diamond-echo/ready"]
+    assert (done.returncode == 0) == (status == 200)
 
 
 def test_only_routers_may_call_a_model_and_a_router_only_its_models() -> None:

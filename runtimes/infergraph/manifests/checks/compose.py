@@ -24,6 +24,7 @@ def check_compose(inventory: Inventory) -> Iterator[Finding]:
             services = document.value.get("services") or {}
             for name, service in services.items():
                 yield from _check_service(document, name, service, services)
+                yield from _check_mounts(document, name, service)
 
 
 def _check_service(
@@ -72,6 +73,25 @@ def _check_service(
                 (*at, "ports", position),
                 f"service '{name}' opens port {port} to the network",
                 f"write 127.0.0.1:{port}",
+            )
+
+
+def _check_mounts(document: Document, name: str, service: dict[str, Any]) -> Iterator[Finding]:
+    """Whether the volumes that a service mounts by a name are there."""
+    known = document.value.get("volumes") or {}
+    for position, volume in enumerate(service.get("volumes") or ()):
+        if isinstance(volume, str):
+            source, separator, _ = volume.partition(":")
+            named = separator and not source.startswith((".", "/", "~", "$"))
+        else:
+            source = volume.get("source")
+            named = volume.get("type") == "volume" and source is not None
+        if named and source not in known:
+            yield document.finding(
+                "unknown-volume",
+                ("services", name, "volumes", position),
+                f"service '{name}' mounts a volume '{source}', which is not there",
+                f"write ./{source} if it is a folder, or add it to volumes",
             )
 
 

@@ -29,6 +29,11 @@ _LONGEST: Mapping[str, int] = {
 _WITHOUT_DOTS = frozenset({*_LONGEST, "Namespace"}) - {"ScaledObject"}
 
 
+def is_name(name: str) -> bool:
+    """Whether an object that is not in the folder may have a name."""
+    return bool(_SUBDOMAIN.fullmatch(name)) and len(name) <= 253
+
+
 def check_names(inventory: Inventory) -> Iterator[Finding]:
     """Names and labels that are not accepted, and objects that are there twice."""
     seen: dict[tuple[str, str, str, str], Document] = {}

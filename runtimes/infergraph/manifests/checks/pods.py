@@ -10,13 +10,15 @@ from typing import Any
 
 from ...graph import Finding
 from ..container import GRACE_S
-from ..documents import Steps
+from ..documents import Document, Steps
 from ..quantity import parse_quantity
 from .inventory import Inventory, Pod
+from .names import is_name
 
 _PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9](-?[a-z0-9])*")
 _CONTAINER_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _LONGEST_PORT_NAME = 15
+_HIGHEST_PORT = 65535
 _DEFAULT_GRACE_S = 30
 _PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
@@ -65,7 +67,26 @@ def _check_containers(pod: Pod) -> Iterator[Finding]:
         yield from _check_probes(pod, path, container)
 
 
+def bad_ports(
+    document: Document, at: Steps, ports: Iterable[Mapping[str, Any]]
+) -> Iterator[Finding]:
+    """The numbers among ports that no port has; of containers, or of a Service."""
+    for position, port in enumerate(ports):
+        for key in ("containerPort", "hostPort", "port", "targetPort", "nodePort"):
+            number = port.get(key)
+            # hostPort 0 is none.
+            least = 0 if key == "hostPort" else 1
+            if isinstance(number, int) and not least <= number <= _HIGHEST_PORT:
+                yield document.finding(
+                    "bad-port",
+                    (*at, position, key),
+                    f"{key} is {number}",
+                    f"use a number from 1 to {_HIGHEST_PORT}",
+                )
+
+
 def _check_ports(pod: Pod, path: Steps, container: dict[str, Any]) -> Iterator[Finding]:
+    yield from bad_ports(pod.document, (*path, "ports"), container.get("ports") or ())
     for position, port in enumerate(container.get("ports") or ()):
         name = port.get("name")
         if name is not None and (
@@ -157,6 +178,15 @@ def _check_volumes(pod: Pod, inventory: Inventory) -> Iterator[Finding]:
             f"two volumes are named '{name}'",
             "rename one",
         )
+    for position, volume in enumerate(pod.spec.get("volumes") or ()):
+        claim = (volume.get("persistentVolumeClaim") or {}).get("claimName")
+        if claim is not None and not is_name(str(claim)):
+            yield pod.document.finding(
+                "bad-name",
+                (*pod.path, "volumes", position),
+                f"the claim '{claim}' of a volume has a bad name",
+                "use small letters, digits, - and .",
+            )
     for path, container in pod.containers():
         mounts = container.get("volumeMounts") or ()
         for position, mount in enumerate(mounts):
@@ -166,6 +196,14 @@ def _check_volumes(pod: Pod, inventory: Inventory) -> Iterator[Finding]:
                     (*path, "volumeMounts", position),
                     f"it mounts volume '{mount.get('name')}', which it does not have",
                     f"use one of {', '.join(map(str, volumes)) or 'none: it has none'}",
+                )
+            inside = str(mount.get("subPath", ""))
+            if inside.startswith("/") or ".." in inside.split("/"):
+                yield pod.document.finding(
+                    "bad-sub-path",
+                    (*path, "volumeMounts", position),
+                    f"it mounts '{inside}' of volume '{mount.get('name')}'",
+                    "write a path inside the volume, without a / first and without ..",
                 )
         for at in _repeated(mount.get("mountPath") for mount in mounts):
             yield pod.document.finding(

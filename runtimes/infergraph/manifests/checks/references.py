@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from ...graph import Finding
 from ..documents import Document, Steps
 from .inventory import WORKLOADS, Inventory
+from .pods import bad_ports
 
 ENDPOINTS = "INFERGRAPH_ENDPOINTS"
 _HEADLESS = "None"
@@ -45,6 +46,7 @@ def _check_own_selector(document: Document, inventory: Inventory) -> Iterator[Fi
 def _check_service(document: Document, inventory: Inventory) -> Iterator[Finding]:
     wanted = document.spec.get("selector") or {}
     pods = inventory.matching(wanted)
+    yield from bad_ports(document, ("spec", "ports"), document.spec.get("ports") or ())
     if not wanted:
         return
     if not pods:

@@ -141,7 +141,8 @@ def _built_in_schemas() -> Any:
 
 
 def _known() -> list[str]:
-    return sorted(each.name.removesuffix(".json").rpartition("_")[2] for each in _SCHEMAS.iterdir())
+    names = (each.name for each in _SCHEMAS.iterdir() if each.name.endswith(".json"))
+    return sorted(name.removesuffix(".json").rpartition("_")[2] for name in names)
 
 
 def _check_compose(document: Document) -> Iterator[Finding]:

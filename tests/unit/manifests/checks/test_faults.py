@@ -58,6 +58,14 @@ KUBERNETES: dict[str, tuple[str, Change]] = {
         "unknown-port",
         lambda o: of(o, "Service")["spec"]["ports"][0].update(targetPort=9000),
     ),
+    "a port that no container can have": (
+        "bad-port",
+        lambda o: container(of(o, "Deployment"))["ports"][0].update(containerPort=65536),
+    ),
+    "a port that no Service can have": (
+        "bad-port",
+        lambda o: of(o, "Service", "audio-qa")["spec"]["ports"][0].update(port=0),
+    ),
     "a headless Service that maps ports": (
         "headless-port",
         lambda o: of(o, "Service")["spec"]["ports"][0].update(port=80),
@@ -132,6 +140,16 @@ KUBERNETES: dict[str, tuple[str, Change]] = {
     "a mount of a volume that is not there": (
         "unknown-volume",
         lambda o: pod(of(o, "Deployment"))["volumes"].pop(),
+    ),
+    "a mount of what is not in its volume": (
+        "bad-sub-path",
+        lambda o: container(of(o, "Deployment"))["volumeMounts"][0].update(subPath="a/../../b"),
+    ),
+    "a claim that no cluster has": (
+        "bad-name",
+        lambda o: pod(of(o, "Deployment"))["volumes"][1].update(
+            persistentVolumeClaim={"claimName": "My_Claim"}
+        ),
     ),
     "two mounts at one place": (
         "repeated-mount",

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from infergraph.errors import ConfigurationError
+from infergraph.manifests.documents import read_documents
 from infergraph.manifests.targets import Target
 from tests.unit.manifests.rendered import faults, objects
 
@@ -49,6 +51,36 @@ def test_a_grace_that_is_no_number_is_the_usual_one(text: str | None) -> None:
     file["services"]["sentiment"]["stop_grace_period"] = "25s"
 
     assert {finding.rule for finding in faults([file], "compose.yaml")} == {"short-grace"}
+
+
+_OBJECT = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: "
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "&a {x: *a}",
+        "&a [[*a]]",
+        "".join(f"\n  l{i}: &l{i} [{f'*l{i - 1}, ' * 9}]" for i in range(12)).replace("*l-1", "x"),
+    ],
+    ids=["a mapping in itself", "a list in itself", "more than a billion"],
+)
+def test_aliases_without_end_are_one_line(data: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"a\.yaml:1: its aliases stand for") as refused:
+        read_documents("a.yaml", f"{_OBJECT}{data}\n")
+    assert "\n" not in str(refused.value)
+
+
+def test_aliases_are_read_as_what_they_stand_for() -> None:
+    (document,) = read_documents("a.yaml", f"{_OBJECT}{{a: &a {{b: c}}, d: *a, e: [*a, *a]}}\n")
+    assert document.value["data"]["e"] == [{"b": "c"}, {"b": "c"}]
+
+
+def test_only_kinds_are_suggested() -> None:
+    (finding,) = faults([{"apiVersion": "v1", "kind": "Servise", "metadata": {"name": "a"}}])
+    assert "README" not in finding.fix
+    (finding,) = faults([{"apiVersion": "v1", "kind": "REDME", "metadata": {"name": "a"}}])
+    assert "README" not in finding.fix
 
 
 @pytest.mark.parametrize(("pipeline", "target", "scaler", "file"), CASES)

@@ -286,6 +286,16 @@ COMPOSE: dict[str, tuple[str, Change]] = {
         "unknown-endpoint",
         lambda o: service(o)["environment"].update(INFERGRAPH_ENDPOINTS='{"a": "http://a:8080"}'),
     ),
+    "a volume that is not there": (
+        "unknown-volume",
+        lambda o: service(o).update(volumes=["models:/mnt/models:ro"]),
+    ),
+    "a volume that is not there, in full": (
+        "unknown-volume",
+        lambda o: service(o).update(
+            volumes=[{"type": "volume", "source": "models", "target": "/mnt/models"}]
+        ),
+    ),
     "a port that is open to the network": (
         "open-port",
         lambda o: service(o)["ports"].append("9000:8080"),
