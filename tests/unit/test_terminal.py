@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
 import sys
 
 import pytest
 
-from infergraph_clients.terminal import escape_what_cannot_be_encoded
+from infergraph_clients.terminal import escape_what_cannot_be_encoded, run_command
 from tests.terminals import use_stdout
 
 
@@ -46,3 +47,35 @@ def test_what_is_no_text_stream_is_left_alone(monkeypatch: pytest.MonkeyPatch) -
     escape_what_cannot_be_encoded()
     print("Größe")
     assert stream.getvalue() == "Größe\n"
+
+
+@pytest.mark.parametrize(
+    ("problem", "status", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 2, "load: No space left on device"),
+        (PermissionError(errno.EACCES, "Permission denied", "a.json"), 2, "load: a.json: Permissi"),
+        (RuntimeError("seven"), 70, "load: this is a fault of the command; please report it"),
+    ],
+)
+def test_what_nobody_expects_is_neither_success_nor_a_verdict(
+    problem: Exception,
+    status: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def run() -> int:
+        raise problem
+
+    # So that what it is set to is undone.
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    assert run_command("load", run) == status
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1].startswith(said)
+    assert (len(lines) == 1) is (status == 2)
+    assert ("RuntimeError: seven" in lines) is (status == 70)
+
+
+def test_a_command_may_have_no_stdout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert run_command("load", lambda: 3) == 3

@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..annotation import Findings
 from ..errors import ClientError, UsageError
@@ -259,5 +259,8 @@ class VideoFile(Source):
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        # Its own text goes on with the buffer's address.
+        return "cannot identify image file"
     text = " ".join(str(getattr(error, "strerror", None) or error).split())
     return text or type(error).__name__

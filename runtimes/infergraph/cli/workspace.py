@@ -42,11 +42,11 @@ def pipeline_file(catalog: Catalog, name: str, models_dir: Path) -> Path:
         if Path(name).is_file():
             return Path(name)
         raise ConfigurationError(f"no such file: {name}")
-    declaration = find_servable(catalog, name, models_dir)
-    if declaration.pipeline is None:
-        pipelines = ", ".join(each.name for each in catalog.values() if each.pipeline is not None)
-        raise UnknownModel(f"'{name}' is a model; accepted: {pipelines or 'no pipeline exists'}")
-    return declaration.pipeline
+    files = {each.name: each.pipeline for each in catalog.values() if each.pipeline is not None}
+    if name not in files:
+        what = "is a model" if name in catalog else f"is not in {models_dir}"
+        raise UnknownModel(f"'{name}' {what}; accepted: {', '.join(files) or 'no pipeline exists'}")
+    return files[name]
 
 
 def read_text(file: Path) -> str:

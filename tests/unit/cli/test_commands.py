@@ -147,7 +147,7 @@ def test_graph_of_a_file_needs_no_models(
     [
         (["list", "--models-dir", "nowhere"], "'nowhere' is not a folder"),
         (["lint", "nowhere.yaml"], "nowhere.yaml: cannot be read: No such file or directory"),
-        (["graph", "nothing"], "no model or pipeline 'nothing' in model-settings; accepted: chain"),
+        (["graph", "nothing"], "'nothing' is not in model-settings; accepted: chain, outer"),
         (["graph", "nowhere.yaml"], "no such file: nowhere.yaml"),
         (["graph", "hear"], "'hear' is a model; accepted: chain, outer"),
         (["graph", "chain", "--output", "no/where"], "--output no/where: No such file"),
