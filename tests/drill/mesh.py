@@ -152,10 +152,15 @@ class Mesh:
         agent = self.agent(step)
         if agent is None:
             raise StepFailed(f"{step} : no such model")
-        try:
-            return agent.grpc(agent.serving[step], request, handed)
-        except grpc.RpcError as error:
-            raise StepFailed(f"{step} : {error.details()}") from None
+        while True:
+            name = agent.serving[step]
+            try:
+                return agent.grpc(name, request, handed)
+            except grpc.RpcError as error:
+                # The next generation took over between the two, before the call had reached it.
+                if error.code() is grpc.StatusCode.NOT_FOUND and agent.serving[step] != name:
+                    continue
+                raise StepFailed(f"{step} : {error.details()}") from None
 
 
 Answer = Callable[[str, Mapping[str, str], bytes], tuple[int, bytes]]

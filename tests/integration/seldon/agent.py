@@ -163,7 +163,7 @@ class Agent:
         try:
             return self._repeated(named, metadata)
         except grpc.RpcError as error:
-            if error.code() not in _GONE:
+            if error.code() not in _GONE or not (self.models / name).exists():
                 raise
         self.load(name)
         return self._infer(named, metadata=metadata, timeout=ANSWER_SECONDS)
